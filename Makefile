@@ -1,0 +1,65 @@
+# `make demo` and `make test` set themselves up in .venv. The second time they start at once.
+#   make demo TORCH=cuda     uses PyPI's own build of PyTorch (CUDA on Linux) instead of the CPU build
+#   make test PYTHON=python3.13
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+TORCH ?= cpu
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Where PyTorch publishes its CPU builds; asked only if no other source that pip knows has one.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+ifeq ($(TORCH),cpu)
+CONSTRAINTS := --constraint constraints-cpu.txt
+TORCH_FALLBACK := --extra-index-url $(TORCH_INDEX)
+endif
+
+.PHONY: help demo test test-slow check format bench clean
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.core  ## PPO and A2C improve a small language model on two tasks: table, curves, texts (minutes)
+	$(BIN)/textgym benchmark --preset demo --out demo-results
+
+test: $(VENV)/.test  ## the tests
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.test  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.dev  ## format, lint, types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.dev  ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.core  ## speed, as ratios to what you would use instead
+	$(BIN)/textgym bench
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build
+
+# Each stamp is newer than what it was made from; a change of pyproject.toml installs again.
+$(VENV)/.torch: constraints-cpu.txt
+	@echo "Setting up $(VENV) with $(PYTHON) (once; a few minutes)"
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "error: $(PYTHON) is not Python 3.11 to 3.13. Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) $(CONSTRAINTS) torch 2>$(VENV)/torch.log || $(PIP) $(CONSTRAINTS) $(TORCH_FALLBACK) torch || \
+	  { echo "error: no build of PyTorch found (see above). TORCH=cuda takes PyPI's own." >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.torch pyproject.toml
+	@$(PIP) $(CONSTRAINTS) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	@$(PIP) $(CONSTRAINTS) --editable ".[test]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	@$(PIP) $(CONSTRAINTS) --editable ".[dev]"
+	@touch $@
