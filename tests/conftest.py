@@ -1,0 +1,34 @@
+"""Fixtures that several test folders share: a tokenizer and a task small enough to play in microseconds."""
+
+import pytest
+
+from textgym import Prompt
+from textgym.tokenizer import builtin_tokenizer
+
+
+class SmallTask(list):
+    """Three prompts with references, with a task's attributes."""
+
+    name = "Small"
+    max_prompt_tokens, max_new_tokens = 32, 16
+    truncation_side = "left"
+    stop = ()
+    metrics = ("bleu", "exact_match")
+
+
+@pytest.fixture
+def tokenizer():
+    """The built-in tokenizer."""
+    return builtin_tokenizer()
+
+
+@pytest.fixture
+def small_task():
+    """A task of three prompts in memory."""
+    return SmallTask(
+        [
+            Prompt("Say hi:", ("hi", "hello"), {"mood": "kind"}),
+            Prompt("Name a colour:", ("red", "blue", "green")),
+            Prompt("Count to three:", ("one two three",)),
+        ]
+    )

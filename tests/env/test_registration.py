@@ -1,0 +1,169 @@
+"""Ids, arguments of gymnasium.make, a user's own tasks, and what an import costs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from text_games import ListTask, exact, letters, write
+
+import textgym
+from textgym import Prompt, registration
+from textgym.errors import ConfigError
+
+COPY = "textgym/Copy-v0"
+
+
+@pytest.fixture(autouse=True)
+def tidy_registry():
+    before = set(gymnasium.registry)
+    yield
+    for name in set(gymnasium.registry) - before:
+        del gymnasium.registry[name]
+
+
+def run(code):
+    root = Path(textgym.__file__).parents[1]
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    ).stdout.strip()
+
+
+def test_importing_textgym_imports_no_heavy_library():
+    heavy = ("torch", "transformers", "stable_baselines3", "datasets", "evaluate", "scipy", "matplotlib", "openai")
+    code = f"import sys, textgym; print([name for name in {heavy} if name in sys.modules])"
+    assert run(code) == "[]"
+
+
+def test_playing_a_built_in_task_imports_no_torch():
+    code = (
+        "import sys, gymnasium, textgym; env = gymnasium.make('textgym/Copy-v0'); env.reset(seed=0);"
+        "env.step(env.unwrapped.tokenizer.eos_token_id);"
+        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    )
+    assert run(code) == "[]"
+
+
+def test_an_id_with_its_module_works_without_an_import():
+    code = "import gymnasium; print(gymnasium.make('textgym:textgym/Copy-v0').reset(seed=0)[1]['prompt_id'] >= 0)"
+    assert run(code) == "True"
+
+
+def test_registering_twice_changes_nothing(recwarn):
+    spec = gymnasium.spec(COPY)
+    textgym.register_all()
+    assert gymnasium.spec(COPY) is spec
+    assert not recwarn.list
+
+
+def test_specs_are_json():
+    for name in registration.TABLE:
+        spec = gymnasium.spec(registration.env_id(name))
+        assert json.loads(spec.to_json())["kwargs"] == {"task_name": name}
+    env = gymnasium.make(COPY, max_new_tokens=5)
+    again = gymnasium.make(gymnasium.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    assert again.observation_space == env.observation_space
+
+
+def test_an_unknown_id_names_the_closest():
+    with pytest.raises(gymnasium.error.NameNotFound, match="Copy"):
+        gymnasium.make("textgym/Copi-v0")
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_arguments_reach_task_and_environment(make):
+    env = make(COPY, split="validation", seed=3, max_new_tokens=7, min_new_tokens=2, sampling="sequential").unwrapped
+    assert len(env.task) == 1000
+    assert env.game.rules.max_new_tokens == 7
+    assert env.game.rules.min_new_tokens == 2
+    other = make(COPY, split="validation", seed=4).unwrapped
+    assert env.task[0] != other.task[0]
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_an_unknown_argument_names_the_closest_and_lists_all(make):
+    with pytest.raises(
+        ConfigError, match=r"'max_new_token'. Did you mean 'max_new_tokens'\? Valid.*load_kwargs.*split"
+    ):
+        make(COPY, max_new_token=3)
+    with pytest.raises(ConfigError, match="Valid arguments"):
+        make(COPY, xyzzy=3)
+
+
+def test_load_kwargs_need_a_dataset():
+    with pytest.raises(ConfigError, match="dataset"):
+        gymnasium.make(COPY, load_kwargs={"revision": "main"})
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_rewards_by_default_by_name_by_function_and_off(make):
+    def returned(env):
+        env = env.unwrapped
+        prompt = env.task[3]
+        env.reset(options={"prompt_id": 3})
+        for token in env.encode_completion(prompt.references[0]):
+            step = env.step(token if env.action_space.shape == () else np.array([token]))
+        return float(np.squeeze(step[1]))
+
+    options = {"max_new_tokens": 200}
+    assert returned(make(COPY, **options)) == pytest.approx(1.0)
+    assert returned(make(COPY, reward="exact_match", **options)) == pytest.approx(1.0)
+    assert returned(make(COPY, reward=lambda samples: [7.0] * len(samples), **options)) == 7.0
+    assert returned(make(COPY, reward=None, **options)) == 0.0
+    assert make(COPY, reward=None).unwrapped.reward is None
+
+
+# A user's own tasks
+
+
+class Greetings(ListTask):
+    def __init__(self, split="train", names=("Ann", "Bob")):
+        super().__init__(Prompt(f"Greet {name} ({split}):", (f"Hi {name}",)) for name in names)
+
+
+def greetings(split="train"):
+    return Greetings(split)
+
+
+def test_register_joins_a_task_and_a_reward_in_one_line():
+    textgym.register("mine/Letters-v0", letters(), exact)
+    env = gymnasium.make("mine/Letters-v0")
+    env.reset(options={"prompt_id": 1})
+    assert write(env, "b")[1] == 1.0
+
+
+@pytest.mark.parametrize("task", [Greetings, greetings])
+def test_a_class_or_function_takes_its_arguments_from_make(task):
+    textgym.register("mine/Greetings-v0", task, "exact_match", max_new_tokens=20)
+    env = gymnasium.make("mine/Greetings-v0", split="test").unwrapped
+    assert env.reset(options={"prompt_id": 0})[1]["prompt"] == "Greet Ann (test):"
+    assert env.game.rules.max_new_tokens == 20
+    assert gymnasium.make("mine/Greetings-v0", max_new_tokens=5).unwrapped.game.rules.max_new_tokens == 5
+    with pytest.raises(ConfigError, match=r"'spli'\. Did you mean 'split'"):
+        gymnasium.make("mine/Greetings-v0", spli="test")
+
+
+@pytest.mark.parametrize("mode", ["vector_entry_point", "sync", "async"])
+def test_a_user_s_task_in_every_vector_form(mode):
+    textgym.register("mine/Letters-v0", letters(), exact)
+    envs = gymnasium.make_vec("mine/Letters-v0", num_envs=2, vectorization_mode=mode)
+    try:
+        observation, infos = envs.reset(seed=0, options={"prompt_id": 2})
+        assert observation["input_ids"].shape == (2, 32)
+        assert infos["prompt"].tolist() == ["Write c:"] * 2
+    finally:
+        envs.close()
+
+
+def test_a_reward_can_be_replaced_in_make():
+    textgym.register("mine/Letters-v0", letters(), exact)
+    assert gymnasium.make("mine/Letters-v0", reward=None).unwrapped.reward is None
+    assert gymnasium.make("mine/Letters-v0").unwrapped.reward is exact
+
+
+def test_a_wrong_default_is_found_when_registering():
+    with pytest.raises(ConfigError, match="Did you mean 'max_new_tokens'"):
+        textgym.register("mine/Letters-v0", letters(), exact, max_new_tokns=3)

@@ -1,0 +1,115 @@
+"""Every metric of the table: result, scale, signature, errors."""
+
+import pickle
+
+import pytest
+
+from textgym.core import Sample
+from textgym.errors import ConfigError, MetricError
+from textgym.metrics import (
+    METRICS,
+    CorpusBLEU,
+    CorpusROUGE,
+    Distinct,
+    MeanCoverage,
+    MeanExactMatch,
+    MeanLength,
+    MeanSentiment,
+    Metric,
+    compute_metrics,
+)
+
+SAMPLES = [
+    Sample("p", " the cat sat", ("the cat sat", "a cat sat"), (1, 2, 3, 0), metadata={"keywords": ["cat", "mat"]}),
+    Sample("p", "", ("the dog",), (0,), metadata={"keywords": ()}),
+    Sample("p", "a happy dog", ("the dog",), (4, 5), finish_reason="length"),
+]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_gives_one_number_under_its_name(name):
+    metric = METRICS[name]()
+    result = metric.compute(SAMPLES)
+    assert list(result) == [name] == [metric.name]
+    assert type(result[name]) is float
+    assert 0 <= result[name] <= (1 if name != "length" else 4)
+    assert metric.signature.startswith(f"{name}|")
+    assert "version:" in metric.signature
+    assert pickle.loads(pickle.dumps(metric)).compute(SAMPLES) == result
+    assert name in repr(metric)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_survives_degenerate_texts(name):
+    for completion in ("", " ", "\x00\x1f\u2028", "。", "🙂" * 3, "x" * 5000):
+        sample = Sample("p", completion, ("a b", "猫"), (1,), metadata={"keywords": ["a"]})
+        assert 0 <= METRICS[name]().compute([sample])[name] <= 1
+
+
+def test_values_by_hand():
+    assert compute_metrics(["length", "coverage", "exact_match", "distinct1", "distinct2"], SAMPLES) == {
+        "length": pytest.approx(7 / 3),
+        "coverage": 0.5,  # one sample has keywords
+        "exact_match": pytest.approx(1 / 3),
+        "distinct1": 1.0,
+        "distinct2": 1.0,
+    }
+    assert MeanLength("words").compute(SAMPLES) == {"length_words": 2.0}
+    assert MeanLength("characters").compute(SAMPLES) == {"length_characters": pytest.approx(22 / 3)}
+    assert Distinct(1).compute([Sample("", "a a a"), Sample("", "A b")]) == {"distinct1": pytest.approx(2 / 5)}
+    assert Distinct(2).compute([Sample("", "a"), Sample("", "")]) == {"distinct2": 0.0}
+    assert MeanExactMatch(None).compute(SAMPLES) == {"exact_match": 0.0}  # the completion begins with a space
+    full, alone = MeanSentiment("full"), MeanSentiment()
+    sample = Sample("A wonderful day,", " but sad.")
+    assert alone.compute([sample])["sentiment"] < 0.5
+    assert full.compute([sample])["sentiment"] != alone.compute([sample])["sentiment"]
+
+
+def test_coverage_without_any_keyword_is_left_out():
+    samples = [Sample("p", "text", ("text",))]
+    assert MeanCoverage().compute(samples) == {}
+    assert compute_metrics(["coverage", "rouge1"], samples) == {"rouge1": 1.0}
+    assert MeanCoverage(key="words").compute([Sample("", "one", metadata={"words": "one"})]) == {"coverage": 1.0}
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name]().compares_with == "references"])
+def test_missing_references_are_an_error_that_names_the_prompt(name):
+    samples = [SAMPLES[0], Sample("Once upon", "x", prompt_id=7)]
+    with pytest.raises(MetricError, match=rf"'{name}' compares with references, but prompt 7 \('Once upon'\) has no"):
+        METRICS[name]().compute(samples)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: compute_metrics(["blue"], SAMPLES), ConfigError, "Did you mean 'bleu'"),
+        (lambda: compute_metrics(["bleu"], []), MetricError, "no samples"),
+        (lambda: CorpusBLEU().compute([Sample("", "a", "a")]), MetricError, "are a string"),
+        (lambda: CorpusBLEU().compute([Sample("", "a", (None,))]), MetricError, "None, which is no string"),
+        (lambda: MeanLength().compute([Sample("", "a")]), MetricError, "unit='words'"),
+        (lambda: MeanCoverage().compute([Sample("", "a", metadata={"keywords": 3})]), MetricError, "int: 3"),
+        (lambda: CorpusROUGE("M"), ConfigError, "variant='M'"),
+        (lambda: Distinct(0), ConfigError, "order=0"),
+    ],
+)
+def test_errors_teach(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_signatures_tell_settings_apart():
+    signatures = {CorpusBLEU().signature, CorpusBLEU(tokenize="zh").signature, CorpusBLEU(lowercase=True).signature}
+    assert len(signatures) == 3
+    assert "|order:4|case:mixed|eff:no|tok:auto|smooth:exp|version:sacrebleu-" in CorpusBLEU().signature
+    assert CorpusROUGE("L").signature != CorpusROUGE("L", use_stemmer=True).signature
+
+
+def test_a_user_writes_a_metric():
+    class Commas(Metric):
+        name = "commas"
+
+        def score(self, samples):
+            return sum(sample.completion.count(",") for sample in samples)
+
+    assert Commas().compute([Sample("", "a, b, c")]) == {"commas": 2.0}
+    assert Commas().signature.startswith("commas|version:textgym-")

@@ -1,0 +1,102 @@
+"""``@reward``: a function of one sample as a reward."""
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import cloudpickle
+import pytest
+
+from textgym.core import Sample, Score, score_samples
+from textgym.errors import ConfigError, RewardError
+from textgym.rewards import BLEU, FunctionReward, reward
+
+SAMPLES = [Sample("", "one two", ("one two",)), Sample("", "")]
+
+
+@reward
+def word_count(sample):
+    """The number of words."""
+    return len(sample.completion.split())
+
+
+@reward(name="Short")
+def brevity(sample):
+    return Score(1.0, {"words": 0.0}) if not sample.completion else None
+
+
+def plain(sample):
+    return 0.5
+
+
+def test_it_scores_batches_and_keeps_the_function():
+    assert isinstance(word_count, FunctionReward)
+    assert word_count(SAMPLES) == [2, 0]
+    assert word_count.score(SAMPLES[0]) == word_count.__wrapped__(SAMPLES[0]) == 2
+    assert (word_count.__doc__, word_count.__name__, word_count.name) == (
+        "The number of words.",
+        "word_count",
+        "word_count",
+    )
+    assert repr(word_count) == "reward(word_count)"
+    assert brevity.name == "Short"
+    assert score_samples(brevity, SAMPLES) == [Score(None), Score(1.0, {"words": 0.0})]
+
+
+def test_it_takes_part_in_arithmetic():
+    scores = score_samples(0.5 * word_count + BLEU() * brevity, SAMPLES[:1])
+    assert scores == [Score(pytest.approx(2.0), {"word_count": 2.0, "bleu": pytest.approx(1.0)})]
+
+
+@pytest.mark.parametrize("dump", [pickle.dumps, cloudpickle.dumps])
+@pytest.mark.parametrize("made", [word_count, brevity, reward(plain), reward(name="x")(plain)])
+def test_it_pickles(made, dump):
+    for again in (pickle.loads(dump(made)), pickle.loads(dump(0.5 * made)).parts()[0], copy.deepcopy(made)):
+        assert again(SAMPLES) == made(SAMPLES)
+        assert again.name == made.name
+    assert pickle.loads(pickle.dumps(plain)) is plain
+
+
+def test_local_functions_work_and_pickle_by_value_only():
+    threshold = 1
+
+    @reward
+    def longer(sample):
+        return float(len(sample.completion.split()) > threshold)
+
+    assert longer(SAMPLES) == [1.0, 0.0]
+    assert pickle.loads(cloudpickle.dumps(longer))(SAMPLES) == [1.0, 0.0]
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(longer)
+
+
+SCRIPT = """
+import pickle, sys, cloudpickle
+from textgym.core import Sample
+from textgym.rewards import reward
+
+@reward
+def size(sample):
+    return len(sample.completion)
+
+assert pickle.loads(pickle.dumps(size))([Sample("", "abc")]) == [3]
+sys.stdout.buffer.write(cloudpickle.dumps(size))
+"""
+
+
+def test_a_reward_of_a_script_reaches_another_process():
+    """Vector environments send rewards by cloudpickle; a function of ``__main__`` then travels by value."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, check=True, cwd=".")
+    assert pickle.loads(done.stdout)([Sample("", "abcd")]) == [4]
+
+
+def test_wrong_use():
+    with pytest.raises(ConfigError, match="@reward decorates a function"):
+        reward(3)
+    with pytest.raises(ConfigError, match="@reward decorates a function"):
+        reward(BLEU)
+    with pytest.raises(RewardError, match="'words_of' returned 'two' as value of sample 0"):
+        score_samples(reward(name="words_of")(lambda sample: "two"), SAMPLES)
+    with pytest.raises(RewardError, match="single Sample"):
+        word_count(SAMPLES[0])

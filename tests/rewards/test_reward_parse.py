@@ -1,0 +1,51 @@
+"""Rewards written as text."""
+
+import pytest
+
+from textgym.core import Sample, score_samples
+from textgym.errors import ConfigError
+from textgym.rewards import parse_reward
+from textgym.rewards.parse import REWARD_NAMES
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("bleu", "BLEU()"),
+        (" BLEU ", "BLEU()"),
+        ("rougel", "ROUGE('L')"),
+        ("0.7*bleu+0.3*rougeL", "0.7 * BLEU() + 0.3 * ROUGE('L')"),
+        ("bleu*2 + .5", "2 * BLEU() + 0.5"),
+        ("1e-2 * chrf*coverage", "0.01 * ChrF() * KeywordCoverage()"),
+        ("0.5*0.5*rouge1 + 2*3", "0.25 * ROUGE('1') + 6"),
+        ("sentiment+length+exact_match", "Sentiment() + Length() + ExactMatch()"),
+    ],
+)
+def test_formulas(text, expected):
+    assert repr(parse_reward(text)) == expected
+
+
+@pytest.mark.parametrize("name", REWARD_NAMES)
+def test_every_name_is_a_reward(name):
+    (score,) = score_samples(parse_reward(name), [Sample("", "a cat", ("a cat",), metadata={"keywords": ["cat"]})])
+    assert 0.5 <= score.value <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "a number or a name is expected, at character 1"),
+        ("bleu +", "it ends where a number or a name is expected, at character 7"),
+        ("* bleu", r"'\*' stands where a number or a name is expected, at character 1"),
+        ("bleu rouge1", r"'rouge1' stands where '\+' or '\*' is expected, at character 6"),
+        ("2 bleu", "'bleu' stands where"),
+        ("bleu - 1", "'-' is unknown, at character 6"),
+        ("bleu()", r"'\(' is unknown, at character 5"),
+        ("__import__('os')", "No reward is called '__import__'"),
+        ("blue", "Did you mean 'bleu'"),
+        ("0.5 * 2", "is the number 1.0. Name a reward: bleu,"),
+    ],
+)
+def test_errors_say_where(text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_reward(text)

@@ -1,0 +1,295 @@
+"""Tasks on real datasets: every way to load one, the columns, merged rows, and each error."""
+
+import copy
+import json
+import pickle
+from pathlib import Path
+
+import datasets
+import pytest
+
+from textgym.errors import ConfigError, DatasetError
+from textgym.tasks import TASKS, Copy, DataToText, SentimentContinuation, Summarization, Translation
+from textgym.tasks.dataset import load_rows
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+E2E = [
+    {
+        "meaning_representation": "name[The Eagle], food[French], familyFriendly[yes]",
+        "human_reference": "Eat at Eagle.",
+    },
+    {"meaning_representation": "name[The Mill], food[English]", "human_reference": "The Mill serves English food."},
+    {
+        "meaning_representation": "name[The Eagle], food[French], familyFriendly[yes]",
+        "human_reference": "French Eagle.",
+    },
+    {"meaning_representation": "name[The Mill], food[English]", "human_reference": "The Mill serves English food."},
+]
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path, monkeypatch):
+    """What `datasets` prepares goes away with the test."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+
+def save(folder, rows, split="train", ending="parquet"):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{split}.{ending}"
+    if ending == "parquet":
+        datasets.Dataset.from_list(rows).to_parquet(str(path))
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_rows_with_the_same_prompt_are_merged_in_order(tmp_path):
+    save(tmp_path / "e2e", E2E)
+    task = DataToText(dataset=str(tmp_path / "e2e"))
+    assert len(task) == 2
+    assert task[0].text == "Data: name[The Eagle], food[French], familyFriendly[yes]\nText:"
+    assert task[0].references == ("Eat at Eagle.", "French Eagle.")
+    assert task[0].metadata == {"keywords": ("The Eagle", "French")}
+    assert task[1].references == ("The Mill serves English food.",)
+
+
+def ways_to_load(tmp_path):
+    folder = tmp_path / "rows"
+    parquet = save(folder / "parquet", E2E)
+    save(folder / "parquet", E2E[:1], "test")
+    lines = save(folder / "lines", E2E, ending="jsonl")
+    loaded = datasets.Dataset.from_list(E2E)
+    loaded.save_to_disk(str(folder / "disk"))
+    datasets.DatasetDict(train=loaded).save_to_disk(str(folder / "disk_dict"))
+    return {
+        "folder": {"dataset": str(folder / "parquet")},
+        "path object": {"dataset": folder / "parquet"},
+        "parquet file": {"dataset": str(parquet)},
+        "jsonl file": {"dataset": str(lines)},
+        "loader and data_files": {"dataset": "json", "data_files": str(lines)},
+        "saved dataset": {"dataset": str(folder / "disk")},
+        "saved dict": {"dataset": str(folder / "disk_dict")},
+        "Dataset": {"dataset": loaded},
+        "DatasetDict": {"dataset": datasets.DatasetDict(train=loaded)},
+    }
+
+
+def test_every_way_to_load_gives_the_same_prompts(tmp_path):
+    expected = [DataToText(dataset=datasets.Dataset.from_list(E2E))[index] for index in range(2)]
+    for way, arguments in ways_to_load(tmp_path).items():
+        task = DataToText(**arguments)
+        assert [task[index] for index in range(len(task))] == expected, way
+
+
+def test_a_part_of_a_split_can_be_asked_for(tmp_path):
+    save(tmp_path / "e2e", E2E)
+    save(tmp_path / "e2e", E2E, "test")
+    assert len(DataToText("train[:1]", dataset=str(tmp_path / "e2e"))) == 1
+    assert len(DataToText("train[:1]+test", dataset=str(tmp_path / "e2e"))) == 2
+
+
+def test_tasks_on_datasets_can_be_copied_and_pickled():
+    task = DataToText(dataset=datasets.Dataset.from_list(E2E))
+    for twin in (copy.deepcopy(task), pickle.loads(pickle.dumps(task))):
+        assert [twin[index] for index in range(2)] == [task[index] for index in range(2)]
+
+
+def test_lists_are_joined_as_prompts_and_pooled_as_references():
+    rows = [{"source": ["One.", "Two."], "target": ["A.", "B."]}, {"source": ["One.", "Two."], "target": ["B.", "C."]}]
+    task = Summarization(dataset=datasets.Dataset.from_list(rows))
+    assert task[0].text == "Story: One. Two.\nSummary:"
+    assert task[0].references == ("A.", "B.", "C.")
+    assert len(task) == 1
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_dots_step_into_nested_columns(typed):
+    features = datasets.Features({"translation": datasets.Translation(["en", "de"])}) if typed else None
+    rows = [{"translation": {"en": "A dog.", "de": "Ein Hund."}}]
+    task = Translation(dataset=datasets.Dataset.from_list(rows, features=features))
+    assert task[0].text == "English: A dog.\nGerman:"
+    assert task[0].references == ("Ein Hund.",)
+    turned = Translation(
+        dataset=datasets.Dataset.from_list(rows, features=features),
+        columns={"prompt": "translation.de", "references": "translation.en"},
+        template="German: {prompt}\nEnglish:",
+    )
+    assert turned[0].text == "German: Ein Hund.\nEnglish:"
+    with pytest.raises(DatasetError, match=r"no column 'translation\.fr'.*translation\.en, translation\.de"):
+        Translation(
+            dataset=datasets.Dataset.from_list(rows, features=features), columns={"references": "translation.fr"}
+        )
+
+
+def test_a_column_may_have_a_dot_in_its_name():
+    rows = [{"my.text": "a b", "my": {"deep.er": "c d"}}]
+    assert Copy(dataset=datasets.Dataset.from_list(rows), columns={"prompt": "my.text"})[0].references == ("a b",)
+
+
+def test_copy_takes_a_text_as_its_own_reference():
+    task = Copy(dataset=datasets.Dataset.from_list([{"text": "a b c"}]))
+    assert task[0].text == "Words: a b c\nCopy:"
+    assert task[0].references == ("a b c",)
+
+
+REVIEWS = [
+    {"text": "the film begins well and goes on even better", "label": 1},
+    {"text": "the film begins well and then it falls apart", "label": 0},
+    {"text": "a bad one that nobody should ever have made", "label": 0},
+    {"text": "too short", "label": 1},
+]
+
+
+def test_reviews_are_split_into_opening_and_rest():
+    task = SentimentContinuation(dataset=datasets.Dataset.from_list(REVIEWS), prefix_words=4)
+    assert len(task) == 2
+    assert task[0].text == "Review: the film begins well"
+    assert task[0].references == ("and goes on even better",)
+    assert task[0].metadata == {"label": 1}
+    assert task[1].text == "Review: a bad one that"
+    assert task[1].references == ()
+    assert task[1].metadata == {"label": 0}
+
+
+def test_reviews_may_have_no_label_or_another_one():
+    plain = datasets.Dataset.from_list([{"text": row["text"]} for row in REVIEWS])
+    assert len(SentimentContinuation(dataset=plain, prefix_words=4)[0].references) == 2
+    stars = datasets.Dataset.from_list([{"text": row["text"], "stars": "five"} for row in REVIEWS])
+    task = SentimentContinuation(dataset=stars, prefix_words=4, columns={"label": "stars"}, positive_label="five")
+    assert len(task[0].references) == 2
+    with pytest.raises(DatasetError, match=r"no column 'lable', looked for as the label.*It has: text"):
+        SentimentContinuation(dataset=plain, columns={"label": "lable"})
+
+
+def test_reviews_that_are_all_too_short():
+    with pytest.raises(DatasetError, match="No review has more than prefix_words=50 words"):
+        SentimentContinuation(dataset=datasets.Dataset.from_list(REVIEWS), prefix_words=50)
+
+
+def test_braces_in_a_dataset_are_left_alone():
+    task = Copy(dataset=datasets.Dataset.from_list([{"text": "{prompt} {x} %s \\1"}]))
+    assert task[0].text == "Words: {prompt} {x} %s \\1\nCopy:"
+
+
+@pytest.mark.parametrize(
+    "dataset", ["./nowhere", "/nowhere/at/all", "~/nowhere-at-all", "nowhere.jsonl", Path("nowhere")]
+)
+def test_a_missing_path(dataset):
+    with pytest.raises(DatasetError, match=r"doesn't exist \(looked at /"):
+        DataToText(dataset=dataset)
+
+
+def test_a_file_that_is_no_dataset(tmp_path):
+    broken = tmp_path / "rows.parquet"
+    broken.write_text("no parquet at all")
+    with pytest.raises(DatasetError, match=r"Can't load dataset .*rows\.parquet"):
+        DataToText(dataset=str(broken))
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(DatasetError, match="Can't load dataset"):
+        DataToText(dataset=str(tmp_path))
+
+
+def test_secret_arguments_are_not_in_messages(tmp_path):
+    with pytest.raises(DatasetError) as caught:
+        DataToText(dataset=str(tmp_path), token="hf_secret")
+    assert "with token" in str(caught.value)
+    assert "hf_secret" not in str(caught.value)
+
+
+def test_missing_columns_name_what_there_is():
+    table = datasets.Dataset.from_list([{"meaning_representations": "x", "reference": "y"}])
+    with pytest.raises(
+        DatasetError,
+        match=r"no column 'meaning_representation', looked for as the prompt.*"
+        r"It has: meaning_representations, reference\. Did you mean 'meaning_representations'\?.*columns=",
+    ):
+        DataToText(dataset=table)
+
+
+def test_unknown_roles_name_those_that_there_are():
+    with pytest.raises(DatasetError, match=r"the key 'reference', which.*Did you mean 'references'"):
+        DataToText(dataset=datasets.Dataset.from_list(E2E), columns={"reference": "human_reference"})
+    with pytest.raises(DatasetError, match="columns\\['prompt'\\] is 3"):
+        DataToText(dataset=datasets.Dataset.from_list(E2E), columns={"prompt": 3})
+
+
+def test_an_unknown_split_is_never_replaced(tmp_path):
+    save(tmp_path / "e2e", E2E)
+    save(tmp_path / "e2e", E2E, "test")
+    for dataset in (str(tmp_path / "e2e"), datasets.load_dataset(str(tmp_path / "e2e"))):
+        with pytest.raises(DatasetError, match=r"no split 'validation' in .*It has: train, test\."):
+            DataToText("validation", dataset=dataset)
+    with pytest.raises(DatasetError, match="Did you mean 'test'"):
+        DataToText("tests", dataset=str(tmp_path / "e2e"))
+
+
+def test_an_empty_split():
+    table = datasets.Dataset.from_list(E2E).select([])
+    with pytest.raises(DatasetError, match="has no rows"):
+        DataToText(dataset=table)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"text": "fine"}, {"text": None}], r"Row 1 .*'None' \(NoneType\) in column 'text', expected text"),
+        ([{"text": 7}], r"Row 0 .*'7' \(int\) in column 'text'"),
+        ([{"text": ["fine", None]}], r"Row 0 .*\(NoneType\)"),
+        ([{"text": {"inner": "x"}}], r"no column|expected text"),
+    ],
+)
+def test_values_that_are_no_text(rows, message):
+    with pytest.raises(DatasetError, match=message):
+        Copy(dataset=datasets.Dataset.from_list(rows))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dataset": 3}, "dataset is a int, expected a path"),
+        ({"dataset": [{"text": "x"}]}, "dataset is a list, expected a path"),
+        ({"dataset": "json", "trust_remote_code": True}, "trust_remote_code=True is not supported"),
+        ({"dataset": "json", "streaming": True}, "streaming=True is not supported"),
+        ({"dataset": datasets.Dataset.from_list([{"text": "x"}]), "revision": "main"}, "revision can't be used"),
+    ],
+)
+def test_datasets_that_cannot_be_used(arguments, message):
+    with pytest.raises(DatasetError, match=message):
+        Copy(**arguments)
+
+
+def test_a_template_needs_a_place_for_the_prompt():
+    with pytest.raises(ConfigError, match=r"exactly one \{prompt\}"):
+        Copy(dataset=datasets.Dataset.from_list([{"text": "x"}]), template="x")
+
+
+def test_rows_may_come_without_references():
+    rows = load_rows(datasets.Dataset.from_list([{"q": "x", "n": 1}]), "train", {"prompt": "q", "number": "n"})
+    assert (rows[0].prompt, rows[0].references, rows[0].extra) == ("x", (), {"number": 1})
+
+
+REAL = [
+    ("DataToText", "e2e_nlg", "test", "Data: name["),
+    ("Summarization", "scitldr", "validation", "Story: "),
+    ("Translation", "xquad.en-de", "test", "English: "),
+    ("SentimentContinuation", "rotten_tomatoes", "validation", "Review: "),
+    ("SentimentContinuation", "movie_reviews", "test", "Review: "),
+]
+
+
+@pytest.mark.parametrize(("name", "folder", "split", "beginning"), REAL)
+def test_real_datasets_in_their_hub_layout(name, folder, split, beginning):
+    if not (SHARED / folder).is_dir():
+        pytest.skip(f"the real dataset {folder} is not beside this checkout (looked in {SHARED})")
+    task = TASKS[name](split, dataset=str(SHARED / folder))
+    prompts = [task[index] for index in range(len(task))]
+    assert len(prompts) > 100
+    assert len({prompt.text for prompt in prompts}) == len(prompts)
+    assert all(prompt.text.startswith(beginning) for prompt in prompts)
+    assert any(len(prompt.references) >= 1 for prompt in prompts)
+    if name == "DataToText":
+        assert sum(len(prompt.references) for prompt in prompts) / len(prompts) > 3
+        assert all(prompt.metadata["keywords"] for prompt in prompts)

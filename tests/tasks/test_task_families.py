@@ -1,0 +1,182 @@
+"""What holds for every built-in task: determinism, splits, budgets, pickling, and the texts to train on."""
+
+import copy
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+from textgym.core import Prompt, Task
+from textgym.errors import ConfigError, SeedError
+from textgym.tasks import TASKS, SentimentContinuation, training_texts
+from textgym.tokenizer import builtin_tokenizer
+
+NAMES = list(TASKS)
+every_task = pytest.mark.parametrize("name", NAMES)
+
+
+def tokens(text):
+    """How many tokens a text takes: measured, and at least a generous estimate of a 2,000-token vocabulary's count."""
+    # Such a vocabulary, trained on these texts, needs about 1.05 tokens a word.
+    estimate = 1.2 * len(re.findall(r"\w+", text)) + len(re.findall(r"[^\w\s]", text))
+    tokenizer = builtin_tokenizer()
+    return max(estimate, len(tokenizer.encode(text)) if len(tokenizer) > 1000 else 0)
+
+
+@every_task
+def test_a_task_has_what_the_protocol_asks_for(name):
+    task = TASKS[name]()
+    assert isinstance(task, Task)
+    assert task.name == name
+    assert task.truncation_side in ("left", "right")
+    assert task.stop == ()
+    assert all(isinstance(metric, str) for metric in task.metrics)
+    assert (len(task), len(TASKS[name]("validation")), len(TASKS[name]("test"))) == (1_000_000, 1_000, 1_000)
+
+
+@every_task
+def test_prompts_are_a_pure_function_of_seed_split_and_index(name):
+    task = TASKS[name](seed=4)
+    first = [task[index] for index in (999_999, 0, 17)]
+    assert first == [TASKS[name](seed=4)[index] for index in (999_999, 0, 17)]
+    assert task[-1] == task[len(task) - 1]
+    assert task[np.int64(17)] == task[17]
+    assert TASKS[name](seed=5)[17].text != task[17].text
+    assert TASKS[name]("test", seed=4)[17].text != task[17].text
+
+
+@every_task
+def test_an_index_beyond_the_end_is_an_index_error(name):
+    task = TASKS[name]("test")
+    for index in (1_000, -1_001):
+        with pytest.raises(IndexError, match="1000 prompts"):
+            task[index]
+
+
+@every_task
+def test_splits_are_disjoint_even_between_seeds(name):
+    train = {TASKS[name](seed=1)[index].text for index in range(1500)}
+    assert not train & {TASKS[name]("validation", seed=2)[index].text for index in range(200)}
+    assert not train & {TASKS[name]("test")[index].text for index in range(200)}
+
+
+@every_task
+def test_texts_fit_the_token_budgets(name):
+    task = TASKS[name]()
+    for index in range(500):
+        prompt = task[index]
+        assert tokens(prompt.text) <= task.max_prompt_tokens, prompt.text
+        for reference in prompt.references:
+            # One more for the end token.
+            assert tokens(f" {reference}") + 1 <= task.max_new_tokens, reference
+
+
+@every_task
+def test_prompts_and_references_join_with_one_space(name):
+    task = TASKS[name]()
+    for index in range(200):
+        prompt = task[index]
+        assert prompt.text[-1] == ":" or prompt.text[-1].isalpha() or prompt.text.endswith(", and"), prompt.text
+        assert prompt.references
+        assert len(set(prompt.references)) == len(prompt.references)
+        assert all(reference == reference.strip() for reference in prompt.references)
+
+
+@every_task
+def test_the_cue_tells_the_families_apart(name):
+    cue = TASKS[name].template.split("{prompt}")[0]
+    assert TASKS[name]()[0].text.startswith(cue)
+    assert not any(TASKS[other]()[0].text.startswith(cue) for other in NAMES if other != name)
+
+
+@every_task
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda task: pickle.loads(pickle.dumps(task))])
+def test_tasks_can_be_copied_and_pickled(name, clone):
+    task = TASKS[name]("validation", seed=2, template="<{prompt}")
+    twin = clone(task)
+    assert [twin[index] for index in range(5)] == [task[index] for index in range(5)]
+    assert len(twin) == len(task)
+
+
+@every_task
+def test_a_template_surrounds_the_prompt(name):
+    plain, wrapped = TASKS[name](), TASKS[name](template="Now {this}: {prompt} =>")
+    cue = TASKS[name].template.split("{prompt}")
+    core = plain[3].text.removeprefix(cue[0]).removesuffix(cue[1])
+    assert wrapped[3].text == f"Now {{this}}: {core} =>"
+    assert wrapped[3].references == plain[3].references
+
+
+@every_task
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"split": "dev"}, ConfigError, "'dev' is no split.*test, train, validation"),
+        ({"split": "trian"}, ConfigError, "Did you mean 'train'"),
+        ({"seed": -1}, SeedError, "seed=-1, expected an integer from 0"),
+        ({"seed": "1"}, SeedError, "seed='1'"),
+        ({"seed": True}, SeedError, "seed=True"),
+        ({"template": "Say:"}, ConfigError, "exactly one {prompt}"),
+        ({"template": "{prompt}{prompt}"}, ConfigError, "exactly one {prompt}"),
+        ({"columns": {"prompt": "x"}}, ConfigError, "columns is understood only together with dataset"),
+        ({"datset": "x"}, ConfigError, "datset is understood only.*Did you mean 'dataset'"),
+        ({"revision": "main", "name": "en"}, ConfigError, "revision, name are understood only"),
+    ],
+)
+def test_arguments_that_make_no_sense(name, arguments, error, message):
+    with pytest.raises(error, match=message):
+        TASKS[name](**arguments)
+
+
+def test_keywords_occur_verbatim_in_every_reference():
+    task = TASKS["DataToText"]("validation")
+    for index in range(500):
+        prompt = task[index]
+        assert prompt.metadata["keywords"]
+        assert len(prompt.references) == 3
+        for reference in prompt.references:
+            assert all(keyword in reference for keyword in prompt.metadata["keywords"]), prompt
+
+
+def test_no_prompt_carries_unhappy_continuations():
+    for index in range(50):
+        prompt = SentimentContinuation()[index]
+        assert set(prompt.metadata) == {"opening", "label"}
+        assert prompt.metadata["opening"] in ("neutral", "mixed", "negative")
+
+
+@pytest.mark.parametrize("words", [0, -3, 2.5, "8"])
+def test_prefix_words_must_be_a_positive_integer(words):
+    with pytest.raises(ConfigError, match=r"prefix_words=.*expected an integer from 1"):
+        SentimentContinuation(prefix_words=words)
+
+
+@every_task
+def test_training_texts_are_train_prompts_with_a_completion(name):
+    task = TASKS[name](seed=6)
+    pairs = list(training_texts(name, 50, seed=6))
+    assert pairs == list(training_texts(name, 50, seed=6))
+    assert [prompt for prompt, _ in pairs] == [task[index].text for index in range(50)]
+    for index, (_, completion) in enumerate(pairs):
+        assert completion.startswith(" ")
+        if name != "SentimentContinuation":
+            assert completion[1:] in task[index].references
+
+
+def test_training_reviews_are_happy_as_often_as_not():
+    task = SentimentContinuation()
+    pairs = list(training_texts("SentimentContinuation", 1000))
+    happy = sum(completion[1:] in task[index].references for index, (_, completion) in enumerate(pairs))
+    assert 430 < happy < 570
+
+
+def test_training_texts_name_the_closest_task():
+    with pytest.raises(ConfigError, match="Did you mean 'Translation'"):
+        next(training_texts("translation", 1))
+
+
+def test_prompts_are_plain_values():
+    prompt = TASKS["Copy"]()[0]
+    assert isinstance(prompt, Prompt)
+    assert prompt.text == f"Words: {prompt.references[0]}\nCopy:"

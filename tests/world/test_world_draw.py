@@ -1,0 +1,79 @@
+"""Draws are pure functions of (seed, split, index), and splits can't overlap."""
+
+import numpy as np
+import pytest
+
+from textgym.world import (
+    SPLITS,
+    Draw,
+    record_grammar,
+    render,
+    review_grammar,
+    split_of,
+    story_grammar,
+    translation_grammar,
+    words_grammar,
+)
+
+GRAMMARS = [record_grammar, story_grammar, translation_grammar, review_grammar, words_grammar]
+
+
+@pytest.mark.parametrize("grammar", GRAMMARS)
+def test_the_same_key_gives_the_same_text_and_other_keys_do_not(grammar):
+    texts = [render(grammar, "train", index, seed) for seed in (0, 1) for index in range(50)]
+    again = [render(grammar, "train", index, seed) for seed in (0, 1) for index in reversed(range(50))]
+    assert texts == [*again[49::-1], *again[:49:-1]]
+    assert len({text.source for text in texts}) > 95
+
+
+def test_global_random_state_is_neither_read_nor_set():
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first = render(story_grammar, "train", 3)
+    np.random.seed(5)  # noqa: NPY002
+    assert render(story_grammar, "train", 3) == first
+    np.random.set_state(("MT19937", before, 624, 0, 0.0))  # noqa: NPY002
+
+
+@pytest.mark.parametrize("grammar", GRAMMARS)
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_text_belongs_to_the_split_it_was_drawn_for_whatever_the_seed(grammar, split):
+    assert {split_of(render(grammar, split, index, seed).source) for seed in (0, 7) for index in range(40)} == {split}
+
+
+@pytest.mark.parametrize("grammar", GRAMMARS)
+def test_no_text_is_in_two_splits(grammar):
+    sources = {split: {render(grammar, split, index).source for index in range(300)} for split in SPLITS}
+    assert not sources["train"] & sources["validation"]
+    assert not sources["train"] & sources["test"]
+    assert not sources["validation"] & sources["test"]
+
+
+def test_the_splits_share_all_buckets_between_them():
+    buckets = sorted(bucket for start, stop in SPLITS.values() for bucket in range(start, stop))
+    assert buckets == list(range(100))
+    counts = {split: sum(split_of(f"text {i}") == split for i in range(5000)) / 5000 for split in SPLITS}
+    assert counts == {
+        "train": pytest.approx(0.8, abs=0.03),
+        "validation": pytest.approx(0.1, abs=0.02),
+        "test": pytest.approx(0.1, abs=0.02),
+    }
+
+
+@pytest.mark.parametrize("grammar", GRAMMARS)
+def test_there_are_far_more_than_a_hundred_thousand_texts(grammar):
+    # n draws from N equally likely texts repeat n^2 / 2N times on average, and more often if some texts are likelier:
+    # n^2 / 2 repeats is therefore a lower bound of the number of texts.
+    count = 8000
+    distinct = len({grammar(Draw.at(0, "train", index)).source for index in range(count)})
+    repeats = count - distinct
+    assert count**2 / 2 / max(repeats, 1) > 130_000
+
+
+def test_draws_are_uniform_and_samples_distinct():
+    draw = Draw.at(0, "train", 0)
+    picks = [draw.pick("abcd") for _ in range(8000)]
+    assert all(picks.count(letter) == pytest.approx(2000, abs=200) for letter in "abcd")
+    sample = draw.sample(range(10), 10)
+    assert sorted(sample) == list(range(10))
+    assert sum(draw.chance(0.25) for _ in range(8000)) == pytest.approx(2000, abs=200)
+    assert {draw.below(3) for _ in range(100)} == {0, 1, 2}

@@ -1,0 +1,44 @@
+"""Gymnasium environments for text generation: one step writes one token, a reward scores the finished text.
+
+>>> import gymnasium, textgym
+>>> env = gymnasium.make("textgym/Copy-v0")
+>>> observation, info = env.reset(seed=0)
+"""
+
+from importlib import metadata
+
+from textgym import checker, errors, wrappers
+from textgym.core import Prompt, Reward, Sample, Score, Task, TextGenerationEnv, score_samples
+from textgym.errors import TextGymError
+from textgym.registration import register, register_all
+from textgym.rewards import reward
+from textgym.spaces import TextSpace
+from textgym.tokenizer import load_tokenizer
+from textgym.vector import TextGenerationVectorEnv
+
+try:
+    __version__ = metadata.version("textgym")
+except metadata.PackageNotFoundError:  # run from a checkout that isn't installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "Prompt",
+    "Reward",
+    "Sample",
+    "Score",
+    "Task",
+    "TextGenerationEnv",
+    "TextGenerationVectorEnv",
+    "TextGymError",
+    "TextSpace",
+    "checker",
+    "errors",
+    "load_tokenizer",
+    "register",
+    "register_all",
+    "reward",
+    "score_samples",
+    "wrappers",
+]
+
+register_all()

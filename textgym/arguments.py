@@ -1,0 +1,47 @@
+"""Checks of the arguments that users pass to the environments."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from textgym.errors import ConfigError, SeedError, did_you_mean
+
+
+def check_seed(seed: object) -> int | None:
+    """The seed as a plain integer. Raises ``SeedError`` for anything but None or a non-negative integer."""
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise SeedError(f"seed={seed!r} is not a seed, expected a non-negative integer or None.")
+    return int(seed)
+
+
+def check_reset_options(options: Mapping[str, Any] | None, valid: Sequence[str]) -> dict[str, Any]:
+    """The options of ``reset`` as a new dict. Raises ``ConfigError`` for an unknown key."""
+    for key in options or ():
+        if key not in valid:
+            raise ConfigError(f"Unknown reset option {key!r}. {did_you_mean(str(key), valid)}")
+    return dict(options or {})
+
+
+def count(name: str, value: object, least: int) -> int:
+    """``value`` as an integer of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ConfigError(f"{name}={value!r} makes no sense, expected an integer of at least {least}.")
+    return int(value)
+
+
+def budget(name: str, given: dict[str, Any], task: object) -> int:
+    """A number of tokens: as given, or else the task's own."""
+    value = getattr(task, name, None) if given[name] is None else given[name]
+    if value is None:
+        raise ConfigError(f"The task {type(task).__name__} sets no {name}: give the environment {name}=...")
+    return count(name, value, least=1)
+
+
+def choice(name: str, value: object, valid: tuple[str, ...]) -> str:
+    """``value``, one of the ``valid`` names."""
+    if value not in valid:
+        raise ConfigError(f"{name}={value!r} is unknown. {did_you_mean(str(value), valid)}")
+    return str(value)

@@ -1,0 +1,401 @@
+"""The heart of textgym: what a prompt, a sample, a reward, a task and an environment are. Read this file first.
+
+A *task* is a sequence of prompts. An *environment* plays one prompt per episode, one token per step. When the text
+ends, a *reward* scores it. Everything else in the package is a task, a reward, or a way to run an environment.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, SupportsFloat, Unpack, runtime_checkable
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+
+from textgym.arguments import check_reset_options, check_seed
+from textgym.buffer import Observation, TokenBuffer
+from textgym.errors import ConfigError, PromptIdError, ResetNeededError, RewardError, did_you_mean
+from textgym.rendering import Printer, frame
+from textgym.rules import LENGTH, RUNNING, STOP, TextOptions, TokenRules
+from textgym.spaces import TextSpace
+from textgym.tokenizer import Tokenizer, load_tokenizer
+
+FinishReason = Literal["eos", "stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What one episode starts from.
+
+    Attributes:
+        text: the prompt, exactly as the model sees it. A completion follows it directly, without a separator.
+        references: the texts that a good completion may equal. May be empty.
+        metadata: whatever the task's rewards and metrics need besides (keywords, labels, ids): plain Python values.
+    """
+
+    text: str
+    references: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One finished text, as a reward sees it.
+
+    Attributes:
+        prompt: the prompt's text, before any truncation.
+        completion: the generated text: special tokens left out, cut before the stop string, otherwise as decoded.
+        references: the prompt's references.
+        token_ids: the generated token ids, the end token included if there was one.
+        finish_reason: "eos" (the end token), "stop" (a stop string) or "length" (the token budget ran out).
+        metadata: the prompt's metadata.
+        prompt_id: the prompt's index in its task.
+    """
+
+    prompt: str
+    completion: str
+    references: tuple[str, ...] = ()
+    token_ids: tuple[int, ...] = ()
+    finish_reason: FinishReason = "eos"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    prompt_id: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A reward's value for one sample, with its named parts. ``value=None`` means that the reward abstains."""
+
+    value: float | None
+    components: Mapping[str, float] = field(default_factory=dict)
+
+
+class Reward(Protocol):
+    """Any callable that scores a batch of finished texts: one value (or None, to abstain) per sample, in order."""
+
+    def __call__(self, samples: Sequence[Sample], /) -> Sequence[float | Score | None]: ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A sequence of prompts with the defaults that suit them. A list of prompts with these attributes is enough.
+
+    Attributes:
+        name: CamelCase, the middle of the id: ``textgym/<name>-v0``.
+        max_prompt_tokens: default width of the prompt in tokens of the built-in tokenizer.
+        max_new_tokens: default budget of new tokens.
+        truncation_side: which end of a prompt that is too long is cut off, "left" or "right".
+        stop: strings that end a text. They are not part of the completion.
+        metrics: names (see ``textgym.metrics.METRICS``) to report on held-out prompts.
+    """
+
+    # Properties, because a class that merely has the attribute (of a narrower type) then fits too.
+    @property
+    def name(self) -> str: ...
+    @property
+    def max_prompt_tokens(self) -> int: ...
+    @property
+    def max_new_tokens(self) -> int: ...
+    @property
+    def truncation_side(self) -> Literal["left", "right"]: ...
+    @property
+    def stop(self) -> tuple[str, ...]: ...
+    @property
+    def metrics(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Prompt: ...
+
+
+def reward_name(reward: object) -> str:
+    """The name that a reward goes by in messages and in ``info["reward_components"]``."""
+    name = getattr(reward, "name", None) or getattr(reward, "__name__", None)
+    return str(name or type(reward).__name__)
+
+
+def score_samples(reward: Reward, samples: Sequence[Sample]) -> list[Score]:
+    """Call ``reward`` once on ``samples`` and check what comes back.
+
+    Returns one ``Score`` per sample. A plain number becomes a ``Score`` without components, ``None`` one that abstains.
+
+    Raises:
+        RewardError: wrong number of values, NaN, infinity, or not a number. The message names reward and sample.
+
+    >>> score_samples(lambda samples: [len(s.completion) for s in samples], [Sample("Say hi:", "hi")])
+    [Score(value=2.0, components={})]
+    """
+    if not samples:
+        return []
+    name = reward_name(reward)
+    values = reward(samples)
+    try:
+        count = len(values)
+    except TypeError:
+        raise RewardError(
+            f"Reward {name!r} returned {type(values).__name__}, expected a sequence of {len(samples)} numbers, one per "
+            "sample. To score one sample at a time, decorate the function with @textgym.reward."
+        ) from None
+    if count != len(samples):
+        raise RewardError(
+            f"Reward {name!r} returned {count} values for {len(samples)} samples, expected one per sample."
+        )
+    return [_checked(name, value, i, samples[i]) for i, value in enumerate(values)]
+
+
+def _checked(name: str, value: object, index: int, sample: Sample) -> Score:
+    score = value if isinstance(value, Score) else Score(value)  # type: ignore[arg-type]
+    where = f"sample {index} (prompt_id {sample.prompt_id}, completion {sample.completion[:60]!r})"
+    for part, number in (("value", score.value), *score.components.items()):
+        if number is None and part == "value":
+            continue
+        try:
+            finite = math.isfinite(number)  # type: ignore[arg-type]
+        except TypeError:
+            raise RewardError(
+                f"Reward {name!r} returned {number!r} as {part} of {where}, expected a finite number, a Score or None."
+            ) from None
+        if not finite:
+            raise RewardError(f"Reward {name!r} returned {number} as {part} of {where}, expected a finite number.")
+    value = None if score.value is None else float(score.value)
+    return Score(value, {part: float(number) for part, number in score.components.items()})
+
+
+class TextGame:
+    """What the single and the vector environment share: drawing prompts, and scoring finished texts.
+
+    The rules over tokens are in ``rules``, the token arrays in a ``TokenBuffer``: neither knows of tasks or rewards.
+    """
+
+    def __init__(
+        self,
+        task: Task | Sequence[Prompt],
+        reward: Reward | None,
+        tokenizer: "str | Tokenizer | None",
+        options: TextOptions,
+    ) -> None:
+        if not hasattr(task, "__getitem__") or not hasattr(task, "__len__"):
+            raise ConfigError(f"task={task!r} is no task, expected a sequence of textgym.Prompt.")
+        if len(task) == 0:
+            raise ConfigError(f"Task {getattr(task, 'name', type(task).__name__)!r} has no prompts.")
+        if reward is not None and not callable(reward):
+            raise ConfigError(
+                f"reward={reward!r} can't be called, expected a function of a batch of samples, or None for no reward. "
+                "Rewards by name work with gymnasium.make."
+            )
+        self.task, self.reward = task, reward
+        self.tokenizer = load_tokenizer(tokenizer)
+        self.rules = TokenRules(self.tokenizer, task, options)
+        self.next_prompt_id = 0  # for sampling="sequential"
+
+    def draw(self, generator: np.random.Generator) -> int:
+        """The index of the prompt to play next."""
+        if self.rules.sampling == "random":
+            return int(generator.integers(len(self.task)))
+        prompt_id = self.next_prompt_id % len(self.task)
+        self.next_prompt_id = prompt_id + 1
+        return prompt_id
+
+    def start(self, buffer: TokenBuffer, row: int, prompt_id: object) -> tuple[Prompt, dict[str, Any]]:
+        """Begin an episode in a row of the buffer. Returns the prompt and the info of the reset."""
+        if (
+            isinstance(prompt_id, bool)
+            or not isinstance(prompt_id, int | np.integer)
+            or not 0 <= prompt_id < len(self.task)
+        ):
+            raise PromptIdError(f"prompt_id={prompt_id!r} names no prompt, expected 0 to {len(self.task) - 1}.")
+        prompt = self.task[int(prompt_id)]
+        if not isinstance(prompt, Prompt):
+            raise ConfigError(f"Task item {prompt_id} is a {type(prompt).__name__}, expected a textgym.Prompt.")
+        ids, cut = self.rules.encode_prompt(prompt.text)
+        buffer.start(row, ids)
+        return prompt, {"prompt": prompt.text, "prompt_id": int(prompt_id), "prompt_truncated": cut}
+
+    def finish(
+        self,
+        prompts: Sequence[Prompt],
+        prompt_ids: Sequence[int],
+        token_ids: Sequence[Sequence[int]],
+        codes: Sequence[int],
+    ) -> tuple[list[Sample], list[float], list[dict[str, Any]]]:
+        """Score texts that ended together, in one call of the reward. Returns samples, rewards and final infos."""
+        samples = [
+            Sample(
+                prompt=prompt.text,
+                completion=self.rules.decode_completion(ids),
+                references=tuple(prompt.references),
+                token_ids=tuple(ids),
+                finish_reason="length" if code == LENGTH else "stop" if code == STOP else "eos",
+                metadata=prompt.metadata,
+                prompt_id=prompt_id,
+            )
+            for prompt, prompt_id, ids, code in zip(prompts, prompt_ids, token_ids, codes, strict=True)
+        ]
+        scores = [Score(0.0)] * len(samples) if self.reward is None else score_samples(self.reward, samples)
+        infos = [self._final_info(sample, score) for sample, score in zip(samples, scores, strict=True)]
+        return samples, [score.value or 0.0 for score in scores], infos
+
+    def _final_info(self, sample: Sample, score: Score) -> dict[str, Any]:
+        components = dict(score.components)
+        if not components and self.reward is not None and score.value is not None:
+            components = {reward_name(self.reward): score.value}  # a reward without parts is its own only part
+        info: dict[str, Any] = {
+            "completion": sample.completion,
+            "references": sample.references,
+            "finish_reason": sample.finish_reason,
+            "num_tokens": len(sample.token_ids),
+            "reward_components": components,
+        }
+        return info if score.value is not None else {**info, "reward_abstained": True}
+
+
+class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
+    """A Gymnasium environment in which one step writes one token.
+
+    Description:
+        ``reset`` draws a prompt from the task. Each action appends one token. When the text ends, the reward scores it.
+
+    Observation Space:
+        ``TextSpace``, a ``Dict`` under Hugging Face's own names, so ``model(**batch)`` works. P is
+        ``max_prompt_tokens`` and T ``max_new_tokens``.
+
+        ================ ============== =========================================================================
+        Key              Type           Meaning
+        ================ ============== =========================================================================
+        input_ids        int64 (P+T,)   the prompt, left-padded into the first P columns; new tokens from column P
+        attention_mask   int8 (P+T,)    1 where input_ids holds a token, else 0
+        ================ ============== =========================================================================
+
+        With ``form="seq2seq"``: ``input_ids`` and ``attention_mask`` (P,) hold the prompt, right-padded;
+        ``decoder_input_ids`` and ``decoder_attention_mask`` (1+T,) the decoder's start token and the new tokens.
+
+    Action Space:
+        ``Discrete(V)``: a token id. V is the size of the tokenizer, added tokens included. A masked token (see
+        ``action_masks``) is an error.
+
+    Rewards:
+        0 until the text ends, then the reward's value; 0 if it abstains, with ``info["reward_abstained"]``.
+
+    Episode End:
+        Terminated by an end token ("eos"), a stop string ("stop") or after T tokens ("length"), as
+        ``info["finish_reason"]`` says. With ``length_is_truncation=True`` the last one is a truncation.
+        ``info`` then also has completion, references, num_tokens (the end token counts) and reward_components.
+
+    Arguments:
+        task: a sequence of ``Prompt``.
+        reward: a function of a batch of samples, or None.
+        tokenizer: a transformers tokenizer, its name or folder, or None for the built-in one. It is never edited.
+        max_prompt_tokens, max_new_tokens: P and T, in tokens. None: the task's own.
+        min_new_tokens: the end tokens are masked until so many tokens are written. A stop string ends the text even so.
+        stop: strings that end the text and are cut from it. None: the task's own; ``()``: none.
+        banned_tokens, allowed_tokens: token ids that are masked, or that alone are legal (list the end token too).
+        eos_token_ids: end tokens besides the tokenizer's own.
+        length_is_truncation: running out of tokens truncates instead of terminating.
+        sampling: "random" prompts, or "sequential" from 0 on. A seed starts the sequence over.
+        chat: wrap the prompt as the user's turn of the tokenizer's chat template.
+        form: "causal", or "seq2seq" for encoder-decoder models, with their decoder_start_token_id (None: pad).
+        render_mode: None, "ansi" (``render`` returns a string) or "human" (the text is printed as it grows).
+
+    >>> env = TextGenerationEnv([Prompt("Say hi:", ("hi",))], max_prompt_tokens=16, max_new_tokens=8,
+    ...     reward=lambda samples: [float(s.completion in s.references) for s in samples])
+    >>> observation, info = env.reset(seed=0)
+    >>> for action in env.encode_completion("hi"):
+    ...     observation, reward, terminated, truncated, info = env.step(action)
+    >>> reward, terminated, info["completion"], info["finish_reason"]
+    (1.0, True, 'hi', 'eos')
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 10}  # noqa: RUF012
+
+    def __init__(
+        self,
+        task: Task | Sequence[Prompt],
+        reward: Reward | None = None,
+        tokenizer: "str | Tokenizer | None" = None,
+        *,
+        render_mode: str | None = None,
+        **options: Unpack[TextOptions],
+    ) -> None:
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ConfigError(
+                f"render_mode={render_mode!r} is unknown. {did_you_mean(render_mode, self.metadata['render_modes'])}"
+            )
+        self.render_mode = render_mode
+        self.game = TextGame(task, reward, tokenizer, options)
+        self.task, self.reward, self.tokenizer = task, reward, self.game.tokenizer
+        self.observation_space: TextSpace = TextSpace(self.game.rules)  # type: ignore[assignment]
+        self.action_space = gymnasium.spaces.Discrete(self.game.rules.vocab_size)
+        self.last_sample: Sample | None = None  # of the last finished episode
+        self._buffer = TokenBuffer(self.game.rules, 1)
+        self._prompt: Prompt | None = None
+        self._prompt_id = -1
+        self._running, self._score = False, 0.0
+        self._printer = Printer()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode. ``options={"prompt_id": i}`` plays prompt ``i`` instead of drawing one.
+
+        Raises:
+            SeedError, PromptIdError, ConfigError: the seed, the prompt id or an option makes no sense.
+        """
+        seed, given = check_seed(seed), check_reset_options(options, ("prompt_id",))
+        super().reset(seed=seed)
+        if seed is not None:
+            self.game.next_prompt_id = 0
+        prompt_id = given.get("prompt_id")
+        drawn = self.game.draw(self.np_random) if prompt_id is None else prompt_id
+        self._prompt, info = self.game.start(self._buffer, 0, drawn)
+        self._prompt_id, self._running = info["prompt_id"], True
+        if self.render_mode == "human":
+            self._printer.begin(self._prompt.text)
+        return self._buffer.observation(0), info
+
+    def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Write one token.
+
+        Raises:
+            ResetNeededError: no episode is running.
+            InvalidActionError: the action is no integer, outside the vocabulary, or masked.
+            RewardError: the reward returned something else than a finite number.
+        """
+        if not self._running or self._prompt is None:
+            raise ResetNeededError(
+                "No episode is running: call reset() before the first step and after an episode's end."
+            )
+        rules, buffer = self.game.rules, self._buffer
+        token = rules.token(action)
+        if not 0 <= token < rules.vocab_size:
+            raise rules.outside(token)
+        code = int(buffer.play(np.array([token]))[0])
+        reward, info = 0.0, {}
+        if code != RUNNING:
+            self._running = False
+            ended = self.game.finish([self._prompt], [self._prompt_id], [buffer.generated(0)], [code])
+            self.last_sample, reward, info = ended[0][0], ended[1][0], ended[2][0]
+            self._score = reward
+        if self.render_mode == "human":
+            self._printer.show(self._text(), reward if info else None, info)
+        truncated = code == LENGTH and rules.length_is_truncation
+        return buffer.observation(0), reward, code != RUNNING and not truncated, truncated, info
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """(V,) bool, True where a token is legal now, as sb3-contrib expects it. Read-only."""
+        mask: npt.NDArray[np.bool_] = self.game.rules.mask(self._buffer.counts)[0]
+        return mask
+
+    def encode_completion(self, text: str) -> list[int]:
+        """The actions that write ``text`` and end it: the reference solution where ``text`` is a reference."""
+        return self.game.rules.encode_completion(text)
+
+    def _text(self) -> str:
+        return self.game.rules.decode_completion(self._buffer.generated(0))
+
+    def render(self) -> str | None:
+        """With render_mode "ansi": prompt, text so far and, after the end, the score. "human" prints as it goes."""
+        if self.render_mode != "ansi":
+            return None
+        if self._prompt is None:
+            return ""
+        return frame(self._prompt.text, self._text(), None if self._running else self._score)

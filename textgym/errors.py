@@ -1,0 +1,83 @@
+"""One exception class per kind of failure.
+
+Every message says what was given, what was expected and what to do. ``except TextGymError`` catches them all; each
+class is also the built-in exception that a caller would expect (``ValueError``, ``ImportError``, ...).
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TextGymError(Exception):
+    """Base of every error that textgym raises on purpose."""
+
+
+class ConfigError(TextGymError, ValueError):
+    """An argument of an environment, a task or a command has a value that makes no sense."""
+
+
+class DatasetError(TextGymError, ValueError):
+    """A dataset can't be loaded, lacks a column, or has an empty split."""
+
+
+class TokenizerError(TextGymError, ValueError):
+    """A tokenizer can't be loaded, lacks an end token, or doesn't do what the environment needs."""
+
+
+class ModelError(TextGymError, ValueError):
+    """A language model can't be loaded, or doesn't fit the tokenizer or the environment."""
+
+
+class InvalidActionError(TextGymError, ValueError):
+    """An action is outside the vocabulary, or is a masked token."""
+
+
+class ResetNeededError(TextGymError, RuntimeError):
+    """``step`` was called before ``reset`` or after the end of an episode."""
+
+
+class PromptIdError(TextGymError, KeyError):
+    """``reset(options={"prompt_id": ...})`` named a prompt that the split doesn't have."""
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0]) if self.args else ""
+
+
+class SeedError(TextGymError, ValueError):
+    """A seed is not a non-negative integer."""
+
+
+class RewardError(TextGymError, ValueError):
+    """A reward returned the wrong number of values, NaN, infinity, or something that is no number."""
+
+
+class MetricError(TextGymError, ValueError):
+    """A metric can't be computed from the texts given: there are none, or they lack what the metric compares with."""
+
+
+class JudgeError(TextGymError, RuntimeError):
+    """A judge's call failed, or its reply holds no verdict. It is never turned into a score."""
+
+
+class MissingExtraError(TextGymError, ImportError):
+    """A feature needs an optional dependency that isn't installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f'{feature} needs an optional dependency. Install it with: pip install "textgym[{extra}]"')
+        self.feature, self.extra = feature, extra
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.feature, self.extra)
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """A sentence that names the closest valid name, or lists them all.
+
+    >>> did_you_mean("blue", ["bleu", "rouge1"])
+    "Did you mean 'bleu'?"
+    >>> did_you_mean("xyz", ["bleu", "rouge1"])
+    'Valid names: bleu, rouge1.'
+    """
+    names = sorted(valid)
+    close = get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Valid names: {', '.join(names)}."

@@ -1,0 +1,76 @@
+"""Corpus metrics for finished texts, each with a signature and usable as a module of ``evaluate``.
+
+Every value is in [0, 1] (BLEU and chrF too: sacrebleu's score divided by 100), except lengths.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from textgym.errors import ConfigError, did_you_mean
+from textgym.metrics.base import FinishedText, Metric
+from textgym.metrics.bleu import CorpusBLEU
+from textgym.metrics.chrf import CorpusChrF
+from textgym.metrics.coverage import MeanCoverage
+from textgym.metrics.diversity import Distinct, Distinct1, Distinct2
+from textgym.metrics.exact_match import MeanExactMatch
+from textgym.metrics.length import MeanLength
+from textgym.metrics.rouge import CorpusROUGE, CorpusROUGE1, CorpusROUGE2, CorpusROUGEL, CorpusROUGELsum
+from textgym.metrics.sentiment import MeanSentiment
+
+METRICS: dict[str, type[Metric]] = {
+    "bleu": CorpusBLEU,
+    "rouge1": CorpusROUGE1,
+    "rouge2": CorpusROUGE2,
+    "rougeL": CorpusROUGEL,
+    "rougeLsum": CorpusROUGELsum,
+    "chrf": CorpusChrF,
+    "sentiment": MeanSentiment,
+    "length": MeanLength,
+    "coverage": MeanCoverage,
+    "exact_match": MeanExactMatch,
+    "distinct1": Distinct1,
+    "distinct2": Distinct2,
+}
+
+
+def compute_metrics(names: Iterable[str], samples: Sequence[FinishedText]) -> dict[str, float]:
+    """The named metrics over the same samples, in the order given. Names are those of ``METRICS``.
+
+    A metric that finds nothing to measure (coverage where no sample has keywords) is left out.
+
+    Raises:
+        ConfigError: a name is not in ``METRICS``.
+        MetricError: there are no samples, or a sample lacks what a metric compares with.
+
+    >>> from textgym.core import Sample
+    >>> compute_metrics(["rouge1", "length"], [Sample("", "a cat", ("the cat",), token_ids=(5, 6, 0))])
+    {'rouge1': 0.5, 'length': 3.0}
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in METRICS:
+            raise ConfigError(f"No metric is called {name!r}. {did_you_mean(str(name), METRICS)}")
+    results: dict[str, float] = {}
+    for name in names:
+        results.update(METRICS[name]().compute(samples))
+    return results
+
+
+__all__ = [
+    "METRICS",
+    "CorpusBLEU",
+    "CorpusChrF",
+    "CorpusROUGE",
+    "CorpusROUGE1",
+    "CorpusROUGE2",
+    "CorpusROUGEL",
+    "CorpusROUGELsum",
+    "Distinct",
+    "Distinct1",
+    "Distinct2",
+    "MeanCoverage",
+    "MeanExactMatch",
+    "MeanLength",
+    "MeanSentiment",
+    "Metric",
+    "compute_metrics",
+]

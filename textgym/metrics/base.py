@@ -1,0 +1,122 @@
+"""What every metric is: one number for a corpus of finished texts, with the signature of its settings."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal, Protocol
+
+from textgym.errors import MetricError, TextGymError
+
+
+class FinishedText(Protocol):
+    """What a metric reads of a sample. ``textgym.core.Sample`` has it all."""
+
+    @property
+    def prompt(self) -> str: ...
+
+    @property
+    def completion(self) -> str: ...
+
+    @property
+    def references(self) -> Sequence[str]: ...
+
+    @property
+    def token_ids(self) -> Sequence[int]: ...
+
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+
+    @property
+    def prompt_id(self) -> int: ...
+
+
+class Metric(ABC):
+    """A corpus metric. Subclasses give ``name``, ``score`` and, where they have any, ``settings``.
+
+    Attributes:
+        name: the key of the result.
+        library: the distribution whose version decides the numbers.
+        compares_with: what the completions are compared with: "references", "keywords" or nothing.
+
+    >>> from textgym.core import Sample
+    >>> class Shouting(Metric):
+    ...     name = "shouting"
+    ...     def score(self, samples):
+    ...         return sum(sample.completion.isupper() for sample in samples) / len(samples)
+    >>> Shouting().compute([Sample("Say hi:", "HI"), Sample("Say hi:", "hi")])
+    {'shouting': 0.5}
+    """
+
+    name: str
+    library: str = "textgym"
+    compares_with: Literal["references", "keywords"] | None = None
+
+    @abstractmethod
+    def score(self, samples: Sequence[FinishedText], /) -> float | None:
+        """The value over all samples, or None when no sample has what the metric measures."""
+
+    def settings(self) -> dict[str, object]:
+        """What changes the value, for the signature."""
+        return {}
+
+    def compute(self, samples: Sequence[FinishedText], /) -> dict[str, float]:
+        """The metric over a corpus: one key, or none when no sample has what the metric measures.
+
+        Raises:
+            MetricError: there are no samples, or a sample lacks what the metric compares with.
+        """
+        if not samples:
+            raise MetricError(f"Metric {self.name!r} got no samples. Pass at least one finished text.")
+        value = self.score(samples)
+        return {} if value is None else {self.name: float(value)}
+
+    @property
+    def signature(self) -> str:
+        """Name, settings and library version: two values can be compared when their signatures are equal."""
+        settings = [f"{key}:{value}" for key, value in self.settings().items()]
+        return "|".join([self.name, *settings, f"version:{self.library}-{library_version(self.library)}"])
+
+    def as_evaluate(self, *, keep_in_memory: bool = True, **module_kwargs: Any) -> Any:
+        """This metric as an ``evaluate.Metric``, made without a download.
+
+        It takes ``predictions`` (strings) and, where the metric compares, ``references`` (per prediction a string or
+        a list of strings; for coverage, the keywords). Values and scale are those of :meth:`compute`.
+
+        Args:
+            keep_in_memory: hold what was added in memory, not in a file of the evaluate cache.
+            module_kwargs: other arguments of ``evaluate.Metric``, such as ``experiment_id``.
+        """
+        from textgym.metrics.evaluate_module import MetricModule  # evaluate takes seconds to import
+
+        return MetricModule(self, keep_in_memory=keep_in_memory, **module_kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.signature}>"
+
+
+def library_version(distribution: str) -> str:
+    """The installed version of a distribution, "unknown" when it runs from a folder that isn't installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def references_of(sample: FinishedText, user: str, error: type[TextGymError]) -> tuple[str, ...]:
+    """The references of a sample, checked. ``user`` opens the message of ``error`` when there are none."""
+    where = f"prompt {sample.prompt_id} ({sample.prompt[:60]!r})"
+    if isinstance(sample.references, str):
+        raise error(
+            f"{user} compares with references, but those of {where} are a string. "
+            f"Pass a tuple of strings: references=({sample.references[:40]!r},)."
+        )
+    references = tuple(sample.references)
+    if not references:
+        raise error(
+            f"{user} compares with references, but {where} has no references. Use prompts that have some, or something "
+            "that needs none, such as sentiment or length."
+        )
+    for reference in references:
+        if not isinstance(reference, str):
+            raise error(f"{user} compares with references, but {where} has {reference!r}, which is no string.")
+    return references

@@ -1,0 +1,70 @@
+"""chrF (Popović, 2015, aclanthology.org/W15-3049) and chrF++, computed by sacrebleu (Post, 2018)."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from textgym.errors import ConfigError, MetricError
+from textgym.metrics.base import FinishedText, Metric, references_of
+from textgym.metrics.bleu import reference_streams
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.chrf import CHRF
+
+
+@lru_cache(maxsize=64)
+def _sacrebleu_chrf(char_order: int, word_order: int, beta: int) -> "CHRF":
+    from sacrebleu.metrics.chrf import CHRF
+
+    return CHRF(char_order=char_order, word_order=word_order, beta=beta)
+
+
+def check_chrf_settings(char_order: int, word_order: int, beta: int) -> None:
+    """Raise ConfigError for settings that chrF doesn't have."""
+    for key, value, least in (("char_order", char_order, 1), ("word_order", word_order, 0), ("beta", beta, 1)):
+        if not isinstance(value, int) or value < least:
+            raise ConfigError(f"{key}={value!r}: chrF expects a whole number of at least {least}.")
+
+
+def chrf_name(word_order: int) -> str:
+    """ "chrf" with a plus for each word order, as the field writes it: ``chrf++`` counts words and pairs of words."""
+    return "chrf" + "+" * word_order
+
+
+def sentence_chrf(
+    completion: str, references: Sequence[str], *, char_order: int = 6, word_order: int = 0, beta: int = 2
+) -> float:
+    """Sentence chrF in [0, 1]: sacrebleu's, divided by 100. Works for every script, and for parts of words.
+
+    >>> round(sentence_chrf("the cats sat", ["the cat sat"]), 4)
+    0.7478
+    """
+    score = _sacrebleu_chrf(char_order, word_order, beta).sentence_score(completion, list(references)).score
+    return float(min(max(score / 100, 0.0), 1.0))
+
+
+class CorpusChrF(Metric):
+    """Corpus chrF in [0, 1]: sacrebleu's, divided by 100. ``word_order=2`` makes it chrF++.
+
+    >>> from textgym.core import Sample
+    >>> metric = CorpusChrF()
+    >>> {name: round(value, 4) for name, value in metric.compute([Sample("", "the cats", ("the cat",))]).items()}
+    {'chrf': 0.9326}
+    """
+
+    library = "sacrebleu"
+    compares_with = "references"
+
+    def __init__(self, char_order: int = 6, word_order: int = 0, beta: int = 2) -> None:
+        check_chrf_settings(char_order, word_order, beta)
+        self.char_order, self.word_order, self.beta = char_order, word_order, beta
+        self.name = chrf_name(word_order)
+
+    def settings(self) -> dict[str, object]:
+        return {"case": "mixed", "eff": "yes", "nc": self.char_order, "nw": self.word_order, "beta": self.beta}
+
+    def score(self, samples: Sequence[FinishedText], /) -> float:
+        references = [references_of(sample, f"Metric {self.name!r}", MetricError) for sample in samples]
+        scorer = _sacrebleu_chrf(self.char_order, self.word_order, self.beta)
+        score = scorer.corpus_score([sample.completion for sample in samples], reference_streams(references)).score
+        return float(min(max(score / 100, 0.0), 1.0))

@@ -1,0 +1,66 @@
+"""Keyword coverage: how many of the words that a text must contain it does contain."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from textgym.errors import MetricError, TextGymError
+from textgym.metrics.base import FinishedText, Metric
+from textgym.metrics.words import contains_phrase
+
+
+def keywords_of(sample: FinishedText, key: str, user: str, error: type[TextGymError]) -> tuple[str, ...]:
+    """The keywords in a sample's metadata, each once; none when the key is missing.
+
+    A single string is one keyword, numbers become text, blank entries are dropped.
+
+    Raises:
+        error: ``metadata[key]`` is no string and no sequence. ``user`` opens the message.
+    """
+    found = sample.metadata.get(key)
+    if found is None:
+        return ()
+    if isinstance(found, str):
+        found = (found,)
+    if isinstance(found, Mapping) or not isinstance(found, Iterable):
+        raise error(
+            f"{user} expects a sequence of strings in metadata[{key!r}], but prompt {sample.prompt_id} has "
+            f"{type(found).__name__}: {found!r}."
+        )
+    return tuple(dict.fromkeys(str(keyword) for keyword in found if str(keyword).strip()))
+
+
+def coverage(completion: str, keywords: Sequence[str], *, case_sensitive: bool = False) -> float:
+    """The fraction of ``keywords`` in the completion, as whole words or phrases (Chinese and its like: anywhere).
+
+    >>> coverage("The red panda sleeps.", ["red panda", "sleep"]), coverage("小熊猫在睡觉", ["熊猫", "睡觉"])
+    (0.5, 1.0)
+    """
+    found = sum(contains_phrase(completion, keyword, case_sensitive=case_sensitive) for keyword in keywords)
+    return found / len(keywords)
+
+
+class MeanCoverage(Metric):
+    """The mean over samples with keywords of the fraction of ``metadata[key]`` in the completion, in [0, 1].
+
+    No sample with keywords: no result. In the evaluate form the keywords are the ``references``.
+
+    >>> from textgym.core import Sample
+    >>> MeanCoverage().compute([Sample("", "A cat sat.", metadata={"keywords": ["cat", "mat"]}), Sample("", "A dog.")])
+    {'coverage': 0.5}
+    """
+
+    name = "coverage"
+    compares_with = "keywords"
+
+    def __init__(self, key: str = "keywords", case_sensitive: bool = False) -> None:
+        self.key, self.case_sensitive = key, case_sensitive
+
+    def settings(self) -> dict[str, object]:
+        return {"key": self.key, "case": "mixed" if self.case_sensitive else "folded"}
+
+    def score(self, samples: Sequence[FinishedText], /) -> float | None:
+        values = []
+        for sample in samples:
+            keywords = keywords_of(sample, self.key, f"Metric {self.name!r}", MetricError)
+            if keywords:
+                values.append(coverage(sample.completion, keywords, case_sensitive=self.case_sensitive))
+        return sum(values) / len(values) if values else None

@@ -1,0 +1,51 @@
+"""Rewards for finished texts: the built-in ones in [0, 1], all over batches, all with arithmetic.
+
+``0.7 * BLEU() + 0.3 * ROUGE("L")`` is a reward, and so is any function that ``@reward`` decorates.
+"""
+
+from textgym.core import Reward
+from textgym.rewards.base import BatchReward
+from textgym.rewards.bleu import BLEU
+from textgym.rewards.chrf import ChrF
+from textgym.rewards.combine import Product, WeightedSum
+from textgym.rewards.evaluate_reward import EvaluateReward
+from textgym.rewards.exact_match import ExactMatch
+from textgym.rewards.functions import CallableReward, FunctionReward, as_reward, reward
+from textgym.rewards.judge import LLMJudge
+from textgym.rewards.keywords import KeywordCoverage
+from textgym.rewards.length import Length
+from textgym.rewards.parse import parse_reward
+from textgym.rewards.rouge import ROUGE
+from textgym.rewards.sentiment import Sentiment
+
+REWARDS: dict[str, type[Reward]] = {
+    "bleu": BLEU,
+    "rouge": ROUGE,
+    "chrf": ChrF,
+    "sentiment": Sentiment,
+    "length": Length,
+    "coverage": KeywordCoverage,
+    "exact_match": ExactMatch,
+    "judge": LLMJudge,
+}
+
+__all__ = [
+    "BLEU",
+    "REWARDS",
+    "ROUGE",
+    "BatchReward",
+    "CallableReward",
+    "ChrF",
+    "EvaluateReward",
+    "ExactMatch",
+    "FunctionReward",
+    "KeywordCoverage",
+    "LLMJudge",
+    "Length",
+    "Product",
+    "Sentiment",
+    "WeightedSum",
+    "as_reward",
+    "parse_reward",
+    "reward",
+]

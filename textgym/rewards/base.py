@@ -1,0 +1,119 @@
+"""What the built-in rewards share: a name, a readable repr, arithmetic. A user's reward needs none of it."""
+
+import inspect
+from collections.abc import Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textgym.core import Reward, Sample, Score, reward_name
+from textgym.errors import RewardError
+
+if TYPE_CHECKING:
+    from textgym.rewards.combine import Product, WeightedSum
+
+Value = float | Score | None
+
+
+class BatchReward:
+    """A reward over a batch of finished texts that can be added and multiplied.
+
+    Subclasses override ``score`` (one sample) or ``__call__`` (the whole batch, when that is faster), and set ``name``.
+
+    Arithmetic builds one reward from several, with numbers and with any other reward: ``0.7 * BLEU() + 0.3 * mine``,
+    ``BLEU() * KeywordCoverage()``, ``1 - BLEU()``. See :class:`textgym.rewards.WeightedSum` for parts that abstain.
+
+    >>> class EndsWell(BatchReward):
+    ...     name = "ends_well"
+    ...     def score(self, sample):
+    ...         return float(sample.completion.endswith("."))
+    >>> reward = 0.5 * EndsWell() + 1
+    >>> reward([Sample("", "Done."), Sample("", "Not")])
+    [Score(value=1.5, components={'ends_well': 1.0}), Score(value=1.0, components={'ends_well': 0.0})]
+    """
+
+    name: str = ""
+    shown: ClassVar[tuple[str, ...]] = ()  # arguments that the repr gives even when they have their default value
+    __array_ufunc__ = None  # so that numpy's numbers leave the arithmetic to this class
+
+    def score(self, sample: Sample, /) -> Value:
+        """The value of one sample: a number, a Score, or None to abstain."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither score nor __call__. Define one of them.")
+
+    def __call__(self, samples: Sequence[Sample], /) -> list[Value]:
+        """One value per sample, in order."""
+        check_batch(self, samples)
+        return [self.score(sample) for sample in samples]
+
+    def __repr__(self) -> str:
+        """The constructor's call, without most arguments that have their default value."""
+        parts = []
+        for key, parameter in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, key, parameter.default)
+            if key in self.shown:
+                parts.append(repr(value))
+            elif repr(value) != repr(parameter.default):  # arrays have no plain equality
+                parts.append(f"{key}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def __add__(self, other: "Reward | float") -> "WeightedSum":
+        return _sum(self, other, 1.0, 1.0)
+
+    def __radd__(self, other: "Reward | float") -> "WeightedSum":
+        return _sum(other, self, 1.0, 1.0)
+
+    def __sub__(self, other: "Reward | float") -> "WeightedSum":
+        return _sum(self, other, 1.0, -1.0)
+
+    def __rsub__(self, other: "Reward | float") -> "WeightedSum":
+        return _sum(other, self, 1.0, -1.0)
+
+    def __neg__(self) -> "WeightedSum":
+        return _sum(self, 0.0, -1.0, 1.0)
+
+    def __mul__(self, other: "Reward | float") -> "WeightedSum | Product":
+        return _product(self, other)
+
+    def __rmul__(self, other: "Reward | float") -> "WeightedSum | Product":
+        return _product(other, self)
+
+    def __truediv__(self, other: float) -> "WeightedSum":
+        if not isinstance(other, Real):
+            return NotImplemented
+        if float(other) == 0:
+            raise ZeroDivisionError(f"{self!r} can't be divided by zero.")
+        return _sum(self, 0.0, 1 / float(other), 1.0)
+
+
+def check_batch(reward: Reward, samples: object) -> None:
+    """Raise RewardError for a single sample in the place of a batch."""
+    if isinstance(samples, Sample):
+        raise RewardError(
+            f"Reward {reward_name(reward)!r} scores a sequence of samples, but got a single Sample. "
+            "Call reward([sample])[0] or reward.score(sample)."
+        )
+
+
+def _sum(left: Any, right: Any, left_weight: float, right_weight: float) -> "WeightedSum":
+    from textgym.rewards.combine import WeightedSum, is_operand  # combine builds on this module
+
+    if not (is_operand(left) and is_operand(right)):
+        return NotImplemented  # type: ignore[no-any-return]
+    return WeightedSum.of((left_weight, left), (right_weight, right))
+
+
+def _product(left: Any, right: Any) -> "WeightedSum | Product":
+    from textgym.rewards.combine import Product, WeightedSum, is_operand
+
+    if not (is_operand(left) and is_operand(right)):
+        return NotImplemented  # type: ignore[no-any-return]
+    weight, factors = 1.0, []
+    for operand in (left, right):
+        if isinstance(operand, Real):
+            weight *= float(operand)
+        elif isinstance(operand, WeightedSum) and operand.is_scaled_reward():  # (2 * a) * b is 2 * (a * b)
+            weight *= operand.terms[0][0]
+            factors.append(operand.terms[0][1])
+        else:
+            factors.append(operand)
+    product = Product.of(*factors) if len(factors) > 1 else factors[0]
+    return product if weight == 1 and isinstance(product, Product) else WeightedSum.of((weight, product))

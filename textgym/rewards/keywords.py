@@ -1,0 +1,40 @@
+"""How many of a prompt's keywords a text contains.
+
+prompt      "Write a sentence with: panda, bamboo, river."
+metadata    {"keywords": ["panda", "bamboo", "river"]}
+completion  "A panda eats bamboo."
+reward      0.667
+"""
+
+from textgym.core import Sample
+from textgym.errors import RewardError
+from textgym.metrics.coverage import coverage, keywords_of
+from textgym.rewards.base import BatchReward
+
+
+class KeywordCoverage(BatchReward):
+    """The fraction of the keywords in ``metadata[key]`` that the completion contains, in [0, 1].
+
+    A keyword counts as a whole word or phrase ("cat" isn't in "cats"), one in a script without spaces (Chinese,
+    Japanese, Thai, ...) anywhere. A sample without keywords gets None: the reward abstains.
+
+    Args:
+        key: where the keywords are in the metadata: a sequence of strings, or one string.
+        case_sensitive: "Cat" and "cat" differ.
+
+    Raises:
+        RewardError: when called with a sample whose metadata holds something else there.
+
+    >>> sample = Sample("", "A panda eats bamboo.", metadata={"keywords": ["panda", "bamboo", "river"]})
+    >>> round(KeywordCoverage()([sample])[0], 3), KeywordCoverage()([Sample("", "A panda.")])
+    (0.667, [None])
+    """
+
+    name = "coverage"
+
+    def __init__(self, key: str = "keywords", case_sensitive: bool = False) -> None:
+        self.key, self.case_sensitive = key, case_sensitive
+
+    def score(self, sample: Sample, /) -> float | None:
+        keywords = keywords_of(sample, self.key, f"Reward {self.name!r}", RewardError)
+        return coverage(sample.completion, keywords, case_sensitive=self.case_sensitive) if keywords else None

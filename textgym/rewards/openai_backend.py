@@ -1,0 +1,160 @@
+"""A judge behind any server that speaks the OpenAI chat protocol."""
+
+import importlib.util
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from textgym.errors import ConfigError, JudgeError, MissingExtraError
+from textgym.rewards.backends import INSTRUCTION, Verdict, parse_verdict
+from textgym.rewards.judge_prompt import Message
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+class OpenAIBackend:
+    """A judge behind any server with the OpenAI chat protocol: OpenAI, vLLM, Ollama, llama.cpp, ``transformers serve``.
+
+    The verdict is read from the end of the reply. Token probabilities aren't asked for: several servers ignore the
+    request silently. Needs ``pip install "textgym[judge]"``.
+
+    Args:
+        model: the server's name for the model.
+        base_url: where the server is, such as ``"http://127.0.0.1:8000/v1"``. None: ``OPENAI_BASE_URL``, else OpenAI.
+        api_key: the key. None: ``OPENAI_API_KEY``. A server on this machine needs none. The key is in no repr, message
+            or pickle: an unpickled backend reads ``OPENAI_API_KEY``. Copies within the process keep it.
+        timeout: seconds to wait for the server before the call fails.
+        max_retries: further attempts after a timeout, a broken connection, or status 408, 409, 429 or 5xx.
+        temperature: 0 for the same verdict each time. None leaves it out, for models that refuse it.
+        max_tokens: budget of the reply; a reply that is cut off is a failure. Reasoning models need thousands.
+        extra_body: further fields of the request. ``{"chat_template_kwargs": {"sanitize_control_tokens": True}}``
+            makes ``transformers serve`` and vLLM disarm control tokens as well.
+        control_tokens: the special tokens of the server's model, where they aren't like ``<|...|>`` or ``</s>``.
+
+    Raises:
+        MissingExtraError: the ``openai`` package isn't installed.
+        ConfigError: no key for a server that isn't on this machine.
+
+    >>> OpenAIBackend("tiny", "http://127.0.0.1:8000/v1")
+    OpenAIBackend('tiny', base_url='http://127.0.0.1:8000/v1')
+    """
+
+    instruction = INSTRUCTION
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float = 60,
+        max_retries: int = 2,
+        temperature: float | None = 0,
+        max_tokens: int = 1024,
+        extra_body: Mapping[str, Any] | None = None,
+        control_tokens: Sequence[str] = (),
+    ) -> None:
+        if importlib.util.find_spec("openai") is None:
+            raise MissingExtraError("LLMJudge with an OpenAI-compatible server", "judge")
+        if timeout <= 0 or max_retries < 0 or max_tokens < 1:
+            raise ConfigError(
+                f"OpenAIBackend got timeout={timeout}, max_retries={max_retries}, max_tokens={max_tokens}. Expected a "
+                "timeout above 0 seconds, 0 or more retries, and 1 or more tokens."
+            )
+        self.model, self.base_url = model, base_url or os.environ.get("OPENAI_BASE_URL") or None
+        self.timeout, self.max_retries = timeout, max_retries
+        self.temperature, self.max_tokens = temperature, max_tokens
+        self.extra_body, self.control_tokens = dict(extra_body or {}), tuple(control_tokens)
+        self._api_key, self._unpickled = api_key, False
+        self._client: Any = None
+        self._client_process = 0
+        self._key()
+
+    def __call__(self, messages: list[Message], /) -> Verdict:
+        """Ask once, with retries.
+
+        Raises:
+            JudgeError: no reply, a refusal, an empty or truncated reply, or one without a verdict.
+        """
+        client = self._connect()
+        # OpenAI's own models refuse the old name of this field; other servers may not know the new one.
+        budget = {"max_tokens" if self.base_url else "max_completion_tokens": self.max_tokens}
+        temperature = {} if self.temperature is None else {"temperature": self.temperature}
+        failure = ""
+        try:
+            completion = client.chat.completions.create(
+                model=self.model, messages=messages, extra_body=self.extra_body or None, **budget, **temperature
+            )
+            choice = completion.choices[0]
+            text, refusal, finish = choice.message.content, choice.message.refusal, choice.finish_reason
+        except Exception as error:
+            failure = self._reason(error)
+        if failure:  # raised out here so as not to be chained: the client's exception holds the request, hence the key
+            raise JudgeError(self._told(failure))
+        if refusal or finish == "content_filter":
+            raise JudgeError(self._told(f"the judge refused: {str(refusal or finish)[:200]!r}"))
+        if not isinstance(text, str) or not text.strip():
+            raise JudgeError(self._told(f"the reply is empty (finish_reason {finish!r})"))
+        if finish == "length":  # what is cut off may be a quotation: its last line is no verdict
+            raise JudgeError(self._told(f"the reply was cut off at max_tokens={self.max_tokens}, give it more"))
+        try:
+            return parse_verdict(text)
+        except JudgeError as error:
+            raise JudgeError(self._told(str(error))) from None
+
+    def _connect(self) -> Any:
+        if self._client is None or self._client_process != os.getpid():  # a forked copy would share the connections
+            from openai import OpenAI
+
+            self._client_process = os.getpid()
+            self._client = OpenAI(
+                api_key=self._key(), base_url=self.base_url, timeout=self.timeout, max_retries=self.max_retries
+            )
+        return self._client
+
+    def _key(self) -> str:
+        key = self._api_key or os.environ.get(KEY_VARIABLE)
+        if key:
+            return key
+        if _is_loopback(self.base_url):
+            return "none"  # the client insists on a key, a local server doesn't
+        lost = " A key given as an argument doesn't travel in pickles." if self._unpickled else ""
+        raise ConfigError(f"{self!r} needs a key. Pass api_key=..., or set {KEY_VARIABLE} in the environment.{lost}")
+
+    def _reason(self, error: Exception) -> str:
+        what = f"{type(error).__name__}: {self._redacted(str(error))[:300]}"
+        if isinstance(error, AttributeError | TypeError | IndexError | KeyError):
+            return f"the server's answer is no chat completion ({what})"
+        return f"the call failed ({what}), attempts: up to {self.max_retries + 1}, timeout {self.timeout:g} s"
+
+    def _told(self, reason: str) -> str:
+        return f"{self!r}: {self._redacted(reason)}"
+
+    def _redacted(self, text: str) -> str:
+        key = self._api_key or os.environ.get(KEY_VARIABLE)
+        return text.replace(key, "***") if key else text  # a server may echo what it was sent
+
+    def __repr__(self) -> str:
+        return f"OpenAIBackend({self.model!r}, base_url={_without_credentials(self.base_url)!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_api_key": None, "_client": None, "_unpickled": True}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "OpenAIBackend":
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)  # settings aren't changed after construction, and the client is thread-safe
+        return copy
+
+
+def _is_loopback(url: str | None) -> bool:
+    host = urlsplit(url or "").hostname or ""
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+
+
+def _without_credentials(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

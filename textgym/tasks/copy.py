@@ -1,0 +1,94 @@
+"""Copy: repeat a few words. The diagnostic task: whatever can't learn this has a bug.
+
+A prompt, its reference, and what a completion scores with the default reward (chrF):
+
+    Words: lamp river old
+    Copy:
+
+    " lamp river old"                                       1.00 (the reference)
+    " lamp river"                                           lower: a word is missing
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from textgym.core import Prompt
+from textgym.tasks.dataset import load_rows, merge_columns
+from textgym.tasks.prompts import WorldPrompts, check_template, fill
+from textgym.world import words_grammar
+
+
+class Copy:
+    """Repeat a few words.
+
+    ## Description
+    The prompt is a row of 3 to 8 different words; the completion should be the same words in the same order, and end.
+    It is the smallest task in which order, content and length all count, and the quickest check of an algorithm.
+
+    ## Observation Space
+    | Part | Shape | Unit | Content |
+    |---|---|---|---|
+    | prompt | 24 | tokens | ``Words: <words>\\nCopy:``, padded on the left |
+    | completion | 16 | tokens | what was generated so far, from column 24 on |
+
+    ## Action Space
+    ``Discrete(V)``: the next token, V the size of the tokenizer.
+
+    ## Rewards
+    0 at every step but the last. Then the score of the whole text: chrF against the reference by default.
+
+    ## Episode End
+    The end token, or 16 tokens.
+
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train" (1,000,000 prompts), "validation" or "test" (1,000 each), or a split of the dataset |
+    | dataset | None | path, hub name, or loaded dataset; None is the small world |
+    | columns | prompt: text | the dataset's column: a text is its own reference |
+    | template | "Words: {prompt}\\nCopy:" | what surrounds the words |
+    | seed | 0 | of the small world |
+    | **load_kwargs | | passed to ``datasets.load_dataset`` |
+
+    ## Version History
+    - v0: first version.
+
+    >>> prompt = Copy()[0]
+    >>> prompt.text == f"Words: {prompt.references[0]}\\nCopy:"
+    True
+    """
+
+    name = "Copy"
+    max_prompt_tokens = 24
+    max_new_tokens = 16
+    truncation_side: Literal["left", "right"] = "right"
+    stop: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ("exact_match", "chrf", "length")
+
+    template: ClassVar[str] = "Words: {prompt}\nCopy:"
+    columns: ClassVar[Mapping[str, str]] = {"prompt": "text"}
+
+    def __init__(
+        self,
+        split: str = "train",
+        *,
+        dataset: Any = None,
+        columns: Mapping[str, str] | None = None,
+        template: str | None = None,
+        seed: int = 0,
+        **load_kwargs: Any,
+    ) -> None:
+        template = self.template if template is None else template
+        self.prompts: Sequence[Prompt]
+        if dataset is None:
+            self.prompts = WorldPrompts(words_grammar, split, seed, template, columns, load_kwargs)
+            return
+        check_template(template)
+        rows = load_rows(dataset, split, merge_columns(self.columns, columns), load_kwargs=load_kwargs)
+        self.prompts = [Prompt(fill(template, row.prompt), (row.prompt,)) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __getitem__(self, index: int, /) -> Prompt:
+        return self.prompts[index]

@@ -1,0 +1,98 @@
+"""Summarization: tell a story in one sentence.
+
+A prompt, one of its references, and what a completion scores with the default reward (ROUGE-L):
+
+    Story: On Friday, Mia saw that her key was gone. She looked in every room. She asked Leo for help. Leo went out and
+    found it on the bus. Mia was very happy.
+    Summary:
+
+    " Mia lost her key, but Leo found it on the bus."       1.00 (a reference)
+    " Mia saw that her key was gone."                       lower: it tells the beginning, not the end
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from textgym.core import Prompt
+from textgym.tasks.dataset import load_rows, merge_columns
+from textgym.tasks.prompts import WorldPrompts, check_template, fill
+from textgym.world import story_grammar
+
+
+class Summarization:
+    """Tell a story in one sentence.
+
+    ## Description
+    The prompt is a story of 4 to 8 sentences about two people: twelve plots, each with three endings. The completion
+    should say in one sentence who did what, and how it ended. Every story of the world has two references.
+
+    ## Observation Space
+    | Part | Shape | Unit | Content |
+    |---|---|---|---|
+    | prompt | 128 | tokens | ``Story: <story>\\nSummary:``, padded on the left; of a longer one the beginning is kept |
+    | completion | 32 | tokens | what was generated so far, from column 128 on |
+
+    ## Action Space
+    ``Discrete(V)``: the next token, V the size of the tokenizer.
+
+    ## Rewards
+    0 at every step but the last. Then the score of the whole text: ROUGE-L against the references by default.
+
+    ## Episode End
+    The end token, or 32 tokens.
+
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train" (1,000,000 prompts), "validation" or "test" (1,000 each), or a split of the dataset |
+    | dataset | None | path, hub name, or loaded dataset; None is the small world |
+    | columns | prompt: source, references: target | the dataset's columns |
+    | template | "Story: {prompt}\\nSummary:" | what surrounds the story |
+    | seed | 0 | of the small world |
+    | **load_kwargs | | passed to ``datasets.load_dataset`` |
+
+    A source that is a list of sentences is joined by spaces; a target that is a list is several references.
+
+    ## Version History
+    - v0: first version.
+
+    >>> prompt = Summarization()[0]
+    >>> prompt.text.startswith("Story: ") and prompt.text.endswith("Summary:"), len(prompt.references)
+    (True, 2)
+    """
+
+    name = "Summarization"
+    max_prompt_tokens = 128
+    max_new_tokens = 32
+    # A story or an article says first what it is about. A cut prompt loses the cue at its end, not its beginning.
+    truncation_side: Literal["left", "right"] = "right"
+    stop: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ("rougeL", "rouge1", "rouge2", "bleu", "length")
+
+    template: ClassVar[str] = "Story: {prompt}\nSummary:"
+    columns: ClassVar[Mapping[str, str]] = {"prompt": "source", "references": "target"}
+
+    def __init__(
+        self,
+        split: str = "train",
+        *,
+        dataset: Any = None,
+        columns: Mapping[str, str] | None = None,
+        template: str | None = None,
+        seed: int = 0,
+        **load_kwargs: Any,
+    ) -> None:
+        template = self.template if template is None else template
+        self.prompts: Sequence[Prompt]
+        if dataset is None:
+            self.prompts = WorldPrompts(story_grammar, split, seed, template, columns, load_kwargs)
+            return
+        check_template(template)
+        rows = load_rows(dataset, split, merge_columns(self.columns, columns), load_kwargs=load_kwargs)
+        self.prompts = [Prompt(fill(template, row.prompt), row.references) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __getitem__(self, index: int, /) -> Prompt:
+        return self.prompts[index]

@@ -1,0 +1,103 @@
+"""The tokenizer protocol, the built-in tokenizer, and loading by name. The caller's tokenizer is never edited."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import tokenizers
+
+from textgym.errors import TokenizerError
+
+BUILTIN_MODEL = "textgym/small"
+PAD_TOKEN, END_TOKEN = "<|pad|>", "<|endoftext|>"
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """What textgym needs of a tokenizer. Every transformers tokenizer has it."""
+
+    eos_token_id: int | None
+    pad_token_id: int | None
+
+    def __len__(self) -> int: ...
+
+    def encode(self, text: str, /, *, add_special_tokens: bool = True) -> list[int]: ...
+
+    def decode(self, token_ids: Sequence[int], /, *, skip_special_tokens: bool = False) -> str: ...
+
+
+class BuiltinTokenizer:
+    """The tokenizer of the built-in models (byte-level BPE), without importing transformers.
+
+    >>> tokenizer = BuiltinTokenizer(builtin_folder())
+    >>> tokenizer.decode(tokenizer.encode("A small world."))
+    'A small world.'
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.name_or_path = str(folder)
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+        self.eos_token_id: int | None = self._tokenizer.token_to_id(END_TOKEN)
+        self.pad_token_id: int | None = self._tokenizer.token_to_id(PAD_TOKEN)
+
+    def __len__(self) -> int:
+        return int(self._tokenizer.get_vocab_size())
+
+    def encode(self, text: str, /, *, add_special_tokens: bool = True) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
+
+    def decode(self, token_ids: Sequence[int], /, *, skip_special_tokens: bool = False) -> str:
+        return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=skip_special_tokens))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name_or_path,)
+
+
+def builtin_folder(name: str = BUILTIN_MODEL) -> Path:
+    """The folder inside the installed package that holds a built-in model and its tokenizer."""
+    folder = Path(str(resources.files("textgym"))) / "assets" / name.removeprefix("textgym/")
+    if not name.startswith("textgym/") or not (folder / "tokenizer.json").is_file():
+        raise TokenizerError(f"No built-in model is called {name!r}. The built-in model is {BUILTIN_MODEL!r}.")
+    return folder
+
+
+@cache
+def builtin_tokenizer(name: str = BUILTIN_MODEL) -> BuiltinTokenizer:
+    """The built-in tokenizer, loaded once."""
+    return BuiltinTokenizer(builtin_folder(name))
+
+
+def load_tokenizer(tokenizer: "str | Path | Tokenizer | None" = None) -> Tokenizer:
+    """A tokenizer from what a user passes: None (the built-in one), a hub name, a folder, or a tokenizer.
+
+    Raises:
+        TokenizerError: it can't be loaded, or lacks the methods of :class:`Tokenizer`, or has no end token.
+    """
+    if tokenizer is None or (isinstance(tokenizer, str) and tokenizer.startswith("textgym/")):
+        return builtin_tokenizer(tokenizer or BUILTIN_MODEL)
+    loaded: Any = tokenizer
+    if isinstance(tokenizer, str | Path):
+        from transformers import AutoTokenizer
+
+        try:
+            loaded = AutoTokenizer.from_pretrained(tokenizer)
+        except (OSError, ValueError, KeyError) as error:
+            raise TokenizerError(
+                f"Can't load a tokenizer from {str(tokenizer)!r}: {error}. Expected a folder that holds one, a name on "
+                f"the Hugging Face hub, or {BUILTIN_MODEL!r}."
+            ) from error
+    missing = [name for name in ("encode", "decode", "__len__", "eos_token_id") if not hasattr(loaded, name)]
+    if missing:
+        raise TokenizerError(
+            f"{type(loaded).__name__} is no tokenizer: it lacks {', '.join(missing)}. Pass a transformers tokenizer, "
+            "a name or a folder."
+        )
+    if loaded.eos_token_id is None:
+        raise TokenizerError(
+            f"Tokenizer {getattr(loaded, 'name_or_path', type(loaded).__name__)!r} has no end token, so no text "
+            "could ever end. Load it with one: AutoTokenizer.from_pretrained(..., eos_token='</s>')."
+        )
+    checked: Tokenizer = loaded
+    return checked

@@ -1,0 +1,254 @@
+"""Many prompts at once: the same environment as ``TextGenerationEnv``, batched in numpy."""
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.spaces import Discrete
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from textgym.arguments import check_reset_options, check_seed
+from textgym.buffer import Observation, TokenBuffer
+from textgym.core import Prompt, Reward, Sample, Task, TextGame
+from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
+from textgym.rendering import frame
+from textgym.rules import LENGTH, RUNNING, Bools, Ints, TextOptions
+from textgym.spaces import TextSpace
+from textgym.tokenizer import Tokenizer
+
+Floats = npt.NDArray[np.float64]
+
+
+class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
+    """``num_envs`` text environments that step together. Texts that end together are scored in one call of the reward.
+
+    Observations, actions, rewards and ends are those of ``TextGenerationEnv``, row by row, with a leading axis of
+    ``num_envs``; infos follow Gymnasium's convention for vector environments (``infos["completion"][i]`` is there where
+    ``infos["_completion"][i]``).
+
+    Arguments, besides those of ``TextGenerationEnv``:
+        num_envs: number of rows.
+        autoreset_mode: what happens to a row whose text has ended. ``NEXT_STEP``: its next action is ignored and resets
+            it. ``SAME_STEP``: it is reset at once; ``infos["final_obs"]`` and ``infos["final_info"]`` keep the end.
+            ``DISABLED``: it waits for ``reset(options={"reset_mask": mask})``; until then its actions are ignored.
+        copy: False returns observations that the next step overwrites, which saves time and memory.
+
+    ``sampling="sequential"`` shares one counter between the rows, so n rows and steps play each prompt once.
+
+    >>> prompts = [Prompt("a:", ("a",)), Prompt("b:", ("b",))]
+    >>> envs = TextGenerationVectorEnv(2, prompts, max_prompt_tokens=8, max_new_tokens=4, sampling="sequential")
+    >>> observations, infos = envs.reset(seed=0)
+    >>> observations["input_ids"].shape, list(infos["prompt"])
+    ((2, 12), ['a:', 'b:'])
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        task: Task | Sequence[Prompt],
+        reward: Reward | None = None,
+        tokenizer: "str | Tokenizer | None" = None,
+        *,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        copy: bool = True,
+        render_mode: str | None = None,
+        **options: Unpack[TextOptions],
+    ) -> None:
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise ConfigError(f"num_envs={num_envs!r} makes no sense, expected an integer of at least 1.")
+        if render_mode not in (None, "ansi"):
+            raise ConfigError(f"render_mode={render_mode!r} is unknown to the vector form, expected 'ansi' or None.")
+        self.num_envs, self.copy, self.render_mode = int(num_envs), copy, render_mode
+        self.game = TextGame(task, reward, tokenizer, options)
+        self.task, self.reward, self.tokenizer = task, reward, self.game.tokenizer
+        self.metadata = {"render_modes": ["ansi"], "render_fps": 10}
+        self.set_autoreset_mode(autoreset_mode)
+        self.single_observation_space: TextSpace = TextSpace(self.game.rules)
+        self.single_action_space = Discrete(self.game.rules.vocab_size)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.last_samples: list[Sample | None] = [None] * self.num_envs  # of each row's last finished episode
+        self._buffer = TokenBuffer(self.game.rules, self.num_envs)
+        self._prompts: list[Prompt | None] = [None] * self.num_envs
+        self._prompt_ids = [-1] * self.num_envs
+        self._generators: list[np.random.Generator | None] = [None] * self.num_envs
+        self._ended: Bools = np.ones(self.num_envs, dtype=np.bool_)
+        self._any_ended = True  # saves looking at every row in the common step
+        self._started = False
+
+    def set_autoreset_mode(self, mode: str | AutoresetMode) -> None:
+        """Choose what happens to rows that end, from the next step on."""
+        try:
+            self.autoreset_mode = AutoresetMode(mode)
+        except ValueError:
+            raise ConfigError(
+                f"autoreset_mode={mode!r} is unknown. {did_you_mean(str(mode), [mode.value for mode in AutoresetMode])}"
+            ) from None
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+
+    # Reset
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode in every row, or in the rows of ``options["reset_mask"]`` (num_envs,) bool.
+
+        One seed gives every row a generator of its own (by ``SeedSequence.spawn``); a sequence seeds row by row, as
+        ``TextGenerationEnv.reset`` does. ``options["prompt_id"]`` is one index for all rows, or one (or None) per row.
+
+        Raises:
+            SeedError, PromptIdError, ConfigError: a seed, a prompt id or an option makes no sense.
+        """
+        given = check_reset_options(options, ("prompt_id", "reset_mask"))
+        rows = np.flatnonzero(self._checked_mask(given.get("reset_mask")))
+        prompt_ids = self._per_row("prompt_id", given.get("prompt_id"))
+        self._seed(seed, rows)
+        infos: dict[str, Any] = {}
+        for row in rows.tolist():
+            infos = self._add_info(infos, self._start(row, prompt_ids[row]), row)
+        self._started = not any(prompt is None for prompt in self._prompts)
+        self._any_ended = bool(self._ended.any())
+        return self._buffer.observations(self.copy), infos
+
+    def _checked_mask(self, mask: object) -> Bools:
+        if mask is None:
+            return np.ones(self.num_envs, dtype=np.bool_)
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise ConfigError(f"reset_mask={mask!r} is wrong, expected a numpy array of {self.num_envs} booleans.")
+        if not mask.any():
+            raise ConfigError("reset_mask selects no row. Select one, or don't call reset.")
+        return mask
+
+    def _per_row(self, name: str, value: object) -> list[Any]:
+        if value is None or isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+            return [value] * self.num_envs
+        if len(value) != self.num_envs:
+            raise ConfigError(f"{name} has {len(value)} entries, expected one for each of {self.num_envs} rows.")
+        return list(value)
+
+    def _seed(self, seed: int | Sequence[int | None] | None, rows: Ints) -> None:
+        if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str):
+            seeds = [check_seed(one) for one in self._per_row("seed", seed)]
+            for row in rows.tolist():
+                if seeds[row] is not None:
+                    self._generators[row] = seeding.np_random(seeds[row])[0]
+        else:
+            one = check_seed(seed)
+            super().reset(seed=one)
+            seeds = [one]
+            # Children of a SeedSequence are independent streams; seed + index would repeat other seeds' streams.
+            children = np.random.SeedSequence(one).spawn(self.num_envs)
+            for row in rows.tolist():
+                if one is not None or self._generators[row] is None:
+                    self._generators[row] = np.random.Generator(np.random.PCG64(children[row]))
+        if any(one is not None for one in seeds):
+            self.game.next_prompt_id = 0
+
+    def _start(self, row: int, prompt_id: int | None = None) -> dict[str, Any]:
+        generator = self._generators[row]
+        if generator is None:  # after a reset with a list of seeds that has None here
+            generator = self._generators[row] = seeding.np_random()[0]
+        drawn = self.game.draw(generator) if prompt_id is None else prompt_id
+        self._prompts[row], info = self.game.start(self._buffer, row, drawn)
+        self._prompt_ids[row], self._ended[row] = info["prompt_id"], False
+        return info
+
+    # Step
+
+    def step(self, actions: npt.ArrayLike) -> tuple[Observation, Floats, Bools, Bools, dict[str, Any]]:
+        """Write one token (num_envs,) in every row that is running.
+
+        Raises:
+            ResetNeededError: before the first reset; with DISABLED autoreset also when every row has ended.
+            InvalidActionError: an action is no integer, outside the vocabulary, or masked.
+            RewardError: the reward returned a wrong number of values or something else than finite numbers.
+        """
+        if not self._started:
+            raise ResetNeededError("No episode is running: call reset() before the first step.")
+        tokens = np.asarray(actions)
+        if tokens.shape != (self.num_envs,) or tokens.dtype.kind not in "iu":
+            raise InvalidActionError(
+                f"Actions are {tokens.dtype} of shape {tokens.shape}, expected {self.num_envs} integer token ids."
+            )
+        infos: dict[str, Any] = {}
+        rows = self._running_rows() if self._any_ended else None
+        if rows is None or len(rows):
+            codes = self._buffer.play(tokens if rows is None else tokens[rows], rows)
+        else:
+            codes = np.zeros(0, dtype=np.int8)
+        if rows is not None:
+            all_codes = np.zeros(self.num_envs, dtype=np.int8)
+            all_codes[rows] = codes
+            codes = all_codes
+            infos = self._reset_ended(infos)
+        rewards = np.zeros(self.num_envs, dtype=np.float64)
+        ended = codes != RUNNING
+        truncated = codes == LENGTH if self.game.rules.length_is_truncation else np.zeros(self.num_envs, dtype=np.bool_)
+        terminated = ended & ~truncated
+        if ended.any():
+            infos = self._finish(np.flatnonzero(ended).tolist(), codes, rewards, infos)
+        return self._buffer.observations(self.copy), rewards, terminated, truncated, infos
+
+    def _running_rows(self) -> Ints:
+        if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.all():
+            raise ResetNeededError("Every row has ended and autoreset is disabled: call reset().")
+        return np.flatnonzero(~self._ended)
+
+    def _reset_ended(self, infos: dict[str, Any]) -> dict[str, Any]:
+        """NEXT_STEP: this step resets the rows that ended in the last one."""
+        if self.autoreset_mode == AutoresetMode.DISABLED:
+            return infos
+        for row in np.flatnonzero(self._ended).tolist():
+            infos = self._add_info(infos, self._start(row), row)
+        self._any_ended = False
+        return infos
+
+    def _finish(
+        self, rows: list[int], codes: npt.NDArray[np.int8], rewards: Floats, infos: dict[str, Any]
+    ) -> dict[str, Any]:
+        self._ended[rows] = True
+        self._any_ended = True
+        prompts = [prompt for row in rows if (prompt := self._prompts[row]) is not None]
+        samples, values, finals = self.game.finish(
+            prompts,
+            [self._prompt_ids[row] for row in rows],
+            [self._buffer.generated(row) for row in rows],
+            codes[rows].tolist(),
+        )
+        same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
+        for row, sample, value, info in zip(rows, samples, values, finals, strict=True):
+            self.last_samples[row], rewards[row] = sample, value
+            if same_step:
+                info = {"final_obs": self._buffer.observation(row), "final_info": info}
+                infos = self._add_info(infos, info, row)
+                info = self._start(row)
+            infos = self._add_info(infos, info, row)
+        if same_step:
+            self._any_ended = False
+        return infos
+
+    # The rest
+
+    @property
+    def ended(self) -> Bools:
+        """(num_envs,) bool: the rows whose text has ended and that wait for a reset."""
+        return self._ended.copy()
+
+    def action_masks(self) -> Bools:
+        """(num_envs, V) bool, True where a token is legal now. Read-only where all rows agree."""
+        return self.game.rules.mask(self._buffer.counts)
+
+    def encode_completion(self, text: str) -> list[int]:
+        """The actions that write ``text`` and end it."""
+        return self.game.rules.encode_completion(text)
+
+    def render(self) -> tuple[str, ...] | None:
+        """With render_mode "ansi": prompt and text so far of every row."""
+        if self.render_mode is None:
+            return None
+        texts = [self.game.rules.decode_completion(self._buffer.generated(row)) for row in range(self.num_envs)]
+        prompts = [prompt.text if prompt else "" for prompt in self._prompts]
+        return tuple(frame(prompt, text, None) for prompt, text in zip(prompts, texts, strict=True))

@@ -1,0 +1,25 @@
+"""The small world: people, places, things and events, drawn by seed, and the grammar that turns them into text.
+
+A grammar is a function of a :class:`Draw` that returns a :class:`Rendered` text with its targets. :func:`render` calls
+it until the text belongs to the split that was asked for, which its hash decides, so that no text is in two splits.
+"""
+
+from textgym.world.draw import SPLITS, Draw, Rendered, render, split_of
+from textgym.world.records import record_grammar
+from textgym.world.review import review_grammar
+from textgym.world.story import story_grammar
+from textgym.world.translation import translation_grammar
+from textgym.world.words import words_grammar
+
+__all__ = [
+    "SPLITS",
+    "Draw",
+    "Rendered",
+    "record_grammar",
+    "render",
+    "review_grammar",
+    "split_of",
+    "story_grammar",
+    "translation_grammar",
+    "words_grammar",
+]

@@ -1,0 +1,84 @@
+"""Random draws as a pure function of (seed, split, index), and splits that can't overlap."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+# Out of 100 buckets that a text's hash can fall into: where each split begins and ends.
+SPLITS: dict[str, tuple[int, int]] = {"train": (0, 80), "validation": (80, 90), "test": (90, 100)}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What the grammar renders: a source text, the targets that fit it, and what else is known about them."""
+
+    source: str
+    targets: tuple[str, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Draw:
+    """Choices from a numpy Generator, whose numbers are fetched in blocks because one call costs more than 64 numbers.
+
+    >>> draw = Draw.at(0, "train", 7)
+    >>> draw.pick(["red", "green", "blue"]) == Draw.at(0, "train", 7).pick(["red", "green", "blue"])
+    True
+    """
+
+    __slots__ = ("_block", "_generator")
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self._generator = generator
+        self._block: list[float] = []
+
+    @classmethod
+    def at(cls, seed: int, split: str, index: int) -> "Draw":
+        """The draws of the prompt number ``index`` of a split. Two different keys give independent draws."""
+        key = (list(SPLITS).index(split), index)
+        return cls(np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key))))
+
+    def uniform(self) -> float:
+        """A number in [0, 1)."""
+        if not self._block:
+            self._block = self._generator.random(64).tolist()
+        return self._block.pop()
+
+    def below(self, stop: int) -> int:
+        """An integer from 0 to ``stop - 1``."""
+        return int(self.uniform() * stop)
+
+    def chance(self, probability: float) -> bool:
+        return self.uniform() < probability
+
+    def pick(self, options: Sequence[T]) -> T:
+        """One of the options."""
+        return options[int(self.uniform() * len(options))]
+
+    def sample(self, options: Sequence[T], count: int) -> list[T]:
+        """``count`` different ones of the options, in random order."""
+        pool = list(options)
+        return [pool.pop(int(self.uniform() * len(pool))) for _ in range(count)]
+
+
+def split_of(source: str) -> str:
+    """The one split that a source text belongs to, whatever the seed: by its hash, so that splits can't overlap.
+
+    >>> split_of("lamp river old")
+    'train'
+    """
+    bucket = int.from_bytes(blake2b(source.encode(), digest_size=8).digest(), "big") % 100
+    return next(name for name, (start, stop) in SPLITS.items() if start <= bucket < stop)
+
+
+def render(grammar: Callable[[Draw], Rendered], split: str, index: int, seed: int = 0) -> Rendered:
+    """Text number ``index`` of a split: the first one drawn that belongs to the split."""
+    draw = Draw.at(seed, split, index)
+    while True:  # one draw in ten belongs to the rarest split
+        rendered = grammar(draw)
+        if split_of(rendered.source) == split:
+            return rendered

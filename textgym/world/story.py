@@ -1,0 +1,48 @@
+"""Stories of four to eight sentences, and the one sentence that sums each up."""
+
+from textgym.world import lexicon as lex
+from textgym.world.draw import Draw, Rendered
+from textgym.world.english import a, capital
+from textgym.world.plots import DAY_FILLERS, HERO_FILLERS, JOB_FILLER, PLOTS, Plot
+
+LONGEST = 8  # sentences
+_JOBS = tuple(a(job) for job in lex.JOBS)
+_COINS = tuple(str(coins) for coins in range(5, 60))
+
+
+def story_grammar(draw: Draw) -> Rendered:
+    """A story, and summaries that say who did what, and how it ended."""
+    plot = draw.pick(PLOTS)
+    values = _fill(draw, plot)
+    sentences = [draw.pick(alternatives) for alternatives in plot.body]
+    outcome = draw.pick(plot.outcomes)
+    sentences = [sentence for sentence in (*sentences, *outcome.ending) if sentence]
+    # A filler comes second, and only where it fits: about a day that was named, or about a hero who is alone so far.
+    fillers = (DAY_FILLERS if sentences[0].startswith("On {day},") else ()) + (
+        HERO_FILLERS if "{x}" in sentences[0] and "{y}" not in sentences[0] else ()
+    )
+    if fillers and len(sentences) < LONGEST and draw.chance(0.6):
+        filler = draw.pick(fillers)
+        if not (plot.has_job and filler == JOB_FILLER):
+            sentences.insert(1, filler)
+    text = " ".join(sentences).format_map(values)
+    return Rendered(text, tuple(capital(summary.format_map(values)) for summary in outcome.summaries))
+
+
+def _fill(draw: Draw, plot: Plot) -> dict[str, str]:
+    """A value for every slot: two people with their pronouns, shared details, and the plot's own slots."""
+    (x, x_forms), (y, y_forms) = draw.sample(lex.PEOPLE, 2)
+    values = {"x": x, "y": y, "day": draw.pick(lex.DAYS), "job": draw.pick(_JOBS)}
+    values["town"], values["home"] = draw.sample(lex.TOWNS, 2)
+    values["colour"] = draw.pick(lex.COLOURS)
+    values |= {"a_colour": a(values["colour"]), "hobby": draw.pick(lex.HOBBIES), "n": draw.pick(_COINS)}
+    for key, x_form, y_form in zip(("he", "him", "his"), x_forms, y_forms, strict=True):
+        values |= {key: x_form, key.capitalize(): x_form.capitalize()}
+        values |= {"y" + key: y_form, "Y" + key.capitalize(): y_form.capitalize()}
+    for slot, options in plot.slots.items():
+        value = draw.pick(options)
+        values[slot] = value.format_map(values) if "{" in value else value
+        values[f"a_{slot}"] = a(value)
+    if "kind" in plot.slots:  # "a small bike": the article belongs to the adjective
+        values["a_kind"] = a(values["kind"])
+    return values

@@ -1,0 +1,266 @@
+"""Phrases and clauses that render themselves in English and in German: a synchronous grammar.
+
+German orders a clause around its finite verb: second in a statement, first in a question or after a fronted clause,
+last in a subordinate clause. All else (subject, middle field, infinitive, participle, prefix) keeps its order.
+"""
+
+from dataclasses import dataclass, replace
+
+from textgym.world import german
+from textgym.world.bilingual import BE, CONJUNCTIONS, HAVE, MODALS, PAST_MODALS, PREDICATES, PRONOUNS, Noun, Pair, Verb
+from textgym.world.english import a, capital, progressive, spaced, third_person
+
+
+@dataclass(frozen=True, slots=True)
+class NounPhrase:
+    """A noun with determiner, perhaps an adjective (English, German stem), singular or plural."""
+
+    noun: Noun
+    determiner: str = "the"
+    adjective: Pair | None = None
+    plural: bool = False
+
+    @property
+    def person(self) -> str:
+        return "they" if self.plural else "it"
+
+    @property
+    def definite(self) -> bool:
+        return self.determiner not in ("a", "no", *german.NUMBERS)
+
+    def en(self, case: str = "nom") -> str:
+        words = spaced(
+            self.adjective[0] if self.adjective else "", self.noun.en_plural if self.plural else self.noun.en
+        )
+        if self.determiner in ("a", "no"):  # "no" is said with the verb: "did not buy a book", "did not buy any books"
+            return f"any {words}" if self.plural else a(words)
+        return f"{self.determiner} {words}"
+
+    def de(self, case: str) -> str:
+        gender = "p" if self.plural else self.noun.gender
+        if self.plural:
+            noun = german.dative_plural(self.noun.de_plural) if case == "dat" else self.noun.de_plural
+        else:
+            noun = self.noun.de if case == "nom" else self.noun.oblique or self.noun.de
+        stem = self.adjective[1] if self.adjective else ""
+        adjective = german.adjective(stem, self.determiner, gender, case) if stem else ""
+        return spaced(german.article(self.determiner, gender, case), adjective, noun)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A person's name, the same in both languages and in every case."""
+
+    name: str
+    person: str = "it"
+    definite: bool = True
+    determiner: str = ""
+
+    def en(self, case: str = "nom") -> str:
+        return self.name
+
+    def de(self, case: str) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Pronoun:
+    """A personal pronoun, named by its English subject form."""
+
+    pronoun: str
+    definite: bool = True
+    determiner: str = ""
+
+    @property
+    def person(self) -> str:
+        return PRONOUNS[self.pronoun][1]
+
+    def en(self, case: str = "nom") -> str:
+        return self.pronoun if case == "nom" else PRONOUNS[self.pronoun][0]
+
+    def de(self, case: str) -> str:
+        return PRONOUNS[self.pronoun][("nom", "acc", "dat").index(case) + 2]
+
+
+Phrase = NounPhrase | Name | Pronoun
+
+
+@dataclass(frozen=True, slots=True)
+class Prepositional:
+    """A preposition in both languages, the German case, and a noun phrase."""
+
+    preposition: Pair
+    case: str
+    phrase: Phrase
+
+    def en(self) -> str:
+        return f"{self.preposition[0]} {self.phrase.en('acc')}"
+
+    def de(self) -> str:
+        phrase = self.phrase.de(self.case)
+        # Only the plain article fuses: "im Garten", but never a name or a pronoun.
+        return german.contracted(self.preposition[1], phrase)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """Who does what, to whom, when and where. ``tense``: "present", "progressive", "past" or "future"."""
+
+    subject: Phrase
+    verb: Verb
+    object: Phrase | None = None
+    receiver: Phrase | None = None  # dative
+    place: Prepositional | None = None
+    time: Pair | None = None
+    adjective: Pair | None = None  # after "be"
+    tense: str = "present"
+    modal: str = ""
+    negated: bool = False  # with "nicht"; "kein" is the object's determiner "no"
+
+    # English
+
+    def _verb_en(self) -> Pair:
+        """The English auxiliary (may be empty) and the rest of the verb."""
+        person, base = self.subject.person, self.verb.en
+        third = person == "it"
+        negated = self.negated or (self.object is not None and self.object.determiner == "no")
+        no = "not" if negated else ""
+        if self.modal:
+            forms = MODALS[self.modal]
+            return "", spaced(forms[(2 if negated else 0) + third], base)
+        if self.tense == "future":
+            return spaced("will", no), base
+        if base == "be" or self.tense == "progressive":
+            past = "were" if person == "they" else "was"
+            be = past if self.tense == "past" else {"I": "am", "it": "is", "they": "are"}[person]
+            return spaced(be, no), "" if base == "be" else progressive(base)
+        if negated:
+            return spaced("did" if self.tense == "past" else "does" if third else "do", no), base
+        if self.tense == "past":
+            return "", self.verb.past
+        return "", third_person(base) if third else base
+
+    def _rest_en(self) -> str:
+        thing, receiver = self.object, self.receiver
+        return spaced(
+            receiver.en("dat") if receiver else "",
+            thing.en("acc") if thing else "",
+            self.adjective[0] if self.adjective else "",
+            self.place.en() if self.place else "",
+        )
+
+    def en(self, time_first: bool = False) -> str:
+        """The English clause, without a capital letter and a full stop."""
+        auxiliary, verb = self._verb_en()
+        said = spaced(self.subject.en(), auxiliary, verb, self._rest_en())
+        if not self.time:
+            return said
+        return f"{self.time[0]}, {said}" if time_first else f"{said} {self.time[0]}"
+
+    def question_en(self) -> str:
+        """The English yes-or-no question."""
+        auxiliary, verb = self._verb_en()
+        if self.modal in ("can", "could", "must", "should"):
+            auxiliary, verb = self.modal, self.verb.en
+        elif not auxiliary:
+            meaning = {"want to": "want to", "wanted to": "want to", "had to": "have to"}.get(self.modal, "")
+            past = self.modal in PAST_MODALS or self.tense == "past"
+            auxiliary = "did" if past else "does" if self.subject.person == "it" else "do"
+            verb = spaced(meaning, self.verb.en)
+        return spaced(auxiliary, self.subject.en(), verb, self._rest_en(), self.time[0] if self.time else "")
+
+    # German
+
+    def _verb_de(self, perfect: bool) -> tuple[str, str, str]:
+        """The finite verb, the prefix that leaves it in a main clause, and the infinitive or participle at the end."""
+        prefix, _, plain = self.verb.de.rpartition("|")
+        person = self.subject.person
+        if self.modal:
+            third, infinitive = MODALS[self.modal][4:]
+            finite = german.present(infinitive, third, person)
+            if self.modal in (*PAST_MODALS, "should"):
+                finite = german.preterite(third, person)
+            return finite, "", prefix + plain
+        if self.tense == "future":
+            return german.present("werden", "wird", person), "", prefix + plain
+        if self.tense == "past" and perfect and self.verb not in (BE, HAVE):
+            return german.present(self.verb.auxiliary, "", person), "", self.verb.participle
+        if self.tense == "past":
+            return german.preterite(self.verb.preterite, person), prefix, ""
+        return german.present(plain, self.verb.third, person), prefix, ""
+
+    def _middle_de(self, time: bool, place_first: bool) -> list[str]:
+        """What stands between subject or finite verb and the end of the clause."""
+        thing, receiver = self.object, self.receiver
+        case = self.verb.case
+        early = [phrase.de(c) for phrase, c in ((thing, case), (receiver, "dat")) if isinstance(phrase, Pronoun)]
+        if receiver and not isinstance(receiver, Pronoun):
+            early.append(receiver.de("dat"))
+        if time and self.time:
+            early.append(self.time[1])
+        late = [thing.de(case)] if thing and not isinstance(thing, Pronoun) else []
+        if self.negated:
+            late.append("nicht")
+        place = [self.place.de()] if self.place else []
+        late = place + late if place_first else late + place
+        if self.adjective:
+            late.append(PREDICATES.get(self.adjective[1], self.adjective[1]))
+        return early + late
+
+    def de(
+        self, order: str = "second", *, perfect: bool = True, time_first: bool = False, place_first: bool = False
+    ) -> str:
+        """The German clause; ``order`` says where the finite verb stands: "second", "first" or "last"."""
+        finite, prefix, end = self._verb_de(perfect)
+        subject, middle = self.subject.de("nom"), self._middle_de(not time_first, place_first)
+        if order == "last":
+            return spaced(subject, *middle, end, prefix + finite)
+        if order == "first":
+            return spaced(finite, subject, *middle, prefix, end)
+        if time_first and self.time:
+            return spaced(self.time[1], finite, subject, *middle, prefix, end)
+        return spaced(subject, finite, *middle, prefix, end)
+
+    def variants(self, order: str = "second", time_first: bool = False) -> tuple[str, ...]:
+        """Every German clause that says the same: perfect or preterite, time first or later, place before an object."""
+        fixed_time = order != "second" or not self.time
+        fronts = (False,) if fixed_time else (True,) if self.negated else (time_first, not time_first)
+        swap = bool(self.place and self.object and not self.object.definite and not self.negated)
+        clause = replace(self, tense="present") if self.tense == "future" and self.time and not self.modal else None
+        tenses = ((self, True), (clause, True)) if clause else ((self, True), (self, False))
+        texts = (
+            which.de(order, perfect=perfect, time_first=front, place_first=place)
+            for place in ((False, True) if swap else (False,))
+            for which, perfect in tenses
+            for front in fronts
+        )
+        return tuple(dict.fromkeys(texts))
+
+
+def statement(clause: Clause, time_first: bool = False) -> tuple[str, tuple[str, ...]]:
+    """An English statement and its German translations."""
+    english = clause.en(time_first)
+    return f"{capital(english)}.", tuple(f"{capital(text)}." for text in clause.variants(time_first=time_first))
+
+
+def question(clause: Clause) -> tuple[str, tuple[str, ...]]:
+    """An English yes-or-no question and its German translations."""
+    return f"{capital(clause.question_en())}?", tuple(f"{capital(text)}?" for text in clause.variants("first"))
+
+
+def compound(main: Clause, conjunction: str, sub: Clause, sub_first: bool = False) -> tuple[str, tuple[str, ...]]:
+    """An English sentence with a subordinate clause, before or after the main clause, and its German translations."""
+    german_conjunction = CONJUNCTIONS[conjunction]
+    if sub_first:
+        english = f"{conjunction} {sub.en()}, {main.en()}"
+    else:
+        comma = "," if conjunction == "although" else ""
+        english = f"{main.en()}{comma} {conjunction} {sub.en()}"
+    texts = []
+    for perfect in (True, False):
+        last = f"{german_conjunction} {sub.de('last', perfect=perfect)}"
+        if sub_first:
+            texts.append(f"{last}, {main.de('first', perfect=perfect)}")
+        else:
+            texts.append(f"{main.de(perfect=perfect)}, {last}")
+    return f"{capital(english)}.", tuple(f"{capital(text)}." for text in dict.fromkeys(texts))

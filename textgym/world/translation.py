@@ -1,0 +1,293 @@
+"""Sentences drawn from the synchronous grammar: what is said, who says it, and in which construction."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from textgym.world import bilingual as two
+from textgym.world.bilingual import Pair
+from textgym.world.draw import Draw, Rendered
+from textgym.world.lexicon import PEOPLE
+from textgym.world.syntax import (
+    Clause,
+    Name,
+    NounPhrase,
+    Phrase,
+    Prepositional,
+    Pronoun,
+    compound,
+    question,
+    statement,
+)
+
+_SHE = frozenset(name for name, forms in PEOPLE if forms[0] == "she")
+_OWN = {"I": "my", "he": "his", "she": "her", "we": "our", "they": "their"}
+_TENSES = ("past", "past", "past", "progressive", "present", "future")
+Sentence = tuple[str, tuple[str, ...]]
+
+
+def translation_grammar(draw: Draw) -> Rendered:
+    """An English sentence, and its German translations."""
+    english, german = draw.pick(CONSTRUCTIONS)(draw)
+    return Rendered(english, german)
+
+
+def _noun_phrase(draw: Draw, kind: str, determiners: tuple[str, ...], plural: float = 0.2) -> NounPhrase:
+    """A noun phrase of a kind, with an adjective more often than not."""
+    if kind == "person" and draw.chance(0.3):
+        kind, determiners = "kin", ("my", "our", "my", "our", "the")
+    noun = draw.pick(two.NOUNS[kind])
+    adjective = draw.pick(two.PLACE_ADJECTIVES.get(noun.en, two.ADJECTIVES[kind])) if draw.chance(0.55) else None
+    if adjective and adjective[0] == "old" and noun.en in two.YOUNG:
+        adjective = ("small", "klein")
+    if draw.chance(plural):
+        determiners = ("the", "my", "our") if kind == "kin" else ("the", "two", "three", "many")
+        return NounPhrase(noun, draw.pick(determiners), adjective, plural=True)
+    return NounPhrase(noun, draw.pick(determiners), adjective)
+
+
+def _someone(draw: Draw) -> Phrase:
+    """The subject of a sentence about people."""
+    dice = draw.uniform()
+    if dice < 0.2:
+        return Name(draw.pick(PEOPLE)[0])
+    if dice < 0.4:
+        return Pronoun(draw.pick(two.SPEAKERS))
+    return _noun_phrase(draw, "person", ("the", "the", "a", "this"))
+
+
+def _object(draw: Draw, kinds: tuple[str, ...], subject: Phrase, *, pronouns: bool = False) -> Phrase:
+    """An object that isn't its own subject."""
+    kind = draw.pick(kinds)
+    dice = draw.uniform()
+    if kind == "person" and pronouns and dice < 0.25 and not isinstance(subject, Pronoun):
+        return Pronoun(draw.pick(two.SPEAKERS))
+    if kind == "person" and dice < 0.4 and not isinstance(subject, Name):
+        return Name(draw.pick(PEOPLE)[0])
+    determiners: tuple[str, ...] = ("the", "the", "a", "a", "this")
+    own = _pronoun(subject)
+    if own and kind in ("tool", "thing", "vehicle", "clothes", "animal", "text"):
+        determiners += (_OWN[own],)
+    while True:
+        phrase = _noun_phrase(draw, kind, determiners)
+        if not (isinstance(subject, NounPhrase) and subject.noun == phrase.noun):
+            return phrase
+
+
+def _pronoun(subject: Phrase) -> str:
+    """The pronoun that stands for a subject, or "" where English and German might disagree about it."""
+    if isinstance(subject, Pronoun):
+        return subject.pronoun
+    if isinstance(subject, Name):
+        return "she" if subject.name in _SHE else "he"
+    if subject.plural:
+        return "they" if subject.noun in two.NOUNS["person"] + two.NOUNS["kin"] else ""
+    # A German girl is neuter and a German table masculine: only where gender and sex agree is the pronoun safe.
+    return {"woman": "she", "queen": "she", "sister": "she", "mother": "she", "man": "he", "king": "he", "boy": "he",
+            "brother": "he", "father": "he"}.get(subject.noun.en, "")  # fmt: skip
+
+
+def _place(draw: Draw, places: tuple[tuple[str, str, str], ...] = two.LOCATIONS) -> Prepositional:
+    """Where something happens: with the dative."""
+    english, german, noun = draw.pick(places)
+    return Prepositional((english, german), "dat", _place_phrase(draw, noun))
+
+
+def _direction(draw: Draw, ways: tuple[tuple[str, str, str, str], ...] = two.DIRECTIONS) -> Prepositional:
+    """Where someone goes."""
+    english, german, case, noun = draw.pick(ways)
+    return Prepositional((english, german), case, _place_phrase(draw, noun))
+
+
+def _place_phrase(draw: Draw, noun: str) -> NounPhrase:
+    adjective = draw.pick(two.PLACE_ADJECTIVES.get(noun, two.ADJECTIVES["place"])) if draw.chance(0.3) else None
+    return NounPhrase(two.NOUN[noun], "a" if adjective and draw.chance(0.4) else "the", adjective)
+
+
+def _tense(draw: Draw, verb: two.Verb) -> tuple[str, Pair | None]:
+    """A tense, and perhaps a time that goes with it."""
+    tense = draw.pick(_TENSES)
+    if tense == "progressive" and verb.state:
+        return "present", None
+    if verb.state and tense == "present":
+        return "present", None
+    # The plain present tells habits, so it wants to be told how often.
+    timed = tense == "present" or draw.chance(0.4)
+    return tense, draw.pick(two.TIMES[tense]) if timed else None
+
+
+def _event(draw: Draw) -> Clause:
+    """Someone does something to someone or something."""
+    verb, subject = draw.pick(two.TRANSITIVE), _someone(draw)
+    thing = _object(draw, verb.objects, subject, pronouns=True)
+    tense, time = _tense(draw, verb)
+    placed = draw.chance(0.2) and not time and verb.en in ("see", "buy", "sell", "find", "read", "eat")
+    place = _place(draw) if placed else None
+    return Clause(subject, verb, thing, place=place, time=time, tense=tense)
+
+
+def _told(draw: Draw, clause: Clause) -> Sentence:
+    return statement(clause, time_first=clause.time is not None and draw.chance(0.5))
+
+
+def acting(draw: Draw) -> Sentence:
+    """Subject, verb and object: "The boy bought a red ball." """
+    return _told(draw, _event(draw))
+
+
+def giving(draw: Draw) -> Sentence:
+    """Dative and accusative: "The man gave the child an apple." """
+    verb, subject = draw.pick(two.GIVING), _someone(draw)
+    thing, receiver = _object(draw, verb.objects, subject), _object(draw, ("person",), subject, pronouns=True)
+    tense, _ = _tense(draw, verb)
+    return statement(Clause(subject, verb, thing, receiver, tense="past" if tense == "present" else tense))
+
+
+def going(draw: Draw) -> Sentence:
+    """Motion, with the perfect of sein: "The dog ran into the garden." """
+    verb = draw.pick((two.GO, two.RUN, two.DRIVE))
+    subject = _someone(draw) if verb is not two.RUN else _noun_phrase(draw, "animal", ("the", "a", "our"))
+    tense, time = _tense(draw, verb)
+    way = _direction(draw, two.ROADS) if verb is two.DRIVE else _direction(draw)
+    return _told(draw, Clause(subject, verb, place=way, time=time, tense=tense))
+
+
+def resting(draw: Draw) -> Sentence:
+    """A place with the dative: "The cat is sleeping under the table." """
+    verb = draw.pick((*two.RESTING, two.ARRIVE))
+    subject = _someone(draw)
+    if verb.en in ("sleep", "wait", "sit", "play"):
+        if draw.chance(0.5):
+            subject = _noun_phrase(draw, "animal", ("the", "a", "our"))
+        places = (*two.LOCATIONS, *two.CORNERS)
+    else:
+        places = two.ARRIVALS if verb is two.ARRIVE else two.LOCATIONS
+    tense, time = _tense(draw, verb)
+    if verb is two.ARRIVE and tense != "future":
+        tense, time = "past", time if tense == "past" else None
+    return _told(draw, Clause(subject, verb, place=_place(draw, places), time=time, tense=tense))
+
+
+def being(draw: Draw) -> Sentence:
+    """An adjective without an ending: "The old house was cold." """
+    return statement(replace(_state(draw), negated=draw.chance(0.25)))
+
+
+def _state(draw: Draw, subject: Phrase | None = None, tense: str = "", *, feeling: bool = False) -> Clause:
+    """Someone or something is like this."""
+    if subject is None:
+        kind = draw.pick(("person", "person", "animal", "tool", "clothes", "room", "food"))
+        subject = _someone(draw) if kind == "person" else _noun_phrase(draw, kind, ("the", "this", "my", "our"))
+    kind = "person"
+    if isinstance(subject, NounPhrase):
+        kind = next(kind for kind, nouns in two.NOUNS.items() if subject.noun in nouns)
+        if subject.adjective and subject.adjective[0] not in two.LASTING:
+            subject = replace(subject, adjective=None)
+    adjectives = two.FEELINGS if feeling else two.ADJECTIVES[kind]
+    adjective = draw.pick(tuple(pair for pair in adjectives if pair[0] not in two.LASTING))
+    return Clause(subject, two.BE, adjective=adjective, tense=tense or draw.pick(("present", "past")))
+
+
+def _weather(draw: Draw, tense: str) -> Clause:
+    """It rains, it snows or it is cold."""
+    verb = draw.pick((two.RAIN, two.SNOW, two.BE))
+    adjective = draw.pick((("cold", "kalt"), ("warm", "warm"), ("dark", "dunkel"))) if verb is two.BE else None
+    return Clause(Pronoun("it"), verb, adjective=adjective, tense=tense)
+
+
+def wanting(draw: Draw) -> Sentence:
+    """A modal verb, with the infinitive last: "She must help the old woman." """
+    clause = _event(draw)
+    modal = draw.pick(tuple(two.MODALS))
+    if modal == "must":
+        modal = draw.pick(("must", "must", "had to"))
+    time = None
+    if draw.chance(0.3):
+        time = draw.pick(two.TIMES["past" if modal in two.PAST_MODALS else "future"])
+    negatable = bool(two.MODALS[modal][2]) and time is None and clause.object is not None and clause.object.definite
+    negated = negatable and draw.chance(0.4)
+    if clause.verb.en in ("know", "love"):  # "The man should know the boy" is grammatical, and says little
+        return _told(draw, clause)
+    if clause.verb.state:
+        return statement(replace(clause, place=None, time=None, modal="could", negated=negated))
+    return _told(draw, Clause(clause.subject, clause.verb, clause.object, time=time, modal=modal, negated=negated))
+
+
+def denying(draw: Draw) -> Sentence:
+    """Negation with kein or nicht: "The boy did not buy a book." """
+    if draw.chance(0.3):
+        subject = _someone(draw)
+        thing = _object(draw, two.HAVE.objects, subject)
+        return statement(_denied(Clause(subject, two.HAVE, thing, tense=draw.pick(("present", "past")))))
+    return statement(_denied(replace(_event(draw), place=None, time=None)))
+
+
+def _denied(clause: Clause) -> Clause:
+    """The clause, denied: an indefinite object takes kein, all else nicht."""
+    if isinstance(clause.object, NounPhrase) and not clause.object.definite:
+        return replace(clause, object=replace(clause.object, determiner="no"))
+    return replace(clause, negated=True)
+
+
+def asking(draw: Draw) -> Sentence:
+    """A question, with the verb first: "Did the boy see the dog?" """
+    clause = replace(_event(draw), place=None, time=None)
+    if not clause.verb.state and draw.chance(0.3):
+        clause = replace(clause, tense="present", modal=draw.pick(tuple(two.MODALS)))
+    return question(clause)
+
+
+def explaining(draw: Draw) -> Sentence:
+    """Because and although, with the verb last: "He slept because he was tired." """
+    subject, verb = _someone(draw), draw.pick(two.RESTING[:5])
+    # One tense for both halves. Beside an English progressive stands a German present.
+    past = draw.chance(0.6)
+    place = _place(draw) if draw.chance(0.4) else None
+    main = Clause(subject, verb, place=place, tense="past" if past else "progressive")
+    pronoun = _pronoun(subject)
+    if pronoun and draw.chance(0.6):
+        reason = _state(draw, Pronoun(pronoun), "past" if past else "present", feeling=True)
+    else:
+        reason = _weather(draw, "past" if past else "progressive")
+    return compound(main, draw.pick(("because", "because", "although")), reason, sub_first=draw.chance(0.3))
+
+
+def saying(draw: Draw) -> Sentence:
+    """Reported facts: "Anna knows that the dog is hungry." """
+    speaker, verb, tense = _someone(draw), draw.pick(two.SAYING), draw.pick(("past", "present"))
+    if draw.chance(0.5):
+        fact = _state(draw, tense=tense)
+    else:
+        fact = replace(_event(draw), place=None, time=None)
+        fact = replace(fact, tense="future" if verb.en == "hope" and tense == "present" else "past")
+    return compound(Clause(speaker, verb, tense=tense), "that", fact)
+
+
+def supposing(draw: Draw) -> Sentence:
+    """Conditions: "If the soup is cold, I will call the cook." """
+    action = replace(_event(draw), place=None, time=None, tense="future")
+    condition = _weather(draw, "present") if draw.chance(0.5) else _state(draw, action.subject, "present", feeling=True)
+    sub_first = draw.chance(0.6)
+    if action.verb.state or isinstance(action.object, Pronoun):
+        action = Clause(action.subject, draw.pick(two.RESTING[:4]), place=_place(draw), tense="future")
+    pronoun = _pronoun(action.subject)
+    if condition.verb is two.BE and condition.adjective in two.FEELINGS:
+        if not pronoun:
+            condition = _weather(draw, "present")
+        elif sub_first:
+            action = replace(action, subject=Pronoun(pronoun))
+        else:
+            condition = replace(condition, subject=Pronoun(pronoun))
+    return compound(action, "if", condition, sub_first)
+
+
+def remembering(draw: Draw) -> Sentence:
+    """Once in the past, with als: "When the child was ill, the mother called the doctor." """
+    action = replace(_event(draw), place=None, time=None, tense="past")
+    when = _weather(draw, "past") if draw.chance(0.3) else _state(draw, _someone(draw), "past", feeling=True)
+    return compound(action, "when", when, sub_first=draw.chance(0.6))
+
+
+CONSTRUCTIONS: tuple[Callable[[Draw], Sentence], ...] = (
+    acting, acting, acting, giving, going, resting, being, wanting, wanting, denying, asking, explaining, saying,
+    supposing, remembering,
+)  # fmt: skip

@@ -1,0 +1,151 @@
+"""The slow clock: one action is a whole completion."""
+
+from collections.abc import Sequence
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from textgym.core import TextGame
+from textgym.errors import ConfigError, InvalidActionError, ResetNeededError
+from textgym.spaces import CompletionSpace
+from textgym.vector import TextGenerationVectorEnv
+from textgym.wrappers.either import EitherWrapper, VectorWrapperBase
+
+
+class _EnvCompletion(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        game = getattr(env.unwrapped, "game", None)
+        if not isinstance(game, TextGame):
+            raise ConfigError(f"CompletionAction needs a text environment, got {env}.")
+        gymnasium.Wrapper.__init__(self, env)
+        self._game = game
+        self.action_space = _space(game)
+
+    def step(self, action: "str | Sequence[int]") -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        total, done, result = 0.0, False, None
+        for token in _tokens(self._game, action):
+            observation, reward, terminated, truncated, info = self.env.step(token)
+            total += float(reward)
+            result = (observation, total, terminated, truncated, info)
+            done = terminated or truncated
+            if done:
+                break
+        if result is None or not done:  # the last token is an end token, so only a foreign inner wrapper can do this
+            raise InvalidActionError(f"Completion {action!r} didn't end the episode.")
+        return result
+
+
+class _VectorCompletion(VectorWrapperBase):
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        base = env.unwrapped
+        if not isinstance(base, TextGenerationVectorEnv):
+            raise ConfigError(
+                f"CompletionAction needs a TextGenerationVectorEnv, got {type(base).__name__}. For sync and async "
+                "vectorization wrap each environment: gymnasium.make_vec(..., wrappers=[CompletionAction])."
+            )
+        VectorWrapperBase.__init__(self, env)
+        self.single_action_space = _space(base.game)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        # Rows end at different tokens and must wait for each other, so this wrapper resets them instead of the env.
+        self._base, self._mode, self._reset_next = base, base.autoreset_mode, False
+        self.metadata = dict(env.metadata)
+        base.set_autoreset_mode(AutoresetMode.DISABLED)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self._reset_next = False
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, actions: Any) -> tuple[Any, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
+        rewards = np.zeros(self.num_envs, dtype=np.float64)
+        terminated, truncated = np.zeros((2, self.num_envs), dtype=np.bool_)
+        if self._reset_next:  # NEXT_STEP autoreset: this step only resets
+            observations, infos = self.reset()
+            return observations, rewards, terminated, truncated, infos
+        texts = list(actions)
+        if len(texts) != self.num_envs:
+            raise InvalidActionError(
+                f"{len(texts)} completions for {self.num_envs} environments, expected one for each."
+            )
+        waiting = self._base.ended
+        if waiting.all():
+            raise ResetNeededError("No episode is running: call reset() before the first step and after the end.")
+        rows = [
+            _tokens(self._base.game, text) if running else [] for text, running in zip(texts, ~waiting, strict=True)
+        ]
+        observations, infos = None, {}
+        for column in range(max(map(len, rows))):
+            if self._base.ended.all():
+                break
+            # A row that has ended waits: what stands in for its action is never looked at.
+            tokens = np.array([row[column] if column < len(row) else 0 for row in rows])
+            observations, reward, ended, cut, info = self.env.step(tokens)
+            rewards, terminated, truncated = rewards + reward, terminated | ended, truncated | cut
+            _merge(infos, info)
+        if self._mode == AutoresetMode.SAME_STEP:
+            final = {"final_obs": _split(observations, self.num_envs), "final_info": infos}
+            everyone = {f"_{name}": np.ones(self.num_envs, dtype=np.bool_) for name in final}
+            observations, infos = self.env.reset()
+            infos = {**final, **everyone, **infos}
+        self._reset_next = self._mode == AutoresetMode.NEXT_STEP
+        return observations, rewards, terminated, truncated, infos
+
+
+class CompletionAction(EitherWrapper):
+    """One step plays a whole episode: the action is the completion, as text or as a sequence of token ids.
+
+    The tokens go through the wrapped environment one by one, so returns, infos and errors are the same on both clocks.
+    An end token is appended where it lacks one. A vector environment takes one completion per row.
+
+    >>> import textgym
+    >>> env = textgym.TextGenerationEnv([textgym.Prompt("Say hi:", ("hi",))], max_prompt_tokens=16, max_new_tokens=8,
+    ...     reward=lambda samples: [float(s.completion in s.references) for s in samples])
+    >>> env = CompletionAction(env)
+    >>> observation, info = env.reset(seed=0)
+    >>> observation, reward, terminated, truncated, info = env.step("hi")
+    >>> reward, terminated, info["num_tokens"]
+    (1.0, True, 3)
+    """
+
+    env_base = _EnvCompletion
+    vector_base = _VectorCompletion
+
+
+def _space(game: TextGame) -> CompletionSpace:
+    return CompletionSpace(max_length=4 * game.rules.max_new_tokens)  # about 4 characters a token
+
+
+def _tokens(game: TextGame, action: object) -> list[int]:
+    if isinstance(action, str):
+        return game.rules.encode_completion(action)
+    if not isinstance(action, Sequence | np.ndarray) or isinstance(action, bytes):
+        raise InvalidActionError(
+            f"Action {action!r} is a {type(action).__name__}, expected the completion: text or a sequence of token ids."
+        )
+    tokens = [game.rules.token(token) for token in action]
+    return tokens if tokens and tokens[-1] in game.rules.eos_token_ids else [*tokens, game.rules.eos_token_id]
+
+
+def _merge(infos: dict[str, Any], new: dict[str, Any]) -> None:
+    """Add the infos of rows that ended now to those of rows that ended before."""
+    for name, value in new.items():
+        if name not in infos:
+            infos[name] = value
+        elif isinstance(value, dict):
+            _merge(infos[name], value)
+        elif name.startswith("_"):
+            infos[name] = infos[name] | value
+        else:
+            infos[name][new[f"_{name}"]] = value[new[f"_{name}"]]
+
+
+def _split(observations: Any, rows: int) -> npt.NDArray[np.object_]:
+    """Each row's observation on its own, as Gymnasium keeps final observations."""
+    out = np.full(rows, None, dtype=object)
+    for row in range(rows):
+        out[row] = {name: array[row].copy() for name, array in observations.items()}
+    return out

@@ -1,0 +1,87 @@
+"""Changing the reward of a finished text."""
+
+import math
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import VectorEnv
+
+from textgym.core import Sample
+from textgym.errors import ConfigError, RewardError
+from textgym.wrappers.either import EitherWrapper, VectorWrapperBase
+
+
+class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        if not hasattr(env.unwrapped, "last_sample"):
+            raise ConfigError(f"{type(self).__name__} needs a text environment, got {env}.")
+        gymnasium.Wrapper.__init__(self, env)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if "finish_reason" in info:  # not where a TimeLimit cuts an unfinished text
+            reward = _changed(self, self.env.unwrapped.last_sample, float(reward))  # type: ignore[attr-defined]
+        return observation, reward, terminated, truncated, info
+
+
+class _VectorReward(VectorWrapperBase):
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        if not hasattr(env.unwrapped, "last_samples") and not hasattr(env.unwrapped, "get_attr"):
+            raise ConfigError(f"{type(self).__name__} needs a vector environment of texts, got {env}.")
+        VectorWrapperBase.__init__(self, env)
+
+    def step(self, actions: Any) -> tuple[Any, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        nothing = np.zeros(self.num_envs, dtype=np.bool_)
+        # With SAME_STEP autoreset, the end of an episode is told under "final_info".
+        finished = infos.get("_finish_reason", nothing) | infos.get("final_info", {}).get("_finish_reason", nothing)
+        if finished.any():
+            base: Any = self.env.unwrapped
+            samples = base.last_samples if hasattr(base, "last_samples") else base.get_attr("last_sample")
+            rewards = np.array(rewards, dtype=np.float64)
+            for row in np.flatnonzero(finished):
+                rewards[row] = _changed(self, samples[row], float(rewards[row]))
+        return observations, rewards, terminated, truncated, infos
+
+
+class RewardWrapper(EitherWrapper):
+    """Override ``reward`` to change the reward of each finished text, of an ``Env`` or a ``VectorEnv``.
+
+    >>> import textgym
+    >>> class Brief(textgym.wrappers.RewardWrapper):
+    ...     def reward(self, sample, reward):
+    ...         return reward - 0.1 * len(sample.completion)
+    >>> env = Brief(textgym.TextGenerationEnv([textgym.Prompt("Say hi:")], max_prompt_tokens=16, max_new_tokens=4))
+    >>> observation, info = env.reset(seed=0)
+    >>> rewards = [float(env.step(action)[1]) for action in env.unwrapped.encode_completion("hi")]
+    >>> round(sum(rewards), 6)
+    -0.2
+    """
+
+    env_base = _EnvReward
+    vector_base = _VectorReward
+
+    def reward(self, sample: Sample, reward: float) -> float:
+        """The new reward of a finished text, given the one it had. Other steps keep theirs.
+
+        Raises:
+            RewardError: (by the wrapper) if what is returned isn't a finite number.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define reward(self, sample, reward).")
+
+
+def _changed(wrapper: Any, sample: Sample, reward: float) -> float:
+    value = wrapper.reward(sample, reward)
+    try:
+        finite = math.isfinite(value)
+    except TypeError:
+        finite = False
+    if not finite:
+        raise RewardError(
+            f"{type(wrapper).__name__}.reward returned {value!r} for prompt_id {sample.prompt_id} (completion "
+            f"{sample.completion[:60]!r}), expected a finite number."
+        )
+    return float(value)
