@@ -1,0 +1,157 @@
+"""The table of algorithms, and :func:`make`, which builds any of them with defaults that suit text."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from textgym.errors import ConfigError, did_you_mean
+from textgym.tokenizer import BUILTIN_MODEL
+from textgym_agents import models
+from textgym_agents.buffers import EpisodeRolloutBuffer
+from textgym_agents.kl import KLController
+from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.vec_env import make_vec_env
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One row of the table.
+
+    Attributes:
+        cls: the SB3 class.
+        paper: title, year and link.
+        defaults: constructor arguments that suit text; anything given to :func:`make` replaces them.
+        kl: default coefficient of the KL to the reference model.
+    """
+
+    cls: Callable[..., OnPolicyAlgorithm]
+    paper: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    kl: float = 0.0
+
+
+# gamma is 1 because a text is scored once, at its end: a shorter text should not earn more for being short.
+ALGORITHMS: dict[str, Algorithm] = {
+    "ppo": Algorithm(
+        PPO,
+        "Schulman et al., Proximal Policy Optimization Algorithms, 2017, https://arxiv.org/abs/1707.06347",
+        {
+            "n_steps": 64,
+            "batch_size": 512,
+            "n_epochs": 2,
+            "learning_rate": 3e-4,
+            "gamma": 1.0,
+            "gae_lambda": 0.95,
+            "vf_coef": 0.5,
+            "max_grad_norm": 1.0,
+        },
+        kl=0.02,
+    ),
+    "a2c": Algorithm(
+        A2C,
+        "Mnih et al., Asynchronous Methods for Deep Reinforcement Learning, 2016, https://arxiv.org/abs/1602.01783",
+        {
+            "n_steps": 64,
+            "learning_rate": 3e-4,
+            "gamma": 1.0,
+            "gae_lambda": 0.95,
+            "vf_coef": 0.5,
+            "max_grad_norm": 1.0,
+            "use_rms_prop": False,
+            "normalize_advantage": True,
+        },
+        kl=0.02,
+    ),
+}
+
+
+def make(
+    algorithm: str,
+    env: Any,
+    model: Any = BUILTIN_MODEL,
+    *,
+    n_envs: int = 32,
+    seed: int | None = None,
+    kl: float | KLController | None = None,
+    lora: int | Mapping[str, Any] | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    policy_kwargs: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> OnPolicyAlgorithm:
+    """Build an algorithm of :data:`ALGORITHMS` with a language model as its policy.
+
+    Args:
+        algorithm: its name, "ppo" for instance.
+        env: an id, a Gymnasium vector environment or an SB3 VecEnv. With an id, the environment gets the model's own
+            tokenizer unless ``env_kwargs`` says otherwise.
+        model: a name, folder, ``.gguf`` file or loaded model, see :class:`CausalLMPolicy`.
+        n_envs: rows, when ``env`` is an id.
+        seed: of the environments, the policy's sampling and the minibatches.
+        kl: coefficient of the KL to the initial model, or a controller such as ``AdaptiveKL``. Default: the table's.
+        lora: rank, or arguments of ``peft.LoraConfig``.
+        env_kwargs: arguments of the environment, when ``env`` is an id.
+        policy_kwargs: further arguments of :class:`CausalLMPolicy`.
+        overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ...
+
+    Raises:
+        ConfigError: an unknown algorithm.
+        ModelError: the model doesn't fit the environment.
+
+    >>> ppo = make("ppo", "textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16, seed=0)
+    >>> ppo.learn(32).num_timesteps
+    32
+    """
+    if algorithm not in ALGORITHMS:
+        raise ConfigError(f"No algorithm is called {algorithm!r}. {did_you_mean(algorithm, ALGORITHMS)}")
+    row = ALGORITHMS[algorithm]
+    vec_env = _env(env, model, n_envs, dict(env_kwargs or {}))
+    kl = row.kl if kl is None else kl
+    options = {**row.defaults, **overrides}
+    options["rollout_buffer_class"] = options.get("rollout_buffer_class") or EpisodeRolloutBuffer
+    uses_kl = options["rollout_buffer_class"] is EpisodeRolloutBuffer and kl != 0
+    if uses_kl:
+        options["rollout_buffer_kwargs"] = {"kl": kl, **options.get("rollout_buffer_kwargs", {})}
+    made = row.cls(
+        CausalLMPolicy,
+        vec_env,
+        policy_kwargs={"model": model, "lora": lora, "reference": uses_kl, **(policy_kwargs or {})},
+        seed=seed,
+        **options,
+    )
+    if uses_kl:
+        made.rollout_buffer.bind(made.policy)  # type: ignore[attr-defined]
+    return made
+
+
+def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> OnPolicyAlgorithm:
+    """Load what ``make(algorithm, ...).save(path)`` wrote, with its KL penalty bound to the initial model again.
+
+    The file is SB3's zip, which holds a pickle: load only files that you trust. ``policy.save_pretrained`` writes
+    safetensors and JSON that need no trust.
+
+    Raises:
+        ConfigError: an unknown algorithm.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ConfigError(f"No algorithm is called {algorithm!r}. {did_you_mean(algorithm, ALGORITHMS)}")
+    vec_env = None if env is None else make_vec_env(env)
+    made: OnPolicyAlgorithm = ALGORITHMS[algorithm].cls.load(path, env=vec_env, **kwargs)  # type: ignore[attr-defined]
+    buffer = made.rollout_buffer
+    if isinstance(buffer, EpisodeRolloutBuffer) and buffer.kl is not None:
+        buffer.bind(made.policy)  # type: ignore[arg-type]
+    return made
+
+
+def _env(env: Any, model: Any, n_envs: int, env_kwargs: dict[str, Any]) -> VecEnv:
+    if not isinstance(env, str):
+        if env_kwargs:
+            raise ConfigError(f"env_kwargs {sorted(env_kwargs)} only go with an id; this environment is already made.")
+        return make_vec_env(env)
+    if "tokenizer" not in env_kwargs and isinstance(model, str | Path) and model != BUILTIN_MODEL:
+        env_kwargs["tokenizer"] = models.load_tokenizer(model)
+    return make_vec_env(env, n_envs, **env_kwargs)

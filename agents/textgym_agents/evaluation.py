@@ -1,0 +1,122 @@
+"""Play held-out prompts with a policy and score the texts."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from textgym.core import Sample
+from textgym.errors import ConfigError
+from textgym.metrics import compute_metrics
+from textgym.vector import TextGenerationVectorEnv
+from textgym_agents.vec_env import TextVecEnv, make_vec_env
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Texts that a policy wrote, one per prompt, with their scores.
+
+    Attributes:
+        samples: one per prompt, in the order of their ids.
+        rewards: (prompts,) returns.
+        metrics: corpus metrics by name, and "num_tokens", the mean length.
+        components: mean of each part of the reward.
+    """
+
+    samples: list[Sample]
+    rewards: NDArray[np.float64]
+    metrics: dict[str, float]
+    components: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def reward(self) -> float:
+        """Mean return."""
+        return float(self.rewards.mean())
+
+    def summary(self) -> dict[str, float]:
+        """Reward and metrics as one flat dict."""
+        return {"reward": self.reward, **self.metrics}
+
+
+def evaluate(
+    policy: Any,
+    env: Any,
+    num_prompts: int = 200,
+    *,
+    metrics: Sequence[str] | None = None,
+    deterministic: bool = False,
+    seed: int = 0,
+    n_envs: int = 32,
+    split: str = "test",
+    env_kwargs: Mapping[str, Any] | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Let ``policy`` complete the first ``num_prompts`` prompts of a split.
+
+    Args:
+        policy: an SB3 algorithm or policy.
+        env: an id, or a TextVecEnv whose environment was made with ``sampling="sequential"``.
+        num_prompts: how many; at most the split's size.
+        metrics: names from ``textgym.metrics.METRICS``. Default: those of the task.
+        deterministic: the likeliest token each time instead of a sample.
+        seed: of the sampling, whose stream is apart from that of training.
+        n_envs: prompts played at once, when ``env`` is an id.
+        split, env_kwargs: of the environment, when ``env`` is an id. Default tokenizer: the policy's.
+        progress: show a bar.
+
+    Raises:
+        ConfigError: fewer prompts in the split than asked for, or an environment that isn't sequential.
+    """
+    policy = getattr(policy, "policy", policy)
+    if isinstance(env, str):
+        options = {"split": split, **(env_kwargs or {}), "sampling": "sequential"}
+        if "tokenizer" not in options and getattr(policy, "tokenizer", None) is not None:
+            options["tokenizer"] = policy.tokenizer
+        env = make_vec_env(env, min(n_envs, num_prompts), **options)
+    if not _is_sequential(env):
+        raise ConfigError('evaluate() needs an id, or a TextVecEnv of an environment made with sampling="sequential".')
+    vector_env: Any = env.env.unwrapped
+    task = vector_env.task
+    if not 0 < num_prompts <= len(task):
+        raise ConfigError(f"num_prompts is {num_prompts}, the split has {len(task)} prompts.")
+    own_stream = policy.sampling_from(seed) if hasattr(policy, "sampling_from") else nullcontext()
+    with own_stream:
+        ordered = _play(policy, env, num_prompts, deterministic, progress)
+    samples = [sample for sample, _, _ in ordered]
+    values = compute_metrics(task.metrics if metrics is None else metrics, samples)
+    values["num_tokens"] = float(np.mean([len(s.token_ids) for s in samples]))
+    names = sorted({name for _, _, parts in ordered for name in parts})
+    components = {n: float(np.mean([parts[n] for _, _, parts in ordered if n in parts])) for n in names}
+    return Evaluation(samples, np.array([r for _, r, _ in ordered]), values, components)
+
+
+def _is_sequential(env: Any) -> bool:
+    inner = getattr(getattr(env, "env", None), "unwrapped", None)
+    return isinstance(inner, TextGenerationVectorEnv) and inner.game.rules.sampling == "sequential"
+
+
+def _play(
+    policy: Any, env: TextVecEnv, num_prompts: int, deterministic: bool, progress: bool
+) -> list[tuple[Sample, float, Mapping[str, float]]]:
+    """Sample, return and reward components for the prompts 0 to ``num_prompts - 1``."""
+    vector_env: Any = env.env.unwrapped
+    found: dict[int, tuple[Sample, float, Mapping[str, float]]] = {}
+    env.seed(0)
+    obs = env.reset()
+    bar = iter(track(range(num_prompts), "evaluating", disable=not progress, transient=True))
+    while len(found) < num_prompts:
+        actions, _ = policy.predict(obs, deterministic=deterministic)
+        obs, _, dones, infos = env.step(actions)
+        for row in np.flatnonzero(dones):
+            sample = vector_env.last_samples[row]
+            # Rows that finish early go on to later prompts: leave those out, or short texts would count more often.
+            if sample.prompt_id < num_prompts and sample.prompt_id not in found:
+                info = infos[row]
+                found[sample.prompt_id] = sample, info["episode"]["r"], info.get("reward_components", {})
+                next(bar, None)
+    next(bar, None)
+    return [found[i] for i in sorted(found)]
