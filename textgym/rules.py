@@ -97,6 +97,7 @@ class TokenRules:
                 "could be long enough. Lower the first or raise the second."
             )
         self.truncation_side = choice("truncation_side", getattr(task, "truncation_side", "left"), ("left", "right"))
+        self.cue = str(getattr(task, "cue", ""))
         self.sampling = choice("sampling", given["sampling"], ("random", "sequential"))
         self.form = choice("form", given["form"], ("causal", "seq2seq"))
         self.length_is_truncation, self.chat = bool(given["length_is_truncation"]), bool(given["chat"])
@@ -252,8 +253,15 @@ class TokenRules:
         if self.truncation_side == "left":  # a begin-of-text token stays: models are trained to see one
             head = int(ids[0] == getattr(self.tokenizer, "bos_token_id", None))
             return ids[:head] + ids[head + excess :], excess
-        tail = int(self.form == "seq2seq" and ids[-1] in self.eos_token_ids)
-        return ids[: self.max_prompt_tokens - tail] + ids[len(ids) - tail :], excess
+        tail = ids[-1:] if self.form == "seq2seq" and ids[-1] in self.eos_token_ids else []
+        # What a template puts after the text ("Summary:") says what to do: cut the text before it.
+        cue = self.tokenizer.encode(self._cue(text), add_special_tokens=False) if self._cue(text) else []
+        tail = [*cue, *tail] if len(cue) + len(tail) < self.max_prompt_tokens else tail
+        return ids[: self.max_prompt_tokens - len(tail)] + tail, excess
+
+    def _cue(self, text: str) -> str:
+        """The end of a prompt that stays when the prompt is cut on the right."""
+        return self.cue if self.truncation_side == "right" and text.endswith(self.cue) else ""
 
     def _plain_ids(self, text: str) -> list[int]:
         ids = list(self.tokenizer.encode(text))
@@ -276,11 +284,12 @@ class TokenRules:
 
     def _shortened_chat(self, text: str, excess: int) -> tuple[list[int], int]:
         """Cut the user's text, not the template around it."""
-        pieces = self.tokenizer.encode(text, add_special_tokens=False)
+        cue = self._cue(text)
+        pieces = self.tokenizer.encode(text.removesuffix(cue), add_special_tokens=False)
         keep = len(pieces) - excess
         while keep > 0:
             part = pieces[-keep:] if self.truncation_side == "left" else pieces[:keep]
-            ids = self._chat_ids(self.tokenizer.decode(part))
+            ids = self._chat_ids(self.tokenizer.decode(part) + cue)
             if len(ids) <= self.max_prompt_tokens:
                 return ids, len(pieces) - keep
             keep -= len(ids) - self.max_prompt_tokens

@@ -245,3 +245,17 @@ def test_an_encoder_prompt_keeps_its_end_token_when_it_is_cut(side, kept):
 def test_the_decoder_s_start_token_can_be_set():
     env = TextGenerationEnv(letters(), tokenizer=byte_tokenizer(), form="seq2seq", decoder_start_token_id=BOS)
     assert env.reset()[0]["decoder_input_ids"][0] == BOS
+
+
+def test_the_cue_stays_when_a_prompt_is_cut_on_the_right():
+    class Story(list):
+        name, stop, metrics, truncation_side, cue = "Story", (), (), "right", "\nSummary:"
+        max_prompt_tokens, max_new_tokens = 20, 4
+
+    task = Story([Prompt("Story: " + "a" * 30 + "\nSummary:"), Prompt("Story: " + "b" * 30)])
+    env = TextGenerationEnv(task, None, byte_tokenizer())
+    observation, info = env.reset(options={"prompt_id": 0})
+    assert byte_tokenizer().decode(observation["input_ids"][:20].tolist()) == "Story: aaaa\nSummary:"
+    assert info["prompt_truncated"] == 46 - 20
+    observation, _ = env.reset(options={"prompt_id": 1})  # no cue at its end: the plain rule
+    assert byte_tokenizer().decode(observation["input_ids"][:20].tolist()) == "Story: bbbbbbbbbbbbb"

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from textgym.core import Prompt
 from textgym.tasks.dataset import load_rows, merge_columns
-from textgym.tasks.prompts import WorldPrompts, check_template, fill
+from textgym.tasks.prompts import WorldPrompts, cue_of, fill
 from textgym.world import record_grammar
 
 _SLOT = re.compile(r"(\w[\w ]*)\[([^\[\]]*)\]")  # the slots of a meaning representation: name[The Eagle]
@@ -87,11 +87,11 @@ class DataToText:
         **load_kwargs: Any,
     ) -> None:
         template = self.template if template is None else template
+        self.cue = cue_of(template)
         self.prompts: Sequence[Prompt]
         if dataset is None:
             self.prompts = WorldPrompts(record_grammar, split, seed, template, columns, load_kwargs)
             return
-        check_template(template)
         rows = load_rows(dataset, split, merge_columns(self.columns, columns), load_kwargs=load_kwargs)
         self.prompts = [Prompt(fill(template, row.prompt), row.references, _metadata(row.prompt)) for row in rows]
 

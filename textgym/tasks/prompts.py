@@ -21,10 +21,18 @@ def fill(template: str, text: str) -> str:
     return template.replace(PLACEHOLDER, text)
 
 
-def check_template(template: str) -> None:
-    """Raise unless the template has exactly one place for the prompt."""
+def cue_of(template: str) -> str:
+    """What follows the text in a template. It stays when a long prompt is cut on the right.
+
+    Raises:
+        ConfigError: the template hasn't exactly one place for the text.
+
+    >>> cue_of("Story: {prompt}\\nSummary:")
+    '\\nSummary:'
+    """
     if not isinstance(template, str) or template.count(PLACEHOLDER) != 1:
         raise ConfigError(f"template={template!r}, expected a string with exactly one {PLACEHOLDER}.")
+    return template.partition(PLACEHOLDER)[2]
 
 
 class WorldPrompts(Sequence[Prompt]):
@@ -56,7 +64,7 @@ class WorldPrompts(Sequence[Prompt]):
                 f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} understood only together with dataset=... "
                 f"{hints}".rstrip()
             )
-        check_template(template)
+        cue_of(template)
         self.grammar, self.split, self.seed, self.template = grammar, split, operator.index(seed), template
 
     def __len__(self) -> int:

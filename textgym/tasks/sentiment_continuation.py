@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from textgym.core import Prompt
 from textgym.errors import ConfigError, DatasetError
 from textgym.tasks.dataset import Row, load_rows, merge_columns
-from textgym.tasks.prompts import WorldPrompts, check_template, fill
+from textgym.tasks.prompts import WorldPrompts, cue_of, fill
 from textgym.world import Draw, Rendered, review_grammar
 
 
@@ -89,13 +89,13 @@ class SentimentContinuation:
         **load_kwargs: Any,
     ) -> None:
         template = self.template if template is None else template
+        self.cue = cue_of(template)
         if not isinstance(prefix_words, int) or prefix_words < 1:
             raise ConfigError(f"prefix_words={prefix_words!r}, expected an integer from 1 up.")
         self.prompts: Sequence[Prompt]
         if dataset is None:
             self.prompts = WorldPrompts(opening, split, seed, template, columns, load_kwargs)
             return
-        check_template(template)
         # A missing label is fine unless the user named its column.
         optional = () if "label" in (columns or {}) else ("label",)
         merged = merge_columns(self.columns, columns)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from textgym.core import Prompt
 from textgym.tasks.dataset import load_rows, merge_columns
-from textgym.tasks.prompts import WorldPrompts, check_template, fill
+from textgym.tasks.prompts import WorldPrompts, cue_of, fill
 from textgym.world import story_grammar
 
 
@@ -83,11 +83,11 @@ class Summarization:
         **load_kwargs: Any,
     ) -> None:
         template = self.template if template is None else template
+        self.cue = cue_of(template)
         self.prompts: Sequence[Prompt]
         if dataset is None:
             self.prompts = WorldPrompts(story_grammar, split, seed, template, columns, load_kwargs)
             return
-        check_template(template)
         rows = load_rows(dataset, split, merge_columns(self.columns, columns), load_kwargs=load_kwargs)
         self.prompts = [Prompt(fill(template, row.prompt), row.references) for row in rows]
 
