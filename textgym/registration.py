@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import gymnasium
@@ -95,29 +96,45 @@ def register(
     >>> gymnasium.make("mine/Hi-v0").reset()[1]["prompt"]
     'Say hi:'
     """
-    factory = cast("Callable[..., TaskLike] | None", task if _is_factory(task) else None)
-    valid = (*ENV_ARGUMENTS, *(_parameters(factory) if factory else ()))
-    _check(defaults, valid, id)
+    _check(defaults, (*ENV_ARGUMENTS, *_own_arguments(task)), id)
+    entry: Any = _Entry(id, task, reward, defaults)
+    gymnasium.register(id=id, entry_point=entry, vector_entry_point=replace(entry, vector=True))
 
-    def build(kwargs: dict[str, Any], arguments: Iterable[str]) -> tuple[TaskLike, Reward | None, dict[str, Any]]:
-        options = {**defaults, **kwargs}
-        names = _parameters(factory) if factory else ()
-        _check(options, (*arguments, *names), id)
+
+@dataclass(frozen=True)
+class _Entry:
+    """Makes the environments of a registered task. An object, not a function, so that an environment's spec pickles."""
+
+    id: str
+    task: TaskLike | Callable[..., TaskLike]
+    reward: "Reward | str | None"
+    defaults: Mapping[str, Any]
+    vector: bool = False
+
+    def __call__(self, **kwargs: Any) -> TextGenerationEnv | TextGenerationVectorEnv:
+        options = {**self.defaults, **kwargs}
+        names = _own_arguments(self.task)
+        _check(options, (*(VECTOR_ARGUMENTS if self.vector else ENV_ARGUMENTS), *names), self.id)
         own = {name: options.pop(name) for name in names if name in options}
         chosen = options.pop("reward", DEFAULT)
-        chosen = reward if isinstance(chosen, str) and chosen == DEFAULT else chosen
-        return (factory(**own) if factory else cast(TaskLike, task)), _as_reward(chosen), options
+        reward = _as_reward(self.reward if isinstance(chosen, str) and chosen == DEFAULT else chosen)
+        task = cast("Callable[..., TaskLike]", self.task)(**own) if _is_factory(self.task) else self.task
+        if self.vector:
+            return TextGenerationVectorEnv(options.pop("num_envs", 1), cast(TaskLike, task), reward, **options)
+        return TextGenerationEnv(cast(TaskLike, task), reward, **options)
 
-    def make(**kwargs: Any) -> TextGenerationEnv:
-        made, chosen, options = build(kwargs, ENV_ARGUMENTS)
-        return TextGenerationEnv(made, chosen, **options)
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Entry":
+        return self  # Gymnasium copies the spec on every make; the task is not to be copied with it
 
-    def make_vector(num_envs: int = 1, **kwargs: Any) -> TextGenerationVectorEnv:
-        made, chosen, options = build(kwargs, VECTOR_ARGUMENTS)
-        return TextGenerationVectorEnv(num_envs, made, chosen, **options)
 
-    # Functions rather than kwargs carry the task: Gymnasium deep-copies kwargs on every make.
-    gymnasium.register(id=id, entry_point=make, vector_entry_point=make_vector)
+def split_argument(id: str, split: str) -> dict[str, str]:
+    """``{"split": split}`` where the id's task has splits, else nothing: a list of prompts of your own has none.
+
+    >>> split_argument("textgym/Copy-v0", "test")
+    {'split': 'test'}
+    """
+    entry = gymnasium.spec(id).entry_point
+    return {} if isinstance(entry, _Entry) and "split" not in _own_arguments(entry.task) else {"split": split}
 
 
 def _resolve(
@@ -149,6 +166,11 @@ def _as_reward(reward: "Reward | str | None") -> Reward | None:
 
 def _is_factory(task: object) -> bool:
     return callable(task) and (isinstance(task, type) or not hasattr(task, "__getitem__"))
+
+
+def _own_arguments(task: object) -> tuple[str, ...]:
+    """The arguments that a registered task takes in ``gymnasium.make``."""
+    return _parameters(cast("Callable[..., Any]", task)) if _is_factory(task) else ()
 
 
 def _parameters(factory: Callable[..., Any]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ of *segments* (the part of an episode that lies in this rollout), and one teache
 | Symbol | Shape | Meaning |
 |---|---|---|
 | `actions`, `rewards`, `values`, `log_probs`, ... | (steps, rows) | as in SB3's RolloutBuffer |
-| `contexts` | one array per segment | the tokens that were there when the segment began: the prompt, if it began there |
+| `contexts` | one array per segment | the tokens that were there when the segment began, the prompt first |
 """
 
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         kl: coefficient of the KL to the reference model, subtracted from each token's reward: a number (fixed), an
             ``AdaptiveKL`` or anything with ``coef`` and ``update``. None or 0: no KL.
         reference: what gives the reference log-probabilities; ``textgym_agents.make`` passes the policy by ``bind``.
-        seed: of the order of minibatches. Default: drawn from torch's initial seed, which SB3 sets from its own ``seed``.
+        seed: of the order of minibatches. Default: from torch's initial seed, which SB3 sets from its own.
 
     Raises:
         ConfigError: the observation space is not that of a textgym environment, or ``kl`` without a reference.

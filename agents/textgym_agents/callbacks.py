@@ -1,6 +1,5 @@
 """Callbacks for SB3's ``learn``: what a training run on text should log."""
 
-import resource
 import sys
 import time
 from collections import defaultdict
@@ -17,14 +16,15 @@ class TextLogger(BaseCallback):
     """Log, once a rollout, what the finished texts were like.
 
     Scalars: ``text/num_tokens`` (mean length), ``text/finished_<reason>`` (share of texts), ``text/reward_<part>``
-    (mean of each part of the reward), ``kl/...`` (from the buffer: ``kl`` is the KL to the reference model of an episode
-    in nats, ``kl_per_token`` its mean per token, ``kl_coef`` its coefficient), ``time/rollout_tokens_per_second``,
+    (mean of each part of the reward), ``kl/...`` (from the buffer: ``kl`` is the KL to the reference model of an
+    episode in nats, ``kl_per_token`` its mean per token, ``kl_k3_per_token`` the same by the k3 estimator, ``kl_coef``
+    its coefficient), ``time/rollout_tokens_per_second``,
     ``time/update_tokens_per_second`` (of the update before; tokens of the rollout, however many epochs) and
     ``time/peak_memory_mib`` (of this process since it began).
 
     Attributes:
-        history: one dict per rollout with ``timesteps``, ``reward`` (mean over the texts that ended in it), ``episodes``
-            and the scalars above.
+        history: one dict per rollout with ``timesteps``, ``reward`` (mean over the texts that ended in it),
+            ``episodes`` and the scalars above.
     """
 
     def __init__(self, verbose: int = 0) -> None:
@@ -66,17 +66,21 @@ class TextLogger(BaseCallback):
         if self._steps > 1:
             seconds = self._rollout_end - self._first_step
             self._speeds["time/rollout_tokens_per_second"] = (self._steps - 1) * rows / seconds
-        row |= {**self._speeds, "time/peak_memory_mib": _peak_memory()}
+        row |= {**self._speeds, **_peak_memory()}
         for name, value in row.items():
             if name != "reward":  # SB3 logs it as rollout/ep_rew_mean
                 self.logger.record(name, value)
         self.history.append({"timesteps": self.num_timesteps, "episodes": len(self._values["reward"]), **row})
 
 
-def _peak_memory() -> float:
-    """Most memory that this process has held, in MiB."""
+def _peak_memory() -> dict[str, float]:
+    """Most memory that this process has held, in MiB. Empty on Windows, which doesn't say."""
+    if sys.platform == "win32":
+        return {}
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, KiB elsewhere
+    return {"time/peak_memory_mib": peak / 2**20 if sys.platform == "darwin" else peak / 2**10}  # bytes, else KiB
 
 
 class EvaluateCallback(BaseCallback):

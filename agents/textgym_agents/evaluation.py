@@ -12,6 +12,7 @@ from rich.progress import track
 from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.metrics import compute_metrics
+from textgym.registration import split_argument
 from textgym.vector import TextGenerationVectorEnv
 from textgym_agents.vec_env import TextVecEnv, make_vec_env
 
@@ -73,7 +74,7 @@ def evaluate(
     """
     policy = getattr(policy, "policy", policy)
     if isinstance(env, str):
-        options = {"split": split, **(env_kwargs or {}), "sampling": "sequential"}
+        options = {**split_argument(env, split), **(env_kwargs or {}), "sampling": "sequential"}
         if "tokenizer" not in options and getattr(policy, "tokenizer", None) is not None:
             options["tokenizer"] = policy.tokenizer
         env = make_vec_env(env, min(n_envs, num_prompts), **options)
@@ -106,7 +107,7 @@ def _play(
     vector_env: Any = env.env.unwrapped
     found: dict[int, tuple[Sample, float, Mapping[str, float]]] = {}
     env.seed(0)
-    obs = env.reset()
+    obs: Any = env.reset()
     bar = iter(track(range(num_prompts), "evaluating", disable=not progress, transient=True))
     while len(found) < num_prompts:
         actions, _ = policy.predict(obs, deterministic=deterministic)

@@ -46,8 +46,11 @@ class SlotLayer(CacheLayerMixin):
 
     is_sliding = False
 
+    keys: Tensor
+    values: Tensor
+
     def __init__(self, slots: "SlotCache") -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.slots = slots
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -94,7 +97,8 @@ class SlotCache(Cache):
         if kinds != {"full_attention"}:
             raise ModelError(f"The slot cache needs full attention, this model has {', '.join(sorted(kinds))}.")
         self.rows, self.width = rows, width
-        super().__init__(layers=[SlotLayer(self) for _ in range(config.num_hidden_layers)])
+        self.slot_layers = [SlotLayer(self) for _ in range(config.num_hidden_layers)]
+        super().__init__(layers=list(self.slot_layers))
         self.additive_mask = getattr(config, "_attn_implementation", "sdpa") == "eager"
         self.clear()
 
@@ -108,7 +112,7 @@ class SlotCache(Cache):
     @property
     def nbytes(self) -> int:
         """Memory that the keys and values take, in bytes."""
-        return sum(t.nbytes for layer in self.layers if layer.is_initialized for t in (layer.keys, layer.values))
+        return sum(la.keys.nbytes + la.values.nbytes for la in self.slot_layers if la.is_initialized)
 
     @torch.no_grad()
     def last_hidden(self, trunk: nn.Module, ids: Tensor, lengths: Tensor) -> Tensor:

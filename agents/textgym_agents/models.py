@@ -56,7 +56,8 @@ def load(
             f"{BUILTIN_MODEL!r}, a name on the Hugging Face hub, a folder with config.json and *.safetensors, or a "
             ".gguf file."
         ) from error
-    return model.to(device).eval(), tokenizer
+    nn.Module.to(model, device)
+    return model.eval(), tokenizer
 
 
 def load_tokenizer(
@@ -135,7 +136,7 @@ def add_lora(model: PreTrainedModel, lora: int | Mapping[str, Any], seed: int = 
         import peft
     except ImportError as error:
         raise MissingExtraError("LoRA", "peft") from error
-    options = {"r": lora} if isinstance(lora, int) else dict(lora)
+    options: dict[str, Any] = {"r": lora} if isinstance(lora, int) else dict(lora)
     options.setdefault("lora_alpha", 2 * options.get("r", 8))
     options.setdefault("target_modules", "all-linear")
     # GPT-2's linear layers are transposed; peft warns unless it is told.
@@ -179,8 +180,8 @@ def check_fit(model: PreTrainedModel, max_tokens: int, num_actions: int) -> None
     vocabulary = model.get_output_embeddings().weight.shape[0]
     if vocabulary < num_actions:
         raise ModelError(
-            f"The tokenizer has {num_actions} tokens, the model only {vocabulary}. Give the environment the model's own "
-            "tokenizer, or enlarge the model first: model.resize_token_embeddings(len(tokenizer))."
+            f"The tokenizer has {num_actions} tokens, the model only {vocabulary}. Give the environment the model's "
+            "own tokenizer, or enlarge the model first: model.resize_token_embeddings(len(tokenizer))."
         )
 
 

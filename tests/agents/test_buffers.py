@@ -5,10 +5,10 @@ import pytest
 import torch
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.buffers import DictRolloutBuffer
-from textgym_agents import AdaptiveKL, CausalLMPolicy, EpisodeRolloutBuffer, FixedKL, make, make_vec_env
 from tiny_models import tiny_model
 
 from textgym.errors import ConfigError, ResetNeededError
+from textgym_agents import AdaptiveKL, CausalLMPolicy, EpisodeRolloutBuffer, FixedKL, make, make_vec_env
 
 ROWS, STEPS = 5, 14
 

@@ -7,12 +7,12 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
-from textgym_agents import CausalLMPolicy, EpisodeRolloutBuffer, load, make, make_vec_env
+from tiny_models import tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tiny_models import tiny_model
 from textgym.errors import ConfigError, ModelError
 from textgym.tokenizer import builtin_tokenizer
+from textgym_agents import CausalLMPolicy, EpisodeRolloutBuffer, load, make, make_vec_env
 
 NUM_TOKENS = len(builtin_tokenizer())
 PROMPT, NEW = 9, 12
@@ -30,7 +30,7 @@ def policy(model, **options):
 
 
 class Texts:
-    """Rows of text that grow by the policy's tokens and restart at different times, with prompts of different length."""
+    """Rows of text that grow by the policy's tokens and restart at different times, prompts of different length."""
 
     def __init__(self, rows, seed=0):
         self.rng = np.random.default_rng(seed)
@@ -273,7 +273,7 @@ def test_a_given_model_is_not_changed(small_env):
 
 
 def test_too_few_positions():
-    with pytest.raises(ModelError, match="observations have 21 tokens.*only 16 positions"):
+    with pytest.raises(ModelError, match=r"observations have 21 tokens.*only 16 positions"):
         policy(tiny_model("gpt2", positions=16))
 
 
@@ -300,7 +300,7 @@ def test_bad_sampling_arguments(options):
 def test_wrong_spaces():
     with pytest.raises(ConfigError, match="Dict of token ids"):
         CausalLMPolicy(spaces.Box(0, 1, (3,)), spaces.Discrete(3), lambda _: 1e-3)
-    with pytest.raises(ConfigError, match="No algorithm is called 'pppo'. Did you mean 'ppo'"):
+    with pytest.raises(ConfigError, match=r"No algorithm is called 'pppo'. Did you mean 'ppo'"):
         make("pppo", "textgym/Copy-v0")
 
 
@@ -312,3 +312,18 @@ def test_plain_sb3_line(small_env):
         n_steps=16, batch_size=32,
     )  # fmt: skip
     assert ppo.learn(64).num_timesteps == 64
+
+
+def test_gradient_checkpointing_recomputes_and_changes_no_gradient():
+    gradients, forwards = [], []
+    for checkpointing in (False, True):
+        made = policy(tiny_model("llama"), gradient_checkpointing=checkpointing)
+        made.set_training_mode(True)
+        calls = []
+        made.lm.model.layers[0].mlp.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        values, log_probs, _ = made.evaluate_actions(Texts(rows=3).observe(), torch.ones(3))
+        (values.sum() + log_probs.sum()).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in made.lm.parameters() if p.grad is not None]))
+        forwards.append(len(calls))
+    assert forwards == [1, 2]
+    torch.testing.assert_close(*gradients)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from textgym_agents import make, make_vec_env
-from textgym_agents.callbacks import EvaluateCallback, TextLogger
-from textgym_agents.evaluation import evaluate
 from tiny_models import SMALL, tiny_model
 
 from textgym.errors import ConfigError
+from textgym_agents import make, make_vec_env
+from textgym_agents.callbacks import EvaluateCallback, TextLogger
+from textgym_agents.evaluation import evaluate
 
 ID = "textgym/Copy-v0"
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from textgym_agents.kl import AdaptiveKL, FixedKL, as_controller, k1, k3
 
 from textgym.errors import ConfigError
+from textgym_agents.kl import AdaptiveKL, FixedKL, as_controller, k1, k3
 
 
 def test_estimators_agree_in_expectation_with_the_exact_kl():

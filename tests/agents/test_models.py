@@ -5,12 +5,12 @@ import json
 
 import pytest
 import torch
-from textgym_agents import models
 from tiny_models import tiny_model
 from transformers import AutoTokenizer
 
 from textgym.errors import MissingExtraError, ModelError, TokenizerError
 from textgym.tokenizer import BUILTIN_MODEL, builtin_folder
+from textgym_agents import models
 
 
 def test_the_builtin_model():
@@ -105,16 +105,16 @@ def test_missing_extras_name_the_pip_command(tmp_path, monkeypatch):
 
 
 def test_folders_without_a_model(tmp_path):
-    with pytest.raises(ModelError, match="neither config.json nor a .gguf file"):
+    with pytest.raises(ModelError, match=r"neither config.json nor a .gguf file"):
         models.load(tmp_path)
     for name in ("a.gguf", "b.gguf"):
         (tmp_path / name).write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match="2 .gguf files: name one"):
+    with pytest.raises(ModelError, match=r"2 .gguf files: name one"):
         models.load(tmp_path)
 
 
 def test_unknown_names():
-    with pytest.raises(TokenizerError, match="textgym/large.*textgym/small"):
+    with pytest.raises(TokenizerError, match=r"textgym/large.*textgym/small"):
         models.load("textgym/large")
     with pytest.raises(ModelError, match="dtype is 'int3'"):
         models.load(dtype="int3")

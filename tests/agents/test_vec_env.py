@@ -6,11 +6,11 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
-from textgym_agents import TextVecEnv, make, make_vec_env
 from tiny_models import tiny_model
 
 import textgym
 from textgym.errors import ConfigError
+from textgym_agents import TextVecEnv, make, make_vec_env
 
 SMALL = {"max_prompt_tokens": 12, "max_new_tokens": 6}
 
@@ -66,7 +66,7 @@ def test_wrong_autoreset_mode():
     env = gym.make_vec("textgym/Copy-v0", num_envs=2, vectorization_mode="vector_entry_point")
     with pytest.raises(ConfigError, match="expected SAME_STEP"):
         TextVecEnv(env)
-    with pytest.raises(ConfigError, match="env is a TimeLimit|env is a"):
+    with pytest.raises(ConfigError, match="env is a"):
         make_vec_env(gym.make("textgym/Copy-v0"))
 
 

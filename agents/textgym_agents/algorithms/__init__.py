@@ -134,13 +134,20 @@ def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> On
     The file is SB3's zip, which holds a pickle: load only files that you trust. ``policy.save_pretrained`` writes
     safetensors and JSON that need no trust.
 
+    Args:
+        algorithm: its name.
+        path: the zip file.
+        env: as for :func:`make`, with as many rows as when it was saved. None: only to predict.
+        kwargs: of SB3's ``load``: ``device``, ``custom_objects``, ...
+
     Raises:
         ConfigError: an unknown algorithm.
     """
     if algorithm not in ALGORITHMS:
         raise ConfigError(f"No algorithm is called {algorithm!r}. {did_you_mean(algorithm, ALGORITHMS)}")
-    vec_env = None if env is None else make_vec_env(env)
-    made: OnPolicyAlgorithm = ALGORITHMS[algorithm].cls.load(path, env=vec_env, **kwargs)  # type: ignore[attr-defined]
+    made: OnPolicyAlgorithm = ALGORITHMS[algorithm].cls.load(path, **kwargs)  # type: ignore[attr-defined]
+    if env is not None:
+        made.set_env(_env(env, made.policy_kwargs.get("model", BUILTIN_MODEL), made.n_envs, {}))
     buffer = made.rollout_buffer
     if isinstance(buffer, EpisodeRolloutBuffer) and buffer.kl is not None:
         buffer.bind(made.policy)  # type: ignore[arg-type]

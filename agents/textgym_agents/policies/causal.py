@@ -21,6 +21,7 @@ from stable_baselines3.common.distributions import CategoricalDistribution, Dist
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from textgym.errors import ConfigError, ModelError
 from textgym.tokenizer import BUILTIN_MODEL
@@ -116,7 +117,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         self.use_cache = use_cache
         self._caches: dict[int, SlotCache] = {}
         self._cache_version = -1
-        # A generator of our own: sampling neither reads nor moves torch's global one. SB3 has just set that from its seed.
+        # A generator of our own, seeded as SB3 has just seeded torch: sampling neither reads nor moves the global one.
         self._generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
         self._build_model(model, dtype, lora, reference, gradient_checkpointing)
         trainable = [p for p in self.parameters() if p.requires_grad]
@@ -128,10 +129,11 @@ class CausalLMPolicy(ActorCriticPolicy):
     def _build_model(
         self, model: Any, dtype: str, lora: int | Mapping[str, Any] | None, reference: bool, checkpointing: bool
     ) -> None:
+        self.tokenizer: Any = None
         if isinstance(model, str | Path):
             lm, self.tokenizer = models.load(model, dtype=dtype)
         else:
-            lm, self.tokenizer = copy.deepcopy(model).to(models.DTYPES[dtype]).eval(), None
+            lm = copy.deepcopy(model).to(models.DTYPES[dtype]).eval()
         models.check_fit(lm, self.width, self.num_actions)
         attention = getattr(lm.config, "_attn_implementation", "sdpa")
         if attention not in ("sdpa", "eager"):
@@ -139,6 +141,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         self.peft_model = models.add_lora(lm, lora, seed=torch.initial_seed() % 2**63) if lora else None
         if checkpointing:
             lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self._checkpointed = [m for m in lm.modules() if checkpointing and isinstance(m, GradientCheckpointingLayer)]
         self.lm = lm
         self.reference = Reference(lm, self.peft_model) if reference else None
         hidden = lm.get_output_embeddings().weight.shape[1]
@@ -152,7 +155,7 @@ class CausalLMPolicy(ActorCriticPolicy):
 
     # ------------------------------------------------------------------ what SB3 calls
 
-    def forward(self, obs: dict[str, Tensor], deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Sample one token per row. Returns actions (rows,), values (rows, 1), log-probabilities (rows,)."""
         log_probs, values = self._evaluate(obs)
         actions = self._choose(log_probs, deterministic)
@@ -186,6 +189,8 @@ class CausalLMPolicy(ActorCriticPolicy):
         """Dropout stays off in training too: the old and the new log-probability must be of the same model."""
         self.train(False)
         self.training = mode
+        for layer in self._checkpointed:  # transformers checkpoints a layer only while that flag of its own is set
+            layer.training = mode
 
     # ------------------------------------------------------------------ the model
 
@@ -275,7 +280,7 @@ class CausalLMPolicy(ActorCriticPolicy):
 
     @contextmanager
     def sampling_from(self, seed: int) -> Iterator[None]:
-        """Within the block, sampling draws from a stream of its own, so an evaluation doesn't change the training run."""
+        """Within the block, sampling draws from a stream of its own, so evaluating changes no training run."""
         kept = self._generator
         self._generator = torch.Generator(kept.device).manual_seed(seed)
         try:
@@ -312,4 +317,4 @@ class CausalLMPolicy(ActorCriticPolicy):
         self._caches.clear()  # they lie on the old device, in the old precision
         if self.reference is not None:
             self.reference.apply(fn)
-        return super()._apply(fn, recurse)  # type: ignore[no-any-return]
+        return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]

@@ -1,0 +1,130 @@
+"""What a benchmark runs: algorithms x tasks x seeds and everything that decides a result."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from textgym.errors import ConfigError
+from textgym.tokenizer import BUILTIN_MODEL
+from textgym_agents.provenance import command_line
+
+
+class Key(NamedTuple):
+    """Names one run."""
+
+    algo: str
+    task: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.algo} {short_name(self.task)} seed {self.seed}"
+
+    @property
+    def file_name(self) -> str:
+        """For the files of this run."""
+        return f"{self.algo}-{short_name(self.task)}-{self.seed}".replace("/", "_").replace(":", "_")
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """All that decides the results of a benchmark; how many processes compute them is not part of it.
+
+    Attributes:
+        algos: names from ``textgym_agents.ALGORITHMS``.
+        tasks: tokens of training for each environment id.
+        seeds: number of seeds, 0 to ``seeds - 1``.
+        model: name or folder.
+        model_hash: of its files, see ``provenance.model_hash``: a model that changes halfway would mix two benchmarks.
+        eval_prompts: held-out prompts, played before and after training.
+        split: where they come from.
+        n_envs: prompts played at once in training.
+        kl: coefficient of the KL to the initial model; None: the algorithm's default.
+        lora: rank, or None to train all weights.
+        env_kwargs: arguments of the environments, such as ``reward`` or ``max_new_tokens``.
+        policy_kwargs: such as ``temperature``.
+        algo_kwargs: arguments of the algorithms; ``"ppo.n_epochs"`` is for one of them, ``"n_steps"`` for all.
+        threads: of torch in each process. The order of floating-point sums depends on it, so it is part of the result.
+
+    >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v0": 4096}, seeds=2)
+    >>> [str(key) for key in config.run_keys()]
+    ['ppo Copy seed 0', 'ppo Copy seed 1']
+    """
+
+    algos: tuple[str, ...]
+    tasks: Mapping[str, int]
+    seeds: int = 3
+    model: str = BUILTIN_MODEL
+    eval_prompts: int = 100
+    split: str = "test"
+    n_envs: int = 32
+    kl: float | None = None
+    lora: int | None = None
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    policy_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    algo_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 1
+    model_hash: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.algos or not self.tasks:
+            raise ConfigError("A benchmark needs at least one algorithm and one task.")
+        numbers = {"seeds": self.seeds, "eval_prompts": self.eval_prompts, "n_envs": self.n_envs, **self.tasks}
+        for name, value in {**numbers, "threads": self.threads}.items():
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name} is {value!r}, expected a whole number of at least 1.")
+
+    def run_keys(self) -> list[Key]:
+        """All runs. Seeds come last, so that every algorithm and task has a first result early."""
+        return [Key(algo, task, seed) for seed in range(self.seeds) for task in self.tasks for algo in self.algos]
+
+    def for_algorithm(self, algo: str) -> dict[str, Any]:
+        """The entries of ``algo_kwargs`` that are for one algorithm."""
+        common = {name: value for name, value in self.algo_kwargs.items() if "." not in name}
+        own = {name.partition(".")[2]: v for name, v in self.algo_kwargs.items() if name.startswith(f"{algo}.")}
+        return {**common, **own}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for ``config.json`` and for the processes."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "BenchmarkConfig":
+        """What :meth:`to_json` gave."""
+        return cls(**{**stored, "algos": tuple(stored["algos"])})
+
+    def differences(self, other: "BenchmarkConfig") -> list[str]:
+        """One line for each attribute that differs, with both values."""
+        mine, theirs = self.to_json(), other.to_json()
+        return [f"{name}: {theirs[name]!r} there, {mine[name]!r} here" for name in mine if mine[name] != theirs[name]]
+
+    def command(self) -> str:
+        """The command that runs this benchmark, apart from ``--out`` and ``--jobs``, which change no result."""
+        default = BenchmarkConfig(self.algos, self.tasks)
+        tokens = ",".join(f"{short_name(task)}={n}" for task, n in self.tasks.items())
+        words = ["benchmark", "--algos", ",".join(self.algos), "--tasks", ",".join(map(short_name, self.tasks))]
+        words += ["--timesteps", tokens, "--seeds", str(self.seeds)]
+        for name in ("model", "eval_prompts", "split", "n_envs", "kl", "lora", "threads"):
+            value = getattr(self, name)
+            if value != getattr(default, name):
+                words += [f"--{name.replace('_', '-')}", str(value)]
+        for option, values in (
+            ("--env-kwarg", self.env_kwargs),
+            ("--policy-kwarg", self.policy_kwargs),
+            ("--algo-kwarg", self.algo_kwargs),
+        ):
+            for name, value in values.items():
+                words += [option, f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+        return command_line(words)
+
+
+def short_name(task: str) -> str:
+    """``DataToText`` for ``textgym/DataToText-v0``; other ids stay as they are.
+
+    >>> short_name("textgym/Copy-v0"), short_name("textgym/Copy-v1"), short_name("mine/Haiku-v0")
+    ('Copy', 'textgym/Copy-v1', 'mine/Haiku-v0')
+    """
+    if task.startswith("textgym/") and task.endswith("-v0"):
+        return task.removeprefix("textgym/").removesuffix("-v0")
+    return task

@@ -1,0 +1,181 @@
+"""The results of a benchmark as a table in the terminal, Markdown, JSON and a picture.
+
+``results.md``, ``results.json`` and ``learning_curves.png`` follow from the finished runs alone, so that a benchmark
+that was killed and resumed gives the same files. How long things took is in ``timings.json``, apart from them.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from textgym_agents import markdown
+from textgym_agents.benchmark.aggregate import ALL_TASKS, Estimate, Row, aggregate
+from textgym_agents.benchmark.config import BenchmarkConfig, Key, short_name
+from textgym_agents.benchmark.store import read_runs, write_atomically
+from textgym_agents.curves import Curve, plot_curves
+
+HEADER = ("task", "algorithm", "measure", "before", "after", "difference", "IQM of the difference")
+
+
+def write_report(folder: str | Path, config: BenchmarkConfig, runs: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Write all files of the report into ``folder`` and return the rows of the table."""
+    folder = Path(folder)
+    rows = aggregate(runs)
+    found = {
+        "command": config.command(),
+        "config": config.to_json(),
+        "versions": _versions(runs),
+        "rows": [row.to_json() for row in rows],
+    }
+    write_atomically(folder / "results.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(folder / "results.md", markdown_report(config, runs, rows))
+    timings = {str(Key(run["algo"], run["task"], run["seed"])): run["seconds"] for run in runs}
+    write_atomically(folder / "timings.json", json.dumps({"seconds": timings}, indent=2) + "\n")
+    plot_curves(_panels(runs, rows), folder / "learning_curves.png")
+    return rows
+
+
+def load_runs(folder: str | Path) -> list[dict[str, Any]]:
+    """The finished runs in a benchmark's folder."""
+    return read_runs(Path(folder) / "results.jsonl")
+
+
+def show(estimate: Estimate, *, sign: bool = False) -> str:
+    """A value with its interval.
+
+    >>> show(Estimate(0.5, 0.4, 0.6)), show(Estimate(0.1, float("nan"), float("nan")), sign=True)
+    ('0.500 [0.400, 0.600]', '+0.100')
+    """
+    value = _number(estimate.value, sign=sign)
+    if math.isnan(estimate.low):
+        return value
+    low, high = (_number(bound, sign=sign, like=estimate.value) for bound in (estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _number(value: float, *, sign: bool = False, like: float | None = None) -> str:
+    """A number with as many decimals as suit its size, or that of ``like``."""
+    size = abs(value if like is None else like)
+    return format(value, f"{'+' if sign else ''}.{1 if size >= 10 else 2 if size >= 1.5 else 3}f")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """One line of the table, as ``HEADER`` has it."""
+    return (
+        _task_name(row.task),
+        row.algo,
+        row.measure,
+        show(row.mean.before),
+        show(row.mean.after),
+        show(row.mean.difference, sign=True),
+        show(row.iqm.difference, sign=True),
+    )
+
+
+def terminal_tables(rows: Sequence[Row]) -> Iterator[Table]:
+    """One table a task for the terminal. A reward whose interval excludes 0 is coloured: green up, red down."""
+    for task in dict.fromkeys(row.task for row in rows):
+        table = Table(title=_task_name(task), title_justify="left", title_style="bold")
+        for name in ("algorithm", "measure"):
+            table.add_column(name)
+        for name in ("before", "after", "difference", "its IQM"):
+            table.add_column(name, justify="right", no_wrap=name == "difference")
+        mine = [row for row in without_repeats(rows) if row.task == task]
+        for row, following in zip(mine, [*mine[1:], None], strict=True):
+            low, high = row.mean.difference.low, row.mean.difference.high
+            certain = row.measure == "reward" and (low > 0 or high < 0)
+            table.add_row(
+                row.algo,
+                row.measure,
+                _number(row.mean.before.value),
+                _number(row.mean.after.value),
+                Text(show(row.mean.difference, sign=True), ("green" if low > 0 else "red") if certain else ""),
+                _number(row.iqm.difference.value, sign=True),
+                style="bold" if row.measure == "reward" else "",
+                end_section=following is None or following.algo != row.algo,
+            )
+        yield table
+
+
+def without_repeats(rows: Sequence[Row]) -> list[Row]:
+    """The rows without ``num_tokens`` where the task's metric ``length`` says the same."""
+    lengths = {(row.algo, row.task) for row in rows if row.measure == "length"}
+    return [row for row in rows if row.measure != "num_tokens" or (row.algo, row.task) not in lengths]
+
+
+def _task_name(task: str) -> str:
+    return task if task == ALL_TASKS else short_name(task)
+
+
+def markdown_report(config: BenchmarkConfig, runs: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> str:
+    """The text of ``results.md``."""
+    total = len(config.run_keys())
+    parts = [
+        "# Benchmark results",
+        f"{len(config.algos)} algorithms, {len(config.tasks)} tasks, {config.seeds} seeds ({len(runs)} of {total} runs "
+        f"finished). Model `{config.model}`. Each run was evaluated on the same {config.eval_prompts} prompts of the "
+        f"{config.split} split before and after training.",
+        "```sh\n" + config.command() + "\n```",
+        "![Learning curves](learning_curves.png)",
+        markdown.table(HEADER, [cells(row) for row in without_repeats(rows)]),
+        "Values are means over seeds. Brackets are 95 % intervals of a bootstrap over seeds and prompts, the "
+        "difference paired by prompt and seed. The interquartile mean (IQM) leaves out the lowest and the highest "
+        "quarter of the runs; below four runs it is the mean. Metrics are corpus metrics; `num_tokens` is the mean "
+        "length.",
+        "Tokens of training: "
+        + ", ".join(f"{short_name(task)} {n:,}" for task, n in config.tasks.items())
+        + " (rounded up to whole rollouts). Versions: "
+        + ", ".join(f"{name} {value}" for name, value in _versions(runs).items())
+        + ".",
+        "## Samples",
+        *_sample_blocks(runs),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sample_blocks(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The sample texts of each algorithm and task, from its first seed."""
+    first: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for run in sorted(runs, key=lambda run: run["seed"]):
+        first.setdefault((run["task"], run["algo"]), run)
+    blocks = []
+    for (task, algo), run in first.items():
+        for number, sample in enumerate(run["samples"], start=1):
+            reference = {} if sample["reference"] is None else {"Reference": sample["reference"]}
+            texts = {**reference, "Before": sample["before"], "After": sample["after"]}
+            blocks.append(markdown.sample_block(f"{short_name(task)}, {algo}, {number}", sample["prompt"], texts))
+    return blocks
+
+
+def _panels(runs: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> dict[str, list[Curve]]:
+    panels: dict[str, list[Curve]] = {}
+    for row in rows:
+        if row.measure != "reward" or row.task == ALL_TASKS:
+            continue
+        mine = [run for run in runs if (run["algo"], run["task"]) == (row.algo, row.task)]
+        after, panel = row.mean.after, panels.setdefault(short_name(row.task), [])
+        beside = row.timesteps * (1 + 0.015 * len(panel))  # so that error bars don't hide each other
+        panel.append(
+            Curve(
+                label=row.algo,
+                runs=[(run["curve"]["timesteps"], run["curve"]["reward"]) for run in mine],
+                before=row.mean.before.value,
+                held_out=[(beside, after.value, after.low, after.high)],
+            )
+        )
+    return panels
+
+
+def _versions(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Versions of all runs; several of one library are joined, so that a mixture shows."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        for name, value in run["versions"].items():
+            if value not in found.setdefault(name, []):
+                found[name].append(value)
+    return {name: " and ".join(values) for name, values in found.items()}

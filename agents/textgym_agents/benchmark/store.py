@@ -1,0 +1,155 @@
+"""The folder of a benchmark: a configuration, and one line for each finished run.
+
+Nothing that stops the benchmark, power cuts included, can leave a wrong or doubled result behind. Only one process at a
+time works in the folder (it holds a lock that the operating system frees when the process dies), only this process
+appends to ``results.jsonl``, a line counts once its line break is on disk, and what follows the last line break is cut
+off at the next start.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from textgym.errors import ConfigError
+from textgym_agents.benchmark.config import BenchmarkConfig, Key
+
+RESULTS, CONFIG, LOCK, WORK, LOGS = "results.jsonl", "config.json", "lock", "work", "logs"
+
+
+class ResultStore:
+    """The results of one benchmark.
+
+    Args:
+        folder: where; made if it isn't there.
+        config: the benchmark. A folder that holds another one is refused.
+
+    Raises:
+        ConfigError: the folder holds another configuration (the message lists what differs), or something else.
+    """
+
+    def __init__(self, folder: str | Path, config: BenchmarkConfig) -> None:
+        self.folder, self.config = Path(folder), config
+        self.path = self.folder / RESULTS
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._check_config()
+
+    def _check_config(self) -> None:
+        path = self.folder / CONFIG
+        if not path.is_file():
+            others = sorted(p.name for p in self.folder.iterdir() if p.name not in (LOCK, WORK, LOGS) and p != path)
+            others = [name for name in others if not name.startswith(CONFIG)]  # a half-written one
+            if others:
+                raise ConfigError(
+                    f"The folder {str(self.folder)!r} holds {', '.join(others[:3])} and no benchmark. Name a new one."
+                )
+            write_atomically(path, json.dumps(self.config.to_json(), indent=2) + "\n")
+            return
+        there = load_config(self.folder)
+        differences = self.config.differences(there)
+        if differences:
+            listed = "\n  ".join(differences)
+            raise ConfigError(
+                f"{str(self.folder)!r} holds a benchmark with another configuration:\n  {listed}\n"
+                "Name another folder with --out, or repeat the command of the first start to go on with it."
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within the block, no other process can work in this folder.
+
+        Raises:
+            ConfigError: another process does.
+        """
+        with open(self.folder / LOCK, "w") as file:
+            if sys.platform != "win32":
+                import fcntl
+
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise ConfigError(
+                        f"Another benchmark is running in {str(self.folder)!r}. Wait for it, or name another folder."
+                    ) from None
+            yield
+
+    def repair(self) -> int:
+        """Cut off what follows the last line break: a line that was never finished. Returns how many bytes."""
+        if not self.path.is_file():
+            return 0
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with open(self.path, "r+b") as file:
+                file.truncate(whole)
+                file.flush()
+                os.fsync(file.fileno())
+        return len(content) - whole
+
+    def append(self, run: Mapping[str, Any]) -> None:
+        """Add a finished run; returns when it is on disk."""
+        line = json.dumps(run, ensure_ascii=False, allow_nan=False) + "\n"
+        with open(self.path, "ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Finished runs in the order of ``config.run_keys()``, whatever order they finished in."""
+        found = {key_of(run): run for run in reversed(read_runs(self.path))}
+        return [found[key] for key in self.config.run_keys() if key in found]
+
+
+def load_config(folder: str | Path) -> BenchmarkConfig:
+    """The configuration of the benchmark in a folder.
+
+    Raises:
+        ConfigError: there is none, or it can't be read.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        return BenchmarkConfig.from_json(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise ConfigError(f"The folder {str(folder)!r} holds no benchmark: it has no {CONFIG}.") from None
+    except (json.JSONDecodeError, TypeError, KeyError) as error:
+        raise ConfigError(f"{str(path)!r} is no configuration of a benchmark: {error}") from error
+
+
+def read_runs(path: Path) -> list[dict[str, Any]]:
+    """The finished lines of a results file.
+
+    Raises:
+        ConfigError: a line in the middle is broken, which no interruption can cause.
+    """
+    if not path.is_file():
+        return []
+    runs = []
+    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line break isn't finished
+    for number, line in enumerate(lines, start=1):
+        try:
+            run = json.loads(line)
+            key_of(run)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ConfigError(
+                f"Line {number} of {str(path)!r} is broken ({error}). Delete that line and run the benchmark again."
+            ) from error
+        runs.append(run)
+    return runs
+
+
+def key_of(run: Mapping[str, Any]) -> Key:
+    """Which run a line is of."""
+    return Key(run["algo"], run["task"], run["seed"])
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file that is either there as a whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,170 @@
+"""``textgym list`` and ``textgym info``: what there is."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.panel import Panel
+from rich.table import Table
+
+from textgym_agents.cli import options
+
+NUM_EXAMPLES = 3
+
+
+def list_(
+    algorithms: Annotated[bool, typer.Option("--algorithms", help="List the algorithms.")] = False,
+    rewards: Annotated[bool, typer.Option("--rewards", help="List the names that --reward understands.")] = False,
+    metrics: Annotated[bool, typer.Option("--metrics", help="List the metrics.")] = False,
+) -> None:
+    """List the environments; or algorithms, rewards, metrics.
+
+    [cyan]textgym list[/cyan]
+    [cyan]textgym list --rewards --metrics[/cyan]
+    """
+    console = Console()
+    if not (algorithms or rewards or metrics):
+        console.print(_environments())
+    if algorithms:
+        console.print(_algorithms())
+    if rewards:
+        console.print(_rewards())
+    if metrics:
+        console.print(_metrics())
+
+
+def _environments() -> Table:
+    from textgym.registration import TABLE, default_reward, env_id
+    from textgym.tasks import TASKS
+
+    table = Table()
+    table.add_column("id", no_wrap=True)
+    for title in ("what", "default reward", "prompts: train, validation, test"):
+        table.add_column(title)
+    for name in TABLE:
+        task: Any = TASKS[name]
+        sizes = ", ".join(f"{len(task(split)):,}" for split in ("train", "validation", "test"))
+        table.add_row(env_id(name), _first_line(task), repr(default_reward(name)), sizes)
+    return table
+
+
+def _algorithms() -> Table:
+    from textgym_agents.algorithms import ALGORITHMS
+
+    table = Table("algorithm", "class", "default KL")
+    table.add_column("paper", overflow="fold")
+    for name, row in ALGORITHMS.items():
+        module = getattr(row.cls, "__module__", "").partition(".")[0]
+        table.add_row(name, f"{module}.{getattr(row.cls, '__name__', row.cls)}", f"{row.kl:g}", row.paper)
+    return table
+
+
+def _rewards() -> Table:
+    from textgym.rewards.parse import REWARD_NAMES
+
+    table = Table("reward", "class", "what")
+    for name, factory in REWARD_NAMES.items():
+        reward = factory()
+        table.add_row(name, repr(reward), _first_line(type(reward)))
+    table.caption = "Combine them: --reward '0.7*bleu + 0.3*rougeL', --reward 'sentiment*coverage'"
+    return table
+
+
+def _metrics() -> Table:
+    from textgym.metrics import METRICS
+
+    table = Table("metric", "what")
+    table.add_column("signature", overflow="fold")
+    for name, metric in METRICS.items():
+        table.add_row(name, _first_line(metric), metric().signature)
+    return table
+
+
+def _first_line(thing: Any) -> str:
+    """The first line of a docstring as plain text."""
+    return (thing.__doc__ or "").strip().partition("\n")[0].replace("``", "")
+
+
+def info(
+    task: options.Task,
+    dataset: options.Dataset = None,
+    split: Annotated[str, typer.Option(help="Where the examples come from.")] = "train",
+    env_kwarg: options.EnvKwargs = None,
+) -> None:
+    """Explain an environment: description, spaces, reward, metrics and three examples.
+
+    [cyan]textgym info DataToText[/cyan]
+    [cyan]textgym info Summarization --dataset my_articles.jsonl --env-kwarg 'columns={"prompt": "article"}'[/cyan]
+    """
+    import gymnasium
+
+    console = Console()
+    env_id = options.resolve_id(task)
+    kwargs = options.env_arguments(env_kwarg, dataset=dataset)
+    env = gymnasium.make(env_id, split=split, **kwargs)
+    base: Any = env.unwrapped
+    console.rule(f"[bold]{env_id}")
+    console.print(Markdown(_docstring(base.task)))
+    console.print(_facts(base))
+    for number in range(min(NUM_EXAMPLES, len(base.task))):
+        console.print(_example(base, number))
+
+
+def _docstring(task: Any) -> str:
+    """The task's docstring without its doctest."""
+    import inspect
+
+    text = inspect.cleandoc(type(task).__doc__ or "No description.")
+    return text.partition("\n>>>")[0].strip()
+
+
+def _facts(env: Any) -> Table:
+    table = Table(title="as it stands", title_justify="left", show_header=False)
+    space = env.observation_space
+    table.add_row("prompts", f"{len(env.task):,}")
+    for name, box in space.items():
+        table.add_row(f"observation {name}", f"{box.dtype} {box.shape}")
+    table.add_row("actions", f"{env.action_space.n:,} tokens")
+    table.add_row("prompt, new tokens", f"{space.max_prompt_tokens}, {space.max_new_tokens}")
+    table.add_row("reward", "none" if env.reward is None else repr(env.reward))
+    table.add_row("metrics", ", ".join(getattr(env.task, "metrics", ())) or "none")
+    return table
+
+
+def _example(env: Any, number: int) -> Panel:
+    from rich.text import Text
+
+    prompt = env.task[number]
+    text = Text(prompt.text, style="bold")
+    for i, reference in enumerate(prompt.references):
+        text.append(f"\n{'references' if len(prompt.references) > 1 else 'reference'}: " if i == 0 else "\n", "dim")
+        text.append(reference, "green")
+    if prompt.references and env.reward is not None:
+        score, finish_reason = score_completion(env, number, prompt.references[0])
+        text.append("\nreward of the first reference: ", "dim")
+        text.append(f"{score:.3f}")
+        if finish_reason == "length":
+            text.append(" (it is longer than max_new_tokens, so its end is missing)", "dim")
+    return Panel(text, title=f"prompt {number}", title_align="left")
+
+
+def score_completion(env: Any, prompt_id: int, completion: str) -> tuple[float, str]:
+    """Play a completion for a prompt: its reward, and why it ended."""
+    env.reset(options={"prompt_id": prompt_id})
+    total, info = 0.0, {}
+    for token in env.encode_completion(with_space(completion)):
+        _, reward, terminated, truncated, info = env.step(token)
+        total += float(reward)
+        if terminated or truncated:
+            break
+    return total, str(info.get("finish_reason", ""))
+
+
+def with_space(completion: str) -> str:
+    """Completions follow their prompt directly, so they begin with a space.
+
+    >>> with_space("a cat"), with_space(" a cat"), with_space("")
+    (' a cat', ' a cat', '')
+    """
+    return completion if not completion or completion[0].isspace() else f" {completion}"

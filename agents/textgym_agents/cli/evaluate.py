@@ -1,0 +1,169 @@
+"""``textgym evaluate``: how good a model is at a task."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from textgym.tokenizer import BUILTIN_MODEL
+from textgym_agents.cli import options
+
+NUM_SAMPLES = 3
+
+
+def evaluate(
+    task: options.Task,
+    model: options.Model = BUILTIN_MODEL,
+    prompts: Annotated[int, typer.Option(min=1, help="How many, from the first of the split on.")] = 200,
+    split: Annotated[str, typer.Option(rich_help_panel="Environment", help="Where the prompts come from.")] = "test",
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic", rich_help_panel="Model", help="Take the likeliest token each time, not a sample."
+        ),
+    ] = False,
+    reward: options.Reward = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Names joined by commas, see list --metrics. Default: the task's own.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of sampling and intervals.")] = 0,
+    dataset: options.Dataset = None,
+    temperature: options.Temperature = None,
+    max_new_tokens: options.MaxNewTokens = None,
+    max_prompt_tokens: options.MaxPromptTokens = None,
+    env_kwarg: options.EnvKwargs = None,
+    policy_kwarg: options.PolicyKwargs = None,
+    n_envs: options.NumEnvs = 32,
+    file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write everything, texts included, to a file.")
+    ] = None,
+) -> None:
+    """Let a model complete held-out prompts and score the texts.
+
+    Intervals are 95 % bootstrap intervals (BCa) over the prompts.
+
+    [cyan]textgym evaluate DataToText[/cyan]
+    [cyan]textgym evaluate DataToText --model runs/data-to-text/policy --metrics bleu,rougeL,coverage[/cyan]
+    [cyan]textgym evaluate Summarization --model gpt2 --prompts 50 --deterministic --json gpt2.json[/cyan]
+    """
+    env_id = options.resolve_id(task)
+    env_kwargs = options.env_arguments(
+        env_kwarg,
+        reward=reward,
+        dataset=dataset,
+        max_new_tokens=max_new_tokens,
+        max_prompt_tokens=max_prompt_tokens,
+    )
+    policy_kwargs = options.pairs("--policy-kwarg", policy_kwarg)
+    if temperature is not None:
+        policy_kwargs["temperature"] = temperature
+    wanted = None if metrics is None else options.names(metrics)
+    _check_metrics(wanted)
+    options.check_model(model)
+
+    from textgym_agents.benchmark.statistics import intervals
+    from textgym_agents.evaluation import evaluate as play
+    from textgym_agents.provenance import versions
+
+    options.check_policy_kwargs(policy_kwargs)
+    options.quiet_libraries()
+    policy = load_policy(env_id, model, env_kwargs, policy_kwargs)
+    result = play(
+        policy,
+        env_id,
+        prompts,
+        metrics=wanted,
+        deterministic=deterministic,
+        seed=seed,
+        n_envs=n_envs,
+        split=split,
+        env_kwargs=env_kwargs,
+        progress=True,
+    )
+    bounds = intervals(result.rewards, result.samples, result.metrics, seed=seed)
+    console = Console()
+    how = "likeliest tokens" if deterministic else "sampled"
+    console.print(Text(f"{env_id}, {model}, {prompts} prompts of {split}, {how}"), soft_wrap=True)
+    console.print(_table(result, bounds))
+    for sample, value in list(zip(result.samples, result.rewards, strict=True))[:NUM_SAMPLES]:
+        console.print(_panel(sample, float(value)))
+    if file is not None:
+        _write(file, env_id, model, result, bounds, versions())
+        console.print(f"written to {file}")
+
+
+def _check_metrics(wanted: list[str] | None) -> None:
+    from textgym.errors import ConfigError, did_you_mean
+    from textgym.metrics import METRICS
+
+    for name in wanted or ():
+        if name not in METRICS:
+            raise ConfigError(f"No metric is called {name!r}. {did_you_mean(name, METRICS)}")
+
+
+def load_policy(env_id: str, model: str, env_kwargs: dict[str, Any], policy_kwargs: dict[str, Any]) -> Any:
+    """A policy to evaluate with: a model with the spaces of an environment that uses the model's tokenizer."""
+    from stable_baselines3.common.utils import get_device
+
+    from textgym_agents import models
+    from textgym_agents.policies.causal import CausalLMPolicy
+    from textgym_agents.vec_env import make_vec_env
+
+    if "tokenizer" not in env_kwargs and model != BUILTIN_MODEL:
+        env_kwargs["tokenizer"] = models.load_tokenizer(model)
+    env = make_vec_env(env_id, 1, **env_kwargs)
+    policy = CausalLMPolicy(env.observation_space, env.action_space, lambda _: 0.0, model=model, **policy_kwargs)
+    return policy.to(get_device("auto"))
+
+
+def _table(result: Any, bounds: dict[str, tuple[float, float] | None]) -> Table:
+    table = Table("measure")
+    for name in ("value", "95 % interval"):
+        table.add_column(name, justify="right")
+    for name, value in result.summary().items():
+        if name == "num_tokens" and result.metrics.get("length") == value:
+            continue  # the metric has said so
+        pair = bounds.get(name)
+        between = "" if pair is None else f"{pair[0]:.4f} to {pair[1]:.4f}"
+        table.add_row(name, f"{value:.4f}", between, style="bold" if name == "reward" else "")
+    for name, value in result.components.items() if len(result.components) > 1 else ():
+        table.add_row(f"  part {name}", f"{value:.4f}", "")
+    return table
+
+
+def _panel(sample: Any, value: float) -> Panel:
+    text = Text(options.visible(sample.prompt), style="dim")
+    text.append(options.visible(sample.completion), "bold not dim")
+    if sample.references:
+        text.append("\nreference: ", "dim")
+        text.append(options.visible(sample.references[0]), "green not dim")
+    return Panel(text, title=f"prompt {sample.prompt_id}, reward {value:.3f}", title_align="left")
+
+
+def _write(file: Path, env_id: str, model: str, result: Any, bounds: Any, versions: dict[str, str]) -> None:
+    content = {
+        "env": env_id,
+        "model": model,
+        "values": result.summary(),
+        "intervals": bounds,
+        "components": result.components,
+        "samples": [
+            {
+                "prompt_id": sample.prompt_id,
+                "prompt": sample.prompt,
+                "completion": sample.completion,
+                "references": list(sample.references),
+                "finish_reason": sample.finish_reason,
+                "reward": float(value),
+            }
+            for sample, value in zip(result.samples, result.rewards, strict=True)
+        ],
+        "versions": versions,
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

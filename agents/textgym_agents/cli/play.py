@@ -1,0 +1,80 @@
+"""``textgym play``: a person instead of a model."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from textgym_agents.cli import options
+
+
+def play(
+    task: options.Task,
+    split: Annotated[str, typer.Option(help="Where the prompts come from.")] = "train",
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the prompts drawn. Default: new ones each time.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How many prompts.")] = 5,
+    reward: options.Reward = None,
+    dataset: options.Dataset = None,
+    env_kwarg: options.EnvKwargs = None,
+) -> None:
+    r"""Write completions yourself and see how they are scored.
+
+    Type a completion and press Enter; \n stands for a line break. Ctrl-D ends the game.
+
+    [cyan]textgym play Copy --rounds 3[/cyan]
+    [cyan]textgym play DataToText --reward '0.5*bleu + 0.5*coverage' --seed 1[/cyan]
+    [cyan]echo 'The Eagle is a pub.' | textgym play DataToText --rounds 1 --seed 0[/cyan]
+    """
+    import gymnasium
+
+    from textgym.errors import InvalidActionError
+    from textgym.wrappers import CompletionAction
+
+    console = Console()
+    kwargs = options.env_arguments(env_kwarg, reward=reward, dataset=dataset)
+    env: Any = CompletionAction(gymnasium.make(options.resolve_id(task), split=split, **kwargs))
+    scores: list[float] = []
+    while len(scores) < rounds:
+        _, info = env.reset(seed=seed if not scores else None)
+        console.print(Text(f"{len(scores) + 1} of {rounds}", "dim"))
+        console.print(Text(info["prompt"], "bold"), end="")
+        try:
+            typed = console.input(Text(" ")).replace("\\n", "\n")
+            if not sys.stdin.isatty():  # nobody has seen it typed
+                console.print(Text(typed, "cyan"))
+        except EOFError:
+            console.print()
+            break
+        try:
+            _, score, _, _, end = env.step(_with_space(typed))
+        except InvalidActionError as error:
+            console.print(Text(str(error), "red"))
+            continue
+        scores.append(float(score))
+        _show(console, float(score), end)
+    if scores:
+        console.print(f"mean of {len(scores)}: [bold]{sum(scores) / len(scores):.3f}[/bold]")
+
+
+def _with_space(typed: str) -> str:
+    from textgym_agents.cli.browse import with_space
+
+    return with_space(typed)
+
+
+def _show(console: Console, score: float, info: dict[str, Any]) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("score", Text(f"{score:.3f}", "bold green" if score >= 0.5 else "bold yellow"))
+    for name, value in info["reward_components"].items():
+        table.add_row(f"  {name}", f"{value:.3f}")
+    ended = {"length": "cut off at the longest length", "stop": "at a stop string"}.get(info["finish_reason"], "")
+    table.add_row("tokens", f"{info['num_tokens']}{', ' + ended if ended else ''}")
+    if info.get("reward_abstained"):
+        table.add_row("", "the reward abstained: it has nothing to say about this text")
+    for reference in info["references"]:
+        table.add_row("reference", Text(reference, "cyan"))
+    console.print(table)
+    console.print()
