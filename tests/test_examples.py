@@ -1,0 +1,55 @@
+"""Every example runs as it stands, and says what it promises."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Example -> a line that its output must have.
+EXPECTED = {
+    "random_agent.py": "mean reward of a reference: 1.000",
+    "custom_reward_wrapper.py": "  0.8 * BLEU() + 0.2 * reward(one_sentence) = 1.000",
+    "custom_task.py": "Counting passes every check",
+    "own_dataset.py": "200 rows became 24 prompts: rows with the same prompt are merged",
+    "ppo_training.py": "held-out reward on 50 prompts: ",
+    "llm_judge.py": "This model has had no training, so its scores mean nothing: pass --model.",
+}
+
+
+def test_every_example_is_listed() -> None:
+    assert {path.name for path in (ROOT / "examples").glob("*.py")} == {*EXPECTED}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_example_runs(name: str, tmp_path: Path) -> None:
+    printed = run(name, tmp_path)
+    assert any(line.startswith(EXPECTED[name]) for line in printed.splitlines()), printed
+    assert not [*tmp_path.iterdir()], "an example leaves files behind"
+    if name == "ppo_training.py":  # its reviews begin near 0.5, half of them happy, and end near 0.9
+        before, after = map(float, re.findall(r"([\d.]+) (?:before|after)", printed))
+        assert after > before + 0.15
+
+
+def run(name: str, folder: Path) -> str:
+    """What an example prints when it is run in a folder."""
+    found = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / name)],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "agents")]),
+            "PYTHONIOENCODING": "utf-8",
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+        },
+        timeout=300,
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    return found.stdout
