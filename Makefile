@@ -18,7 +18,9 @@ help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/.core  ## PPO and A2C improve a small language model on two tasks: table, curves, texts (minutes)
-	$(BIN)/textgym benchmark --preset demo --out demo-results
+	$(BIN)/textgym benchmark --algos ppo,a2c --tasks SentimentContinuation,Copy --seeds 3 --jobs 2 \
+	  --timesteps SentimentContinuation=10000,Copy=65000 --n-envs 64 --algo-kwarg ppo.n_steps=16 \
+	  --algo-kwarg a2c.n_steps=8 --kl 0 --eval-prompts 200 --out demo-results
 
 test: $(VENV)/.test  ## the tests
 	$(BIN)/python -m pytest

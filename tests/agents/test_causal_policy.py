@@ -320,7 +320,7 @@ def test_gradient_checkpointing_recomputes_and_changes_no_gradient():
         made = policy(tiny_model("llama"), gradient_checkpointing=checkpointing)
         made.set_training_mode(True)
         calls = []
-        made.lm.model.layers[0].mlp.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        made.lm.model.layers[0].mlp.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
         values, log_probs, _ = made.evaluate_actions(Texts(rows=3).observe(), torch.ones(3))
         (values.sum() + log_probs.sum()).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in made.lm.parameters() if p.grad is not None]))

@@ -71,7 +71,7 @@ class SentimentContinuation:
     max_new_tokens = 24
     truncation_side: Literal["left", "right"] = "left"
     stop: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ("sentiment", "length")
+    metrics: tuple[str, ...] = ("sentiment", "chrf", "distinct2", "length")
 
     template: ClassVar[str] = "Review: {prompt}"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "text", "label": "label"}

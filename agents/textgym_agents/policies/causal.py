@@ -21,6 +21,7 @@ from stable_baselines3.common.distributions import CategoricalDistribution, Dist
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from textgym.errors import ConfigError, ModelError
@@ -49,7 +50,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         temperature, top_k, top_p: see :class:`Sampling`; log-probabilities include them.
         use_cache: keep keys and values between calls. Changes speed only.
         gradient_checkpointing: recompute activations in the backward pass to save memory.
-        optimizer_class, optimizer_kwargs: SB3's; default AdamW without weight decay.
+        optimizer_class, optimizer_kwargs: SB3's; default AdamW with eps 0.01, betas 0.9 and 0.99, no weight decay.
 
     Raises:
         ModelError: the model can't be loaded, has too few positions, or a smaller vocabulary than the tokenizer.
@@ -83,7 +84,9 @@ class CausalLMPolicy(ActorCriticPolicy):
         if "input_ids" not in observation_space.spaces or "decoder_input_ids" in observation_space.spaces:
             raise ConfigError(f"CausalLMPolicy needs observations with input_ids, got {list(observation_space)}.")
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
-            optimizer_kwargs = {"weight_decay": 0.0}
+            # With the usual eps every weight moves by the learning rate, however noisy its gradient is, and the noise
+            # of a million weights drowns what a few hundred texts teach. A large eps leaves small gradients small.
+            optimizer_kwargs = {"eps": 1e-2, "betas": (0.9, 0.99), "weight_decay": 0.0}
         super().__init__(
             observation_space,
             action_space,
@@ -140,7 +143,7 @@ class CausalLMPolicy(ActorCriticPolicy):
             raise ModelError(f"The model's attention is {attention!r}, expected 'sdpa' or 'eager'.")
         self.peft_model = models.add_lora(lm, lora, seed=torch.initial_seed() % 2**63) if lora else None
         if checkpointing:
-            lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            _enable_checkpointing(lm)
         self._checkpointed = [m for m in lm.modules() if checkpointing and isinstance(m, GradientCheckpointingLayer)]
         self.lm = lm
         self.reference = Reference(lm, self.peft_model) if reference else None
@@ -318,3 +321,11 @@ class CausalLMPolicy(ActorCriticPolicy):
         if self.reference is not None:
             self.reference.apply(fn)
         return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _enable_checkpointing(lm: PreTrainedModel) -> None:
+    options = {"use_reentrant": False}
+    if hasattr(lm, "activation_checkpointing_enable"):  # the newer name
+        lm.activation_checkpointing_enable(options)
+    else:
+        lm.gradient_checkpointing_enable(options)

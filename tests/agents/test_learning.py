@@ -1,0 +1,32 @@
+"""Learning is proved: PPO and A2C raise a held-out reward far above what the untrained model gets."""
+
+import pytest
+
+from textgym_agents import make
+from textgym_agents.evaluation import evaluate
+
+ID = "textgym/SentimentContinuation-v0"
+
+
+def gain(algorithm, task, timesteps, seed, prompts=100):
+    made = make(algorithm, task, seed=seed)
+    before = evaluate(made, task, prompts, seed=seed).reward
+    made.learn(timesteps)
+    return before, evaluate(made, task, prompts, seed=seed).reward
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+def test_a_minute_of_training_turns_reviews_positive(algorithm):
+    """The built-in model writes happy and unhappy reviews alike: 0.47 +- 0.04. 5,000 tokens bring over 0.75."""
+    before, after = gain(algorithm, ID, 5120, seed=0)
+    assert 0.35 < before < 0.6
+    assert after > before + 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_ppo_learns_to_copy(seed):
+    """The untrained model gets 0.59 +- 0.03; PPO gains about 0.1 with 45,000 tokens, and 0.05 is required."""
+    before, after = gain("ppo", "textgym/Copy-v0", 45_000, seed, prompts=200)
+    assert 0.5 < before < 0.7
+    assert after > before + 0.05
