@@ -32,3 +32,17 @@ def small_task():
             Prompt("Count to three:", ("one two three",)),
         ]
     )
+
+
+@pytest.fixture(params=["gpt2", "llama", "gpt_neox"])
+def model(request):
+    """A tiny causal language model of each kind."""
+    from tiny_models import tiny_model
+
+    return tiny_model(request.param)
+
+
+@pytest.fixture
+def small_env():
+    """Arguments that keep Copy's episodes short."""
+    return {"max_prompt_tokens": 12, "max_new_tokens": 10}
