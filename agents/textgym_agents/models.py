@@ -90,7 +90,7 @@ def load_tokenizer(
 
 def _locate(name: str | Path) -> tuple[str, dict[str, Any]]:
     """Where transformers shall look, and with which extra arguments."""
-    if isinstance(name, str) and name.startswith("textgym/"):
+    if isinstance(name, str) and name.startswith("textgym/") and not Path(name).is_dir():
         return str(builtin_folder(name)), {}
     path = Path(name)
     if path.suffix == ".gguf" and path.is_file():
