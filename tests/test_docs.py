@@ -162,7 +162,7 @@ def check_textgym(arguments: list[str]) -> None:
 def test_commands_exist_and_take_these_arguments(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     if path.name == "Makefile":
-        found = [f"textgym {rest}" for rest in re.findall(r"\$\(BIN\)/textgym (.*)", text)]
+        found = [f"textgym {rest}" for rest in re.findall(r"\$\(BIN\)/textgym (.*)", text.replace("\\\n", " "))]
     else:
         found = commands_of(text)
     assert found

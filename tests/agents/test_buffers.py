@@ -147,7 +147,8 @@ def test_a2c_gets_everything_in_one_batch():
 def kl_run(kl, lora=None, kind="gpt2", **options):
     made = make(
         "ppo", "textgym/Copy-v0", tiny_model(kind), n_envs=4, n_steps=12, batch_size=24, seed=0, kl=kl, lora=lora,
-        learning_rate=5e-3, env_kwargs={"max_prompt_tokens": 12, "max_new_tokens": 10}, **options,
+        learning_rate=5e-3, env_kwargs={"max_prompt_tokens": 12, "max_new_tokens": 10},
+        policy_kwargs={"optimizer_kwargs": {"eps": 1e-8}}, **options,
     )  # fmt: skip
     return made
 
