@@ -8,8 +8,8 @@ from textgym_agents.evaluation import evaluate
 ID = "textgym/SentimentContinuation-v0"
 
 
-def gain(algorithm, task, timesteps, seed, prompts=100):
-    made = make(algorithm, task, seed=seed)
+def gain(algorithm, task, timesteps, seed, prompts=100, **options):
+    made = make(algorithm, task, seed=seed, **options)
     before = evaluate(made, task, prompts, seed=seed).reward
     made.learn(timesteps)
     return before, evaluate(made, task, prompts, seed=seed).reward
@@ -26,7 +26,8 @@ def test_a_minute_of_training_turns_reviews_positive(algorithm):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_ppo_learns_to_copy(seed):
-    """The untrained model gets 0.59 +- 0.03; PPO gains about 0.1 with 45,000 tokens, and 0.05 is required."""
-    before, after = gain("ppo", "textgym/Copy-v0", 45_000, seed, prompts=200)
+    """With the demo's settings: from 0.61, 0.62, 0.61 to 0.75, 0.75, 0.70 when the built-in model was made."""
+    options = {"n_envs": 64, "n_steps": 16, "kl": 0}
+    before, after = gain("ppo", "textgym/Copy-v0", 65_000, seed, prompts=200, **options)
     assert 0.5 < before < 0.7
     assert after > before + 0.05
