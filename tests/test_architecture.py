@@ -19,7 +19,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("errors",),
         ("arguments", "tokenizer", "rendering", "metrics", "world"),
         ("rules",),
-        ("buffer", "spaces"),
+        ("token_buffer", "spaces"),
         ("core",),
         ("tasks", "rewards", "vector"),
         ("wrappers", "checker"),

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from textgym.arguments import check_reset_options, check_seed
-from textgym.buffer import Observation, TokenBuffer
 from textgym.errors import ConfigError, PromptIdError, ResetNeededError, RewardError, did_you_mean
 from textgym.rendering import Printer, frame
 from textgym.rules import LENGTH, RUNNING, STOP, TextOptions, TokenRules
 from textgym.spaces import TextSpace
+from textgym.token_buffer import Observation, TokenBuffer
 from textgym.tokenizer import Tokenizer, load_tokenizer
 
 FinishReason = Literal["eos", "stop", "length"]

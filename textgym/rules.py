@@ -16,10 +16,12 @@ from textgym.errors import ConfigError, InvalidActionError, TokenizerError, did_
 from textgym.tokenizer import Tokenizer
 
 RUNNING, EOS, STOP, LENGTH = 0, 1, 2, 3  # how a row stands after a step
+ILLEGAL = -1  # what stands for them where a token is outside the vocabulary or masked whatever came before
 REMEMBERED_PROMPTS = 4096  # groups of completions, epochs and evaluations play the same prompts again
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.int8]
 
 
 class TextOptions(TypedDict, total=False):
@@ -141,6 +143,9 @@ class TokenRules:
                 f"{self.allowed_tokens}, banned_tokens={self.banned_tokens[:10]}. Allow a token besides the end token."
             )
         self.masked = not bool(self.early_mask.all())
+        self._codes: Codes = np.full(self.vocab_size + 2, ILLEGAL, dtype=np.int8)  # entry i + 1 belongs to token i
+        self._codes[1:-1][self.late_mask] = RUNNING
+        self._codes[1:-1][self.late_mask & self.is_eos] = EOS
 
     def token(self, action: object) -> int:
         """The token id that an action stands for: a Python or numpy integer or a 0-d integer array."""
@@ -153,6 +158,11 @@ class TokenRules:
                 f"Action {action!r} is a {type(action).__name__}, expected an integer token id from 0 to "
                 f"{self.vocab_size - 1}."
             ) from None
+
+    def codes(self, tokens: Ints) -> Codes:
+        """(n,) EOS, ILLEGAL or RUNNING for each token (n,). Call ``check`` unless all are RUNNING."""
+        # Both ends of the table are ILLEGAL, so clipping finds what is outside the vocabulary.
+        return self._codes.take(tokens + 1, mode="clip")
 
     def check(self, tokens: Ints, counts: Ints, rows: Ints | None = None) -> None:
         """Raise ``InvalidActionError`` unless each token (n,) is legal after ``counts`` (n,) tokens of its row."""

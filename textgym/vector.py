@@ -11,12 +11,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from textgym.arguments import check_reset_options, check_seed
-from textgym.buffer import Observation, TokenBuffer
 from textgym.core import Prompt, Reward, Sample, Task, TextGame
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
 from textgym.rendering import frame
-from textgym.rules import LENGTH, RUNNING, Bools, Ints, TextOptions
+from textgym.rules import LENGTH, RUNNING, Bools, Codes, Ints, TextOptions
 from textgym.spaces import TextSpace
+from textgym.token_buffer import Observation, TokenBuffer
 from textgym.tokenizer import Tokenizer
 
 Floats = npt.NDArray[np.float64]
@@ -107,8 +107,7 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         prompt_ids = self._per_row("prompt_id", given.get("prompt_id"))
         self._seed(seed, rows)
         infos: dict[str, Any] = {}
-        for row in rows.tolist():
-            infos = self._add_info(infos, self._start(row, prompt_ids[row]), row)
+        self._add_infos(infos, rows.tolist(), [self._start(row, prompt_ids[row]) for row in rows.tolist()])
         self._started = not any(prompt is None for prompt in self._prompts)
         self._any_ended = bool(self._ended.any())
         return self._buffer.observations(self.copy), infos
@@ -139,11 +138,11 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             one = check_seed(seed)
             super().reset(seed=one)
             seeds = [one]
+            new = [row for row in rows.tolist() if one is not None or self._generators[row] is None]
             # Children of a SeedSequence are independent streams; seed + index would repeat other seeds' streams.
-            children = np.random.SeedSequence(one).spawn(self.num_envs)
-            for row in rows.tolist():
-                if one is not None or self._generators[row] is None:
-                    self._generators[row] = np.random.Generator(np.random.PCG64(children[row]))
+            children = np.random.SeedSequence(one).spawn(self.num_envs) if new else []
+            for row in new:
+                self._generators[row] = np.random.Generator(np.random.PCG64(children[row]))
         if any(one is not None for one in seeds):
             self.game.next_prompt_id = 0
 
@@ -173,23 +172,23 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             raise InvalidActionError(
                 f"Actions are {tokens.dtype} of shape {tokens.shape}, expected {self.num_envs} integer token ids."
             )
+        tokens = tokens.astype(np.int64, copy=False)
         infos: dict[str, Any] = {}
         rows = self._running_rows() if self._any_ended else None
-        if rows is None or len(rows):
-            codes = self._buffer.play(tokens if rows is None else tokens[rows], rows)
+        if rows is None:
+            codes = self._buffer.play(tokens)
         else:
-            codes = np.zeros(0, dtype=np.int8)
-        if rows is not None:
-            all_codes = np.zeros(self.num_envs, dtype=np.int8)
-            all_codes[rows] = codes
-            codes = all_codes
-            infos = self._reset_ended(infos)
+            codes = np.zeros(self.num_envs, dtype=np.int8)
+            if len(rows):
+                codes[rows] = self._buffer.play(tokens[rows], rows)
+            self._reset_ended(infos)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
-        ended = codes != RUNNING
-        truncated = codes == LENGTH if self.game.rules.length_is_truncation else np.zeros(self.num_envs, dtype=np.bool_)
-        terminated = ended & ~truncated
-        if ended.any():
-            infos = self._finish(np.flatnonzero(ended).tolist(), codes, rewards, infos)
+        terminated, truncated = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs, dtype=np.bool_)
+        if np.count_nonzero(codes):
+            if self.game.rules.length_is_truncation:
+                truncated = codes == LENGTH
+            terminated = (codes != RUNNING) & ~truncated
+            self._finish(np.flatnonzero(codes).tolist(), codes, rewards, infos)
         return self._buffer.observations(self.copy), rewards, terminated, truncated, infos
 
     def _running_rows(self) -> Ints:
@@ -197,18 +196,15 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             raise ResetNeededError("Every row has ended and autoreset is disabled: call reset().")
         return np.flatnonzero(~self._ended)
 
-    def _reset_ended(self, infos: dict[str, Any]) -> dict[str, Any]:
+    def _reset_ended(self, infos: dict[str, Any]) -> None:
         """NEXT_STEP: this step resets the rows that ended in the last one."""
         if self.autoreset_mode == AutoresetMode.DISABLED:
-            return infos
-        for row in np.flatnonzero(self._ended).tolist():
-            infos = self._add_info(infos, self._start(row), row)
+            return
+        rows = np.flatnonzero(self._ended).tolist()
+        self._add_infos(infos, rows, [self._start(row) for row in rows])
         self._any_ended = False
-        return infos
 
-    def _finish(
-        self, rows: list[int], codes: npt.NDArray[np.int8], rewards: Floats, infos: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _finish(self, rows: list[int], codes: Codes, rewards: Floats, infos: dict[str, Any]) -> None:
         self._ended[rows] = True
         self._any_ended = True
         prompts = [prompt for row in rows if (prompt := self._prompts[row]) is not None]
@@ -218,17 +214,31 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             [self._buffer.generated(row) for row in rows],
             codes[rows].tolist(),
         )
-        same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
-        for row, sample, value, info in zip(rows, samples, values, finals, strict=True):
-            self.last_samples[row], rewards[row] = sample, value
-            if same_step:
-                info = {"final_obs": self._buffer.observation(row), "final_info": info}
-                infos = self._add_info(infos, info, row)
-                info = self._start(row)
-            infos = self._add_info(infos, info, row)
-        if same_step:
+        rewards[rows] = values
+        for row, sample in zip(rows, samples, strict=True):
+            self.last_samples[row] = sample
+        if self.autoreset_mode == AutoresetMode.SAME_STEP:
+            ends = [{"final_obs": self._buffer.observation(row)} for row in rows]
+            self._add_infos(infos, rows, [{**end, "final_info": info} for end, info in zip(ends, finals, strict=True)])
+            finals = [self._start(row) for row in rows]
             self._any_ended = False
-        return infos
+        self._add_infos(infos, rows, finals)
+
+    def _add_infos(self, infos: dict[str, Any], rows: list[int], new: list[dict[str, Any]]) -> None:
+        """Add the infos of several rows: what Gymnasium's ``_add_info`` does row by row, in one pass over each key."""
+        for key in dict.fromkeys(key for info in new for key in info):
+            at = [row for row, info in zip(rows, new, strict=True) if key in info]
+            values = [info[key] for info in new if key in info]
+            if isinstance(values[0], dict) and key != "final_obs":
+                self._add_infos(infos.setdefault(key, {}), at, values)
+            else:
+                if key not in infos:
+                    kind, total = type(values[0]), self.num_envs
+                    # an empty array of objects holds None everywhere
+                    infos[key] = np.zeros(total, kind) if kind in (bool, int, float) else np.empty(total, object)
+                for row, value in zip(at, values, strict=True):
+                    infos[key][row] = value
+            infos.setdefault(f"_{key}", np.zeros(self.num_envs, dtype=np.bool_))[at] = True
 
     # The rest
 

@@ -1,7 +1,8 @@
 """A Gymnasium vector environment behind Stable-Baselines3's VecEnv interface, without a copy per environment."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
@@ -24,10 +25,12 @@ class TextVecEnv(VecEnv):
     ``episode`` with the return ``r``, the length ``l`` in tokens and the time ``t``, so no VecMonitor is needed.
 
     Args:
-        env: a ``gymnasium.vector.VectorEnv`` made with ``autoreset_mode=AutoresetMode.SAME_STEP``.
+        env: a ``gymnasium.vector.VectorEnv`` made with ``autoreset_mode=AutoresetMode.SAME_STEP`` and ``copy=True``
+            (the default). SB3 stores an observation after the step that follows it, and users keep some for longer, so
+            each must be an array of its own.
 
     Raises:
-        ConfigError: another autoreset mode.
+        ConfigError: another autoreset mode, or observations that the next step overwrites.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
@@ -37,6 +40,11 @@ class TextVecEnv(VecEnv):
                 f"TextVecEnv got a vector environment with autoreset mode {mode}, expected SAME_STEP. Make it with "
                 'gym.make_vec(id, num_envs=n, vectorization_mode="vector_entry_point", '
                 "autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP), or call make_vec_env."
+            )
+        if not getattr(env.unwrapped, "copy", True):
+            raise ConfigError(
+                "TextVecEnv got a vector environment with copy=False, whose observations change with the next step; "
+                "Stable-Baselines3 reads them after it. Leave copy=True."
             )
         self.env = env
         self.metadata = env.metadata
@@ -72,14 +80,37 @@ class TextVecEnv(VecEnv):
         self._returns += rewards
         self._lengths += 1
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for i in np.flatnonzero(dones):
-            infos[i] = self._final_info(i, vector_infos, bool(truncated[i] and not terminated[i]))
-        self._returns[dones] = 0
-        self._lengths[dones] = 0
+        for i in np.flatnonzero(dones).tolist():
+            infos[i] = self._final_info(i, vector_infos, bool(truncated[i] and not terminated[i]), observations)
+            self._returns[i], self._lengths[i] = 0, 0
         return dict(observations), rewards.astype(np.float32), dones, infos
 
-    def _final_info(self, row: np.intp, infos: dict[str, Any], truncated: bool) -> dict[str, Any]:
-        final = infos.get("final_info", {})
+    @contextmanager
+    def rows_wait(self) -> Iterator[None]:
+        """Within the block, a row whose text has ended waits for :meth:`start`; until then its actions are ignored.
+
+        After the block rows begin anew by themselves again, those that still wait with the next step.
+        """
+        vector: Any = self.env.unwrapped
+        vector.set_autoreset_mode(AutoresetMode.DISABLED)
+        try:
+            yield
+        finally:
+            vector.set_autoreset_mode(AutoresetMode.SAME_STEP)
+
+    def start(self, rows: NDArray[np.integer], prompt_ids: NDArray[np.integer]) -> Obs:
+        """Begin an episode with a given prompt in each of some rows. Returns the observations of all rows."""
+        chosen: list[int | None] = [None] * self.num_envs
+        for row, prompt_id in zip(rows.tolist(), prompt_ids.tolist(), strict=True):
+            chosen[row] = prompt_id
+        mask = np.array([prompt_id is not None for prompt_id in chosen])
+        observations, _ = self.env.reset(options={"prompt_id": chosen, "reset_mask": mask})
+        self._returns[mask] = 0
+        self._lengths[mask] = 0
+        return dict(observations)
+
+    def _final_info(self, row: int, infos: dict[str, Any], truncated: bool, observations: Obs) -> dict[str, Any]:
+        final = infos.get("final_info", infos)  # rows that wait keep their end where it is
         info = {k: v[row] for k, v in final.items() if not k.startswith("_") and not isinstance(v, dict)}
         parts = final.get("reward_components", {})
         if isinstance(parts, dict):
@@ -88,7 +119,9 @@ class TextVecEnv(VecEnv):
                 for k, v in parts.items()
                 if not k.startswith("_") and parts.get(f"_{k}", [True] * (row + 1))[row]
             }
-        info["terminal_observation"] = infos["final_obs"][row]
+        info["terminal_observation"] = (
+            infos["final_obs"][row] if "final_obs" in infos else {k: v[row] for k, v in observations.items()}
+        )
         info["TimeLimit.truncated"] = truncated
         info["episode"] = {
             "r": round(float(self._returns[row]), 6),

@@ -70,6 +70,16 @@ def test_wrong_autoreset_mode():
         make_vec_env(gym.make("textgym/Copy-v0"))
 
 
+def test_observations_that_the_next_step_overwrites_are_refused():
+    """SB3 stores an observation after the step that follows it."""
+    with pytest.raises(ConfigError, match="Leave copy=True"):
+        make_vec_env("textgym/Copy-v0", 2, copy=False, **SMALL)
+    env = make_vec_env("textgym/Copy-v0", 2, **SMALL)
+    kept = [env.reset()] + [env.step(np.array([20, 21]))[0] for _ in range(8)]
+    generated = [obs["attention_mask"][0, 12:].sum() for obs in kept]
+    assert generated == [0, 1, 2, 3, 4, 5, 0, 1, 2]
+
+
 def test_gymnasiums_sync_vector_env_and_sb3s_own_work_as_well():
     sync = gym.make_vec(
         "textgym/Copy-v0", num_envs=2, vectorization_mode="sync",

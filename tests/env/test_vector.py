@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from text_games import ListTask, byte_tokenizer, exact, letters, share
+from text_games import ListTask, byte_tokenizer, exact, letters
 
 from textgym import Prompt, TextGenerationEnv, TextGenerationVectorEnv
 from textgym.errors import ConfigError, InvalidActionError, PromptIdError, ResetNeededError, RewardError, SeedError
@@ -373,13 +373,57 @@ def test_gymnasium_s_own_vector_wrappers_work():
     assert [set(info) for info in infos] == [{"prompt", "prompt_id", "prompt_truncated"}] * 3
 
 
-def test_a_step_of_many_rows_costs_microseconds():
-    import time
-
-    envs = vector(256, max_new_tokens=600, reward=share)
+def test_a_text_is_decoded_when_it_ends_and_not_before(monkeypatch):
+    decoded = []
+    envs = vector(3, task=ListTask([Prompt("p", ("a",))]), max_new_tokens=4)
+    rules = envs.game.rules
+    monkeypatch.setattr(rules, "decode_completion", lambda ids: decoded.append(list(ids)) or "x")
     envs.reset(seed=0)
-    actions = np.full(256, LETTERS[0])
-    start = time.perf_counter()
+    a, b = LETTERS[:2]
+    steps = [[a, b, a], [a, EOS, a], [b, b, a], [b, b, b]]
+    counts = [envs.step(actions) and len(decoded) for actions in steps]
+    assert counts == [0, 1, 1, 3]
+    assert decoded == [[b, EOS], [a, a, b, b], [a, a, a, b]]
+
+
+def test_rows_reset_at_different_times_each_get_their_whole_budget():
+    envs = vector(4, autoreset_mode=AutoresetMode.DISABLED, max_new_tokens=5)
+    envs.reset(seed=0)
+    lengths, ages = [], np.zeros(4, dtype=int)
+    generator = np.random.default_rng(1)
     for _ in range(200):
-        envs.step(actions)
-    assert 200 * 256 / (time.perf_counter() - start) > 100_000  # millions on an idle machine
+        running = ~envs.ended
+        _, _, terminated, _, infos = envs.step(LETTERS)
+        ages[running] += 1
+        assert not terminated[~running].any()
+        lengths += ages[terminated].tolist()
+        if terminated.any():
+            assert infos["num_tokens"][terminated].tolist() == ages[terminated].tolist()
+        again = generator.random(4) < 0.2  # ended or not
+        again |= envs.ended.all()
+        if again.any():
+            envs.reset(options={"reset_mask": again})
+            ages[again] = 0
+    assert len(lengths) > 20
+    assert set(lengths) == {5}
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint64])
+def test_actions_of_any_integer_type(dtype):
+    envs = vector()
+    envs.reset(seed=0)
+    observation = envs.step(np.array([5, 127, 6], dtype=dtype))[0]
+    assert observation["input_ids"][:, 24].tolist() == [5, 127, 6]
+    if dtype == np.uint64:
+        with pytest.raises(InvalidActionError, match="environment 1 is outside"):
+            envs.step(np.array([5, 2**64 - 1, 6], dtype=dtype))
+
+
+@pytest.mark.parametrize("token", [-1, -(2**63), 2**63 - 1, 259, -260, -519])
+def test_no_token_outside_the_vocabulary_gets_in(token):
+    envs = vector()
+    before, _ = envs.reset(seed=0)
+    with pytest.raises(InvalidActionError, match=f"Action {token} of environment 2 is outside"):
+        envs.step(np.array([5, 5, token]))
+    after = envs.step([5, 6, 7])[0]
+    assert (after["input_ids"] != before["input_ids"]).sum() == 3

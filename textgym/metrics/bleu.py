@@ -1,11 +1,18 @@
-"""BLEU (Papineni et al., 2002, aclanthology.org/P02-1040), computed by sacrebleu (Post, 2018)."""
+"""BLEU (Papineni et al., 2002, aclanthology.org/P02-1040), equal to that of sacrebleu (Post, 2018).
 
+For single sentences the words are split and the n-grams counted here, which is faster. The rest is sacrebleu's.
+"""
+
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from textgym.errors import ConfigError, MetricError, did_you_mean
 from textgym.metrics.base import FinishedText, Metric, references_of
+from textgym.metrics.ngrams import ngram_counts, word_symbols
 from textgym.metrics.words import bleu_tokenizer
 
 if TYPE_CHECKING:
@@ -64,8 +71,53 @@ def sentence_bleu(
     """
     chosen = bleu_tokenizer(tuple(references)) if tokenize == "auto" else tokenize
     scorer = sacrebleu_bleu(max_order, chosen, smooth, lowercase, True)
-    score = scorer.sentence_score(completion, list(references)).score
+    texts = [_words(completion, chosen, lowercase), *(_reference_words(text, chosen, lowercase) for text in references)]
+    size, *lengths = sizes = [len(words) for words in texts]
+    counts, starts = ngram_counts(word_symbols(texts), sizes, max_order)
+    # an n-gram counts as often as the reference has it that has it most often
+    found = np.add.reduceat(np.minimum(counts[0], counts[1:].max(axis=0)), starts).tolist()
+    score = scorer.compute_bleu(
+        correct=found + [0] * (max_order - len(found)),
+        total=[max(0, size - shorter) for shorter in range(max_order)],
+        sys_len=size,
+        ref_len=min(lengths, key=lambda length: (abs(length - size), length)),
+        smooth_method=smooth,
+        effective_order=True,
+        max_ngram_order=max_order,
+    ).score
     return float(min(max(score / 100, 0.0), 1.0))  # rounding takes equal texts a hair over 100
+
+
+def _words(text: str, tokenize: str, lowercase: bool) -> list[str]:
+    text = (text.lower() if lowercase else text).rstrip()
+    if tokenize == "13a":
+        return words_13a(text)
+    return str(sacrebleu_bleu(4, tokenize, "exp", False, True).tokenizer(text)).split()
+
+
+@lru_cache(maxsize=8192)
+def _reference_words(text: str, tokenize: str, lowercase: bool) -> list[str]:
+    return _words(text, tokenize, lowercase)
+
+
+_SYMBOL = re.compile(r"""([!"#$%&()*+/:;<=>?@[\\\]^_`{|}~])""")
+_POINT_AFTER_OTHER, _POINT_BEFORE_OTHER = re.compile("([^0-9])([.,])"), re.compile("([.,])([^0-9])")
+_DASH_AFTER_DIGIT = re.compile("([0-9])(-)")
+
+
+def words_13a(text: str) -> list[str]:
+    """The words of sacrebleu's tokeniser "13a", that of NIST's mteval-v13a, faster.
+
+    >>> words_13a('Prices rose 3.5% in 1999-2000, "they" say.')
+    ['Prices', 'rose', '3.5', '%', 'in', '1999', '-', '2000', ',', '"', 'they', '"', 'say', '.']
+    """
+    text = text.replace("<skipped>", "").replace("-\n", "").replace("\n", " ")
+    if "&" in text:
+        for name, character in (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")):
+            text = text.replace(name, character)
+    text = _SYMBOL.sub(r" \1 ", f" {text} ")
+    text = _POINT_BEFORE_OTHER.sub(r" \1 \2", _POINT_AFTER_OTHER.sub(r"\1 \2 ", text))
+    return _DASH_AFTER_DIGIT.sub(r"\1 \2 ", text).split()
 
 
 class CorpusBLEU(Metric):

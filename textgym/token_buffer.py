@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from textgym.rules import EOS, LENGTH, RUNNING, STOP, Ints, TokenRules
+from textgym.rules import EOS, LENGTH, RUNNING, STOP, Codes, Ints, TokenRules
 
 Observation = dict[str, npt.NDArray[np.integer]]
 
@@ -24,14 +24,18 @@ class TokenBuffer:
     """
 
     def __init__(self, rules: TokenRules, rows: int) -> None:
-        self.rules, self.counts = rules, np.zeros(rows, dtype=np.int64)
+        self.rules = rules
         prompt, new = rules.max_prompt_tokens, rules.max_new_tokens
         self.arrays: Observation = {}
         self._add("", rows, prompt if rules.form == "seq2seq" else prompt + new)
         if rules.form == "seq2seq":
             self._add("decoder_", rows, 1 + new)
-        self._prefix, self._offset = ("decoder_", 1) if rules.form == "seq2seq" else ("", prompt)
+        self._prefix, offset = ("decoder_", 1) if rules.form == "seq2seq" else ("", prompt)
         self._bind()
+        # (rows,) where in the flat arrays each row's first new token stands, and where its next one will
+        self._first = np.arange(rows, dtype=np.int64) * self._ids.shape[1] + offset
+        self._next = self._first.copy()
+        self._safe_steps = 0  # no row fills its columns in so many steps, so that most steps needn't look
 
     def _add(self, prefix: str, rows: int, columns: int) -> None:
         self.arrays[f"{prefix}input_ids"] = np.full((rows, columns), self.rules.pad_token_id, dtype=np.int64)
@@ -41,7 +45,8 @@ class TokenBuffer:
         self._ids = self.arrays[f"{self._prefix}input_ids"]
         self._mask = self.arrays[f"{self._prefix}attention_mask"]
         self._flat_ids, self._flat_mask = self._ids.reshape(-1), self._mask.reshape(-1)  # views
-        self._first = np.arange(len(self.counts)) * self._ids.shape[1] + self._offset  # (rows,) of the first new token
+        pad = self.rules.pad_token_id
+        self._empty = [(array, pad if name.endswith("input_ids") else 0) for name, array in self.arrays.items()]
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_flat_ids", "_flat_mask")}
@@ -50,43 +55,58 @@ class TokenBuffer:
         self.__dict__.update(state)
         self._bind()  # copies of views would no longer be views
 
+    @property
+    def counts(self) -> Ints:
+        """(rows,) how many new tokens each row has."""
+        counts: Ints = self._next - self._first
+        return counts
+
     def start(self, row: int, prompt: Ints) -> None:
         """Empty a row and write a prompt of 1 to P token ids into it."""
-        for name, array in self.arrays.items():
-            array[row] = self.rules.pad_token_id if name.endswith("input_ids") else 0
+        for array, nothing in self._empty:
+            array[row] = nothing
         width = self.rules.max_prompt_tokens
         where = slice(0, len(prompt)) if self.rules.form == "seq2seq" else slice(width - len(prompt), width)
         self.arrays["input_ids"][row, where] = prompt
         self.arrays["attention_mask"][row, where] = 1
         if self.rules.form == "seq2seq":
             self._ids[row, 0], self._mask[row, 0] = self.rules.decoder_start_token_id, 1
-        self.counts[row] = 0
+        self._next[row] = self._first[row]
 
-    def play(self, tokens: Ints, rows: Ints | None = None) -> npt.NDArray[np.int8]:
+    def play(self, tokens: Ints, rows: Ints | None = None) -> Codes:
         """Write one new token (rows,) to every row, or to ``rows`` only. Returns how each stands: RUNNING, EOS, ...
 
         Raises:
             InvalidActionError: a token is outside the vocabulary or masked. Then nothing is written.
         """
         rules = self.rules
-        first, counts = (self._first, self.counts) if rows is None else (self._first[rows], self.counts[rows])
-        rules.check(tokens, counts, rows)
-        at = first + counts
+        at = self._next if rows is None else self._next[rows]
+        codes = rules.codes(tokens)
+        if np.count_nonzero(codes):
+            rules.check(tokens, at - (self._first if rows is None else self._first[rows]), rows)
         self._flat_ids[at] = tokens
         self._flat_mask[at] = 1
-        counts = counts + 1
-        self.counts[slice(None) if rows is None else rows] = counts
-        codes = np.where(counts >= rules.max_new_tokens, np.int8(LENGTH), np.int8(RUNNING))
+        at += 1
+        if rows is not None:
+            self._next[rows] = at
+        self._safe_steps -= 1
+        if self._safe_steps <= 0:
+            self._end_full_rows(codes, rows)
         if rules.stop:
             for i in np.flatnonzero(rules.may_stop(tokens)):
-                if rules.stopped(self.generated(i if rows is None else rows[i])):
+                if codes[i] != EOS and rules.stopped(self.generated(i if rows is None else rows[i])):
                     codes[i] = STOP
-        codes[rules.is_eos[tokens]] = EOS
         return codes
+
+    def _end_full_rows(self, codes: Codes, rows: Ints | None) -> None:
+        most, counts = self.rules.max_new_tokens, self.counts
+        full = counts >= most
+        codes[(full if rows is None else full[rows]) & (codes == RUNNING)] = LENGTH
+        self._safe_steps = int((most - counts[~full]).min(initial=most))  # a full row plays on only after a start
 
     def generated(self, row: int | np.integer) -> list[int]:
         """The new tokens of a row."""
-        tokens: list[int] = self._ids[row, self._offset : self._offset + self.counts[row]].tolist()
+        tokens: list[int] = self._flat_ids[self._first[row] : self._next[row]].tolist()
         return tokens
 
     def observation(self, row: int) -> Observation:
