@@ -34,9 +34,17 @@ def small_task():
     )
 
 
-@pytest.fixture(params=["gpt2", "llama", "gpt_neox"])
+@pytest.fixture(params=["gpt2", "llama", "gpt_neox", "qwen2"])
 def model(request):
     """A tiny causal language model of each kind."""
+    from tiny_models import tiny_model
+
+    return tiny_model(request.param)
+
+
+@pytest.fixture(params=["gpt2", "llama", "gpt_neox", "t5", "t5-tied", "bart", "marian"])
+def any_model(request):
+    """A tiny language model of each kind, encoder-decoder models included."""
     from tiny_models import tiny_model
 
     return tiny_model(request.param)

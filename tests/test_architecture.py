@@ -27,8 +27,9 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__init__",),
     ),
     "textgym_agents": (
-        ("kl", "models", "provenance", "markdown", "curves"),
+        ("kl", "models", "provenance", "markdown", "curves", "packing"),
         ("kv_cache", "buffers", "vec_env"),
+        ("cross_cache",),
         ("policies",),
         ("algorithms",),
         ("evaluation",),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BUILTIN = "textgym/assets/small"
+BUILTIN = [f"textgym/assets/{name}" for name in ("small", "small-seq2seq")]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,8 @@ def test_wheel_holds_both_packages_and_nothing_else(wheel: Path) -> None:
 def test_wheel_holds_the_assets(wheel: Path) -> None:
     assets = {path.relative_to(ROOT).as_posix() for path in (ROOT / "textgym" / "assets").rglob("*") if path.is_file()}
     assert assets <= {*names_in(wheel)}
-    assert {f"{BUILTIN}/tokenizer.json", f"{BUILTIN}/config.json", f"{BUILTIN}/model.safetensors"} <= assets
+    files = ("tokenizer.json", "config.json", "model.safetensors")
+    assert {f"{folder}/{file}" for folder in BUILTIN for file in files} <= assets
 
 
 def test_wheel_names_its_command_licence_and_extras(wheel: Path) -> None:

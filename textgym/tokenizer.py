@@ -10,7 +10,8 @@ import tokenizers
 
 from textgym.errors import TokenizerError
 
-BUILTIN_MODEL = "textgym/small"
+BUILTIN_MODEL, BUILTIN_SEQ2SEQ = "textgym/small", "textgym/small-seq2seq"
+BUILTIN_MODELS = (BUILTIN_MODEL, BUILTIN_SEQ2SEQ)
 PAD_TOKEN, END_TOKEN = "<|pad|>", "<|endoftext|>"
 
 
@@ -59,7 +60,7 @@ def builtin_folder(name: str = BUILTIN_MODEL) -> Path:
     """The folder inside the installed package that holds a built-in model and its tokenizer."""
     folder = Path(str(resources.files("textgym"))) / "assets" / name.removeprefix("textgym/")
     if not name.startswith("textgym/") or not (folder / "tokenizer.json").is_file():
-        raise TokenizerError(f"No built-in model is called {name!r}. The built-in model is {BUILTIN_MODEL!r}.")
+        raise TokenizerError(f"No built-in model is called {name!r}. There are {' and '.join(BUILTIN_MODELS)}.")
     return folder
 
 

@@ -8,11 +8,12 @@ of *segments* (the part of an episode that lies in this rollout), and one teache
 |---|---|---|
 | `actions`, `rewards`, `values`, `log_probs`, ... | (steps, rows) | as in SB3's RolloutBuffer |
 | `contexts` | one array per segment | the tokens that were there when the segment began, the prompt first |
+| `prompts` | one array per segment | what the encoder reads; None for decoder-only models |
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,24 +25,32 @@ from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
 from textgym_agents.kl import KLController, as_controller, k3
+from textgym_agents.packing import Text
+
+REFERENCE_TOKENS = 4096  # of one pass of the reference model
 
 
-class EpisodeBatch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class EpisodeBatch:
     """What ``evaluate_actions`` gets instead of one observation per step.
 
     Attributes:
-        input_ids: (segments, tokens) int64, context and actions, padded on the right.
-        attention_mask: (segments, tokens) int64, 1 where live.
-        rows: (actions,) the segment of each action, actions in the order of the flat tensors beside this one.
-        columns: (actions,) the column whose hidden state predicts the action.
+        texts: pieces of episodes; their actions, one piece after another, are the flat tensors beside this one.
         num_generated: (actions,) how many tokens of the completion came before the action, or -1 where not known.
+        masks: (actions, words) the tokens that were legal, 64 to a word, from ``MaskedEpisodeRolloutBuffer``.
+        first, every: only the actions ``first``, ``first + every``, ... of the texts are meant.
     """
 
-    input_ids: Tensor
-    attention_mask: Tensor
-    rows: Tensor
-    columns: Tensor
+    texts: list[Text]
     num_generated: Tensor
+    masks: Tensor | None = None
+    first: int = 0
+    every: int = 1
+
+    def __getitem__(self, key: slice) -> "EpisodeBatch":
+        """``batch[::n]``, every n-th action, as TRPO takes them to save work."""
+        masks = None if self.masks is None else self.masks[key]
+        return replace(self, num_generated=self.num_generated[key], masks=masks, every=self.every * (key.step or 1))
 
 
 class ReferencePolicy(Protocol):
@@ -58,7 +67,8 @@ class Segment:
     row: int
     start: int
     stop: int
-    context: NDArray[np.int64]
+    context: NDArray[np.int32]
+    prompt: NDArray[np.int32] | None
     num_generated: int
 
     def __len__(self) -> int:
@@ -100,7 +110,10 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             )
         self.kl = as_controller(kl)
         self.reference = reference
-        self.max_prompt_tokens: int | None = getattr(observation_space, "max_prompt_tokens", None)
+        self.seq2seq = "decoder_input_ids" in observation_space.spaces
+        self.prefix = "decoder_" if self.seq2seq else ""
+        # The column of the first generated token; None where the space doesn't tell.
+        self.first_new = 1 if self.seq2seq else getattr(observation_space, "max_prompt_tokens", None)
         self.rng = np.random.default_rng(np.random.SeedSequence(torch.initial_seed() if seed is None else seed))
         self.stats: dict[str, float] = {}
         super().__init__(buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs)
@@ -111,10 +124,13 @@ class EpisodeRolloutBuffer(RolloutBuffer):
 
     def reset(self) -> None:
         shape = (self.buffer_size, self.n_envs)
-        self.actions = np.zeros(shape, dtype=np.int64)
+        self.actions = np.zeros(shape, dtype=np.int32)
         for name in ("rewards", "returns", "episode_starts", "values", "log_probs", "advantages"):
             setattr(self, name, np.zeros(shape, dtype=np.float32))
-        self.contexts: dict[tuple[int, int], tuple[NDArray[np.int64], int]] = {}  # (step, row) -> tokens, generated
+        # (step, row) -> context, prompt for an encoder, tokens generated before
+        self.contexts: dict[tuple[int, int], tuple[NDArray[np.int32], NDArray[np.int32] | None, int]] = {}
+        self._known: dict[bytes, NDArray[np.int32]] = {}  # completions of one prompt share its array
+        self._pending: list[tuple[Tensor, Tensor]] = []
         self.live = np.zeros(self.n_envs, dtype=np.int64)
         self._kl_applied = False
         self._segments: list[Segment] | None = None
@@ -122,9 +138,9 @@ class EpisodeRolloutBuffer(RolloutBuffer):
 
     @property
     def nbytes_per_token(self) -> float:
-        """Bytes held for each stored token, contexts included."""
+        """Bytes held for each stored token, contexts and prompts included."""
         arrays = [self.actions, self.rewards, self.returns, self.episode_starts, self.values, self.log_probs]
-        held = sum(a.nbytes for a in [*arrays, self.advantages]) + sum(c.nbytes for c, _ in self.contexts.values())
+        held = sum(a.nbytes for a in [*arrays, self.advantages]) + sum(c.nbytes for c in self._known.values())
         return held / self.actions.size
 
     def add(  # type: ignore[override]
@@ -137,7 +153,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         log_prob: Tensor,
     ) -> None:
         """Store one step of all rows. SB3 calls this."""
-        mask = obs["attention_mask"] != 0  # (rows, columns)
+        mask = obs[f"{self.prefix}attention_mask"] != 0  # (rows, columns)
         live = mask.sum(1)
         starts = np.asarray(episode_start, dtype=bool)
         begins = starts | (self.pos == 0)
@@ -148,19 +164,36 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             )
         self.live = live
         for row in np.flatnonzero(begins):
-            tokens = obs["input_ids"][row, mask[row]].astype(np.int64)
-            if self.max_prompt_tokens is not None:
-                generated = int(mask[row, self.max_prompt_tokens :].sum())
+            context = self._kept(obs[f"{self.prefix}input_ids"][row, mask[row]])
+            prompt = self._kept(obs["input_ids"][row, obs["attention_mask"][row] != 0]) if self.seq2seq else None
+            if self.first_new is not None:
+                generated = int(mask[row, self.first_new :].sum())
             else:
                 generated = 0 if starts[row] else -1
-            self.contexts[self.pos, int(row)] = tokens, generated
+            self.contexts[self.pos, int(row)] = context, prompt, generated
         self.actions[self.pos] = np.asarray(action).reshape(self.n_envs)
         self.rewards[self.pos] = reward
         self.episode_starts[self.pos] = starts
-        self.values[self.pos] = value.detach().cpu().numpy().reshape(self.n_envs)
-        self.log_probs[self.pos] = log_prob.detach().cpu().numpy().reshape(self.n_envs)
+        # What an accelerator computed comes over in one piece at the end: fetching it now would wait for it.
+        self._pending.append((value.detach().reshape(-1), log_prob.detach().reshape(-1)))
         self.pos += 1
         self.full = self.pos == self.buffer_size
+        if self.full or self._pending[0][0].device.type == "cpu":
+            self._fetch()
+
+    def _kept(self, tokens: NDArray[Any]) -> NDArray[np.int32]:
+        key = tokens.astype(np.int32).tobytes()
+        if key not in self._known:
+            self._known[key] = np.frombuffer(key, dtype=np.int32)  # a view: the key and the array are one
+        return self._known[key]
+
+    def _fetch(self) -> None:
+        """Move pending values and log-probabilities into the arrays."""
+        if self._pending:
+            steps = slice(self.pos - len(self._pending), self.pos)
+            for array, tensors in zip((self.values, self.log_probs), zip(*self._pending, strict=True), strict=True):
+                array[steps] = torch.stack(tensors).float().cpu().numpy()
+            self._pending.clear()
 
     def segments(self) -> list[Segment]:
         """The stored steps, cut where episodes begin, in order of row and step."""
@@ -177,26 +210,35 @@ class EpisodeRolloutBuffer(RolloutBuffer):
 
     def compute_returns_and_advantage(self, last_values: Tensor, dones: NDArray[Any]) -> None:
         """Subtract the KL from the rewards (once), then compute GAE as SB3 does."""
+        self._fetch()
         if self.kl is not None and not self._kl_applied:
             self._apply_kl()
         super().compute_returns_and_advantage(last_values, dones)
 
     def _apply_kl(self) -> None:
+        assert self.kl is not None
+        log_ratio = self._log_ratio()
+        self.rewards -= np.float32(self.kl.coef) * log_ratio
+        self._report_kl(log_ratio)
+
+    def _log_ratio(self) -> NDArray[np.float32]:
+        """(steps, rows) log-probabilities under the policy minus those under the reference model."""
         if self.reference is None:
             raise ConfigError(
                 "EpisodeRolloutBuffer has a KL coefficient and no reference model. Build the algorithm with "
                 "textgym_agents.make(..., kl=...), or make the policy with policy_kwargs=dict(reference=True) and call "
                 "algorithm.rollout_buffer.bind(algorithm.policy) before learn()."
             )
-        assert self.kl is not None
-        log_ratio = np.zeros_like(self.log_probs)  # (steps, rows)
-        # The reference's logits take (tokens, vocabulary) floats: 2**25 of them are 128 MiB.
-        max_tokens = max(64, 2**25 // int(self.action_space.n))  # type: ignore[attr-defined]
-        for chunk in self._chunks(self.segments(), max_tokens):
+        log_ratio = np.zeros_like(self.log_probs)
+        for chunk in self._chunks(self.segments(), REFERENCE_TOKENS):
             steps, rows = self._index(chunk)
-            reference = self.reference.reference_log_probs(self._pack(chunk), self.to_torch(self.actions[steps, rows]))
+            reference = self.reference.reference_log_probs(self._batch(chunk), self._long(self.actions[steps, rows]))
             log_ratio[steps, rows] = self.log_probs[steps, rows] - reference.cpu().numpy()
-        self.rewards -= np.float32(self.kl.coef) * log_ratio
+        return log_ratio
+
+    def _report_kl(self, log_ratio: NDArray[np.float32]) -> None:
+        """Into the statistics, and to the controller."""
+        assert self.kl is not None
         episodes = len(self.segments())
         per_episode = float(log_ratio.sum()) / episodes
         self.stats = {
@@ -216,10 +258,11 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         shuffled = [segments[i] for i in self.rng.permutation(len(segments))]
         for chunk in self._chunks(shuffled, batch_size or self.actions.size):
             steps, rows = self._index(chunk)
-            flat = (self.actions, self.values, self.log_probs, self.advantages, self.returns)
+            flat = (self.values, self.log_probs, self.advantages, self.returns)
             # SB3 annotates the observations as a tensor; it only hands them to the policy's evaluate_actions.
             yield RolloutBufferSamples(
-                self._pack(chunk),  # type: ignore[arg-type]
+                self._batch(chunk),  # type: ignore[arg-type]
+                self._long(self.actions[steps, rows]),
                 *(self.to_torch(a[steps, rows]) for a in flat),
             )
 
@@ -248,19 +291,13 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         rows = np.repeat([s.row for s in segments], [len(s) for s in segments])
         return steps, rows
 
-    def _pack(self, segments: list[Segment]) -> EpisodeBatch:
-        """One padded row per segment: its context, then its actions but the last, which nothing follows."""
-        sizes = [len(s.context) + len(s) - 1 for s in segments]
-        ids = np.zeros((len(segments), max(sizes)), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for i, s in enumerate(segments):
-            ids[i, : len(s.context)] = s.context
-            ids[i, len(s.context) : sizes[i]] = self.actions[s.start : s.stop - 1, s.row]
-            mask[i, : sizes[i]] = 1
+    def _batch(self, segments: list[Segment]) -> EpisodeBatch:
+        texts = [Text(s.context, self.actions[s.start : s.stop, s.row], s.prompt) for s in segments]
         lengths = [len(s) for s in segments]
-        offsets = np.concatenate([np.arange(n) for n in lengths])
-        columns = offsets + np.repeat([len(s.context) - 1 for s in segments], lengths)
         known = np.repeat([s.num_generated for s in segments], lengths)
+        offsets = np.concatenate([np.arange(n) for n in lengths])
         generated = np.where(known < 0, -1, known + offsets)
-        rows = np.repeat(np.arange(len(segments)), lengths)
-        return EpisodeBatch(*(torch.as_tensor(a, device=self.device) for a in (ids, mask, rows, columns, generated)))
+        return EpisodeBatch(texts, torch.as_tensor(generated, device=self.device))
+
+    def _long(self, actions: NDArray[np.int32]) -> Tensor:
+        return torch.as_tensor(actions.astype(np.int64), device=self.device)

@@ -19,8 +19,9 @@ class TextLogger(BaseCallback):
     (mean of each part of the reward), ``kl/...`` (from the buffer: ``kl`` is the KL to the reference model of an
     episode in nats, ``kl_per_token`` its mean per token, ``kl_k3_per_token`` the same by the k3 estimator, ``kl_coef``
     its coefficient), ``time/rollout_tokens_per_second``,
-    ``time/update_tokens_per_second`` (of the update before; tokens of the rollout, however many epochs) and
-    ``time/peak_memory_mib`` (of this process since it began).
+    ``time/update_tokens_per_second`` (of the update before; tokens of the rollout, however many epochs),
+    ``time/update_padding`` (the share of padding in what updates put through the model until now), ``time/cache_mib``
+    (of the key-value caches) and ``time/peak_memory_mib`` (of this process since it began).
 
     Attributes:
         history: one dict per rollout with ``timesteps``, ``reward`` (mean over the texts that ended in it),
@@ -66,6 +67,10 @@ class TextLogger(BaseCallback):
         if self._steps > 1:
             seconds = self._rollout_end - self._first_step
             self._speeds["time/rollout_tokens_per_second"] = (self._steps - 1) * rows / seconds
+        policy: Any = self.model.policy
+        if getattr(policy, "packed_tokens", 0):
+            row["time/update_padding"] = policy.padding_tokens / policy.packed_tokens
+        row["time/cache_mib"] = getattr(policy, "cache_nbytes", 0) / 2**20
         row |= {**self._speeds, **_peak_memory()}
         for name, value in row.items():
             if name != "reward":  # SB3 logs it as rollout/ep_rew_mean

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from textgym.errors import ConfigError
 from textgym.metrics import compute_metrics
 from textgym.registration import split_argument
 from textgym.vector import TextGenerationVectorEnv
+from textgym_agents.algorithms import make_env, policy_class
+from textgym_agents.policies.language_model import LanguageModelPolicy
 from textgym_agents.vec_env import TextVecEnv, make_vec_env
 
 
@@ -66,7 +69,8 @@ def evaluate(
         deterministic: the likeliest token each time instead of a sample.
         seed: of the sampling, whose stream is apart from that of training.
         n_envs: prompts played at once, when ``env`` is an id.
-        split, env_kwargs: of the environment, when ``env`` is an id. Default tokenizer: the policy's.
+        split, env_kwargs: of the environment, when ``env`` is an id. Default tokenizer, form and start token: those
+            of the policy.
         progress: show a bar.
 
     Raises:
@@ -77,6 +81,8 @@ def evaluate(
         options = {**split_argument(env, split), **(env_kwargs or {}), "sampling": "sequential"}
         if "tokenizer" not in options and getattr(policy, "tokenizer", None) is not None:
             options["tokenizer"] = policy.tokenizer
+        if getattr(policy, "form", "causal") == "seq2seq":
+            options = {"form": "seq2seq", "decoder_start_token_id": policy.decoder_start_token_id, **options}
         env = make_vec_env(env, min(n_envs, num_prompts), **options)
     if not _is_sequential(env):
         raise ConfigError('evaluate() needs an id, or a TextVecEnv of an environment made with sampling="sequential".')
@@ -93,6 +99,19 @@ def evaluate(
     names = sorted({name for _, _, parts in ordered for name in parts})
     components = {n: float(np.mean([parts[n] for _, _, parts in ordered if n in parts])) for n in names}
     return Evaluation(samples, np.array([r for _, r, _ in ordered]), values, components)
+
+
+def load_policy(
+    model: str | Path, env_id: str, env_kwargs: Mapping[str, Any] | None = None, **policy_kwargs: Any
+) -> LanguageModelPolicy:
+    """A policy to evaluate with: a model, and the spaces of an environment with its tokenizer and form.
+
+    >>> load_policy("textgym/small", "textgym/Copy-v0").form
+    'causal'
+    """
+    env = make_env(env_id, model, env_kwargs=env_kwargs)
+    build = policy_class(model)
+    return build(env.observation_space, env.action_space, lambda _: 0.0, model=model, **policy_kwargs)
 
 
 def _is_sequential(env: Any) -> bool:

@@ -10,12 +10,10 @@ from rich.progress import track
 from textgym.core import Sample
 from textgym.errors import ModelError
 from textgym.registration import TABLE, env_id
-from textgym.tokenizer import BUILTIN_MODEL
+from textgym.tokenizer import BUILTIN_MODELS
 from textgym_agents import markdown
-from textgym_agents.evaluation import Evaluation, evaluate
-from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.evaluation import Evaluation, evaluate, load_policy
 from textgym_agents.provenance import versions
-from textgym_agents.vec_env import make_vec_env
 
 FRONT_MATTER = """---
 license: apache-2.0
@@ -43,16 +41,9 @@ def evaluate_all(folder: str | Path, num_prompts: int = 200, *, progress: bool =
     """
     found = {}
     for name in track(list(TABLE), "evaluating", disable=not progress, transient=True):
-        env = make_vec_env(env_id(name), 1, tokenizer=_tokenizer(folder))
-        policy = CausalLMPolicy(env.observation_space, env.action_space, lambda _: 0.0, model=str(folder))
+        policy = load_policy(folder, env_id(name))
         found[name] = evaluate(policy, env_id(name), num_prompts, split="validation")
     return found
-
-
-def _tokenizer(folder: str | Path) -> Any:
-    from textgym_agents import models
-
-    return models.load_tokenizer(folder)
 
 
 def write_model_card(folder: str | Path, *, num_prompts: int = 200, progress: bool = False) -> Path:
@@ -83,25 +74,22 @@ def render(name: str, made: dict[str, Any], evaluations: dict[str, Evaluation]) 
     """
     recipe, result = made["recipe"], made["result"]
     prompts = max(len(one.samples) for one in evaluations.values())
-    source = f"textgym/{name}" if f"textgym/{name}" == BUILTIN_MODEL else f"path/to/{name}"
-    size = f"{result['parameters'] / 1e6:.2f} million"
+    source = f"textgym/{name}" if f"textgym/{name}" in BUILTIN_MODELS else f"path/to/{name}"
     parts = [
         FRONT_MATTER,
         f"# {name}",
-        f"A GPT-2 with {size} parameters and a byte-level BPE tokenizer of {recipe['vocabulary']:,} tokens, trained "
-        "from scratch on texts of textgym's small world: descriptions of tables, summaries, translations into German, "
-        "reviews, and copied words. It writes a completion for every built-in task, well enough to be rewarded now and "
-        "then and badly enough to be improved by reinforcement learning.",
+        f"{_what(recipe, result)}, trained from scratch on texts of textgym's small world: descriptions of tables, "
+        "summaries, translations into German, reviews, and copied words. It writes a completion for every built-in "
+        "task, well enough to be rewarded now and then and badly enough to be improved by reinforcement learning.",
         f'```python\nfrom textgym_agents import models\n\nmodel, tokenizer = models.load("{source}")\n```',
         "## How good it is",
         f"The first {prompts} prompts of each validation split, one sampled completion each, temperature 1.",
         markdown.table(("task", "reward", "metrics"), [_line(*pair) for pair in evaluations.items()]),
         "## Recipe",
-        markdown.table(("setting", "value"), [(key.replace("_", " "), f"{value:,}") for key, value in recipe.items()]),
-        "Supervised: the loss is the cross-entropy of the completion's tokens and the end token; tokens of the prompt "
-        f"count {recipe.get('prompt_weight', 0):g} times as much. AdamW, linear warm-up, cosine decay. Final loss "
-        f"{result['loss']:.3f} nats per token; {result['minutes']:.0f} minutes on a CPU. Weights are float16 "
-        "safetensors.",
+        markdown.table(("setting", "value"), _settings(recipe)),
+        f"Supervised: the loss is the cross-entropy of the completion's tokens and the end token{_prompts(recipe)}. "
+        f"AdamW, linear warm-up, cosine decay. Final loss {result['loss']:.3f} nats per token; "
+        f"{result['minutes']:.0f} minutes on a CPU. Weights are float16 safetensors.",
         "Made by `textgym pretrain` with "
         + ", ".join(f"{library} {version}" for library, version in versions().items())
         + ".",
@@ -111,6 +99,29 @@ def render(name: str, made: dict[str, Any], evaluations: dict[str, Evaluation]) 
         LIMITS,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _what(recipe: dict[str, Any], result: dict[str, float]) -> str:
+    size = f"{result['parameters'] / 1e6:.2f} million parameters"
+    tokenizer = f"a byte-level BPE tokenizer of {recipe['vocabulary']:,} tokens"
+    if recipe.get("tokenizer"):
+        tokenizer = f"the tokenizer of `{recipe['tokenizer']}`"
+    if recipe.get("kind") != "seq2seq":
+        return f"A GPT-2 with {size} and {tokenizer}"
+    return f"A T5, an encoder-decoder model, with {size} and {tokenizer}"
+
+
+def _settings(recipe: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of the settings that this kind of model has."""
+    absent = {"prompt_weight", "positions"} if recipe.get("kind") == "seq2seq" else set()
+    absent |= {"vocabulary"} if recipe.get("tokenizer") else {"tokenizer"}
+    known = ((key.replace("_", " "), value) for key, value in recipe.items() if key not in absent)
+    return [(key, value if isinstance(value, str) else f"{value:,}") for key, value in known]
+
+
+def _prompts(recipe: dict[str, Any]) -> str:
+    weight = recipe.get("prompt_weight", 0)
+    return f"; tokens of the prompt count {weight:g} times as much" if weight else ""
 
 
 def _line(task: str, one: Evaluation) -> tuple[str, str, str]:

@@ -10,19 +10,28 @@ from pathlib import Path
 import numpy as np
 import tokenizers
 import torch
-from numpy.typing import NDArray
 from rich.progress import Progress
 from tokenizers import decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from torch.nn.utils.rnn import pad_sequence
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from textgym.errors import ConfigError
 from textgym.tasks import TASKS, training_texts
-from textgym.tokenizer import END_TOKEN, PAD_TOKEN
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ, END_TOKEN, PAD_TOKEN, builtin_folder
+from textgym_agents import models
 
 Pair = tuple[str, str]
+Rows = list[tuple[list[int], list[int]]]  # token ids of prompts and completions
 
 # The share of each task in the batches. German is learned from Translation alone, so it needs the most.
 SHARES = {"DataToText": 0.15, "Summarization": 0.17, "Translation": 0.36, "SentimentContinuation": 0.12, "Copy": 0.20}
@@ -33,25 +42,52 @@ class Recipe:
     """All that decides the result. The defaults make ``textgym/small``.
 
     Attributes:
+        kind: "causal" is a GPT-2, "seq2seq" a T5 (https://arxiv.org/abs/1910.10683) with gated feed-forward layers.
         steps: optimiser steps.
         batch_tokens: tokens per step, padding included.
         learning_rate: peak of a linear warm-up and a cosine decay to a tenth.
-        prompt_weight: weight of the loss on prompt tokens; that on completion tokens has weight 1.
+        prompt_weight: weight of the loss on prompt tokens; that on completion tokens has weight 1. A T5 predicts no
+            prompt tokens, so for "seq2seq" it is 0.
         seed: of data, weights and order.
-        vocabulary: number of tokens.
-        hidden_size, layers, heads, positions: of a GPT-2.
+        tokenizer: the built-in model whose tokenizer to use; None trains a new one.
+        vocabulary: number of tokens of a new tokenizer.
+        hidden_size, heads: width of the model, and attention heads of each layer.
+        layers: of a GPT-2, or of each half of a T5.
+        positions: the longest text that a GPT-2 can read, in tokens; a T5's positions are relative and have no limit.
     """
 
+    kind: str = "causal"
     steps: int = 2700
     batch_tokens: int = 2048
     learning_rate: float = 3e-3
     prompt_weight: float = 0.5
     seed: int = 0
+    tokenizer: str | None = None
     vocabulary: int = 2048
     hidden_size: int = 128
     layers: int = 4
     heads: int = 4
     positions: int = 512
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("causal", "seq2seq"):
+            raise ConfigError(f"kind is {self.kind!r}, expected 'causal' or 'seq2seq'.")
+        if self.kind == "seq2seq" and self.prompt_weight:
+            raise ConfigError(f"prompt_weight is {self.prompt_weight:g}, expected 0: a T5 predicts no prompt tokens.")
+
+
+RECIPES = {
+    BUILTIN_MODEL: Recipe(),
+    BUILTIN_SEQ2SEQ: Recipe(
+        kind="seq2seq",
+        steps=8000,
+        batch_tokens=1024,
+        learning_rate=2e-3,
+        prompt_weight=0.0,
+        tokenizer=BUILTIN_MODEL,
+        layers=3,
+    ),
+}
 
 
 def train_tokenizer(vocabulary: int, texts_per_task: int = 4000, seed: int = 0) -> tokenizers.Tokenizer:
@@ -70,16 +106,15 @@ def train_tokenizer(vocabulary: int, texts_per_task: int = 4000, seed: int = 0) 
     return tokenizer
 
 
-def batches(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches of one task each: ids and a mask, both (texts, tokens), 1 on completion and end token."""
+def batches(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> Iterator[Rows]:
+    """Endless batches of one task each: the ids of each prompt, and those of its completion and the end token."""
     rng = np.random.default_rng(np.random.SeedSequence(recipe.seed))
     names, weights = list(SHARES), list(SHARES.values())
     streams = {name: _endless(name, recipe.seed + 1) for name in names}
-    end, pad = _special(tokenizer)
+    end, _ = _special(tokenizer)
     while True:
         stream = streams[names[rng.choice(len(names), p=weights)]]
-        rows: list[list[int]] = []
-        starts: list[int] = []
+        rows: Rows = []
         longest = 0
         while True:
             prompt, completion = next(stream)
@@ -87,14 +122,8 @@ def batches(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> Iterator[tuple[T
             longest = max(longest, len(head.ids) + len(tail.ids) + 1)
             if rows and longest * (len(rows) + 1) > recipe.batch_tokens:
                 break
-            rows.append([*head.ids, *tail.ids, end])
-            starts.append(len(head.ids))
-        ids = np.full((len(rows), max(map(len, rows))), pad, dtype=np.int64)
-        mask: NDArray[np.float32] = np.zeros(ids.shape, dtype=np.float32)
-        for i, (row, start) in enumerate(zip(rows, starts, strict=True)):
-            ids[i, : len(row)] = row
-            mask[i, start : len(row)] = 1
-        yield torch.from_numpy(ids), torch.from_numpy(mask)
+            rows.append((list(head.ids), [*tail.ids, end]))
+        yield rows
 
 
 def _special(tokenizer: tokenizers.Tokenizer) -> tuple[int, int]:
@@ -122,7 +151,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
     if folder.exists() and any(folder.iterdir()) and not (folder / "tokenizer.json").is_file():
         raise ConfigError(f"{str(folder)!r} is not empty and holds no model. Name a new folder.")
     started = time.monotonic()
-    raw = train_tokenizer(recipe.vocabulary, seed=recipe.seed)
+    raw = _tokenizer(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = _new_model(raw, recipe)
@@ -130,8 +159,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw, eos_token=END_TOKEN, bos_token=END_TOKEN, unk_token=END_TOKEN, pad_token=PAD_TOKEN
     )
-    model.eval().half().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    models.save(model.eval().half(), tokenizer, folder)
     raw.save(str(folder / "tokenizer.json"))
     result = {
         "steps": float(recipe.steps),
@@ -143,8 +171,29 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
     return result
 
 
-def _new_model(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> GPT2LMHeadModel:
+def _tokenizer(recipe: Recipe) -> tokenizers.Tokenizer:
+    if recipe.tokenizer is None:
+        return train_tokenizer(recipe.vocabulary, seed=recipe.seed)
+    return tokenizers.Tokenizer.from_file(str(builtin_folder(recipe.tokenizer) / "tokenizer.json"))
+
+
+def _new_model(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> PreTrainedModel:
     end, pad = _special(tokenizer)
+    if recipe.kind == "seq2seq":
+        t5 = T5Config(
+            vocab_size=tokenizer.get_vocab_size(),
+            d_model=recipe.hidden_size,
+            d_kv=recipe.hidden_size // recipe.heads,
+            d_ff=2 * recipe.hidden_size,
+            num_layers=recipe.layers,
+            num_heads=recipe.heads,
+            feed_forward_proj="gated-gelu",
+            dropout_rate=0.0,
+            eos_token_id=end,
+            pad_token_id=pad,
+        )
+        t5.decoder_start_token_id = pad
+        return T5ForConditionalGeneration(t5)
     config = GPT2Config(
         vocab_size=tokenizer.get_vocab_size(),
         n_positions=recipe.positions,
@@ -162,33 +211,58 @@ def _new_model(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> GPT2LMHeadMod
     return GPT2LMHeadModel(config)
 
 
-def _train(
-    model: GPT2LMHeadModel, stream: Iterator[tuple[Tensor, Tensor]], recipe: Recipe, progress: bool
-) -> list[float]:
+def _train(model: PreTrainedModel, stream: Iterator[Rows], recipe: Recipe, progress: bool) -> list[float]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     losses: list[float] = []
-    pad = model.config.pad_token_id
+    loss_of = _seq2seq_losses if recipe.kind == "seq2seq" else _causal_losses
     with Progress(disable=not progress) as bar:
         job = bar.add_task("pretraining", total=recipe.steps)
         for step in range(recipe.steps):
-            ids, mask = next(stream)
-            # Rows are padded on the right, where causal attention never looks back from: no mask is needed.
-            inputs, targets = ids[:, :-1], ids[:, 1:]
-            hidden = model.transformer(input_ids=inputs, attention_mask=torch.ones_like(inputs)).last_hidden_state
-            completion = mask[:, 1:] == 1
-            prompt = (mask[:, 1:] == 0) & (targets != pad)
-            loss = cross_entropy(model.lm_head(hidden[completion]), targets[completion])
+            loss, on_prompts = loss_of(model, next(stream), bool(recipe.prompt_weight))
             losses.append(loss.item())
-            if recipe.prompt_weight:
-                loss = loss + recipe.prompt_weight * cross_entropy(model.lm_head(hidden[prompt]), targets[prompt])
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * _schedule(step, recipe.steps)
             optimizer.zero_grad()
-            loss.backward()
+            (loss + recipe.prompt_weight * on_prompts).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             bar.update(job, advance=1, description=f"pretraining, loss {np.mean(losses[-50:]):.3f}")
     return losses
+
+
+def _causal_losses(model: PreTrainedModel, rows: Rows, prompts: bool) -> tuple[Tensor, Tensor | float]:
+    """Cross-entropy of the completions, and of the prompts if wanted."""
+    ids = _padded([[*prompt, *completion] for prompt, completion in rows], model.config.pad_token_id)
+    starts, ends = (torch.tensor(n)[:, None] for n in ([len(p) for p, _ in rows], [len(p) + len(c) for p, c in rows]))
+    # Rows are padded on the right, where causal attention never looks back from: no mask is needed.
+    inputs, targets = ids[:, :-1], ids[:, 1:]
+    columns = torch.arange(1, ids.shape[1])
+    hidden = model.base_model(input_ids=inputs, attention_mask=torch.ones_like(inputs)).last_hidden_state
+
+    def loss(wanted: Tensor) -> Tensor:
+        return cross_entropy(model.get_output_embeddings()(hidden[wanted]), targets[wanted])
+
+    return loss((columns >= starts) & (columns < ends)), loss(columns < starts) if prompts else 0.0
+
+
+def _seq2seq_losses(model: PreTrainedModel, rows: Rows, prompts: bool) -> tuple[Tensor, Tensor | float]:
+    """Cross-entropy of the completions."""
+    pad, start = model.config.pad_token_id, model.config.decoder_start_token_id
+    ids, targets = (_padded(list(side), pad) for side in zip(*rows, strict=True))
+    lengths = torch.tensor([len(prompt) for prompt, _ in rows])[:, None]
+    logits = model(
+        input_ids=ids,
+        attention_mask=(torch.arange(ids.shape[1]) < lengths).long(),
+        decoder_input_ids=torch.cat([torch.full((len(rows), 1), start), targets[:, :-1]], 1),
+        decoder_attention_mask=torch.ones_like(targets),  # padding is on the right
+    ).logits
+    written = targets != pad
+    return cross_entropy(logits[written], targets[written]), 0.0
+
+
+def _padded(rows: list[list[int]], pad: int) -> Tensor:
+    """(rows, tokens) ids, padded on the right."""
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=pad)
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -9,11 +9,11 @@ from transformers import PreTrainedTokenizerFast
 from textgym.tokenizer import END_TOKEN, PAD_TOKEN, builtin_folder
 
 
-def save_tiny_model(folder: Path) -> str:
-    """Write a GPT-2 of two layers and the built-in tokenizer; returns the folder as text."""
+def save_tiny_model(folder: Path, kind: str = "gpt2") -> str:
+    """Write a model of two layers and the built-in tokenizer; returns the folder as text."""
     build: Any = PreTrainedTokenizerFast
     tokenizer = build(tokenizer_file=str(builtin_folder() / "tokenizer.json"), eos_token=END_TOKEN, pad_token=PAD_TOKEN)
-    model = tiny_model("gpt2", positions=256)
+    model = tiny_model(kind, positions=256)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)

@@ -18,7 +18,7 @@ from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.metrics import METRICS
 from textgym_agents.benchmark import launch as launching
-from textgym_agents.benchmark import report, speed
+from textgym_agents.benchmark import report
 from textgym_agents.benchmark.aggregate import ALL_TASKS, aggregate, iqm
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.launch import BenchmarkError, launch
@@ -381,7 +381,7 @@ def test_a_model_that_changes_halfway_is_noticed(tiny_folder):
         run(config, Key("ppo", COPY, 0))
 
 
-# ---------------------------------------------------------------------------- report, speed
+# ---------------------------------------------------------------------------- report
 
 
 def test_report_files(tmp_path):
@@ -398,16 +398,3 @@ def test_report_files(tmp_path):
     assert json.loads((tmp_path / "timings.json").read_text())["seconds"]["a2c Copy seed 1"] == 2.0
     assert (tmp_path / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
     assert [table.title for table in report.terminal_tables(rows)] == ["Copy", "DataToText", ALL_TASKS]
-
-
-def test_every_timing_is_complete(tmp_path):
-    timings = [
-        speed.time_update(repeats=2, rows=2, new_tokens=16),
-        speed.time_rollout(repeats=1, rows=2, new_tokens=8),
-        speed.time_rollout(repeats=1, rows=2, new_tokens=8, ragged=True),
-        speed.time_environments(repeats=1, num_envs=2, steps=20),
-    ]
-    assert all(len(one.ours) == len(one.usual) > 0 and min(*one.ours, *one.usual) > 0 for one in timings)
-    speed.write(tmp_path / "speed.json", timings, threads=1)
-    stored = json.loads((tmp_path / "speed.json").read_text())
-    assert stored["timings"][0]["ratio"] == timings[0].ratio

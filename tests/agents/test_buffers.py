@@ -9,6 +9,7 @@ from tiny_models import tiny_model
 
 from textgym.errors import ConfigError, ResetNeededError
 from textgym_agents import AdaptiveKL, CausalLMPolicy, EpisodeRolloutBuffer, FixedKL, make, make_vec_env
+from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 
 ROWS, STEPS = 5, 14
 
@@ -23,10 +24,12 @@ def collect(algorithm, num_steps=STEPS):
 
 
 def ppo(model, buffer_class=EpisodeRolloutBuffer, **options):
-    env = make_vec_env("textgym/Copy-v0", ROWS, max_prompt_tokens=12, max_new_tokens=10, seed=3)
+    seq2seq = model.config.is_encoder_decoder
+    form = {"form": "seq2seq", "decoder_start_token_id": 0} if seq2seq else {}
+    env = make_vec_env("textgym/Copy-v0", ROWS, max_prompt_tokens=12, max_new_tokens=10, seed=3, **form)
     made = PPO(
-        CausalLMPolicy, env, n_steps=STEPS, batch_size=16, gamma=0.98, gae_lambda=0.9, seed=3,
-        policy_kwargs={"model": model}, rollout_buffer_class=buffer_class, **options,
+        Seq2SeqLMPolicy if seq2seq else CausalLMPolicy, env, n_steps=STEPS, batch_size=16, gamma=0.98, gae_lambda=0.9,
+        seed=3, policy_kwargs={"model": model}, rollout_buffer_class=buffer_class, **options,
     )  # fmt: skip
     torch.nn.init.normal_(made.policy.value_net.weight, generator=torch.Generator().manual_seed(1))
     return made
@@ -41,11 +44,11 @@ def loss_of(algorithm, batch):
     return policy_loss + 0.5 * value_loss - 0.01 * entropy.mean()
 
 
-def test_loss_and_gradient_equal_the_naive_path(model):
+def test_loss_and_gradient_equal_the_naive_path(any_model):
     """The same rollout through SB3's DictRolloutBuffer (one prefix per token) and ours (one pass per episode)."""
     results = []
     for buffer_class in (DictRolloutBuffer, EpisodeRolloutBuffer):
-        algorithm = ppo(model, buffer_class)
+        algorithm = ppo(any_model, buffer_class)
         collect(algorithm)
         collect(algorithm)  # the second rollout begins in the middle of episodes
         (batch,) = algorithm.rollout_buffer.get(None)
@@ -64,8 +67,8 @@ def test_loss_and_gradient_equal_the_naive_path(model):
     assert naive.abs().max() > 1e-3
 
 
-def test_ratio_is_one_and_kl_zero_at_the_first_minibatch(model):
-    algorithm = ppo(model)
+def test_ratio_is_one_and_kl_zero_at_the_first_minibatch(any_model):
+    algorithm = ppo(any_model)
     for _ in range(2):
         buffer = collect(algorithm)
         for batch in buffer.get(16):
@@ -99,13 +102,8 @@ def test_minibatches_are_whole_segments_and_cover_every_action_once():
     seen = []
     for batch in buffer.get(16):
         seen += batch.old_values.tolist()
-        packed = batch.observations
-        assert packed.attention_mask.sum() == sum(packed.attention_mask.sum(1))
-        for segment in range(len(packed.input_ids)):
-            columns = packed.columns[packed.rows == segment]
-            assert torch.equal(columns, torch.arange(columns[0], columns[0] + len(columns)))
-            # The last hidden state used is that of the last live token: nothing is computed that no action needs.
-            assert columns[-1] == packed.attention_mask[segment].sum() - 1
+        actions = np.concatenate([text.actions for text in batch.observations.texts])
+        assert actions.tolist() == batch.actions.tolist()
     assert sorted(seen) == list(range(ROWS * STEPS))
 
 
@@ -120,8 +118,14 @@ def test_the_order_of_minibatches_is_seeded_and_changes_between_epochs():
 
 
 def test_memory_per_token_does_not_grow_with_length_or_vocabulary():
-    buffer = collect(ppo(tiny_model("gpt2")))
-    assert buffer.nbytes_per_token <= 64
+    for kind in ("gpt2", "t5"):
+        buffer = collect(ppo(tiny_model(kind)))
+        arrays = {
+            id(a): a.nbytes for a in vars(buffer).values() if isinstance(a, np.ndarray) and a.size >= ROWS * STEPS
+        }
+        kept = {id(a): a.nbytes for s in buffer.segments() for a in (s.context, s.prompt) if a is not None}
+        assert buffer.nbytes_per_token == (sum(arrays.values()) + sum(kept.values())) / (ROWS * STEPS)
+        assert buffer.nbytes_per_token <= 64
 
 
 def test_segments_tell_how_much_of_the_text_came_before():
@@ -178,12 +182,15 @@ def test_kl_is_subtracted_from_each_tokens_reward_once():
     buffer.compute_returns_and_advantage(last, np.zeros(4))
     expected = np.zeros_like(rewards)
     for segment in buffer.segments():
-        packed = buffer._pack([segment])
+        tokens = torch.as_tensor(
+            np.concatenate([segment.context, buffer.actions[segment.start : segment.stop, segment.row]])
+        )
+        first = len(segment.context) - 1
         actions = torch.as_tensor(buffer.actions[segment.start : segment.stop, segment.row])
         with torch.no_grad():
-            hidden = made.policy.reference.copy.transformer(packed.input_ids).last_hidden_state[0, packed.columns]
+            hidden = made.policy.reference.copy.transformer(tokens[None, :-1]).last_hidden_state[0, first:]
             logits = made.policy.reference.copy.lm_head(hidden)[:, : made.policy.num_actions]
-        reference = logits.log_softmax(-1).gather(1, actions[:, None])[:, 0].numpy()
+        reference = logits.log_softmax(-1).gather(1, actions[:, None].long())[:, 0].numpy()
         ratio = buffer.log_probs[segment.start : segment.stop, segment.row] - reference
         expected[segment.start : segment.stop, segment.row] = -0.5 * ratio
     np.testing.assert_allclose(buffer.rewards, rewards + expected, atol=1e-4)

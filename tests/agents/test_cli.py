@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 import textgym_agents
 from textgym.errors import ConfigError
 from textgym_agents.benchmark.config import BenchmarkConfig
-from textgym_agents.cli import app, bench, options
+from textgym_agents.cli import app, benchmark, options
 from textgym_agents.evaluation import evaluate
 from textgym_agents.provenance import model_hash
 from textgym_agents.training import prepare
 
-COMMANDS = ("list", "info", "play", "evaluate", "train", "benchmark", "pretrain", "bench")
+COMMANDS = ("list", "info", "play", "evaluate", "train", "benchmark", "pretrain", "speed")
 SMALL = ["--n-envs", "4", "--algo-kwarg", "n_steps=16", "--algo-kwarg", "batch_size=32", "--eval-prompts", "6"]
 
 
@@ -288,7 +288,7 @@ def test_pretrain_writes_a_model_with_a_card(tmp_path):
         assert words in card
 
 
-# ---------------------------------------------------------------------------- benchmark, bench
+# ---------------------------------------------------------------------------- benchmark
 
 
 def test_the_hash_of_a_model_changes_with_its_weights_and_not_with_its_card(tmp_path):
@@ -304,7 +304,7 @@ def test_the_hash_of_a_model_changes_with_its_weights_and_not_with_its_card(tmp_
 
 def test_the_command_in_a_report_gives_the_same_configuration(monkeypatch, tmp_path):
     found = []
-    monkeypatch.setattr(bench, "_run", lambda config, out, jobs: found.append((config, jobs)))
+    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs: found.append((config, jobs)))
     more = ["--reward", "0.5*chrf + 0.5*rougeL", "--kl", "0.1", "--temperature", "0.8", "--env-kwarg", 'stop=["."]']
     more += ["--algo-kwarg", "ppo.n_epochs=4", "--jobs", "2", "--eval-prompts", "7"]
     arguments = ["--algos", "ppo,a2c", "--tasks", "Copy,DataToText", "--timesteps", "DataToText=40,Copy=30"]
@@ -326,13 +326,3 @@ def test_the_command_in_a_report_gives_the_same_configuration(monkeypatch, tmp_p
 
     assert run(*shlex.split(config.command())[1:], "--out", tmp_path).exit_code == 0
     assert found[1][0] == config
-
-
-def test_bench_writes_numbers(monkeypatch, tmp_path):
-    from textgym_agents.benchmark import speed
-
-    timing = speed.Timing("update", "tokens/s", (100.0, 110.0, 120.0), (10.0, 11.0, 12.0), "usual", "a note")
-    monkeypatch.setattr(speed, "measure", lambda repeats, threads: [timing])
-    result = run("bench", "--json", tmp_path / "speed.json")
-    assert "10.00x" in result.output
-    assert json.loads((tmp_path / "speed.json").read_text())["timings"][0]["ratio"] == 10.0

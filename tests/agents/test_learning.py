@@ -2,6 +2,7 @@
 
 import pytest
 
+from textgym.tokenizer import BUILTIN_SEQ2SEQ
 from textgym_agents import make
 from textgym_agents.evaluation import evaluate
 
@@ -21,6 +22,15 @@ def test_a_minute_of_training_turns_reviews_positive(algorithm):
     before, after = gain(algorithm, ID, 5120, seed=0)
     assert 0.35 < before < 0.6
     assert after > before + 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_an_encoder_decoder_model_learns_as_well(seed):
+    """PLACEHOLDER"""
+    before, after = gain("ppo", ID, 10_240, seed, model=BUILTIN_SEQ2SEQ)
+    assert 0.35 < before < 0.6
+    assert after > before + 0.2
 
 
 @pytest.mark.slow

@@ -3,24 +3,32 @@
 import builtins
 import json
 
+import huggingface_hub
 import pytest
 import torch
-from tiny_models import tiny_model
+import transformers
+from tiny_models import SEQ2SEQ, tiny_model
 from transformers import AutoTokenizer
 
 from textgym.errors import MissingExtraError, ModelError, TokenizerError
-from textgym.tokenizer import BUILTIN_MODEL, builtin_folder
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS, builtin_folder
 from textgym_agents import models
 
 
-def test_the_builtin_model():
-    model, tokenizer = models.load(BUILTIN_MODEL)
+@pytest.mark.parametrize("name", BUILTIN_MODELS)
+def test_the_builtin_models(name):
+    model, tokenizer = models.load(name)
     parameters = sum(p.numel() for p in model.parameters())
     assert 1_000_000 <= parameters <= 3_000_000
-    assert (builtin_folder() / "model.safetensors").stat().st_size <= 6 * 2**20
+    assert (builtin_folder(name) / "model.safetensors").stat().st_size <= 6 * 2**20
     assert model.get_input_embeddings().weight.dtype == torch.float32
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
-    assert not [p.name for p in builtin_folder().iterdir() if p.suffix in (".bin", ".pt", ".pkl")]
+    assert not [p.name for p in builtin_folder(name).iterdir() if p.suffix in (".bin", ".pt", ".pkl")]
+
+
+def test_the_builtin_models_share_a_tokenizer():
+    first, second = ((builtin_folder(name) / "tokenizer.json").read_bytes() for name in BUILTIN_MODELS)
+    assert first == second
 
 
 def test_both_builtin_tokenizers_agree():
@@ -41,6 +49,55 @@ def test_a_folder_and_its_dtype(tmp_path):
     assert not model.training
 
 
+@pytest.mark.parametrize("kind", ["llama", *SEQ2SEQ])
+def test_a_folder_loads_as_the_kind_that_its_configuration_names(kind, tmp_path):
+    model = tiny_model(kind)
+    tokenizer = AutoTokenizer.from_pretrained(builtin_folder())
+    models.save(model, tokenizer, tmp_path)
+    loaded, again = models.load(tmp_path, local_files_only=True)
+    assert type(loaded) is type(model)
+    assert len(again) == len(tokenizer)
+    for thing in (model, loaded, tmp_path, str(tmp_path)):
+        assert models.is_encoder_decoder(thing) == (kind in SEQ2SEQ)
+    for (name, one), other in zip(model.named_parameters(), loaded.parameters(), strict=True):
+        assert one.requires_grad == other.requires_grad, name  # a Marian's positions are fixed
+        assert not one.requires_grad or torch.equal(one, other), name
+
+
+def test_the_start_token_of_a_decoder(tmp_path):
+    model = tiny_model("bart", decoder_start_token_id=7)
+    models.save(model, None, tmp_path)
+    assert models.decoder_start_token_id(model) == models.decoder_start_token_id(tmp_path) == 7
+    model.config.decoder_start_token_id = None
+    model.generation_config.decoder_start_token_id = 5
+    models.save(model, None, tmp_path)
+    assert models.decoder_start_token_id(model) == models.decoder_start_token_id(tmp_path) == 5
+    model.generation_config.decoder_start_token_id = None
+    (tmp_path / "generation_config.json").unlink()
+    assert models.decoder_start_token_id(model) == models.decoder_start_token_id(tmp_path) == 0  # the pad token
+
+
+def test_loading_shows_no_bar_and_leaves_the_settings_of_bars_alone(capfd):
+    logging, hub = transformers.utils.logging, huggingface_hub.utils
+    shown = logging.is_progress_bar_enabled()
+    try:
+        for enable in (True, False):
+            (logging.enable_progress_bar if enable else logging.disable_progress_bar)()
+            capfd.readouterr()
+            models.load("textgym/small-seq2seq")
+            assert capfd.readouterr().err == ""
+            assert logging.is_progress_bar_enabled() == enable
+            assert hub.are_progress_bars_disabled() != enable
+    finally:
+        (logging.enable_progress_bar if shown else logging.disable_progress_bar)()
+
+
+def test_saved_weights_have_the_permissions_of_the_other_files(tmp_path):
+    models.save(tiny_model("t5"), None, tmp_path)
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(set(modes.values())) == 1, modes
+
+
 def test_a_gguf_file_loads_like_a_folder(tmp_path):
     gguf = pytest.importorskip("gguf")
     path = tmp_path / "tiny.gguf"
@@ -48,6 +105,7 @@ def test_a_gguf_file_loads_like_a_folder(tmp_path):
     for name in (path, tmp_path):
         model, tokenizer = models.load(name)
         assert model.config.model_type == "llama"
+        assert not models.is_encoder_decoder(name)
         assert tokenizer.eos_token_id is not None
         torch.testing.assert_close(model.get_input_embeddings().weight, torch.full((300, 32), 0.5))
 
@@ -116,6 +174,8 @@ def test_folders_without_a_model(tmp_path):
 def test_unknown_names():
     with pytest.raises(TokenizerError, match=r"textgym/large.*textgym/small"):
         models.load("textgym/large")
+    with pytest.raises(ModelError, match=r"Can't load a language model from '/no/such/folder'"):
+        models.is_encoder_decoder("/no/such/folder", local_files_only=True)
     with pytest.raises(ModelError, match="dtype is 'int3'"):
         models.load(dtype="int3")
 

@@ -10,11 +10,13 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from textgym.errors import ConfigError, did_you_mean
-from textgym.tokenizer import BUILTIN_MODEL
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents import models
 from textgym_agents.buffers import EpisodeRolloutBuffer
 from textgym_agents.kl import KLController
 from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.policies.language_model import LanguageModelPolicy
+from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 from textgym_agents.vec_env import make_vec_env
 
 
@@ -87,21 +89,24 @@ def make(
 ) -> OnPolicyAlgorithm:
     """Build an algorithm of :data:`ALGORITHMS` with a language model as its policy.
 
+    An encoder-decoder model gets a :class:`Seq2SeqLMPolicy`, any other a :class:`CausalLMPolicy`.
+
     Args:
         algorithm: its name, "ppo" for instance.
         env: an id, a Gymnasium vector environment or an SB3 VecEnv. With an id, the environment gets the model's own
-            tokenizer unless ``env_kwargs`` says otherwise.
+            tokenizer, and the form and start token that an encoder-decoder model needs, unless ``env_kwargs`` says
+            otherwise.
         model: a name, folder, ``.gguf`` file or loaded model, see :class:`CausalLMPolicy`.
         n_envs: rows, when ``env`` is an id.
         seed: of the environments, the policy's sampling and the minibatches.
         kl: coefficient of the KL to the initial model, or a controller such as ``AdaptiveKL``. Default: the table's.
         lora: rank, or arguments of ``peft.LoraConfig``.
         env_kwargs: arguments of the environment, when ``env`` is an id.
-        policy_kwargs: further arguments of :class:`CausalLMPolicy`.
+        policy_kwargs: further arguments of the policy.
         overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ...
 
     Raises:
-        ConfigError: an unknown algorithm.
+        ConfigError: an unknown algorithm, or an environment whose form is not the model's.
         ModelError: the model doesn't fit the environment.
 
     >>> ppo = make("ppo", "textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16, seed=0)
@@ -111,7 +116,7 @@ def make(
     if algorithm not in ALGORITHMS:
         raise ConfigError(f"No algorithm is called {algorithm!r}. {did_you_mean(algorithm, ALGORITHMS)}")
     row = ALGORITHMS[algorithm]
-    vec_env = _env(env, model, n_envs, dict(env_kwargs or {}))
+    vec_env = make_env(env, model, n_envs, env_kwargs)
     kl = row.kl if kl is None else kl
     options = {**row.defaults, **overrides}
     options["rollout_buffer_class"] = options.get("rollout_buffer_class") or EpisodeRolloutBuffer
@@ -119,7 +124,7 @@ def make(
     if uses_kl:
         options["rollout_buffer_kwargs"] = {"kl": kl, **options.get("rollout_buffer_kwargs", {})}
     made = row.cls(
-        CausalLMPolicy,
+        policy_class(model),
         vec_env,
         policy_kwargs={"model": model, "lora": lora, "reference": uses_kl, **(policy_kwargs or {})},
         seed=seed,
@@ -149,18 +154,54 @@ def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> On
         raise ConfigError(f"No algorithm is called {algorithm!r}. {did_you_mean(algorithm, ALGORITHMS)}")
     made: OnPolicyAlgorithm = ALGORITHMS[algorithm].cls.load(path, **kwargs)  # type: ignore[attr-defined]
     if env is not None:
-        made.set_env(_env(env, made.policy_kwargs.get("model", BUILTIN_MODEL), made.n_envs, {}))
+        made.set_env(make_env(env, made.policy_kwargs.get("model", BUILTIN_MODEL), made.n_envs))
     buffer = made.rollout_buffer
     if isinstance(buffer, EpisodeRolloutBuffer) and buffer.kl is not None:
         buffer.bind(made.policy)  # type: ignore[arg-type]
     return made
 
 
-def _env(env: Any, model: Any, n_envs: int, env_kwargs: dict[str, Any]) -> VecEnv:
-    if not isinstance(env, str):
-        if env_kwargs:
-            raise ConfigError(f"env_kwargs {sorted(env_kwargs)} only go with an id; this environment is already made.")
-        return make_vec_env(env)
-    if "tokenizer" not in env_kwargs and isinstance(model, str | Path) and model != BUILTIN_MODEL:
-        env_kwargs["tokenizer"] = models.load_tokenizer(model)
-    return make_vec_env(env, n_envs, **env_kwargs)
+def policy_class(model: Any) -> type[LanguageModelPolicy]:
+    """The policy that a model needs: a name, folder, ``.gguf`` file or loaded model.
+
+    >>> policy_class("textgym/small-seq2seq").__name__
+    'Seq2SeqLMPolicy'
+    """
+    return Seq2SeqLMPolicy if models.is_encoder_decoder(model) else CausalLMPolicy
+
+
+def make_env(env: Any, model: Any, n_envs: int = 1, env_kwargs: Mapping[str, Any] | None = None) -> VecEnv:
+    """The environment that a model needs, with arguments as for :func:`make`.
+
+    Raises:
+        ConfigError: an environment whose form is not the model's, or arguments for one that is already made.
+
+    >>> make_env("textgym/Copy-v0", "textgym/small-seq2seq").observation_space["decoder_input_ids"].shape
+    (17,)
+    """
+    given = dict(env_kwargs or {})
+    needed = _form(model)
+    if isinstance(env, str):
+        if "tokenizer" not in given and isinstance(model, str | Path) and model != BUILTIN_MODEL:
+            given["tokenizer"] = model if model in BUILTIN_MODELS else models.load_tokenizer(model)
+        vec_env = make_vec_env(env, n_envs, **{**needed, **given})
+    elif given:
+        raise ConfigError(f"env_kwargs {sorted(given)} only go with an id; this environment is already made.")
+    else:
+        vec_env = make_vec_env(env)
+    keys = getattr(vec_env.observation_space, "spaces", {})
+    if "input_ids" in keys and ("decoder_input_ids" in keys) != bool(needed):
+        arguments = ", ".join(f"{name}={value!r}" for name, value in (needed or {"form": "causal"}).items())
+        raise ConfigError(
+            f"The model is {'an encoder-decoder' if needed else 'a decoder-only'} model, the environment was made for "
+            f"the other kind. Make it with {arguments}, or give its id and leave these arguments out."
+        )
+    return vec_env
+
+
+def _form(model: Any) -> dict[str, Any]:
+    """The arguments of an environment that an encoder-decoder model needs; none for other models."""
+    if not models.is_encoder_decoder(model):
+        return {}
+    start = models.decoder_start_token_id(model)
+    return {"form": "seq2seq"} if start is None else {"form": "seq2seq", "decoder_start_token_id": start}

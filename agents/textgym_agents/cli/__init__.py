@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from textgym.errors import TextGymError
-from textgym_agents.cli import bench, browse, evaluate, play, train
+from textgym_agents.cli import benchmark, browse, evaluate, play, speed, train
 
 EXPECTED = (TextGymError, gymnasium.error.Error, OSError)
 
@@ -80,9 +80,9 @@ app.command("info")(browse.info)
 app.command("play")(play.play)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
-app.command("benchmark")(bench.benchmark)
+app.command("benchmark")(benchmark.benchmark)
 app.command("pretrain")(train.pretrain)
-app.command("bench")(bench.bench)
+app.command("speed")(speed.speed)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

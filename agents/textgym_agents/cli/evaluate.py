@@ -66,13 +66,16 @@ def evaluate(
     _check_metrics(wanted)
     options.check_model(model)
 
+    from stable_baselines3.common.utils import get_device
+
     from textgym_agents.benchmark.statistics import intervals
     from textgym_agents.evaluation import evaluate as play
+    from textgym_agents.evaluation import load_policy
     from textgym_agents.provenance import versions
 
     options.check_policy_kwargs(policy_kwargs)
     options.quiet_libraries()
-    policy = load_policy(env_id, model, env_kwargs, policy_kwargs)
+    policy = load_policy(model, env_id, env_kwargs, **policy_kwargs).to(get_device("auto"))
     result = play(
         policy,
         env_id,
@@ -104,21 +107,6 @@ def _check_metrics(wanted: list[str] | None) -> None:
     for name in wanted or ():
         if name not in METRICS:
             raise ConfigError(f"No metric is called {name!r}. {did_you_mean(name, METRICS)}")
-
-
-def load_policy(env_id: str, model: str, env_kwargs: dict[str, Any], policy_kwargs: dict[str, Any]) -> Any:
-    """A policy to evaluate with: a model with the spaces of an environment that uses the model's tokenizer."""
-    from stable_baselines3.common.utils import get_device
-
-    from textgym_agents import models
-    from textgym_agents.policies.causal import CausalLMPolicy
-    from textgym_agents.vec_env import make_vec_env
-
-    if "tokenizer" not in env_kwargs and model != BUILTIN_MODEL:
-        env_kwargs["tokenizer"] = models.load_tokenizer(model)
-    env = make_vec_env(env_id, 1, **env_kwargs)
-    policy = CausalLMPolicy(env.observation_space, env.action_space, lambda _: 0.0, model=model, **policy_kwargs)
-    return policy.to(get_device("auto"))
 
 
 def _table(result: Any, bounds: dict[str, tuple[float, float] | None]) -> Table:

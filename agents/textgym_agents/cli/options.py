@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from textgym.errors import ConfigError, ModelError, did_you_mean
-from textgym.tokenizer import BUILTIN_MODEL
+from textgym.tokenizer import BUILTIN_MODELS
 
 Task = Annotated[str, typer.Argument(metavar="ID", help="An id, or its middle: DataToText is textgym/DataToText-v0.")]
 Model = Annotated[
     str,
     typer.Option(
-        rich_help_panel="Model", help=f"{BUILTIN_MODEL}, a name on the Hugging Face hub, a folder, or a .gguf file."
+        rich_help_panel="Model",
+        help=f"{', '.join(BUILTIN_MODELS)}, a name on the Hugging Face hub, a folder, or a .gguf file.",
     ),
 ]
 Reward = Annotated[
@@ -220,10 +221,10 @@ def check_algo_kwargs(algo: str, kwargs: Iterable[str]) -> None:
 
 def check_policy_kwargs(kwargs: Iterable[str]) -> None:
     """Raise ConfigError for an argument that the policy doesn't take, or that other options set."""
-    from textgym_agents.policies.causal import CausalLMPolicy
+    from textgym_agents.policies.language_model import LanguageModelPolicy
 
     taken = {"observation_space", "action_space", "lr_schedule", "use_sde", "model", "lora", "reference"}
-    _check_names("--policy-kwarg", CausalLMPolicy, kwargs, taken)
+    _check_names("--policy-kwarg", LanguageModelPolicy, kwargs, taken)
 
 
 def _check_names(where: str, function: Callable[..., Any], given: Iterable[str], taken: set[str]) -> None:

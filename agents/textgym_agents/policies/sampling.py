@@ -1,4 +1,7 @@
-"""From a model's logits to the log-probabilities of the distribution that is sampled from."""
+"""From a model's logits to the distribution that is sampled from, and to a sample.
+
+Everything here works in place on a block of logits (tokens, vocabulary) that its caller owns.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textgym.errors import ConfigError
+from textgym.errors import ConfigError, ModelError
+
+NUCLEUS = 256  # tokens looked at first for top-p; sorting the whole vocabulary costs as much as a small model
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +20,8 @@ class Sampling:
 
     Attributes:
         temperature: divides the logits, above 0.
-        top_k: only the k likeliest tokens, 0 for all.
-        top_p: only the likeliest tokens that together hold this much probability
+        top_k: only the k likeliest tokens (and those that tie with the last of them), 0 for all.
+        top_p: only the likeliest tokens that together hold this much probability, and those that tie with the last
             (Holtzman et al. 2020, https://arxiv.org/abs/1904.09751), 1 for all.
     """
 
@@ -32,18 +37,33 @@ class Sampling:
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p is {self.top_p}, expected above 0 and at most 1 (all tokens).")
 
-    def filter(self, logits: Tensor) -> Tensor:
-        """Set the logits outside top-k and top-p to minus infinity. (tokens, vocabulary) in and out."""
+    @property
+    def filters(self) -> bool:
+        """Whether some tokens may lose all their probability."""
+        return self.top_k > 0 or self.top_p < 1
+
+    def filter_(self, logits: Tensor) -> Tensor:
+        """Set the logits outside top-k and top-p to minus infinity, in place. (tokens, vocabulary) in and out."""
         if 0 < self.top_k < logits.shape[-1]:
             smallest = logits.topk(self.top_k, dim=-1).values[..., -1:]
-            logits = logits.masked_fill(logits < smallest, -torch.inf)
+            logits.masked_fill_(logits < smallest, -torch.inf)
         if self.top_p < 1:
-            ordered, order = logits.sort(dim=-1, descending=True)
-            probability = ordered.softmax(-1)
-            # A token stays while the probability before it is below top_p: the first always does.
-            drop = probability.cumsum(-1) - probability >= self.top_p
-            logits = logits.masked_fill(drop.scatter(-1, order, drop), -torch.inf)
+            logits.masked_fill_(logits < self._nucleus(logits), -torch.inf)
         return logits
+
+    def _nucleus(self, logits: Tensor) -> Tensor:
+        """(tokens, 1) the smallest logit that belongs to the likeliest tokens with ``top_p`` of the probability."""
+        total = logits.logsumexp(-1, keepdim=True)
+        count = min(NUCLEUS, logits.shape[-1])
+        while True:
+            ordered = logits.topk(count, dim=-1).values
+            probability = (ordered - total).exp()
+            # A token stays while the probability before it is below top_p: the first always does.
+            before = probability.cumsum(-1) - probability
+            keep = before < self.top_p
+            if count == logits.shape[-1] or not bool(keep[..., -1].any()):
+                return ordered.gather(-1, keep.sum(-1, keepdim=True) - 1)
+            count = logits.shape[-1]
 
 
 class TokenMask:
@@ -74,23 +94,42 @@ class TokenMask:
         forbidden[list(banned_tokens)] = True
         self.forbidden = forbidden if bool(forbidden.any()) else None
 
-    def apply(self, logits: Tensor, num_generated: Tensor) -> Tensor:
-        """Minus infinity for masked tokens. ``logits`` (n, vocabulary), ``num_generated`` (n,)."""
+    @property
+    def masks(self) -> bool:
+        """Whether some token is ever masked."""
+        return self.forbidden is not None or self.min_new_tokens > 0
+
+    def apply_(self, logits: Tensor, num_generated: Tensor) -> Tensor:
+        """Minus infinity for masked tokens, in place. ``logits`` (n, vocabulary), ``num_generated`` (n,)."""
         if self.forbidden is not None:
-            logits = logits.masked_fill(self.forbidden.to(logits.device), -torch.inf)
+            self.forbidden = self.forbidden.to(logits.device)
+            logits.masked_fill_(self.forbidden, -torch.inf)
         if self.min_new_tokens:
-            early = num_generated < self.min_new_tokens
-            if bool(early.any()):
-                logits = logits.clone()
-                rows = early.nonzero().squeeze(1)
-                logits[rows[:, None], self.eos.to(logits.device)] = -torch.inf
+            self.eos = self.eos.to(logits.device)
+            ends = logits[:, self.eos]  # (n, end tokens)
+            logits[:, self.eos] = ends.masked_fill_((num_generated < self.min_new_tokens)[:, None], -torch.inf)
         return logits
 
 
-def entropy(log_probs: Tensor) -> Tensor:
-    """Entropy in nats of each row of (n, vocabulary) log-probabilities, masked tokens included.
+def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
+    """Sample one token from each row of (rows, vocabulary) probabilities, by inverting the distribution function.
 
-    >>> entropy(torch.log(torch.tensor([[0.5, 0.5, 0.0]]))).item()
-    0.6931471824645996
+    One uniform number a row. ``torch.multinomial`` draws one for every token of the vocabulary, which costs a fifth of
+    a small model's step.
+
+    Raises:
+        ModelError: a row isn't a distribution, because a logit was NaN or infinite.
+
+    >>> draw(torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), torch.Generator().manual_seed(0)).tolist()
+    [1, 2]
     """
-    return -(log_probs.exp() * log_probs.clamp(min=torch.finfo(log_probs.dtype).min)).sum(-1)
+    cumulative = probabilities.cumsum(-1, dtype=torch.float64)  # float32 would lose the rare tokens of large ones
+    total = cumulative[:, -1:].clone()
+    if not bool(torch.isfinite(total).all()):
+        raise ModelError(
+            "The model's logits hold NaN or infinity: training has diverged, or the weights are broken. Go back to "
+            "the last checkpoint and lower the learning rate."
+        )
+    uniform = torch.rand(total.shape, generator=generator, device=total.device, dtype=torch.float64)
+    # The first token whose sum exceeds the number has a probability above 0; the factor keeps the number below the sum.
+    return torch.searchsorted(cumulative, uniform * (total * (1 - 1e-12)), right=True).squeeze(1)

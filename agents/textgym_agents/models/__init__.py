@@ -1,0 +1,26 @@
+"""Load and save language models, and take them apart."""
+
+from textgym_agents.models.loading import (
+    DTYPES,
+    decoder_start_token_id,
+    is_encoder_decoder,
+    load,
+    load_tokenizer,
+    save,
+)
+from textgym_agents.models.structure import add_lora, check_fit, end_token_ids, head_bias, head_scale, trunk_and_head
+
+__all__ = [
+    "DTYPES",
+    "decoder_start_token_id",
+    "is_encoder_decoder",
+    "load",
+    "load_tokenizer",
+    "save",
+    "add_lora",
+    "check_fit",
+    "end_token_ids",
+    "head_bias",
+    "head_scale",
+    "trunk_and_head",
+]

@@ -1,0 +1,224 @@
+"""Where models come from and go: hub names, local folders, GGUF files and the built-in ones."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import torch
+import transformers
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from textgym.errors import MissingExtraError, ModelError, TokenizerError
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS, builtin_folder
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load(
+    name: str | Path = BUILTIN_MODEL,
+    *,
+    dtype: str = "float32",
+    device: str | torch.device = "cpu",
+    revision: str | None = None,
+    local_files_only: bool = False,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a language model and its tokenizer: decoder-only, or encoder-decoder if its configuration says so.
+
+    Args:
+        name: ``"textgym/small"`` or ``"textgym/small-seq2seq"`` (built in), a name on the Hugging Face hub, a folder,
+            a ``.gguf`` file, or a folder that holds one ``.gguf`` file and no ``config.json``.
+        dtype: "float32", "bfloat16" or "float16".
+        device: where the weights go.
+        revision: branch, tag or commit on the hub.
+        local_files_only: never ask the hub.
+
+    Raises:
+        ModelError: nothing loadable there; the message says what was tried.
+        TokenizerError: the model has no usable tokenizer.
+        MissingExtraError: a GGUF file without the ``gguf`` extra.
+
+    >>> model, tokenizer = load("textgym/small")
+    >>> model.get_input_embeddings().weight.shape[0] >= len(tokenizer)
+    True
+    >>> load("textgym/small-seq2seq")[0].config.model_type
+    't5'
+    """
+    if dtype not in DTYPES:
+        raise ModelError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}.")
+    tokenizer = load_tokenizer(name, revision=revision, local_files_only=local_files_only)
+    folder, extra = _locate(name)
+    options: dict[str, Any] = {**extra, "revision": revision, "local_files_only": local_files_only}
+    if "gguf_file" in options:
+        options["quantization_config"] = _gguf_config()
+    kind: Any = AutoModelForCausalLM
+    if is_encoder_decoder(name, revision=revision, local_files_only=local_files_only):
+        kind = AutoModelForSeq2SeqLM
+    try:
+        with _no_loading_bar():
+            model = kind.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise _not_loaded(name, error) from error
+    for module in model.modules():
+        if "Sinusoidal" in type(module).__name__:  # loading makes Marian's trainable, and saving then leaves them out
+            module.requires_grad_(False)
+    nn.Module.to(model, device)
+    return model.eval(), tokenizer
+
+
+def _not_loaded(name: str | Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"Can't load a language model from {str(name)!r}: {_first_line(error)} Expected "
+        f"{' or '.join(map(repr, BUILTIN_MODELS))}, a name on the Hugging Face hub, a folder with config.json and "
+        "*.safetensors, or a .gguf file."
+    )
+
+
+@contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """Without the bar over weights that are being read. Bars of downloads, which take longer, stay."""
+    logging: Any = transformers.utils.logging
+    hub: Any = huggingface_hub.utils
+    shown, downloads = logging.is_progress_bar_enabled(), not hub.are_progress_bars_disabled()
+    logging.disable_progress_bar()  # the hub's bars too
+    if downloads:
+        hub.enable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # the hub's bars too
+            if not downloads:
+                hub.disable_progress_bars()
+
+
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, folder: str | Path) -> None:
+    """Write a model and its tokenizer (if given) as safetensors and JSON, for ``transformers`` and :func:`load`."""
+    folder = Path(folder)
+    with _no_loading_bar():
+        model.save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):  # which come out readable by their owner alone
+        shutil.copymode(folder / "config.json", path)
+
+
+def is_encoder_decoder(
+    model: PreTrainedModel | str | Path, *, revision: str | None = None, local_files_only: bool = False
+) -> bool:
+    """Whether a model is an encoder-decoder. Of a name, only the configuration is read, never the weights.
+
+    Raises:
+        ModelError: there is no such model.
+
+    >>> is_encoder_decoder("textgym/small"), is_encoder_decoder("textgym/small-seq2seq")
+    (False, True)
+    """
+    if not isinstance(model, str | Path):
+        return bool(getattr(model.config, "is_encoder_decoder", False))
+    config = _config(model, revision=revision, local_files_only=local_files_only)
+    return bool(getattr(config, "is_encoder_decoder", False))
+
+
+def decoder_start_token_id(model: PreTrainedModel | str | Path) -> int | None:
+    """The token that an encoder-decoder model's decoder begins with; None: its tokenizer's pad token.
+
+    >>> decoder_start_token_id("textgym/small-seq2seq")
+    0
+    """
+    config = _config(model) if isinstance(model, str | Path) else model.config
+    start = getattr(config, "decoder_start_token_id", None)
+    if start is None:  # newer configurations leave it to the file about generation
+        start = getattr(_generation_config(model), "decoder_start_token_id", None)
+    if start is None:
+        start = getattr(config, "pad_token_id", None)
+    return None if start is None else int(start)
+
+
+def _generation_config(model: PreTrainedModel | str | Path) -> Any:
+    if not isinstance(model, str | Path):
+        return getattr(model, "generation_config", None)
+    try:
+        return GenerationConfig.from_pretrained(_locate(model)[0])
+    except OSError:
+        return None
+
+
+def _config(name: str | Path, **options: Any) -> Any:
+    """The configuration of a model by name; None for a GGUF file, which holds it in a form of its own."""
+    folder, extra = _locate(name)
+    if extra:
+        return None
+    try:
+        return AutoConfig.from_pretrained(folder, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise _not_loaded(name, error) from error
+
+
+def load_tokenizer(
+    name: str | Path = BUILTIN_MODEL, *, revision: str | None = None, local_files_only: bool = False
+) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model that :func:`load` can load.
+
+    Raises:
+        TokenizerError: it can't be loaded, or has no end token.
+
+    >>> load_tokenizer("textgym/small").eos_token
+    '<|endoftext|>'
+    """
+    folder, options = _locate(name)
+    if options:
+        _gguf_config()
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, revision=revision, local_files_only=local_files_only, **options
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise TokenizerError(f"Can't load the tokenizer of {str(name)!r}: {_first_line(error)}") from error
+    if tokenizer.eos_token_id is None:
+        raise TokenizerError(
+            f"The tokenizer of {str(name)!r} has no end token, so no text could ever end. Set one in its "
+            'tokenizer_config.json: "eos_token": "</s>".'
+        )
+    return tokenizer
+
+
+def _locate(name: str | Path) -> tuple[str, dict[str, Any]]:
+    """Where transformers shall look, and with which extra arguments."""
+    if isinstance(name, str) and name.startswith("textgym/") and not Path(name).is_dir():
+        return str(builtin_folder(name)), {}
+    path = Path(name)
+    if path.suffix == ".gguf" and path.is_file():
+        return str(path.parent), {"gguf_file": path.name}
+    if path.is_dir() and not (path / "config.json").is_file():
+        files = sorted(path.glob("*.gguf"))
+        if len(files) == 1:
+            return str(path), {"gguf_file": files[0].name}
+        what = f"{len(files)} .gguf files: name one of them" if files else "neither config.json nor a .gguf file"
+        raise ModelError(f"The folder {str(path)!r} holds {what}.")
+    return str(name), {}
+
+
+def _gguf_config() -> Any:
+    try:
+        import gguf  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("Loading a GGUF file", "gguf") from error
+    from transformers import GgufConfig
+
+    return GgufConfig(dequantize=True)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,213 @@
+"""Texts of different lengths into rows of tokens, with little padding and with shared prompts computed once.
+
+Two ways to save work in a teacher-forced pass, neither of which changes its result:
+
+- Texts are sorted by length and cut into blocks, so that little padding goes through the model.
+- Texts with the same beginning share a row: the beginning stands there once, the rest of each text after it, and a mask
+  lets every token see the beginning and its own text only.
+
+| Symbol | Meaning |
+|---|---|
+| text | a context, then actions; every action is predicted from the token before it |
+| item | what takes one row: a text, or several with one context |
+| block | rows that go through the model together |
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+MAX_WASTE = 0.1  # of a block's tokens: more padding begins a new block,
+FREE_WASTE = 32  # tokens of it are less work than another pass through the model
+Ints = NDArray[np.integer]
+
+
+class Text(NamedTuple):
+    """A piece of an episode.
+
+    Attributes:
+        context: tokens that were there when it began, at least one.
+        actions: tokens that were chosen, at least one.
+        prompt: what the encoder reads, None for a decoder-only model.
+    """
+
+    context: Ints
+    actions: Ints
+    prompt: Ints | None = None
+
+    @property
+    def size(self) -> int:
+        """Tokens that go through the model: nothing follows the last action."""
+        return len(self.context) + len(self.actions) - 1
+
+
+class Block(NamedTuple):
+    """Rows that go through the model together; padding is on the right.
+
+    Attributes:
+        input_ids: (rows, tokens).
+        rows, columns: (actions,) where the token before each action stands.
+        positions: (rows, tokens), or None for 0, 1, 2, ...
+        mask: (rows, 1, tokens, tokens) bool, who sees whom, or None for all that came before.
+        prompts, prompt_mask: (prompts, tokens) for the encoder, or None.
+        prompt_of: (rows,) the prompt of each row, or None.
+    """
+
+    input_ids: Tensor
+    rows: Tensor
+    columns: Tensor
+    positions: Tensor | None = None
+    mask: Tensor | None = None
+    prompts: Tensor | None = None
+    prompt_mask: Tensor | None = None
+    prompt_of: Tensor | None = None
+
+
+class Packed(NamedTuple):
+    """Blocks, and the way back.
+
+    Attributes:
+        blocks: of rows of tokens.
+        order: (actions,) where, in the blocks' actions one after another, those of the texts in their order are.
+        tokens: that go through the model, padding included.
+        padding: how many of them are padding.
+    """
+
+    blocks: list[Block]
+    order: Tensor
+    tokens: int
+    padding: int
+
+
+def pack(texts: Sequence[Text], *, share: bool = False, device: torch.device | str = "cpu") -> Packed:
+    """Lay out texts in blocks.
+
+    Args:
+        texts: of one kind, all with a prompt for an encoder or none.
+        share: let texts with the same context share a row, where that is less work. The model must take 4-D masks.
+        device: of the tensors.
+
+    >>> texts = [Text(np.array([5, 6, 7]), np.array([8, 9])), Text(np.array([5, 6, 7]), np.array([3]))]
+    >>> pack(texts).blocks[0].input_ids.tolist()
+    [[5, 6, 7, 8], [5, 6, 7, 7]]
+    """
+    found: list[tuple[list[int], Block]] = []
+    tokens = live = 0
+    for items in _cut(texts, _items(texts, share)):
+        block = _block(texts, items, device)
+        found.append(([i for item in items for i in item], block))
+        sizes = [_size(texts, item) for item in items]
+        tokens += block.input_ids.numel()
+        live += sum(sizes)
+        if block.prompt_mask is not None:
+            tokens += block.prompt_mask.numel()
+            live += int(block.prompt_mask.sum())
+    sequence = [i for order, _ in found for i in order]
+    starts = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum([len(texts[i].actions) for i in sequence], out=starts[1:])
+    where = np.empty(len(texts), dtype=np.int64)
+    where[sequence] = starts[:-1]
+    back = np.concatenate([where[i] + np.arange(len(text.actions)) for i, text in enumerate(texts)])
+    return Packed([block for _, block in found], torch.as_tensor(back, device=device), tokens, tokens - live)
+
+
+def _size(texts: Sequence[Text], item: Sequence[int]) -> int:
+    context = len(texts[item[0]].context)
+    return context + sum(texts[i].size - context for i in item)
+
+
+def _work(tokens: int) -> float:
+    """Of a row: in proportion to its tokens, and for attention to their square."""
+    return tokens * (1 + tokens / 2048)
+
+
+def _items(texts: Sequence[Text], share: bool) -> list[list[int]]:
+    """Texts that share a row, as long as each that joins makes the work less."""
+    if not share:
+        return [[i] for i in range(len(texts))]
+    groups: dict[bytes, list[list[int]]] = {}
+    for i, text in enumerate(texts):
+        items = groups.setdefault(text.context.tobytes(), [])
+        if items:
+            size = _size(texts, items[-1])
+            if _work(size + text.size - len(text.context)) < _work(size) + _work(text.size):
+                items[-1].append(i)
+                continue
+        items.append([i])
+    return [item for items in groups.values() for item in items]
+
+
+def _cut(texts: Sequence[Text], items: list[list[int]]) -> list[list[list[int]]]:
+    """Items into blocks of similar sizes, plain and shared ones apart, longest first."""
+
+    def sizes(item: list[int]) -> tuple[int, int]:
+        prompt = texts[item[0]].prompt
+        return _size(texts, item), 0 if prompt is None else len(prompt)
+
+    blocks: list[list[list[int]]] = []
+    for shared in (True, False):
+        kind = sorted((item for item in items if (len(item) > 1) == shared), key=sizes, reverse=True)
+        widest = deepest = live = count = 0  # of the block being filled: prompt tokens, tokens, live ones, rows
+        for item in kind:
+            size, prompt = sizes(item)
+            deepest, widest = (max(deepest, size), max(widest, prompt)) if count else (size, prompt)
+            padded = (count + 1) * (deepest + widest)
+            if count and padded - live - size - prompt > max(MAX_WASTE * padded, FREE_WASTE):
+                count, live, deepest, widest = 0, 0, size, prompt
+            if not count:
+                blocks.append([])
+            blocks[-1].append(item)
+            count, live = count + 1, live + size + prompt
+    return blocks
+
+
+def _block(texts: Sequence[Text], items: list[list[int]], device: torch.device | str) -> Block:
+    ids = np.zeros((len(items), max(_size(texts, item) for item in items)), dtype=np.int64)
+    positions = np.zeros_like(ids)
+    owner = np.full_like(ids, -1)  # -1: padding, 0: a context, n: the n-th text of the row
+    rows: list[Ints] = []
+    columns: list[Ints] = []
+    for row, item in enumerate(items):
+        context = texts[item[0]].context
+        end = len(context)
+        ids[row, :end], positions[row, :end], owner[row, :end] = context, np.arange(end), 0
+        for number, i in enumerate(item, start=1):
+            actions = texts[i].actions
+            after = slice(end, end + len(actions) - 1)
+            ids[row, after], owner[row, after] = actions[:-1], number
+            positions[row, after] = np.arange(len(context), len(context) + len(actions) - 1)
+            columns.append(np.array([len(context) - 1, *range(after.start, after.stop)]))
+            rows.append(np.full(len(actions), row))
+            end = after.stop
+        ids[row, end:] = ids[row, end - 1]  # some models warn when they see their padding token and no mask
+    shared = any(len(item) > 1 for item in items)
+    tensors: dict[str, Ints] = {"input_ids": ids, "rows": np.concatenate(rows), "columns": np.concatenate(columns)}
+    if shared:
+        same = (owner[:, :, None] == owner[:, None, :]) | (owner[:, None, :] == 0)
+        before = np.tri(ids.shape[1], dtype=np.bool_)
+        tensors |= {"positions": positions, "mask": (same & before)[:, None]}
+    if texts[items[0][0]].prompt is not None:
+        tensors |= _prompts([texts[item[0]].prompt for item in items])  # type: ignore[misc]
+    return Block(**{name: torch.as_tensor(array, device=device) for name, array in tensors.items()})
+
+
+def _prompts(prompts: Sequence[Ints]) -> dict[str, Ints]:
+    """Each prompt once."""
+    number: dict[bytes, int] = {}
+    unique: list[Ints] = []
+    prompt_of = []
+    for prompt in prompts:
+        key = prompt.tobytes()
+        if key not in number:
+            number[key] = len(unique)
+            unique.append(prompt)
+        prompt_of.append(number[key])
+    ids = np.zeros((len(unique), max(map(len, unique))), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, prompt in enumerate(unique):
+        ids[row, : len(prompt)], mask[row, : len(prompt)] = prompt, 1
+    return {"prompts": ids, "prompt_mask": mask, "prompt_of": np.array(prompt_of)}
