@@ -38,8 +38,8 @@ format: $(VENV)/.dev  ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.core  ## speed, as ratios to what you would use instead
-	$(BIN)/textgym bench
+bench: $(VENV)/.core  ## speed, as ratios to what you would use instead (twenty minutes)
+	$(BIN)/textgym speed
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build

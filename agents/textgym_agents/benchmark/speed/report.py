@@ -1,0 +1,138 @@
+"""The results of ``textgym speed``: a table for the terminal and a JSON file."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from textgym_agents.benchmark.speed.measure import Result
+from textgym_agents.benchmark.speed.plan import Plan
+from textgym_agents.provenance import versions
+
+MARKS = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}
+
+
+def show(console: Console, results: Sequence[Result]) -> None:
+    """The table, its notes below it."""
+    table = Table("")
+    for name in ("textgym", "usual", "ratio", "target"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for i, one in enumerate(results):
+        ends = i + 1 == len(results) or results[i + 1].row != one.row
+        against = f" against {one.usual_name}" if one.usual_name and one.shown == "ratio" else ""
+        unit = f"[dim]{one.unit}[/dim]" if one.unit else ""
+        table.add_row(
+            f"{one.what}[dim]{against}[/dim]",
+            f"{_number(one.ours)}\n{unit}",
+            _number(one.usual),
+            f"[bold]{written(one, one.value)}[/bold]\n[dim]{spread(one)}[/dim]",
+            f"{target(one)}\n{MARKS[one.met]}",
+            end_section=ends,
+        )
+    console.print(table)
+    console.print(
+        "[dim]Medians, and the ratio of them; below it median and quartiles of the single repeats' ratios.[/dim]",
+        highlight=False,
+    )
+    notes: dict[str, list[str]] = {}
+    for one in results:
+        if one.note and one.row not in notes.setdefault(one.note, []):
+            notes[one.note].append(one.row)
+    for note, rows in notes.items():
+        console.print(f"[dim]{', '.join(rows)}: {note}[/dim]", highlight=False)
+
+
+def written(one: Result, value: float | None) -> str:
+    """A value of a result as text.
+
+    >>> written(Result("update", "x", 1.234, ()), 1.234), written(Result("s", "x", 0.01, (), shown="share"), 0.01)
+    ('1.23x', '1.0 %')
+    """
+    if value is None:
+        return "-"
+    number = f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value:,.0f}"
+    return {"ratio": f"{value:.2f}x", "share": f"{100 * value:.1f} %", "number": number}[one.shown]
+
+
+def spread(one: Result) -> str:
+    """Median and quartiles of the single repeats as text; empty where there is only one.
+
+    >>> spread(Result("update", "x", 2.0, (1.0, 2.0, 3.0, 4.0)))
+    '2.50 (1.75–3.25)'
+    """
+    if len(one.repeats) < 2:
+        return ""
+    median, low, high = (written(one, value).rstrip("x %M") for value in one.middle)
+    return f"{median} ({low}–{high})"
+
+
+def target(one: Result) -> str:
+    """The target as text.
+
+    >>> target(Result("update", "x", 1.0, (), target=0.95)), target(Result("buffer", "x", 1.0, ()))
+    ('≥ 0.95x', '')
+    """
+    if one.target is None:
+        return ""
+    return f"{'≥' if one.better == 'higher' else '≤'} {written(one, one.target)}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def content(results: Sequence[Result], plan: Plan, command: str, seconds: float) -> dict[str, Any]:
+    """All numbers, with what made them: plain values that JSON can hold."""
+    return {
+        "command": command,
+        "seconds": round(seconds, 1),
+        "plan": asdict(plan),
+        "versions": {**versions(), **_version("trl")},
+        "machine": machine(plan),
+        "results": [{**asdict(one), "met": one.met} for one in results],
+    }
+
+
+def write(path: str | Path, content: dict[str, Any]) -> None:
+    """The numbers as a file."""
+    Path(path).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _version(name: str) -> dict[str, str]:
+    try:
+        return {name: version(name)}
+    except PackageNotFoundError:
+        return {}
+
+
+def machine(plan: Plan) -> dict[str, Any]:
+    """What the numbers depend on besides versions."""
+    load = os.getloadavg() if hasattr(os, "getloadavg") else ()
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": plan.threads,
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "accelerator": torch.cuda.get_device_name(plan.device) if plan.device.startswith("cuda") else None,
+        "load_average": [round(value, 2) for value in load],
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+        return names[0] if names else platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()
