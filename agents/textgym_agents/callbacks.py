@@ -37,6 +37,7 @@ class TextLogger(BaseCallback):
     def _on_rollout_start(self) -> None:
         self._values: dict[str, list[float]] = defaultdict(list)
         self._steps, self._first_step = 0, 0.0
+        self._began = self._first_tokens = self.model.num_timesteps
         if self._rollout_end is not None:
             seconds = time.perf_counter() - self._rollout_end
             self._speeds["time/update_tokens_per_second"] = self._tokens / seconds
@@ -44,7 +45,7 @@ class TextLogger(BaseCallback):
     def _on_step(self) -> bool:
         self._steps += 1
         if self._steps == 1:  # the clock starts here: other callbacks may have evaluated since the rollout's start
-            self._first_step = time.perf_counter()
+            self._first_step, self._first_tokens = time.perf_counter(), self.num_timesteps
         for row in np.flatnonzero(self.locals["dones"]):
             info: dict[str, Any] = self.locals["infos"][row]
             if "episode" not in info:
@@ -62,11 +63,10 @@ class TextLogger(BaseCallback):
         stats = getattr(getattr(self.model, "rollout_buffer", None), "stats", {})
         row |= {f"kl/{name}": value for name, value in stats.items()}
         self._rollout_end = time.perf_counter()
-        rows = self.training_env.num_envs
-        self._tokens = self._steps * rows
+        self._tokens = self.num_timesteps - self._began
         if self._steps > 1:
             seconds = self._rollout_end - self._first_step
-            self._speeds["time/rollout_tokens_per_second"] = (self._steps - 1) * rows / seconds
+            self._speeds["time/rollout_tokens_per_second"] = (self.num_timesteps - self._first_tokens) / seconds
         policy: Any = self.model.policy
         if getattr(policy, "packed_tokens", 0):
             row["time/update_padding"] = policy.padding_tokens / policy.packed_tokens

@@ -27,7 +27,7 @@ def test_a_minute_of_training_turns_reviews_positive(algorithm):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_an_encoder_decoder_model_learns_as_well(seed):
-    """PLACEHOLDER"""
+    """PPO on ``textgym/small-seq2seq``: from 0.48, 0.55, 0.54 to 0.90, 0.91, 0.90 when the model was made."""
     before, after = gain("ppo", ID, 10_240, seed, model=BUILTIN_SEQ2SEQ)
     assert 0.35 < before < 0.6
     assert after > before + 0.2

@@ -40,8 +40,9 @@ def speed(
 ) -> None:
     """Time the library: rollouts, updates, environments, memory, each against the usual way to do it.
 
-    All take turns in one process; the table shows medians, their ratio, and how much single repeats differ. It takes
-    twenty minutes or so on one core. Ctrl-C ends it early and shows what there is.
+    All take turns in one process. The table shows medians, their ratio, and how much single repeats differ.
+
+    It takes twenty minutes or so on one core. Ctrl-C ends it early and shows what there is.
 
     Rows: rollout, mixed, update, seq2seq, trl, sb3, environment, buffer, memory, scoring.
 

@@ -1,5 +1,6 @@
 """What a loaded model is made of: adapters, trunk and head, positions, vocabulary, end tokens."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,8 @@ def add_lora(model: PreTrainedModel, lora: int | Mapping[str, Any], seed: int = 
     # GPT-2's linear layers are transposed; peft warns unless it is told.
     options.setdefault("fan_in_fan_out", model.config.model_type == "gpt2")
     kind = "SEQ_2_SEQ_LM" if is_encoder_decoder(model) else "CAUSAL_LM"
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks for an attribute that transformers has renamed
         torch.manual_seed(seed)
         return peft.get_peft_model(model, peft.LoraConfig(task_type=kind, **options))
 

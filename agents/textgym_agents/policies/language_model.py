@@ -9,7 +9,7 @@
 """
 
 import copy
-import os
+import shutil
 import sys
 import warnings
 from abc import abstractmethod
@@ -443,13 +443,10 @@ class LanguageModelPolicy(ActorCriticPolicy):
         """
         folder = Path(folder)
         merged = copy.deepcopy(self.peft_model).merge_and_unload() if self.peft_model is not None else self.lm
-        merged.save_pretrained(folder)
-        if self.tokenizer is not None:
-            self.tokenizer.save_pretrained(folder)
+        models.save(merged, self.tokenizer, folder)
         head = {name: tensor.detach().cpu().contiguous() for name, tensor in self.value_net.state_dict().items()}
         save_file(head, folder / VALUE_HEAD_FILE)
-        for file in folder.glob("*.safetensors"):  # written for their owner alone; others may read the rest
-            os.chmod(file, (folder / "config.json").stat().st_mode & 0o777)
+        shutil.copymode(folder / "config.json", folder / VALUE_HEAD_FILE)  # it comes out readable by its owner alone
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {

@@ -50,8 +50,8 @@ class Seq2SeqLMPolicy(LanguageModelPolicy):
         self.width = int(space["decoder_input_ids"].shape[0])
         models.check_fit(lm, self.prompt_width, self.num_actions)
         models.check_fit(lm, self.width, self.num_actions)
-        start = lm.config.decoder_start_token_id
-        self.decoder_start_token_id = int(lm.config.pad_token_id or 0) if start is None else int(start)
+        start = models.decoder_start_token_id(lm)
+        self.decoder_start_token_id = 0 if start is None else start
 
     def _num_generated(self, obs: dict[str, Tensor]) -> Tensor:
         return obs["decoder_attention_mask"][:, 1:].sum(1)

@@ -27,9 +27,12 @@ from textgym_agents.vec_env import make_vec_env
 TASK = "DataToText"
 
 
-def steps(env: Any, name: str, count: int) -> Contestant:
-    """Steps of a Gymnasium vector environment, with random tokens. Texts end and rows are reset as they come."""
-    actions = np.random.default_rng(0).integers(env.single_action_space.n, size=(count, env.num_envs))
+def steps(env: Any, name: str, count: int, first_token: int = 0) -> Contestant:
+    """Steps of a Gymnasium vector environment, with random tokens. Texts end and rows are reset as they come.
+
+    With ``first_token`` above the end token no text ends before it is full.
+    """
+    actions = np.random.default_rng(0).integers(first_token, env.single_action_space.n, size=(count, env.num_envs))
 
     def run() -> int:
         for row in actions:
@@ -39,10 +42,12 @@ def steps(env: Any, name: str, count: int) -> Contestant:
     return Contestant(name, run, before=lambda: env.reset(seed=0))
 
 
-def prompts_in_memory(num_envs: int, **options: Any) -> tuple[TextGenerationVectorEnv, SyncVectorEnv]:
+def prompts_in_memory(
+    num_envs: int, new_tokens: int = 128, **options: Any
+) -> tuple[TextGenerationVectorEnv, SyncVectorEnv]:
     """The vector environment, and as many single ones, over prompts that need no making."""
     tokenizer, prompts = number_tokenizer(5000), words(5000, PROMPT)
-    given: TextOptions = {"max_prompt_tokens": PROMPT, "max_new_tokens": 128}
+    given: TextOptions = {"max_prompt_tokens": PROMPT, "max_new_tokens": new_tokens}
 
     def single() -> TextGenerationEnv:
         return TextGenerationEnv(prompts, None, tokenizer, **given)

@@ -93,10 +93,10 @@ class Result:
     Attributes:
         row: the name under which ``--only`` selects it.
         what: was measured.
-        value: what the target is about, mostly a ratio by the medians of all repeats. None: see the note.
+        value: what the target is about, mostly the median ratio of the repeats. None: see the note.
         repeats: the same of each repeat alone.
         unit: of ``ours`` and ``usual``; empty: they are not shown.
-        ours, usual: medians behind the value.
+        ours, usual: median speeds, or whatever the unit says.
         usual_name: what ``usual`` is.
         target: what the value should reach, and whether from below or above. None: there is no target.
         better: "higher" or "lower".
@@ -140,7 +140,9 @@ class Result:
 
 
 def compare(ours: Series, usual: Series, **about: Any) -> Result:
-    """How many times faster ``ours`` is: the ratio of the median speeds.
+    """How many times faster ``ours`` is: the median of the ratios of turns that followed each other.
+
+    On a machine that others use too, such a pair has met the same weather; the medians of all turns may not have.
 
     >>> ours, usual = Series("a", (10, 10, 10), (1, 2, 4)), Series("b", (10, 10, 10), (2, 4, 8))
     >>> result = compare(ours, usual, row="update", what="x", target=1.5)
@@ -150,7 +152,7 @@ def compare(ours: Series, usual: Series, **about: Any) -> Result:
     our_speed, usual_speed = float(np.median(ours.speeds)), float(np.median(usual.speeds))
     repeats = tuple(a / b for a, b in zip(ours.speeds, usual.speeds, strict=True))
     return Result(
-        value=our_speed / usual_speed,
+        value=float(np.median(repeats)),
         repeats=repeats,
         ours=our_speed,
         usual=usual_speed,

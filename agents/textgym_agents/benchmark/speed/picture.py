@@ -23,7 +23,7 @@ PANELS = {
 def plot(results: Sequence[Result], path: str | Path) -> bool:
     """Write a PNG. Above, the time of a token relative to the usual way's at the same length; below, the time itself.
 
-    Points are ratios of medians, bars the quartiles of the repeats; dashed lines are the usual way. Returns whether
+    Points are medians of the repeats' ratios, bars their quartiles; dashed lines are the usual way. Returns whether
     there was something to draw: rollouts or updates of texts of equal length.
     """
     lines = {panel: _lines(results, panel) for panel in PANELS}

@@ -39,7 +39,7 @@ def show(console: Console, results: Sequence[Result]) -> None:
         )
     console.print(table)
     console.print(
-        "[dim]Medians, and the ratio of them; below it median and quartiles of the single repeats' ratios.[/dim]",
+        "[dim]Median speeds, and the median of the ratios of turns that followed each other, with quartiles.[/dim]",
         highlight=False,
     )
     notes: dict[str, list[str]] = {}
@@ -63,15 +63,15 @@ def written(one: Result, value: float | None) -> str:
 
 
 def spread(one: Result) -> str:
-    """Median and quartiles of the single repeats as text; empty where there is only one.
+    """Quartiles of the single repeats as text; empty where there is only one.
 
     >>> spread(Result("update", "x", 2.0, (1.0, 2.0, 3.0, 4.0)))
-    '2.50 (1.75–3.25)'
+    '1.75–3.25'
     """
     if len(one.repeats) < 2:
         return ""
-    median, low, high = (written(one, value).rstrip("x %M") for value in one.middle)
-    return f"{median} ({low}–{high})"
+    low, high = (written(one, value).rstrip("x %M") for value in one.middle[1:])
+    return f"{low}–{high}"
 
 
 def target(one: Result) -> str:
