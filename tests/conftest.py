@@ -22,6 +22,17 @@ def tokenizer():
     return builtin_tokenizer()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--no-cache", action="store_true", help="policies keep no keys and values unless told to")
+
+
+def pytest_configure(config):
+    if config.getoption("--no-cache"):
+        from textgym_agents.policies.language_model import LanguageModelPolicy
+
+        LanguageModelPolicy.__init__.__kwdefaults__["use_cache"] = False
+
+
 @pytest.fixture
 def small_task():
     """A task of three prompts in memory."""

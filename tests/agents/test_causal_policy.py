@@ -61,7 +61,7 @@ class Texts:
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_cached_equals_uncached(model, attention):
     model.set_attn_implementation(attention)
-    cached, plain = policy(model), policy(model, use_cache=False)
+    cached, plain = policy(model, use_cache=True), policy(model, use_cache=False)
     texts = Texts(rows=5)
     for _ in range(60):
         obs = texts.observe()
@@ -78,7 +78,7 @@ def test_cached_equals_uncached(model, attention):
 
 
 def test_the_cache_holds_no_more_than_it_says(model):
-    made = policy(model)
+    made = policy(model, use_cache=True)
     with torch.no_grad():
         made(Texts(rows=3).observe())
     slots = made._caches[3]

@@ -104,7 +104,7 @@ def test_models_that_cannot_share_or_cache_take_the_slow_path_and_say_so(kind):
     space = spaces.Dict(input_ids=ids, attention_mask=spaces.Box(0, 1, (36,), np.int8))
     model = tiny_model(kind)
     with pytest.warns(UserWarning, match="No key-value cache"):
-        made = CausalLMPolicy(space, spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model)
+        made = CausalLMPolicy(space, spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, use_cache=True)
     assert not made.use_cache
     assert not made.share_prompts
     tokens = torch.arange(3, 15)

@@ -68,7 +68,7 @@ class Texts:
 def test_cached_equals_uncached(kind, attention):
     model = tiny_model(kind)
     model.set_attn_implementation(attention)
-    cached, plain = policy(model), policy(model, use_cache=False)
+    cached, plain = policy(model, use_cache=True), policy(model, use_cache=False)
     assert cached.use_cache
     texts = Texts(rows=5)
     for _ in range(50):
@@ -105,7 +105,7 @@ def test_log_probabilities_are_the_models_own(kind):
 
 
 def test_an_unchanged_observation_is_answered_from_memory_and_a_waiting_row_comes_back_right():
-    made, plain = policy(tiny_model("t5")), policy(tiny_model("t5"), use_cache=False)
+    made, plain = policy(tiny_model("t5"), use_cache=True), policy(tiny_model("t5"), use_cache=False)
     texts = Texts(rows=3)
     with torch.no_grad():
         first = made.predict_values(texts.observe())
@@ -185,6 +185,6 @@ def test_wrong_forms_and_models():
 
 
 def test_a_cache_beyond_its_budget():
-    made = policy(tiny_model("bart"), max_cache_bytes=1000)
+    made = policy(tiny_model("bart"), use_cache=True, max_cache_bytes=1000)
     with torch.no_grad(), pytest.raises(ModelError, match="more than max_cache_bytes allows"):
         made(Texts(rows=5).observe())
