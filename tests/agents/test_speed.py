@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import transformers
 from rich.console import Console
 from typer.testing import CliRunner
 
+from textgym.errors import ConfigError
 from textgym_agents.benchmark import speed
 from textgym_agents.benchmark.speed import contestants, environments, memory, models, picture, report, with_trl
 from textgym_agents.benchmark.speed.handwritten import HandwrittenPPO, pad
@@ -36,8 +38,8 @@ def tiny(kind: str) -> Subject:
 def tiny_models(monkeypatch):
     """The models that ``subject`` makes, made small."""
     for name, made in MADE.items():
-        small = replace(made, make=lambda name=name, **sizes: tiny(name).model, vocabulary=VOCABULARY, update_tokens=32)
-        monkeypatch.setitem(MADE, name, small)
+        small = replace(made, make=lambda name=name, **sizes: tiny(name).model, vocabulary=VOCABULARY)
+        monkeypatch.setitem(MADE, name, replace(small, turn_tokens=32, update_tokens=32))
 
 
 # ---------------------------------------------------------------------------- turns
@@ -200,6 +202,12 @@ def test_all_rows_but_the_slow_ones_in_small(tiny_models, tmp_path):
         assert (line["row"], line["value"], line["met"], line["target"]) == (one.row, one.value, one.met, one.target)
         for raw in line["series"]:
             assert len(raw["work"]) == len(raw["seconds"])
+    again, everything = report.read(tmp_path / "speed.json")
+    assert again == list(results)
+    assert report.as_markdown(again, everything) == report.as_markdown(results, content)
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"holds no results of `textgym speed --json`"):
+        report.read(tmp_path / "other.json")
     assert picture.plot(results, tmp_path / "speed.png")
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
     assert not picture.plot(by_row["buffer"], tmp_path / "none.png")
@@ -300,6 +308,7 @@ def test_the_command_writes_numbers_and_picture(tiny_models, tmp_path):
     result = CliRunner().invoke(app, ["speed", "--only", "update", *sizes, *files], env={"COLUMNS": "120"})
     assert result.exit_code == 0, result.output
     assert "plain PyTorch" in result.output
+    assert f"transformers {transformers.__version__}" in result.output
     assert json.loads((tmp_path / "speed.json").read_text())["results"][0]["row"] == "update"
     assert (tmp_path / "speed.png").stat().st_size > 0
 
@@ -311,7 +320,7 @@ def test_a_row_that_fails_does_not_take_the_others_along(tiny_models, tmp_path, 
     assert result.exit_code == 1
     assert "failed: ZeroDivisionError" in result.output
     stored = json.loads((tmp_path / "speed.json").read_text())["results"]
-    assert [line["value"] is None for line in stored] == [True, True, False, False, False, False]
+    assert [line["value"] is None for line in stored] == [True, True, False, False]
 
 
 def test_ctrl_c_shows_what_there_is(tiny_models, tmp_path, monkeypatch):

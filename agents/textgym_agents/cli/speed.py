@@ -37,6 +37,10 @@ def speed(
     png: Annotated[
         Path | None, typer.Option("--png", metavar="FILE", help="Draw the cost of a token against the length.")
     ] = None,
+    page: Annotated[Path | None, typer.Option("--md", metavar="FILE", help="Write the table as Markdown.")] = None,
+    earlier: Annotated[
+        Path | None, typer.Option("--read", metavar="FILE", help="Show the numbers of an earlier --json; time nothing.")
+    ] = None,
 ) -> None:
     """Time the library: rollouts, updates, environments, memory, each against the usual way to do it.
 
@@ -57,7 +61,7 @@ def speed(
 
     if quick and full:
         raise ConfigError("--quick and --full contradict each other: give one of them.")
-    for path in (file, png):
+    for path in (file, png, page):
         if path is not None and not path.absolute().parent.is_dir():
             raise ConfigError(f"There is no folder {str(path.absolute().parent)!r} to write {path.name!r} to.")
     options.quiet_libraries()
@@ -75,13 +79,20 @@ def speed(
         dtype=dtype,
     )
     plan = plans.quick(plan) if quick else plan
-    started = time.perf_counter()
-    results, interrupted = _run(plan, tuple(options.names(only or "")))
-    seconds = time.perf_counter() - started
+    if earlier is not None:
+        (results, content), interrupted = report.read(earlier), False
+    else:
+        started = time.perf_counter()
+        results, interrupted = _run(plan, tuple(options.names(only or "")))
+        content = report.content(results, plan, _command(), time.perf_counter() - started)
     console = Console()
     report.show(console, results)
+    console.print(report.footer(content), highlight=False, soft_wrap=True)
+    if page is not None:
+        page.write_text(report.as_markdown(results, content), encoding="utf-8")
+        console.print(f"page: {page}", soft_wrap=True)
     if file is not None:
-        report.write(file, report.content(results, plan, _command(), seconds))
+        report.write(file, content)
         console.print(f"numbers: {file}", soft_wrap=True)
     if png is not None:
         from textgym_agents.benchmark.speed import picture

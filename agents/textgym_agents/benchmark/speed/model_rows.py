@@ -22,6 +22,8 @@ NOTES = {
     "mixed": "generate waits for the longest text of each batch; only tokens of texts count, for both.",
     "update": "One epoch of SB3's unmodified train in two minibatches, against the same written by hand in plain "
     "PyTorch: whole padded texts, the head at completion positions only, the same optimiser.",
+    "growth": "It falls when something of our own grows with the length, but also when we are ahead and what both pay "
+    "alike, attention, grows.",
     "trl": "Both write 8 completions of each prompt and take one optimiser step over all their tokens. TRL has no "
     "reference model, dropout or gradient checkpointing here; textgym learns values besides.",
     "sb3": "No cache: every token's whole prefix is read again. Stock buffer: one minibatch of 64 tokens is timed.",
@@ -168,7 +170,7 @@ def growth(results: Sequence[Result]) -> list[Result]:
                     long.value / short.value,
                     tuple(a / b for a, b in zip(long.repeats, short.repeats, strict=True)),
                     target=0.9,
-                    note="Below 1 something of our own grows with the length of texts.",
+                    note=NOTES["growth"],
                     setting={"model": short.setting["model"]},
                 )
             )

@@ -13,10 +13,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from textgym_agents.benchmark.speed.measure import Result
+from textgym.errors import ConfigError
+from textgym_agents import markdown
+from textgym_agents.benchmark.speed.costs import cost_rows
+from textgym_agents.benchmark.speed.measure import Result, Series
 from textgym_agents.benchmark.speed.plan import Plan
 from textgym_agents.provenance import versions
 
+SHOWN_VERSIONS = ("python", "torch", "transformers", "stable_baselines3", "trl")
 MARKS = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}
 
 
@@ -42,6 +46,12 @@ def show(console: Console, results: Sequence[Result]) -> None:
         "[dim]Median speeds, and the median of the ratios of turns that followed each other, with quartiles.[/dim]",
         highlight=False,
     )
+    costs = cost_rows(results)
+    if costs:
+        cost = Table("one thread: rollout and one epoch", "rollout", "update", "1 M tokens", "10 M", "100 M")
+        for row in costs:
+            cost.add_row(*row)
+        console.print(cost)
     notes: dict[str, list[str]] = {}
     for one in results:
         if one.note and one.row not in notes.setdefault(one.note, []):
@@ -103,9 +113,70 @@ def content(results: Sequence[Result], plan: Plan, command: str, seconds: float)
     }
 
 
+def footer(content: dict[str, Any]) -> str:
+    """What made the table, in a line."""
+    machine, used = content["machine"], content["versions"]
+    where = machine["accelerator"] or f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores"
+    libraries = ", ".join(f"{name} {used[name]}" for name in ("torch", "transformers"))
+    return f"{content['command']}: {content['seconds'] / 60:.0f} min on {where}, {libraries}"
+
+
 def write(path: str | Path, content: dict[str, Any]) -> None:
     """The numbers as a file."""
     Path(path).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read(path: str | Path) -> tuple[list[Result], dict[str, Any]]:
+    """The results in a file of :func:`write`, and all that it holds.
+
+    Raises:
+        ConfigError: it is no such file.
+    """
+    try:
+        stored = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = []
+        for line in stored["results"]:
+            series = tuple(
+                Series(str(one["name"]), *(tuple(one[key]) for key in ("work", "seconds", "cpu_seconds")))
+                for one in line["series"]
+            )
+            rest = {name: value for name, value in line.items() if name != "met"}
+            found.append(Result(**{**rest, "repeats": tuple(line["repeats"]), "series": series}))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{str(path)!r} holds no results of `textgym speed --json`: {error!r}") from error
+    return found, stored
+
+
+def as_markdown(results: Sequence[Result], stored: dict[str, Any]) -> str:
+    """The table, what tokens cost, and what made the numbers, for a page.
+
+    Args:
+        results: lines of the table.
+        stored: what :func:`content` gives, for the command, the machine and the versions.
+    """
+    header = ["measured", "usual way", "ratio or value", "quartiles", "target", ""]
+    marks = {True: "met", False: "missed", None: ""}
+    rows = [
+        [
+            one.what,
+            one.usual_name if one.shown == "ratio" else "",
+            written(one, one.value),
+            spread(one),
+            target(one),
+            marks[one.met],
+        ]
+        for one in results
+    ]
+    machine, versions = stored["machine"], stored["versions"]
+    made = ", ".join(f"{name} {number}" for name, number in versions.items() if name in SHOWN_VERSIONS)
+    parts = [
+        markdown.table(header, rows),
+        f"`{stored['command']}`, {machine['threads']} thread of {machine['processor']}, {made}.",
+    ]
+    costs = cost_rows(results)
+    if costs:
+        parts.append(markdown.table(["model", "rollout", "update", "1 M tokens", "10 M", "100 M"], costs))
+    return "\n\n".join(parts) + "\n"
 
 
 def _version(name: str) -> dict[str, str]:
