@@ -27,9 +27,9 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__init__",),
     ),
     "textgym_agents": (
-        ("kl", "models", "provenance", "markdown", "curves", "packing"),
+        ("kl", "advantages", "models", "provenance", "markdown", "curves", "packing"),
         ("kv_cache", "buffers", "vec_env"),
-        ("cross_cache",),
+        ("cross_cache", "masked_buffer"),
         ("policies",),
         ("algorithms",),
         ("evaluation",),

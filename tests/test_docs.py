@@ -257,6 +257,7 @@ def files_that_test(name: str, class_name: str) -> list[str]:
     candidates = (
         f"test_{name}.py",
         "test_algorithms.py",
+        "test_policy_gradient_learning.py",
         "test_learning.py",
         "test_causal_policy.py",
         "test_benchmark.py",
@@ -340,13 +341,22 @@ def test_every_logged_scalar_is_explained(tmp_path: Path) -> None:
             pass
 
     small = {"max_prompt_tokens": 8, "max_new_tokens": 4}
-    for name, options in (("ppo", {"batch_size": 32, "clip_range_vf": 0.2}), ("a2c", {})):
-        algorithm = textgym_agents.make(name, "textgym/Copy-v0", n_envs=4, n_steps=8, env_kwargs=small, **options)
+    runs: dict[str, dict[str, Any]] = {
+        "ppo": {"n_steps": 8, "batch_size": 32, "clip_range_vf": 0.2},
+        "a2c": {"n_steps": 8},
+        "trpo": {"n_steps": 8, "batch_size": 32},
+        "nlpo": {"n_steps": 8, "batch_size": 32},
+        "reinforce": {"prompts_per_rollout": 8},
+        "scst": {"prompts_per_rollout": 4},
+        "grpo": {"prompts_per_rollout": 4, "group_size": 2},
+    }
+    for name, options in runs.items():
+        algorithm = textgym_agents.make(name, "textgym/Copy-v0", n_envs=4, env_kwargs=small, **options)
         algorithm.set_logger(Logger(None, [Names()]))
         evaluation = EvaluateCallback("textgym/Copy-v0", every=32, num_prompts=4, env_kwargs=small)
         algorithm.learn(96, callback=[TextLogger(), evaluation], log_interval=1)
     page = AGENTS_README.read_text(encoding="utf-8")
-    explained = {*re.findall(r"`((?:rollout|time|train|text|kl|eval)/[\w<>]+)`", part(page, "scalars"))}
+    explained = {*re.findall(r"`((?:rollout|time|train|text|kl|group|eval)/[\w<>]+)`", part(page, "scalars"))}
     patterns = {name: re.compile(re.sub("<[a-z]+>", r"\\w+", name)) for name in explained}
     unexplained = {name for name in seen if not any(pattern.fullmatch(name) for pattern in patterns.values())}
     assert not unexplained

@@ -5,9 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textgym_agents.algorithms import ALGORITHMS, load, make
+    from textgym_agents.algorithms.grpo import GRPO
+    from textgym_agents.algorithms.nlpo import NLPO
+    from textgym_agents.algorithms.reinforce import REINFORCE
+    from textgym_agents.algorithms.rloo import RLOO
+    from textgym_agents.algorithms.scst import SCST
     from textgym_agents.buffers import EpisodeRolloutBuffer
     from textgym_agents.kl import AdaptiveKL, FixedKL
     from textgym_agents.policies.causal import CausalLMPolicy
+    from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
     from textgym_agents.vec_env import TextVecEnv, make_vec_env
 
 # Imported on first use: torch, transformers and Stable-Baselines3 take seconds, and `textgym --help` needs none.
@@ -17,6 +23,12 @@ _MODULES = {
     "CausalLMPolicy": "policies.causal",
     "EpisodeRolloutBuffer": "buffers",
     "FixedKL": "kl",
+    "GRPO": "algorithms.grpo",
+    "NLPO": "algorithms.nlpo",
+    "REINFORCE": "algorithms.reinforce",
+    "RLOO": "algorithms.rloo",
+    "SCST": "algorithms.scst",
+    "Seq2SeqLMPolicy": "policies.seq2seq",
     "TextVecEnv": "vec_env",
     "load": "algorithms",
     "make": "algorithms",
@@ -25,10 +37,16 @@ _MODULES = {
 
 __all__ = [
     "ALGORITHMS",
+    "GRPO",
+    "NLPO",
+    "REINFORCE",
+    "RLOO",
+    "SCST",
     "AdaptiveKL",
     "CausalLMPolicy",
     "EpisodeRolloutBuffer",
     "FixedKL",
+    "Seq2SeqLMPolicy",
     "TextVecEnv",
     "load",
     "make",

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MAX_WASTE = 0.1  # of a block's tokens: more padding begins a new block,
+SHARING_PAYS = 0.95  # of the work without it: masks cost a little too
 FREE_WASTE = 32  # tokens of it are less work than another pass through the model
 Ints = NDArray[np.integer]
 
@@ -120,25 +121,34 @@ def _size(texts: Sequence[Text], item: Sequence[int]) -> int:
     return context + sum(texts[i].size - context for i in item)
 
 
-def _work(tokens: int) -> float:
-    """Of a row: in proportion to its tokens, and for attention to their square."""
-    return tokens * (1 + tokens / 2048)
+def _work(tokens: int, shared: bool) -> float:
+    """Of a row: in proportion to its tokens, and for attention to their square, of which a plain row skips half.
+
+    The weights are those of a small model, measured; in a large one attention weighs less.
+    """
+    return tokens * (1 + tokens / (2048 if shared else 4096))
 
 
 def _items(texts: Sequence[Text], share: bool) -> list[list[int]]:
-    """Texts that share a row, as long as each that joins makes the work less."""
+    """Texts that share a row: those with one context, in as many rows as make the least work."""
     if not share:
         return [[i] for i in range(len(texts))]
-    groups: dict[bytes, list[list[int]]] = {}
+    groups: dict[bytes, list[int]] = {}
     for i, text in enumerate(texts):
-        items = groups.setdefault(text.context.tobytes(), [])
-        if items:
-            size = _size(texts, items[-1])
-            if _work(size + text.size - len(text.context)) < _work(size) + _work(text.size):
-                items[-1].append(i)
-                continue
-        items.append([i])
-    return [item for items in groups.values() for item in items]
+        groups.setdefault(text.context.tobytes(), []).append(i)
+    return [item for group in groups.values() for item in _split(texts, group)]
+
+
+def _split(texts: Sequence[Text], group: list[int]) -> list[list[int]]:
+    apart = [[i] for i in group]
+    best, least = apart, SHARING_PAYS * sum(_work(texts[i].size, False) for i in group)
+    for rows in range(1, len(group)):
+        per_row = -(-len(group) // rows)
+        items = [group[i : i + per_row] for i in range(0, len(group), per_row)]
+        work = sum(_work(_size(texts, item), len(item) > 1) for item in items)
+        if work < least:
+            best, least = items, work
+    return best
 
 
 def _cut(texts: Sequence[Text], items: list[list[int]]) -> list[list[list[int]]]:

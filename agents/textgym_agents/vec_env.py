@@ -52,6 +52,8 @@ class TextVecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, dtype=np.int64)
+        self._waiting: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=np.bool_)
+        self._rows_wait = False
         self._started = time.time()
         self._seed: int | None = None
 
@@ -67,8 +69,7 @@ class TextVecEnv(VecEnv):
         self._seed = None
         self.reset_infos = [{k: v[i] for k, v in infos.items() if not k.startswith("_")} for i in range(self.num_envs)]
         self._reset_options()
-        self._returns[:] = 0
-        self._lengths[:] = 0
+        self._returns[:], self._lengths[:], self._waiting[:] = 0, 0, False
         return dict(observations)
 
     def step_async(self, actions: NDArray[Any]) -> None:
@@ -78,7 +79,8 @@ class TextVecEnv(VecEnv):
         observations, rewards, terminated, truncated, vector_infos = self.env.step(self._actions)
         dones = terminated | truncated
         self._returns += rewards
-        self._lengths += 1
+        self._lengths += ~self._waiting  # the action of a row that waits is ignored
+        self._waiting = (self._waiting | dones) & self._rows_wait
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for i in np.flatnonzero(dones).tolist():
             infos[i] = self._final_info(i, vector_infos, bool(truncated[i] and not terminated[i]), observations)
@@ -90,23 +92,36 @@ class TextVecEnv(VecEnv):
         """Within the block, a row whose text has ended waits for :meth:`start`; until then its actions are ignored.
 
         After the block rows begin anew by themselves again, those that still wait with the next step.
+
+        Raises:
+            ConfigError: the vector environment isn't one of textgym's own.
         """
         vector: Any = self.env.unwrapped
+        if not hasattr(vector, "set_autoreset_mode"):
+            raise ConfigError(
+                f"Rows of a {type(vector).__name__} can't wait. Make the environment with "
+                'vectorization_mode="vector_entry_point", or call make_vec_env.'
+            )
         vector.set_autoreset_mode(AutoresetMode.DISABLED)
+        self._rows_wait = True
         try:
             yield
         finally:
             vector.set_autoreset_mode(AutoresetMode.SAME_STEP)
+            self._rows_wait = False
 
     def start(self, rows: NDArray[np.integer], prompt_ids: NDArray[np.integer]) -> Obs:
-        """Begin an episode with a given prompt in each of some rows. Returns the observations of all rows."""
+        """Begin an episode with a given prompt in each of some rows. Returns the observations of all rows.
+
+        Raises:
+            PromptIdError: there is no such prompt.
+        """
         chosen: list[int | None] = [None] * self.num_envs
         for row, prompt_id in zip(rows.tolist(), prompt_ids.tolist(), strict=True):
             chosen[row] = prompt_id
         mask = np.array([prompt_id is not None for prompt_id in chosen])
         observations, _ = self.env.reset(options={"prompt_id": chosen, "reset_mask": mask})
-        self._returns[mask] = 0
-        self._lengths[mask] = 0
+        self._returns[mask], self._lengths[mask], self._waiting[mask] = 0, 0, False
         return dict(observations)
 
     def _final_info(self, row: int, infos: dict[str, Any], truncated: bool, observations: Obs) -> dict[str, Any]:

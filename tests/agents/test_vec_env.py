@@ -108,3 +108,38 @@ def test_a_users_reward_wrapper_reaches_sb3():
     assert dones.all()
     assert (rewards >= 10).all()
     assert infos[0]["episode"]["r"] >= 10
+
+
+def test_rows_can_wait_and_begin_given_prompts():
+    env = make_vec_env("textgym/Copy-v0", 3, seed=1, **SMALL)
+    env.reset()
+    end = env.observation_space.eos_token_ids[0]
+    with env.rows_wait():
+        obs = env.start(np.array([0, 2]), np.array([5, 5]))
+        assert np.array_equal(obs["input_ids"][0], obs["input_ids"][2])
+        ended, _, dones, infos = env.step(np.array([20, end, 22]))
+        assert dones.tolist() == [False, True, False]
+        assert infos[1]["finish_reason"] == "eos"
+        assert infos[1]["episode"]["l"] == 1
+        assert np.array_equal(infos[1]["terminal_observation"]["input_ids"], ended["input_ids"][1])
+        for _ in range(2):  # its actions are ignored, even one that would be illegal
+            obs, rewards, dones, infos = env.step(np.array([20, -1, 22]))
+            assert np.array_equal(obs["input_ids"][1], ended["input_ids"][1])
+            assert not dones.any()
+            assert rewards[1] == 0
+        obs = env.start(np.array([1]), np.array([5]))
+        assert obs["attention_mask"][:, 12:].sum(1).tolist() == [3, 0, 3]
+        _, _, dones, infos = env.step(np.array([end, 20, end]))
+        assert [infos[row]["episode"]["l"] for row in (0, 2)] == [4, 4]
+    env.step(np.array([20, 20, 20]))  # the rows that still wait begin
+    _, _, dones, infos = env.step(np.array([end, end, end]))
+    assert dones.all()
+    assert [info["episode"]["l"] for info in infos] == [1, 3, 1]
+    assert [info["num_tokens"] for info in infos] == [1, 3, 1]
+
+
+def test_rows_of_other_vector_environments_cannot_wait():
+    mode = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    env = TextVecEnv(gym.make_vec("textgym/Copy-v0", 2, vectorization_mode="sync", vector_kwargs=mode, **SMALL))
+    with pytest.raises(ConfigError, match="Rows of a SyncVectorEnv can't wait"), env.rows_wait():
+        pass

@@ -12,12 +12,30 @@ from stable_baselines3.common.vec_env import VecEnv
 from textgym.errors import ConfigError, did_you_mean
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents import models
+from textgym_agents.algorithms.contrib import TRPO, MaskablePPO
+from textgym_agents.algorithms.episode_store import EpisodeStore
+from textgym_agents.algorithms.grpo import GRPO
+from textgym_agents.algorithms.nlpo import NLPO
+from textgym_agents.algorithms.reinforce import REINFORCE
+from textgym_agents.algorithms.rloo import RLOO
+from textgym_agents.algorithms.scst import SCST
 from textgym_agents.buffers import EpisodeRolloutBuffer
 from textgym_agents.kl import KLController
+from textgym_agents.masked_buffer import MaskedEpisodeRolloutBuffer
 from textgym_agents.policies.causal import CausalLMPolicy
 from textgym_agents.policies.language_model import LanguageModelPolicy
+from textgym_agents.policies.masked import (
+    MaskableCausalLMPolicy,
+    MaskableSeq2SeqLMPolicy,
+    NLPOCausalLMPolicy,
+    NLPOSeq2SeqLMPolicy,
+)
 from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+from textgym_agents.policies.trust_region import TrustRegionCausalLMPolicy, TrustRegionSeq2SeqLMPolicy
 from textgym_agents.vec_env import make_vec_env
+
+Policies = Mapping[str, type[LanguageModelPolicy]]
+POLICIES: Policies = {"causal": CausalLMPolicy, "seq2seq": Seq2SeqLMPolicy}
 
 
 @dataclass(frozen=True)
@@ -29,31 +47,36 @@ class Algorithm:
         paper: title, year and link.
         defaults: constructor arguments that suit text; anything given to :func:`make` replaces them.
         kl: default coefficient of the KL to the reference model.
+        policies: the policy for each form of model that the algorithm can train.
+        buffer: its rollout buffer.
     """
 
     cls: Callable[..., OnPolicyAlgorithm]
     paper: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     kl: float = 0.0
+    policies: Policies = field(default_factory=lambda: POLICIES)
+    buffer: type[EpisodeRolloutBuffer] = EpisodeRolloutBuffer
 
 
 # gamma is 1 because a text is scored once, at its end: a shorter text should not earn more for being short. gae_lambda
 # is 1 because a new value head knows nothing yet. The learning rate goes with the policy's optimiser, whose large eps
 # makes Adam's steps follow the size of the gradient; it suits the built-in model, larger ones want a smaller one.
+PPO_DEFAULTS: Mapping[str, Any] = {
+    "n_steps": 32,
+    "batch_size": 256,
+    "n_epochs": 1,
+    "learning_rate": 4e-3,
+    "gamma": 1.0,
+    "gae_lambda": 1.0,
+    "vf_coef": 0.5,
+    "max_grad_norm": 1.0,
+}
 ALGORITHMS: dict[str, Algorithm] = {
     "ppo": Algorithm(
         PPO,
         "Schulman et al., Proximal Policy Optimization Algorithms, 2017, https://arxiv.org/abs/1707.06347",
-        {
-            "n_steps": 32,
-            "batch_size": 256,
-            "n_epochs": 1,
-            "learning_rate": 4e-3,
-            "gamma": 1.0,
-            "gae_lambda": 1.0,
-            "vf_coef": 0.5,
-            "max_grad_norm": 1.0,
-        },
+        PPO_DEFAULTS,
         kl=0.01,
     ),
     "a2c": Algorithm(
@@ -70,6 +93,78 @@ ALGORITHMS: dict[str, Algorithm] = {
             "normalize_advantage": True,
         },
         kl=0.01,
+    ),
+    "trpo": Algorithm(
+        TRPO,
+        "Schulman et al., Trust Region Policy Optimization, 2015, https://arxiv.org/abs/1502.05477",
+        {
+            "n_steps": 32,
+            "batch_size": 256,
+            "learning_rate": 1e-2,
+            "gamma": 1.0,
+            "gae_lambda": 1.0,
+            "target_kl": 0.03,
+            "cg_max_steps": 8,
+            "n_critic_updates": 5,
+        },
+        kl=0.01,
+        policies={"causal": TrustRegionCausalLMPolicy, "seq2seq": TrustRegionSeq2SeqLMPolicy},
+    ),
+    "maskable_ppo": Algorithm(
+        MaskablePPO,
+        "Huang and Ontañón, A Closer Look at Invalid Action Masking in Policy Gradient Algorithms, 2020, "
+        "https://arxiv.org/abs/2006.14171",
+        PPO_DEFAULTS,
+        kl=0.01,
+        policies={"causal": MaskableCausalLMPolicy, "seq2seq": MaskableSeq2SeqLMPolicy},
+        buffer=MaskedEpisodeRolloutBuffer,
+    ),
+    "nlpo": Algorithm(
+        NLPO,
+        "Ramamurthy et al., Is Reinforcement Learning (Not) for Natural Language Processing?, 2022, "
+        "https://arxiv.org/abs/2210.01241",
+        {**PPO_DEFAULTS, "mask_top_p": 0.9, "refresh_every": 5},
+        kl=0.01,
+        policies={"causal": NLPOCausalLMPolicy, "seq2seq": NLPOSeq2SeqLMPolicy},
+        buffer=MaskedEpisodeRolloutBuffer,
+    ),
+    "reinforce": Algorithm(
+        REINFORCE,
+        "Williams, Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning, 1992, "
+        "https://doi.org/10.1007/BF00992696",
+        {"prompts_per_rollout": 64, "group_size": 1, "learning_rate": 4e-3, "max_grad_norm": 1.0, "baseline": "mean"},
+        kl=0.01,
+        buffer=EpisodeStore,
+    ),
+    "scst": Algorithm(
+        SCST,
+        "Rennie et al., Self-Critical Sequence Training for Image Captioning, 2017, https://arxiv.org/abs/1612.00563",
+        {"prompts_per_rollout": 32, "group_size": 1, "learning_rate": 4e-3, "max_grad_norm": 1.0},
+        kl=0.01,
+        buffer=EpisodeStore,
+    ),
+    "rloo": Algorithm(
+        RLOO,
+        "Ahmadian et al., Back to Basics: Revisiting REINFORCE-Style Optimization for Learning from Human Feedback in "
+        "LLMs, 2024, https://arxiv.org/abs/2402.14740",
+        {"prompts_per_rollout": 16, "group_size": 4, "learning_rate": 4e-3, "max_grad_norm": 1.0},
+        kl=0.01,
+        buffer=EpisodeStore,
+    ),
+    "grpo": Algorithm(
+        GRPO,
+        "Shao et al., DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models, 2024, "
+        "https://arxiv.org/abs/2402.03300",
+        {
+            "prompts_per_rollout": 8,
+            "group_size": 8,
+            "batch_size": 256,
+            "n_epochs": 1,
+            "learning_rate": 4e-3,
+            "max_grad_norm": 1.0,
+        },
+        kl=0.1,  # a mean over tokens of k3, while the others' is a sum over the text
+        buffer=EpisodeStore,
     ),
 }
 
@@ -89,7 +184,8 @@ def make(
 ) -> OnPolicyAlgorithm:
     """Build an algorithm of :data:`ALGORITHMS` with a language model as its policy.
 
-    An encoder-decoder model gets a :class:`Seq2SeqLMPolicy`, any other a :class:`CausalLMPolicy`.
+    The policy is the table's: a kind of :class:`Seq2SeqLMPolicy` for an encoder-decoder model, and a kind of
+    :class:`CausalLMPolicy` for any other.
 
     Args:
         algorithm: its name, "ppo" for instance.
@@ -106,7 +202,9 @@ def make(
         overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ...
 
     Raises:
-        ConfigError: an unknown algorithm, or an environment whose form is not the model's.
+        ConfigError: an unknown algorithm, one that can't train such a model, or an environment whose form is not the
+            model's.
+        MissingExtraError: the algorithm is sb3-contrib's, which isn't installed.
         ModelError: the model doesn't fit the environment.
 
     >>> ppo = make("ppo", "textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16, seed=0)
@@ -116,15 +214,20 @@ def make(
     if algorithm not in ALGORITHMS:
         raise ConfigError(f"No algorithm is called {algorithm!r}. {did_you_mean(algorithm, ALGORITHMS)}")
     row = ALGORITHMS[algorithm]
+    form = policy_class(model).form
+    if form not in row.policies:
+        able = [name for name, other in ALGORITHMS.items() if form in other.policies]
+        kind = "encoder-decoder" if form == "seq2seq" else "decoder-only"
+        raise ConfigError(f"{algorithm!r} can't train {kind} models. Those that can: {', '.join(able)}.")
     vec_env = make_env(env, model, n_envs, env_kwargs)
     kl = row.kl if kl is None else kl
     options = {**row.defaults, **overrides}
-    options["rollout_buffer_class"] = options.get("rollout_buffer_class") or EpisodeRolloutBuffer
-    uses_kl = options["rollout_buffer_class"] is EpisodeRolloutBuffer and kl != 0
+    options["rollout_buffer_class"] = options.get("rollout_buffer_class") or row.buffer
+    uses_kl = issubclass(options["rollout_buffer_class"], EpisodeRolloutBuffer) and kl != 0
     if uses_kl:
         options["rollout_buffer_kwargs"] = {"kl": kl, **options.get("rollout_buffer_kwargs", {})}
     made = row.cls(
-        policy_class(model),
+        row.policies[form],
         vec_env,
         policy_kwargs={"model": model, "lora": lora, "reference": uses_kl, **(policy_kwargs or {})},
         seed=seed,

@@ -221,10 +221,21 @@ def check_algo_kwargs(algo: str, kwargs: Iterable[str]) -> None:
 
 def check_policy_kwargs(kwargs: Iterable[str]) -> None:
     """Raise ConfigError for an argument that the policy doesn't take, or that other options set."""
+    import inspect
+
+    from textgym_agents.algorithms import ALGORITHMS
     from textgym_agents.policies.language_model import LanguageModelPolicy
 
-    taken = {"observation_space", "action_space", "lr_schedule", "use_sde", "model", "lora", "reference"}
-    _check_names("--policy-kwarg", LanguageModelPolicy, kwargs, taken)
+    taken = {"self", "args", "kwargs", "observation_space", "action_space", "lr_schedule", "use_sde", "model", "lora"}
+    classes: set[Any] = {
+        LanguageModelPolicy,
+        *(policy for row in ALGORITHMS.values() for policy in row.policies.values()),
+    }
+    names = {name for policy in classes for name in inspect.signature(policy).parameters}
+    valid = sorted(names - taken - {"reference"})
+    for name in kwargs:
+        if name not in valid:
+            raise ConfigError(f"--policy-kwarg: there is no argument {name!r}. {did_you_mean(name, valid)}")
 
 
 def _check_names(where: str, function: Callable[..., Any], given: Iterable[str], taken: set[str]) -> None:

@@ -1,0 +1,151 @@
+"""How much better a text was than expected: pure functions from rewards to advantages, and from losses to one number.
+
+| Symbol | Shape | Meaning |
+|---|---|---|
+| `returns` | (groups, k) | what each of k completions of one prompt earned |
+| `rewards` | (tokens,) | of the tokens of several texts, one text after another |
+| `lengths` | (texts,) | how many tokens each text has |
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgym.errors import ConfigError, did_you_mean
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+Reduction = Literal["text", "token", "constant", "sum"]
+REDUCTIONS = ("text", "token", "constant", "sum")
+SAME = 1e-8  # rewards that differ by less are equal
+
+
+def leave_one_out(returns: Floats) -> Floats:
+    """Each return minus the mean of the others of its group, (groups, k). Unbiased: no text is its own baseline.
+
+    Kool et al., "Buy 4 REINFORCE Samples, Get a Baseline for Free!" (2019), https://openreview.net/forum?id=r1lgTGL5DE.
+
+    Raises:
+        ConfigError: fewer than two completions in a group, or a return that is not a finite number.
+
+    >>> leave_one_out(np.array([[1.0, 0.0, 0.5]])).tolist()
+    [[0.75, -0.75, 0.0]]
+    """
+    returns = _groups(returns)
+    k = returns.shape[1]
+    others: Floats = (returns.sum(1, keepdims=True) - returns) / (k - 1)
+    return returns - others
+
+
+def group_normalized(returns: Floats, *, normalize_std: bool = True, eps: float = 1e-4) -> Floats:
+    """Each return minus the mean of its group, divided by the group's standard deviation plus ``eps``, (groups, k).
+
+    Shao et al., "DeepSeekMath" (2024), section 4.1.2, https://arxiv.org/abs/2402.03300. The deviation is that of a
+    sample, with k - 1 in its denominator, as common implementations have it; the paper doesn't say.
+
+    Args:
+        returns: (groups, k).
+        normalize_std: False leaves the division out, as Liu et al., "Understanding R1-Zero-Like Training" (2025) do:
+            it gives prompts that are nearly solved or nearly hopeless the same weight as the others.
+        eps: what keeps a group of nearly equal returns from becoming large.
+
+    Raises:
+        ConfigError: fewer than two completions in a group, or a return that is not a finite number.
+
+    >>> group_normalized(np.array([[1.0, 0.0, 0.5]]), eps=0).tolist()
+    [[1.0, -1.0, 0.0]]
+    >>> group_normalized(np.array([[1.0, 0.0, 0.5]]), normalize_std=False).tolist()
+    [[0.5, -0.5, 0.0]]
+    """
+    returns = _groups(returns)
+    centred: Floats = returns - returns.mean(1, keepdims=True)
+    if not normalize_std:
+        return centred
+    deviation: Floats = returns.std(1, ddof=1, keepdims=True)
+    # All equal: their differences are rounding, which must not be divided by a deviation that is rounding too.
+    return np.where(without_signal(returns)[:, None], 0.0, centred / np.maximum(deviation + eps, SAME))
+
+
+def without_signal(returns: Floats) -> NDArray[np.bool_]:
+    """(groups,) whether all returns of a group are equal, so that nothing in it is better than the rest.
+
+    >>> without_signal(np.array([[1.0, 1.0], [1.0, 0.0]])).tolist()
+    [True, False]
+    """
+    found: NDArray[np.bool_] = np.ptp(returns, axis=1) < SAME
+    return found
+
+
+def whiten(values: Floats, eps: float = 1e-8) -> Floats:
+    """Shift and scale to mean 0 and standard deviation 1, all together. Equal values become zeros.
+
+    Raises:
+        ConfigError: fewer than two values, or one that is not a finite number: leaving it out would hide it.
+
+    >>> whiten(np.array([1.0, 3.0])).round(4).tolist()
+    [-1.0, 1.0]
+    """
+    if values.size < 2:
+        raise ConfigError(f"{values.size} value can't be whitened. Make rollouts of at least two texts.")
+    _check_finite(values)
+    deviation = float(values.std())
+    centred: Floats = values - values.mean()
+    return centred * 0 if deviation < SAME else centred / (deviation + eps)
+
+
+def returns_to_go(rewards: Floats, lengths: Ints) -> Floats:
+    """(tokens,) what a text still earned from each token on, undiscounted.
+
+    >>> returns_to_go(np.array([0.0, 0.5, 1.0, 2.0, -1.0]), np.array([3, 2])).tolist()
+    [1.5, 1.5, 1.0, 1.0, -1.0]
+    """
+    parts = np.split(rewards, np.cumsum(lengths)[:-1])
+    found: Floats = np.concatenate([part[::-1].cumsum()[::-1] for part in parts])
+    return found
+
+
+def token_weights(lengths: Ints, reduction: Reduction, budget: int = 1) -> Floats:
+    """(tokens,) what each token's loss is multiplied by before all are added up.
+
+    Args:
+        lengths: (texts,) tokens of each text.
+        reduction: "text": mean over the tokens of a text, then over texts (GRPO; a token of a long text counts less).
+            "token": mean over all tokens (DAPO). "constant": sum over the tokens of a text, divided by ``budget``, mean
+            over texts (Dr. GRPO). "sum": the same undivided, which is the gradient of the expected return (REINFORCE).
+        budget: most tokens that a text can have, for "constant".
+
+    Raises:
+        ConfigError: an unknown reduction.
+
+    >>> token_weights(np.array([1, 3]), "text").round(3).tolist()
+    [0.5, 0.167, 0.167, 0.167]
+    >>> token_weights(np.array([1, 3]), "token").tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    >>> token_weights(np.array([1, 3]), "constant", 10).tolist()
+    [0.05, 0.05, 0.05, 0.05]
+    >>> token_weights(np.array([1, 3]), "sum").tolist()
+    [0.5, 0.5, 0.5, 0.5]
+    """
+    texts, tokens = len(lengths), int(lengths.sum())
+    if reduction == "text":
+        return np.repeat(1 / (texts * lengths), lengths)
+    if reduction not in REDUCTIONS:
+        raise ConfigError(f"reduction is {reduction!r}. {did_you_mean(str(reduction), REDUCTIONS)}")
+    return np.full(tokens, {"token": 1 / tokens, "constant": 1 / (texts * budget), "sum": 1 / texts}[reduction])
+
+
+def _groups(returns: Floats) -> Floats:
+    if returns.ndim != 2 or returns.shape[1] < 2:
+        raise ConfigError(
+            f"Returns of shape {returns.shape} are no groups of at least two completions, (groups, k). Set group_size "
+            "to 2 or more."
+        )
+    _check_finite(returns)
+    return returns.astype(np.float64)
+
+
+def _check_finite(values: Floats) -> None:
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        raise ConfigError(f"Value {wrong[0]} of {values.size} is {values.flat[wrong[0]]}, expected a finite number.")

@@ -1,0 +1,81 @@
+"""NLPO: PPO whose actions are kept to what an earlier copy of the policy finds likely.
+
+Ramamurthy et al., Is Reinforcement Learning (Not) for Natural Language Processing?, 2022,
+https://arxiv.org/abs/2210.01241
+
+Differences from the paper:
+
+1. The log-probabilities, entropies and ratios of the update are those of the masked distribution, which is the one
+   sampled from, and the masks are those that the rollout used, stored bit by bit. Taking them from the mask model again
+   would let rounding move a token across the edge of the top-p set.
+2. The mask model is refreshed after every ``refresh_every``-th update, between the update and the next rollout, and the
+   rollout uses the refreshed one. The authors' code kept the first one in rollouts.
+3. The KL penalty compares the masked policy, whose texts are scored, with the whole reference model. Even an untrained
+   policy thus has a KL of about -log(top_p) a token.
+4. Values and policy share one model; the paper's have one each.
+5. A token that ties with the last one of the top-p set is in it.
+"""
+
+from typing import Any
+
+from stable_baselines3 import PPO
+
+from textgym.errors import ConfigError
+from textgym_agents.masked_buffer import MaskedEpisodeRolloutBuffer
+from textgym_agents.policies.masked import LaggedMaskMixin
+
+
+class NLPO(PPO):
+    """PPO with a top-p mask from a lagged copy of the policy.
+
+    Args:
+        policy: ``NLPOCausalLMPolicy`` or ``NLPOSeq2SeqLMPolicy``.
+        env: as for PPO.
+        mask_top_p: probability that the mask keeps; 1: no mask, which is PPO.
+        refresh_every: updates between two copies; None: never, a static mask.
+        kwargs: those of PPO. The buffer must be a ``MaskedEpisodeRolloutBuffer``, the default.
+
+    Raises:
+        ConfigError: another buffer or policy, or ``refresh_every`` below 1.
+    """
+
+    policy: LaggedMaskMixin
+    rollout_buffer: MaskedEpisodeRolloutBuffer
+
+    def __init__(
+        self,
+        policy: Any,
+        env: Any,
+        *,
+        mask_top_p: float = 0.9,
+        refresh_every: int | None = 5,
+        policy_kwargs: dict[str, Any] | None = None,
+        rollout_buffer_class: type[MaskedEpisodeRolloutBuffer] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if refresh_every is not None and refresh_every < 1:
+            raise ConfigError(f"refresh_every is {refresh_every}, expected at least 1 update, or None for never.")
+        if not (isinstance(policy, type) and issubclass(policy, LaggedMaskMixin)):
+            name = getattr(policy, "__name__", repr(policy))
+            raise ConfigError(f"NLPO got the policy {name}, expected NLPOCausalLMPolicy or NLPOSeq2SeqLMPolicy.")
+        buffer_class = rollout_buffer_class or MaskedEpisodeRolloutBuffer
+        if not issubclass(buffer_class, MaskedEpisodeRolloutBuffer):
+            raise ConfigError(
+                f"NLPO got the buffer {buffer_class.__name__}, expected MaskedEpisodeRolloutBuffer, which keeps the "
+                "masks of the rollout for the update."
+            )
+        self.refresh_every = refresh_every
+        self.updates = 0
+        policy_kwargs = {"mask_top_p": mask_top_p, **(policy_kwargs or {})}
+        super().__init__(policy, env, policy_kwargs=policy_kwargs, rollout_buffer_class=buffer_class, **kwargs)
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.rollout_buffer.follow(self.policy)
+
+    def train(self) -> None:
+        """PPO's update on the masked distributions; then, every few updates, a new mask for the next rollouts."""
+        super().train()
+        self.updates += 1
+        if self.refresh_every is not None and self.updates % self.refresh_every == 0:
+            self.policy.refresh_mask()

@@ -1,0 +1,51 @@
+"""REINFORCE, SCST, RLOO and GRPO learn: a held-out reward rises far above what the untrained model gets."""
+
+import pytest
+
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
+from textgym_agents.algorithms import make_env, policy_class
+from textgym_agents.algorithms.grpo import GRPO
+from textgym_agents.algorithms.reinforce import REINFORCE
+from textgym_agents.algorithms.rloo import RLOO
+from textgym_agents.algorithms.scst import SCST
+from textgym_agents.evaluation import evaluate
+
+ID = "textgym/SentimentContinuation-v0"
+
+
+def gain(algorithm, timesteps, seed=0, model=BUILTIN_MODEL, **options):
+    made = algorithm(
+        policy_class(model),
+        make_env(ID, model, 32),
+        seed=seed,
+        policy_kwargs={"model": model, "reference": True},
+        rollout_buffer_kwargs={"kl": 0.01},
+        **options,
+    )
+    before = evaluate(made, ID, 100, seed=seed).reward
+    made.learn(timesteps)
+    return before, evaluate(made, ID, 100, seed=seed).reward
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [(REINFORCE, {}), (SCST, {"prompts_per_rollout": 32, "group_size": 1}), (RLOO, {}), (GRPO, {})],
+    ids=["reinforce", "scst", "rloo", "grpo"],
+)
+def test_some_seconds_of_training_turn_reviews_positive(algorithm, options):
+    """The built-in model writes happy and unhappy reviews alike: 0.53. 4,000 tokens bring 0.86 to 0.92 (3 seeds)."""
+    before, after = gain(algorithm, 4000, **options)
+    assert 0.35 < before < 0.65
+    assert after > before + 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.learning
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("algorithm", [RLOO, GRPO])
+def test_an_encoder_decoder_model_learns_as_well(algorithm, seed):
+    """The built-in encoder-decoder model begins at 0.48; 10,000 tokens bring 0.86 (RLOO) and 0.92 (GRPO)."""
+    before, after = gain(algorithm, 10_000, seed, BUILTIN_SEQ2SEQ)
+    assert 0.35 < before < 0.65
+    assert after > before + 0.2
