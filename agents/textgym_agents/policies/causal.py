@@ -13,7 +13,8 @@ from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
 from textgym_agents.kv_cache import SlotCache, compact
 from textgym_agents.packing import Block, Text
-from textgym_agents.policies.language_model import VALUE_HEAD_FILE, LanguageModelPolicy, any_tokens
+from textgym_agents.policies.language_model import VALUE_HEAD_FILE, LanguageModelPolicy
+from textgym_agents.policies.shortcuts import any_tokens
 
 __all__ = ["VALUE_HEAD_FILE", "CausalLMPolicy"]
 

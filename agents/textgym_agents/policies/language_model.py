@@ -11,7 +11,6 @@
 import copy
 import shutil
 import sys
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -35,6 +34,7 @@ from textgym_agents import models
 from textgym_agents.buffers import EpisodeBatch
 from textgym_agents.kv_cache import MAX_CACHE_BYTES, SlotCache
 from textgym_agents.packing import Block, Text, pack
+from textgym_agents.policies import shortcuts
 from textgym_agents.policies.head import Prepare, token_statistics
 from textgym_agents.policies.reference import Reference
 from textgym_agents.policies.sampling import Sampling, TokenMask, draw
@@ -71,6 +71,7 @@ class LanguageModelPolicy(ActorCriticPolicy):
     """
 
     form = "causal"
+    contexts_tell_all = True  # False where a text also depends on a prompt: equal contexts then share no row
     width: int  # most tokens of a text, the prompt included where there is no encoder
     DEFAULT_MODEL: str
 
@@ -176,7 +177,8 @@ class LanguageModelPolicy(ActorCriticPolicy):
         if isinstance(model, str | Path) and (Path(model) / VALUE_HEAD_FILE).is_file():
             self.value_net.load_state_dict(load_file(Path(model) / VALUE_HEAD_FILE))
         self._model_parameters = list(lm.parameters())
-        self._try_shortcuts()
+        shortcuts.settle(self)
+        self._caches.clear()
 
     # ------------------------------------------------------------------ what a subclass says
 
@@ -389,51 +391,6 @@ class LanguageModelPolicy(ActorCriticPolicy):
         """Memory that the key-value caches take now, in bytes."""
         return sum(cache.nbytes for cache in self._caches.values())
 
-    def _try_shortcuts(self) -> None:
-        """Switch the cache and the sharing of prompts off where this model's results would differ."""
-        window = _window(self.lm.config.get_text_config())
-        if window is not None and window < self.width:
-            self.share_prompts = False
-            problem = f"sees {window} tokens back, texts have up to {self.width}"
-        else:
-            problem = self._cache_problem() if self.use_cache else ""
-        self._caches.clear()
-        if self.use_cache and problem:
-            warnings.warn(
-                f"No key-value cache: {type(self.lm).__name__} {problem}. It takes full attention, positions and a "
-                "mask from outside. Results are right, but every token costs a pass over its whole text. Models such "
-                "as GPT-2, Llama, Qwen, GPT-NeoX, T5 and BART can use the cache.",
-                stacklevel=2,
-            )
-            self.use_cache = False
-        self.share_prompts = self.share_prompts and self._can_share()
-
-    @torch.no_grad()
-    def _cache_problem(self) -> str:
-        try:
-            wrong = any(
-                _differ(self._cached_hidden(obs), self._packed_hidden(self.lm, self._texts(obs)))
-                for obs in self._probe_observations()
-            )
-        except (ModelError, ConfigError):
-            raise
-        except Exception as error:  # whatever a foreign model's code does with an unusual cache
-            return f"can't use it ({type(error).__name__}: {str(error)[:200]})"
-        return "gives other results with it" if wrong else ""
-
-    @torch.no_grad()
-    def _can_share(self) -> bool:
-        text = self._texts(self._probe_observations()[0])[0]
-        texts = [text._replace(actions=actions) for actions in (text.context[[0, 0, 0]], text.context[[-1, 0, -1]])]
-        found = []
-        for share in (True, False):
-            self.share_prompts = share
-            try:
-                found.append(self._packed_hidden(self.lm, texts))
-            except Exception:  # a model that takes no 4-D mask or no positions
-                return False
-        return not _differ(*found)
-
     # ------------------------------------------------------------------ saving
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -466,26 +423,6 @@ class LanguageModelPolicy(ActorCriticPolicy):
         if self.reference is not None:
             self.reference.apply(fn)
         return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def any_tokens(num_tokens: int, width: int) -> Tensor:
-    """(2, width) token ids, the first few left out: one of them is often for padding."""
-    first = min(3, num_tokens - 1)
-    return (first + torch.arange(width * 2) * 7 % (min(num_tokens, 50) - first)).reshape(2, width)
-
-
-def _window(config: Any) -> int | None:
-    """How many tokens back a model's attention reaches, None for all."""
-    kinds = {*(getattr(config, "layer_types", None) or ())}
-    sliding = getattr(config, "sliding_window", None) if not kinds or "sliding_attention" in kinds else None
-    chunked = getattr(config, "attention_chunk_size", None) if "chunked_attention" in kinds else None
-    return min((n for n in (sliding, chunked) if n), default=None)
-
-
-def _differ(one: Tensor, other: Tensor) -> bool:
-    """Whether hidden states differ by more than rounding. Broken weights (NaN) are reported where they are used."""
-    tolerance = 1e-2 if one.dtype == torch.float32 else 6e-2
-    return bool((one - other).float().norm() > tolerance * other.float().norm())
 
 
 def _enable_checkpointing(lm: PreTrainedModel) -> None:

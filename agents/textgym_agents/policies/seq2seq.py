@@ -13,7 +13,8 @@ from textgym_agents import models
 from textgym_agents.cross_cache import CrossSlotCache
 from textgym_agents.kv_cache import compact
 from textgym_agents.packing import Block, Text
-from textgym_agents.policies.language_model import LanguageModelPolicy, any_tokens
+from textgym_agents.policies.language_model import LanguageModelPolicy
+from textgym_agents.policies.shortcuts import any_tokens
 
 
 class Seq2SeqLMPolicy(LanguageModelPolicy):
@@ -26,6 +27,7 @@ class Seq2SeqLMPolicy(LanguageModelPolicy):
     )
 
     form = "seq2seq"
+    contexts_tell_all = False
     DEFAULT_MODEL = "textgym/small-seq2seq"
 
     @classmethod
@@ -96,9 +98,6 @@ class Seq2SeqLMPolicy(LanguageModelPolicy):
             use_cache=False,
         ).last_hidden_state
         return hidden
-
-    def _can_share(self) -> bool:
-        return False  # contexts hold no prompt, so there is nothing to gain
 
     def _probe_observations(self) -> list[dict[str, Tensor]]:
         widths = {"": self.prompt_width, "decoder_": self.width}

@@ -1,0 +1,78 @@
+"""Which shortcuts a model can take is tried out, when its policy is made, and not looked up in a list of models."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textgym.errors import ConfigError, ModelError
+
+
+def settle(policy: Any) -> None:
+    """Switch a policy's cache and its sharing of prompts off where its model's results would differ."""
+    window = _window(policy.lm.config.get_text_config())
+    if window is not None and window < policy.width:
+        policy.share_prompts = False
+        problem = f"sees {window} tokens back, texts have up to {policy.width}"
+    else:
+        problem = _cache_problem(policy) if policy.use_cache else ""
+    if policy.use_cache and problem:
+        warnings.warn(
+            f"No key-value cache: {type(policy.lm).__name__} {problem}. It takes full attention, positions and a "
+            "mask from outside. Results are right, but every token costs a pass over its whole text. Models such "
+            "as GPT-2, Llama, Qwen, GPT-NeoX, T5 and BART can use the cache.",
+            stacklevel=2,
+        )
+        policy.use_cache = False
+    policy.share_prompts = policy.share_prompts and policy.contexts_tell_all and _can_share(policy)
+
+
+@torch.no_grad()
+def _cache_problem(policy: Any) -> str:
+    """What is wrong with the cache for this model; empty if nothing is."""
+    try:
+        wrong = any(
+            _differ(policy._cached_hidden(obs), policy._packed_hidden(policy.lm, policy._texts(obs)))
+            for obs in policy._probe_observations()
+        )
+    except (ModelError, ConfigError):
+        raise
+    except Exception as error:  # whatever a foreign model's code does with an unusual cache
+        return f"can't use it ({type(error).__name__}: {str(error)[:200]})"
+    return "gives other results with it" if wrong else ""
+
+
+@torch.no_grad()
+def _can_share(policy: Any) -> bool:
+    """Whether texts that share a row of tokens come out as they do alone."""
+    text = policy._texts(policy._probe_observations()[0])[0]
+    texts = [text._replace(actions=actions) for actions in (text.context[[0, 0, 0]], text.context[[-1, 0, -1]])]
+    found = []
+    for share in (True, False):
+        policy.share_prompts = share
+        try:
+            found.append(policy._packed_hidden(policy.lm, texts))
+        except Exception:  # a model that takes no 4-D mask or no positions
+            return False
+    return not _differ(*found)
+
+
+def _window(config: Any) -> int | None:
+    """How many tokens back a model's attention reaches, None for all."""
+    kinds = {*(getattr(config, "layer_types", None) or ())}
+    sliding = getattr(config, "sliding_window", None) if not kinds or "sliding_attention" in kinds else None
+    chunked = getattr(config, "attention_chunk_size", None) if "chunked_attention" in kinds else None
+    return min((n for n in (sliding, chunked) if n), default=None)
+
+
+def _differ(one: Tensor, other: Tensor) -> bool:
+    """Whether hidden states differ by more than rounding. Broken weights (NaN) are reported where they are used."""
+    tolerance = 1e-2 if one.dtype == torch.float32 else 6e-2
+    return bool((one - other).float().norm() > tolerance * other.float().norm())
+
+
+def any_tokens(num_tokens: int, width: int) -> Tensor:
+    """(2, width) token ids, the first few left out: one of them is often for padding."""
+    first = min(3, num_tokens - 1)
+    return (first + torch.arange(width * 2) * 7 % (min(num_tokens, 50) - first)).reshape(2, width)
