@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from textgym.core import Sample
 from textgym.errors import ConfigError
@@ -178,7 +178,7 @@ def prepare(out: Path, overwrite: bool) -> Path:
     return out
 
 
-def _samples(algorithm: OnPolicyAlgorithm, config: TrainConfig) -> list[Sample]:
+def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> list[Sample]:
     found = evaluate(
         algorithm,
         config.task,

@@ -1,0 +1,176 @@
+"""The table of algorithms: one row each, with defaults that suit text."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from textgym_agents.algorithms.contrib import TRPO, MaskablePPO
+from textgym_agents.algorithms.episode_store import EpisodeStore
+from textgym_agents.algorithms.grpo import GRPO
+from textgym_agents.algorithms.nlpo import NLPO
+from textgym_agents.algorithms.reinforce import REINFORCE
+from textgym_agents.algorithms.rloo import RLOO
+from textgym_agents.algorithms.scst import SCST
+from textgym_agents.buffers import EpisodeRolloutBuffer
+from textgym_agents.masked_buffer import MaskedEpisodeRolloutBuffer
+from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.policies.language_model import LanguageModelPolicy
+from textgym_agents.policies.masked import (
+    MaskableCausalLMPolicy,
+    MaskableSeq2SeqLMPolicy,
+    NLPOCausalLMPolicy,
+    NLPOSeq2SeqLMPolicy,
+)
+from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+from textgym_agents.policies.trust_region import TrustRegionCausalLMPolicy, TrustRegionSeq2SeqLMPolicy
+
+Policies = Mapping[str, type[LanguageModelPolicy]]
+POLICIES: Policies = {"causal": CausalLMPolicy, "seq2seq": Seq2SeqLMPolicy}
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One row of the table.
+
+    Attributes:
+        cls: the SB3 class.
+        paper: title, year and link.
+        defaults: constructor arguments that suit text; anything given to :func:`make` replaces them.
+        family: the kind of algorithm that it is, for lists.
+        kl: default coefficient of the KL to the reference model; None: it takes no such penalty.
+        policies: the policy for each form of model that the algorithm can train.
+        buffer: its rollout or replay buffer; None: it has none, or its own.
+        wrap: what puts a wrapper around the environment: ``wrap(vec_env, model, **wrap_defaults)``.
+        wrap_defaults: arguments of ``wrap``, which :func:`make` takes like those of the class.
+    """
+
+    cls: Callable[..., BaseAlgorithm]
+    paper: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    family: str = "actor-critic"
+    kl: float | None = 0.0
+    policies: Policies = field(default_factory=lambda: POLICIES)
+    buffer: type[Any] | None = EpisodeRolloutBuffer
+    wrap: Callable[..., VecEnv] | None = None
+    wrap_defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+# gamma is 1 because a text is scored once, at its end: a shorter text should not earn more for being short. gae_lambda
+# is 1 because a new value head knows nothing yet. The learning rate goes with the policy's optimiser, whose large eps
+# makes Adam's steps follow the size of the gradient; it suits the built-in model, larger ones want a smaller one.
+PPO_DEFAULTS: Mapping[str, Any] = {
+    "n_steps": 32,
+    "batch_size": 256,
+    "n_epochs": 1,
+    "learning_rate": 4e-3,
+    "gamma": 1.0,
+    "gae_lambda": 1.0,
+    "vf_coef": 0.5,
+    "max_grad_norm": 1.0,
+}
+ALGORITHMS: dict[str, Algorithm] = {
+    "ppo": Algorithm(
+        PPO,
+        "Schulman et al., Proximal Policy Optimization Algorithms, 2017, https://arxiv.org/abs/1707.06347",
+        PPO_DEFAULTS,
+        kl=0.01,
+    ),
+    "a2c": Algorithm(
+        A2C,
+        "Mnih et al., Asynchronous Methods for Deep Reinforcement Learning, 2016, https://arxiv.org/abs/1602.01783",
+        {
+            "n_steps": 16,
+            "learning_rate": 4e-3,
+            "gamma": 1.0,
+            "gae_lambda": 1.0,
+            "vf_coef": 0.5,
+            "max_grad_norm": 1.0,
+            "use_rms_prop": False,
+            "normalize_advantage": True,
+        },
+        kl=0.01,
+    ),
+    "trpo": Algorithm(
+        TRPO,
+        "Schulman et al., Trust Region Policy Optimization, 2015, https://arxiv.org/abs/1502.05477",
+        {
+            "n_steps": 32,
+            "batch_size": 256,
+            "learning_rate": 1e-2,
+            "gamma": 1.0,
+            "gae_lambda": 1.0,
+            "target_kl": 0.03,
+            "cg_max_steps": 8,
+            "n_critic_updates": 5,
+        },
+        family="trust region",
+        kl=0.01,
+        policies={"causal": TrustRegionCausalLMPolicy, "seq2seq": TrustRegionSeq2SeqLMPolicy},
+    ),
+    "maskable_ppo": Algorithm(
+        MaskablePPO,
+        "Huang and Ontañón, A Closer Look at Invalid Action Masking in Policy Gradient Algorithms, 2020, "
+        "https://arxiv.org/abs/2006.14171",
+        PPO_DEFAULTS,
+        family="masked",
+        kl=0.01,
+        policies={"causal": MaskableCausalLMPolicy, "seq2seq": MaskableSeq2SeqLMPolicy},
+        buffer=MaskedEpisodeRolloutBuffer,
+    ),
+    "nlpo": Algorithm(
+        NLPO,
+        "Ramamurthy et al., Is Reinforcement Learning (Not) for Natural Language Processing?, 2022, "
+        "https://arxiv.org/abs/2210.01241",
+        {**PPO_DEFAULTS, "mask_top_p": 0.9, "refresh_every": 5},
+        family="masked",
+        kl=0.01,
+        policies={"causal": NLPOCausalLMPolicy, "seq2seq": NLPOSeq2SeqLMPolicy},
+        buffer=MaskedEpisodeRolloutBuffer,
+    ),
+    "reinforce": Algorithm(
+        REINFORCE,
+        "Williams, Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning, 1992, "
+        "https://doi.org/10.1007/BF00992696",
+        {"prompts_per_rollout": 64, "group_size": 1, "learning_rate": 4e-3, "max_grad_norm": 1.0, "baseline": "mean"},
+        family="policy gradient",
+        kl=0.01,
+        buffer=EpisodeStore,
+    ),
+    "scst": Algorithm(
+        SCST,
+        "Rennie et al., Self-Critical Sequence Training for Image Captioning, 2017, https://arxiv.org/abs/1612.00563",
+        {"prompts_per_rollout": 32, "group_size": 1, "learning_rate": 4e-3, "max_grad_norm": 1.0},
+        family="policy gradient",
+        kl=0.01,
+        buffer=EpisodeStore,
+    ),
+    "rloo": Algorithm(
+        RLOO,
+        "Ahmadian et al., Back to Basics: Revisiting REINFORCE-Style Optimization for Learning from Human Feedback in "
+        "LLMs, 2024, https://arxiv.org/abs/2402.14740",
+        {"prompts_per_rollout": 16, "group_size": 4, "learning_rate": 4e-3, "max_grad_norm": 1.0},
+        family="policy gradient",
+        kl=0.01,
+        buffer=EpisodeStore,
+    ),
+    "grpo": Algorithm(
+        GRPO,
+        "Shao et al., DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models, 2024, "
+        "https://arxiv.org/abs/2402.03300",
+        {
+            "prompts_per_rollout": 8,
+            "group_size": 8,
+            "batch_size": 256,
+            "n_epochs": 1,
+            "learning_rate": 4e-3,
+            "max_grad_norm": 1.0,
+        },
+        family="policy gradient",
+        kl=0.1,  # a mean over tokens of k3, while the others' is a sum over the text
+        buffer=EpisodeStore,
+    ),
+}
