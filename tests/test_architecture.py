@@ -28,8 +28,8 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "textgym_agents": (
         ("kl", "advantages", "models", "provenance", "markdown", "curves", "packing"),
-        ("kv_cache", "buffers", "vec_env"),
-        ("cross_cache", "masked_buffer"),
+        ("kv_cache", "buffers", "single_envs"),
+        ("cross_cache", "masked_buffer", "vec_env"),
         ("policies",),
         ("algorithms",),
         ("evaluation",),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textgym.arguments import check_reset_options, check_seed
-from textgym.errors import ConfigError, PromptIdError, ResetNeededError, RewardError, did_you_mean
+from textgym.errors import ConfigError, PromptIdError, RenderModeError, ResetNeededError, RewardError, did_you_mean
 from textgym.rendering import Printer, frame
 from textgym.rules import LENGTH, RUNNING, STOP, TextOptions, TokenRules
 from textgym.spaces import TextSpace
@@ -317,7 +317,7 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
         **options: Unpack[TextOptions],
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ConfigError(
+            raise RenderModeError(
                 f"render_mode={render_mode!r} is unknown. {did_you_mean(render_mode, self.metadata['render_modes'])}"
             )
         self.render_mode = render_mode

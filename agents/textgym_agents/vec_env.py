@@ -13,7 +13,9 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 import textgym  # noqa: F401  (registers the ids)
+from textgym.core import TextGenerationEnv
 from textgym.errors import ConfigError
+from textgym_agents.single_envs import SingleEnvs
 
 Obs = dict[str, NDArray[Any]]
 
@@ -170,10 +172,11 @@ class TextVecEnv(VecEnv):
 
 
 def make_vec_env(env: Any, n_envs: int = 16, *, seed: int | None = None, **env_kwargs: Any) -> VecEnv:
-    """An SB3 VecEnv from an id, a vector environment or a VecEnv.
+    """An SB3 VecEnv from an id, an environment, a vector environment or a VecEnv.
 
     Args:
-        env: ``"textgym/Copy-v0"``, a ``gymnasium.vector.VectorEnv`` or an SB3 ``VecEnv``.
+        env: ``"textgym/Copy-v0"``, a ``gymnasium.Env`` (one row), a ``gymnasium.vector.VectorEnv`` or an SB3
+            ``VecEnv``.
         n_envs: rows, when ``env`` is an id.
         seed: of the first reset.
         env_kwargs: arguments of the environment, when ``env`` is an id.
@@ -186,6 +189,8 @@ def make_vec_env(env: Any, n_envs: int = 16, *, seed: int | None = None, **env_k
         vec_env = env
     elif isinstance(env, VectorEnv):
         vec_env = TextVecEnv(env)
+    elif isinstance(env, gym.Env) and isinstance(env.unwrapped, TextGenerationEnv):
+        vec_env = TextVecEnv(SingleEnvs([env]))
     elif isinstance(env, str):
         vec_env = TextVecEnv(
             gym.make_vec(
@@ -198,8 +203,8 @@ def make_vec_env(env: Any, n_envs: int = 16, *, seed: int | None = None, **env_k
         )
     else:
         raise ConfigError(
-            f"env is a {type(env).__name__}, expected an id such as 'textgym/Copy-v0', a gymnasium VectorEnv or an SB3 "
-            "VecEnv. Several single environments: stable_baselines3.common.env_util.make_vec_env."
+            f"env is a {type(env).__name__}, expected an id such as 'textgym/Copy-v0', a text environment, a gymnasium "
+            "VectorEnv or an SB3 VecEnv. Several single environments: make_vec_env(SingleEnvs([...]))."
         )
     if seed is not None:
         vec_env.seed(seed)

@@ -67,7 +67,7 @@ def test_wrong_autoreset_mode():
     with pytest.raises(ConfigError, match="expected SAME_STEP"):
         TextVecEnv(env)
     with pytest.raises(ConfigError, match="env is a"):
-        make_vec_env(gym.make("textgym/Copy-v0"))
+        make_vec_env(gym.make("CartPole-v1"))
 
 
 def test_observations_that_the_next_step_overwrites_are_refused():

@@ -9,8 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
@@ -18,14 +20,15 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from torch import Tensor
 
+from textgym.core import TextGenerationEnv
 from textgym.errors import ConfigError
-from textgym.vector import TextGenerationVectorEnv
 from textgym_agents.advantages import Floats, whiten, without_signal
 from textgym_agents.algorithms.episode_store import Episode, EpisodeSamples, EpisodeStore, Recorder
 from textgym_agents.policies.language_model import LanguageModelPolicy
+from textgym_agents.single_envs import SingleEnvs
 from textgym_agents.vec_env import TextVecEnv, make_vec_env
 
 
@@ -124,9 +127,12 @@ class EpisodicPolicyGradient(OnPolicyAlgorithm):
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        """SB3 passes every environment through here."""
-        inner = getattr(getattr(env, "env", None), "unwrapped", None)
-        if not isinstance(env, TextVecEnv) or not isinstance(inner, TextGenerationVectorEnv):
+        """SB3 passes every environment through here. SB3's own vector of single environments is taken apart."""
+        if isinstance(env, DummyVecEnv) and all(isinstance(one.unwrapped, TextGenerationEnv) for one in env.envs):
+            env = TextVecEnv(SingleEnvs(env.envs))
+        elif isinstance(env, gym.Env | VectorEnv):
+            env = make_vec_env(env)
+        if not isinstance(env, TextVecEnv) or not hasattr(env.env.unwrapped, "set_autoreset_mode"):
             raise ConfigError(
                 f"env is a {type(env).__name__}. This algorithm plays several texts of one prompt, and needs an "
                 'environment that can begin a given prompt in one row: an id, or make_vec_env("textgym/Copy-v0", '
