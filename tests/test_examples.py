@@ -16,6 +16,7 @@ EXPECTED = {
     "custom_reward_wrapper.py": "  0.8 * BLEU() + 0.2 * reward(one_sentence) = 1.000",
     "custom_task.py": "Counting passes every check",
     "own_dataset.py": "200 rows became 24 prompts: rows with the same prompt are merged",
+    "swap_algorithm.py": "Ahmadian et al., Back to Basics",
     "ppo_training.py": "held-out reward on 50 prompts: ",
     "llm_judge.py": "This model has had no training, so its scores mean nothing: pass --model.",
 }
