@@ -232,35 +232,40 @@ def algorithms_table(old: str) -> str:
     for name, row in ALGORITHMS.items():
         cls: Any = row.cls
         own = cls.__module__.startswith("textgym_agents")
-        file = cls.__module__.replace(".", "/") + ".py" if own else "textgym_agents/algorithms/__init__.py"
+        file = cls.__module__.replace(".", "/") + ".py" if own else "textgym_agents/algorithms/table.py"
         title, _, link = row.paper.rpartition(", ")
+        paper = f"[{title}]({link})" if link.startswith("http") else row.paper
         tests = " ".join(f"[{one}](../tests/agents/{one})" for one in files_that_test(name, cls.__name__))
-        rows.append((f"`{name}`", f"[{title}]({link})", f"`{public_name(cls)}`", f"[{file}]({file})", tests))
-    return table(("algorithm", "paper", "class", "file", "test", "benchmark result"), keep_last(old, rows))
+        shown = f"[{Path(file).name}]({file})"
+        rows.append((f"`{name}`", row.family, paper, f"`{public_name(cls)}`", shown, tests))
+    return table(("algorithm", "family", "paper", "class", "file", "test", "benchmark result"), keep_last(old, rows))
 
 
 def defaults_table(old: str) -> str:
     """The defaults of the algorithms, from their table. The last column, the reasons, is written by hand."""
     from textgym_agents.algorithms import ALGORITHMS
 
-    values = {name: {**row.defaults, "kl": row.kl} for name, row in ALGORITHMS.items()}
-    arguments = [*dict.fromkeys(name for row in ALGORITHMS.values() for name in row.defaults), "kl"]
-    rows = [
-        (f"`{argument}`", *(f"{found[argument]}" if argument in found else "-" for found in values.values()))
-        for argument in arguments
-    ]
-    return table(("argument", *values, "why"), keep_last(old, rows))
+    rows = []
+    settings = {name: {**row.defaults, **row.wrap_defaults, "kl": row.kl} for name, row in ALGORITHMS.items()}
+    for argument in [*dict.fromkeys(name for values in settings.values() for name in values if name != "kl"), "kl"]:
+        users: dict[str, list[str]] = {}
+        for name, values in settings.items():
+            if argument in values and (argument, values[argument]) != ("kl", None):
+                users.setdefault(str(values[argument]), []).append(name)
+        rows.append((f"`{argument}`", "; ".join(f"**{value}** {', '.join(names)}" for value, names in users.items())))
+    return table(("argument", "value", "why"), keep_last(old, rows))
 
 
 def files_that_test(name: str, class_name: str) -> list[str]:
     """The test file of an algorithm: its own, or else the first of the shared ones that runs it."""
     candidates = (
         f"test_{name}.py",
-        "test_algorithms.py",
         "test_policy_gradient_learning.py",
+        "test_dqn.py",
+        "test_q_learning.py",
+        "test_baselines.py",
+        "test_behaviour_cloning.py",
         "test_learning.py",
-        "test_causal_policy.py",
-        "test_benchmark.py",
     )
     for file in (ROOT / "tests" / "agents" / candidate for candidate in candidates):
         if file.is_file() and re.search(rf'"{name}"|\b{class_name}\(', file.read_text(encoding="utf-8")):
