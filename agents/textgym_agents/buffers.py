@@ -24,7 +24,7 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
-from textgym_agents.kl import KLController, as_controller, k3
+from textgym_agents.kl import KLController, as_controller, estimator, k3
 from textgym_agents.packing import Text
 
 REFERENCE_TOKENS = 4096  # of one pass of the reference model
@@ -82,11 +82,14 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs: as SB3 gives them.
         kl: coefficient of the KL to the reference model, subtracted from each token's reward: a number (fixed), an
             ``AdaptiveKL`` or anything with ``coef`` and ``update``. None or 0: no KL.
+        kl_estimator: "k1" or "k3", what is subtracted and what a controller is told; see
+            :func:`textgym_agents.kl.estimator`.
         reference: what gives the reference log-probabilities; ``textgym_agents.make`` passes the policy by ``bind``.
         seed: of the order of minibatches. Default: from torch's initial seed, which SB3 sets from its own.
 
     Raises:
-        ConfigError: the observation space is not that of a textgym environment, or ``kl`` without a reference.
+        ConfigError: the observation space is not that of a textgym environment, ``kl`` without a reference, or an
+            unknown estimator.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         n_envs: int = 1,
         *,
         kl: float | KLController | None = None,
+        kl_estimator: str = "k1",
         reference: ReferencePolicy | None = None,
         seed: int | None = None,
     ) -> None:
@@ -109,6 +113,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
                 "Use it with a textgym environment."
             )
         self.kl = as_controller(kl)
+        self.kl_estimator, self._estimate = kl_estimator, estimator(kl_estimator)
         self.reference = reference
         self.seq2seq = "decoder_input_ids" in observation_space.spaces
         self.prefix = "decoder_" if self.seq2seq else ""
@@ -218,7 +223,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
     def _apply_kl(self) -> None:
         assert self.kl is not None
         log_ratio = self._log_ratio()
-        self.rewards -= np.float32(self.kl.coef) * log_ratio
+        self.rewards -= np.float32(self.kl.coef) * self._estimate(log_ratio)
         self._report_kl(log_ratio)
 
     def _log_ratio(self) -> NDArray[np.float32]:
@@ -240,14 +245,15 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         """Into the statistics, and to the controller."""
         assert self.kl is not None
         episodes = len(self.segments())
-        per_episode = float(log_ratio.sum()) / episodes
         self.stats = {
-            "kl": per_episode,
+            "kl": float(log_ratio.sum()) / episodes,
             "kl_per_token": float(log_ratio.mean()),
             "kl_k3_per_token": float(k3(log_ratio).mean()),
             "kl_coef": self.kl.coef,
         }
-        self.kl.update(per_episode, episodes)
+        self.kl.update(float(self._estimate(log_ratio).sum()) / episodes, episodes)
+        if hasattr(self.kl, "advance"):
+            self.kl.advance(log_ratio.size)
         self._kl_applied = True
 
     def get(self, batch_size: int | None = None) -> Iterator[RolloutBufferSamples]:  # type: ignore[override]
@@ -265,6 +271,19 @@ class EpisodeRolloutBuffer(RolloutBuffer):
                 self._long(self.actions[steps, rows]),
                 *(self.to_torch(a[steps, rows]) for a in flat),
             )
+
+    def peek(self, num_tokens: int = 256) -> tuple[EpisodeBatch, Tensor, Tensor]:
+        """Some of what is stored, in order: a batch of segments spread over all, its actions, their log-probabilities.
+
+        Moves no random stream. About ``num_tokens`` actions, at least one segment.
+        """
+        self._fetch()
+        segments = self.segments()
+        mean = sum(map(len, segments)) / len(segments)
+        count = min(len(segments), max(1, round(num_tokens / mean)))
+        chosen = [segments[i * len(segments) // count] for i in range(count)]
+        at = self._index(chosen)
+        return self._batch(chosen), self._long(self.actions[at]), self.to_torch(self.log_probs[at])
 
     @staticmethod
     def _chunks(segments: list[Segment], max_tokens: int) -> Iterator[list[Segment]]:

@@ -1,11 +1,12 @@
 """The Kullback-Leibler divergence to a reference model: estimators and coefficient controllers."""
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgym.errors import ConfigError
+from textgym.errors import ConfigError, did_you_mean
 
 Floats = NDArray[np.floating]
 
@@ -30,13 +31,41 @@ def k3(log_ratio: Floats) -> Floats:
     return np.exp(-log_ratio) - 1 + log_ratio
 
 
+ESTIMATORS: Mapping[str, Callable[[Floats], Floats]] = {"k1": k1, "k3": k3}
+
+
+def estimator(name: str) -> Callable[[Floats], Floats]:
+    """The estimator of that name, from log-ratios (tokens,) to nats (tokens,).
+
+    Both have the KL as their expectation, but what is subtracted from a reward is not differentiated itself. With k1
+    the policy gradient is that of KL(policy || reference). With k3 it is that minus the gradient of
+    KL(reference || policy); the two cancel where the models are close, so that k3 hardly pulls until they are apart.
+
+    Raises:
+        ConfigError: there is no such estimator.
+
+    >>> estimator("k3")(np.array([0.0])).tolist()
+    [0.0]
+    """
+    if name not in ESTIMATORS:
+        raise ConfigError(f"kl_estimator is {name!r}. {did_you_mean(str(name), ESTIMATORS)}")
+    return ESTIMATORS[name]
+
+
 class KLController(Protocol):
-    """Anything with a current coefficient that learns from the measured KL."""
+    """Anything with a current coefficient that learns from the measured KL.
+
+    What it remembers between rollouts belongs into plain attributes, ints and floats, which a checkpoint stores.
+    One that also has ``advance(num_tokens)`` is told how many tokens each rollout had.
+    """
 
     coef: float
 
     def update(self, kl: float, num_episodes: int) -> None:
-        """Tell the mean KL of an episode (summed over its tokens, in nats) after a rollout of so many episodes."""
+        """Tell the mean KL of an episode (summed over its tokens, in nats) after a rollout of so many episodes.
+
+        The KL is estimated as the buffer's ``kl_estimator`` says.
+        """
 
 
 class FixedKL:
@@ -72,6 +101,37 @@ class AdaptiveKL:
     def update(self, kl: float, num_episodes: int) -> None:
         error = float(np.clip(kl / self.target - 1, -0.2, 0.2))
         self.coef *= 1 + error * num_episodes / self.horizon
+
+
+class ScheduledKL:
+    """A coefficient that follows a schedule of tokens, such as those of ``textgym_agents.schedules``.
+
+    Args:
+        schedule: the coefficient, given how many tokens earlier rollouts had.
+
+    Attributes:
+        tokens: in all rollouts so far.
+
+    Raises:
+        ConfigError: the schedule gives a negative number, or none.
+
+    >>> controller = ScheduledKL(lambda tokens: 0.1 if tokens < 1000 else 0.01)
+    >>> controller.advance(1000); controller.coef
+    0.01
+    """
+
+    def __init__(self, schedule: Callable[[int], float]) -> None:
+        self.schedule = schedule
+        self.tokens = 0
+        self.coef = _non_negative("coef", schedule(0))
+
+    def advance(self, num_tokens: int) -> None:
+        """A rollout had so many tokens."""
+        self.tokens += num_tokens
+        self.coef = _non_negative("coef", self.schedule(self.tokens))
+
+    def update(self, kl: float, num_episodes: int) -> None:
+        pass
 
 
 def as_controller(kl: "float | KLController | None") -> "KLController | None":

@@ -13,6 +13,8 @@ from textgym.core import Sample
 from textgym.errors import ConfigError, RewardError
 from textgym.wrappers.either import EitherWrapper, VectorWrapperBase
 
+UNSHAPED = "unshaped_reward"
+
 
 class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
@@ -23,6 +25,7 @@ class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         if "finish_reason" in info:  # not where a TimeLimit cuts an unfinished text
+            info.setdefault(UNSHAPED, float(reward))
             reward = _changed(self, self.env.unwrapped.last_sample, float(reward))  # type: ignore[attr-defined]
         return observation, reward, terminated, truncated, info
 
@@ -35,10 +38,13 @@ class _VectorReward(VectorWrapperBase):
 
     def step(self, actions: Any) -> tuple[Any, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        nothing = np.zeros(self.num_envs, dtype=np.bool_)
         # With SAME_STEP autoreset, the end of an episode is told under "final_info".
-        finished = infos.get("_finish_reason", nothing) | infos.get("final_info", {}).get("_finish_reason", nothing)
+        ends = [told for told in (infos, infos.get("final_info", {})) if "_finish_reason" in told]
+        finished = np.logical_or.reduce([told["_finish_reason"] for told in ends]) if ends else np.zeros(0, np.bool_)
         if finished.any():
+            for told in ends:  # the innermost wrapper has it right
+                told.setdefault(f"_{UNSHAPED}", told["_finish_reason"].copy())
+                told.setdefault(UNSHAPED, np.where(told["_finish_reason"], rewards, 0.0))
             base: Any = self.env.unwrapped
             samples = base.last_samples if hasattr(base, "last_samples") else base.get_attr("last_sample")
             rewards = np.array(rewards, dtype=np.float64)
@@ -49,6 +55,8 @@ class _VectorReward(VectorWrapperBase):
 
 class RewardWrapper(EitherWrapper):
     """Override ``reward`` to change the reward of each finished text, of an ``Env`` or a ``VectorEnv``.
+
+    ``info["unshaped_reward"]`` tells at a text's end what it earned before the innermost of such wrappers.
 
     >>> import textgym
     >>> class Brief(textgym.wrappers.RewardWrapper):

@@ -69,7 +69,7 @@ class EpisodeStore(EpisodeRolloutBuffer):
 
     Args:
         buffer_size, n_envs, gamma, gae_lambda: as SB3 gives them; not used, since texts are whole.
-        kl, reference, seed: as for ``EpisodeRolloutBuffer``.
+        kl, kl_estimator, reference, seed: as for ``EpisodeRolloutBuffer``.
         kl_in_reward: subtract the KL from the rewards; False: measure it only, for a loss.
         reduction: how a minibatch's loss is averaged, see :func:`textgym_agents.advantages.token_weights`.
     """
@@ -85,14 +85,14 @@ class EpisodeStore(EpisodeRolloutBuffer):
         n_envs: int = 1,
         *,
         kl: float | KLController | None = None,
+        kl_estimator: str = "k1",
         reference: ReferencePolicy | None = None,
         seed: int | None = None,
         kl_in_reward: bool = True,
         reduction: Reduction = "sum",
     ) -> None:
-        super().__init__(
-            0, observation_space, action_space, device, gae_lambda, gamma, 1, kl=kl, reference=reference, seed=seed
-        )
+        options: dict[str, Any] = {"kl": kl, "kl_estimator": kl_estimator, "reference": reference, "seed": seed}
+        super().__init__(0, observation_space, action_space, device, gae_lambda, gamma, 1, **options)
         token_weights(np.ones(1, dtype=np.int64), reduction)  # raises if there is no such reduction
         self.kl_in_reward, self.reduction = kl_in_reward, reduction
         width = int(observation_space[f"{self.prefix}input_ids"].shape[0])  # type: ignore[index]
@@ -148,7 +148,7 @@ class EpisodeStore(EpisodeRolloutBuffer):
         log_ratio = self._log_ratio()
         self.reference_log_probs = self.log_probs - log_ratio
         if self.kl_in_reward:
-            self.rewards -= np.float32(self.kl_coef) * log_ratio
+            self.rewards -= np.float32(self.kl_coef) * self._estimate(log_ratio)
         self._report_kl(log_ratio)
 
     def set_advantages(self, advantages: Floats) -> None:
