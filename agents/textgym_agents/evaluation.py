@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from textgym.core import Sample
 from textgym.errors import ConfigError
@@ -53,6 +54,7 @@ def evaluate(
     *,
     metrics: Sequence[str] | None = None,
     deterministic: bool = False,
+    best_of: int | None = None,
     seed: int = 0,
     n_envs: int = 32,
     split: str = "test",
@@ -62,11 +64,16 @@ def evaluate(
     """Let ``policy`` complete the first ``num_prompts`` prompts of a split.
 
     Args:
-        policy: an SB3 algorithm or policy.
+        policy: an SB3 algorithm or policy, or anything with ``predict`` that wraps a policy as its ``policy``.
         env: an id, or a TextVecEnv whose environment was made with ``sampling="sequential"``.
         num_prompts: how many; at most the split's size.
         metrics: names from ``textgym.metrics.METRICS``. Default: those of the task.
         deterministic: the likeliest token each time instead of a sample.
+        best_of: play each prompt so many times, every time with a random stream of its own, and keep the text with the
+            highest return (the first of equals). The reward then chooses on the very prompts that it is reported for:
+            the result bounds what picking among samples can reach, and compares with no policy that plays once. With
+            ``deterministic`` one time does, since all texts are the same. None: the policy's own, which is 1 but for
+            the algorithm "best_of_n".
         seed: of the sampling, whose stream is apart from that of training.
         n_envs: prompts played at once, when ``env`` is an id.
         split, env_kwargs: of the environment, when ``env`` is an id. Default tokenizer, form and start token: those
@@ -74,25 +81,28 @@ def evaluate(
         progress: show a bar.
 
     Raises:
-        ConfigError: fewer prompts in the split than asked for, or an environment that isn't sequential.
+        ConfigError: fewer prompts in the split than asked for, ``best_of`` below 1, or an environment that isn't
+            sequential.
     """
-    policy = getattr(policy, "policy", policy)
+    if isinstance(policy, BaseAlgorithm):
+        policy = policy.policy
     if isinstance(env, str):
-        options = {**split_argument(env, split), **(env_kwargs or {}), "sampling": "sequential"}
-        if "tokenizer" not in options and getattr(policy, "tokenizer", None) is not None:
-            options["tokenizer"] = policy.tokenizer
-        if getattr(policy, "form", "causal") == "seq2seq":
-            options = {"form": "seq2seq", "decoder_start_token_id": policy.decoder_start_token_id, **options}
-        env = make_vec_env(env, min(n_envs, num_prompts), **options)
+        given = {**split_argument(env, split), **(env_kwargs or {})}
+        env = make_vec_env(env, min(n_envs, num_prompts), **_fitting(policy, given))
     if not _is_sequential(env):
         raise ConfigError('evaluate() needs an id, or a TextVecEnv of an environment made with sampling="sequential".')
     vector_env: Any = env.env.unwrapped
     task = vector_env.task
     if not 0 < num_prompts <= len(task):
         raise ConfigError(f"num_prompts is {num_prompts}, the split has {len(task)} prompts.")
-    own_stream = policy.sampling_from(seed) if hasattr(policy, "sampling_from") else nullcontext()
-    with own_stream:
-        ordered = _play(policy, env, num_prompts, deterministic, progress)
+    best_of = _known(policy, "best_of", 1) if best_of is None else best_of
+    if best_of < 1:
+        raise ConfigError(f"best_of is {best_of}, expected at least 1 text for each prompt.")
+    plays = []
+    for stream in _streams(seed, 1 if deterministic else best_of):
+        with _known(policy, "sampling_from", nullcontext)(stream):
+            plays.append(_play(policy, env, num_prompts, deterministic, progress))
+    ordered = [max(texts, key=lambda text: text[1]) for texts in zip(*plays, strict=True)]
     samples = [sample for sample, _, _ in ordered]
     values = compute_metrics(task.metrics if metrics is None else metrics, samples)
     values["num_tokens"] = float(np.mean([len(s.token_ids) for s in samples]))
@@ -112,6 +122,29 @@ def load_policy(
     env = make_env(env_id, model, env_kwargs=env_kwargs)
     build = policy_class(model)
     return build(env.observation_space, env.action_space, lambda _: 0.0, model=model, **policy_kwargs)
+
+
+def _known(policy: Any, name: str, default: Any) -> Any:
+    """An attribute of a policy, or of the one that it wraps."""
+    while policy is not None and not hasattr(policy, name):
+        policy = getattr(policy, "policy", None)
+    return getattr(policy, name, default)
+
+
+def _fitting(policy: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of the environment that a policy can act in, with those given in their place."""
+    options: dict[str, Any] = {}
+    if _known(policy, "form", "causal") == "seq2seq":
+        options |= {"form": "seq2seq", "decoder_start_token_id": _known(policy, "decoder_start_token_id", None)}
+    if _known(policy, "tokenizer", None) is not None:
+        options["tokenizer"] = _known(policy, "tokenizer", None)
+    return {**options, **given, "sampling": "sequential"}
+
+
+def _streams(seed: int, count: int) -> list[int]:
+    """Seeds of the sampling, the given one first, so that more texts are those of fewer and some besides."""
+    further = np.random.SeedSequence(abs(seed)).spawn(count - 1)
+    return [seed, *(int(child.generate_state(1, np.uint32)[0]) for child in further)]
 
 
 def _is_sequential(env: Any) -> bool:

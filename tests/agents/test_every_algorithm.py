@@ -12,7 +12,7 @@ from stable_baselines3.common.env_checker import check_env
 
 from textgym.errors import ConfigError, MissingExtraError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
-from textgym_agents import ALGORITHMS, make
+from textgym_agents import ALGORITHMS, load, make
 from textgym_agents.algorithms import find
 from textgym_agents.evaluation import evaluate, load_policy
 
@@ -115,3 +115,14 @@ def test_swapping_the_algorithm_changes_no_other_line_of_the_example(name, monke
     monkeypatch.setattr(sys, "argv", [str(script), *arguments])
     runpy.run_path(str(script), run_name="__main__")
     assert f"tokens of {name}: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["ppo", "grpo", "dqn"])
+def test_sb3s_zip_goes_on(name, tmp_path):
+    extra = {"num_candidates": 4} if name == "dqn" else {}
+    made = make(name, ID, **small(name, n_envs=2, seed=0), **extra)
+    made.learn(16)
+    made.save(tmp_path / "made.zip")
+    again = load(name, tmp_path / "made.zip", ID)
+    before = again.num_timesteps
+    assert again.learn(16, reset_num_timesteps=False).num_timesteps > before > 0

@@ -3,6 +3,8 @@
 TRPO: Schulman et al., Trust Region Policy Optimization, 2015, https://arxiv.org/abs/1502.05477
 MaskablePPO: Huang and Ontañón, A Closer Look at Invalid Action Masking in Policy Gradient Algorithms, 2020,
 https://arxiv.org/abs/2006.14171
+QRDQN: Dabney et al., Distributional Reinforcement Learning with Quantile Regression, 2018,
+https://arxiv.org/abs/1710.10044
 
 Differences from the papers, beside those of sb3-contrib:
 
@@ -30,10 +32,26 @@ class _Missing:
 
     load = __call__
 
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type]:
+        """A class derived from it is as little there."""
+        missing = self
+
+        class Nothing:
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                missing()
+
+            @classmethod
+            def load(cls, *args: Any, **kwargs: Any) -> NoReturn:
+                missing()
+
+        return (Nothing,)
+
 
 TRPO: Any
 MaskablePPO: Any
+QRDQN: Any
+ARS: Any
 try:
-    from sb3_contrib import TRPO, MaskablePPO
+    from sb3_contrib import ARS, QRDQN, TRPO, MaskablePPO
 except ImportError:
-    TRPO, MaskablePPO = _Missing("TRPO"), _Missing("MaskablePPO")
+    TRPO, MaskablePPO, QRDQN, ARS = (_Missing(name) for name in ("TRPO", "MaskablePPO", "QRDQN", "ARS"))

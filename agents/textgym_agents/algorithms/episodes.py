@@ -63,7 +63,7 @@ class EpisodicPolicyGradient(OnPolicyAlgorithm):
         self,
         policy: str | type[ActorCriticPolicy],
         env: Any,
-        learning_rate: float | Schedule = 4e-3,
+        learning_rate: float | Schedule = 1e-3,
         prompts_per_rollout: int = 16,
         group_size: int = 4,
         batch_size: int | None = None,

@@ -51,7 +51,7 @@ class GRPO(EpisodicPolicyGradient):
         self,
         policy: str | type[ActorCriticPolicy],
         env: Any,
-        learning_rate: float | Schedule = 4e-3,
+        learning_rate: float | Schedule = 1e-3,
         prompts_per_rollout: int = 8,
         group_size: int = 8,
         batch_size: int | None = 256,

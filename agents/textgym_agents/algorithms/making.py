@@ -8,13 +8,15 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import VecEnv
 
+from textgym import wrappers
 from textgym.errors import ConfigError, did_you_mean
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents import models
+from textgym_agents.algorithms.candidates import CandidateVecEnv
 from textgym_agents.algorithms.table import ALGORITHMS, POLICIES, Algorithm
 from textgym_agents.kl import KLController
 from textgym_agents.policies.language_model import LanguageModelPolicy
-from textgym_agents.vec_env import make_vec_env
+from textgym_agents.vec_env import TextVecEnv, make_vec_env
 
 
 def make(
@@ -28,6 +30,7 @@ def make(
     lora: int | Mapping[str, Any] | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     policy_kwargs: Mapping[str, Any] | None = None,
+    shape: str | Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> BaseAlgorithm:
     """Build an algorithm of :data:`ALGORITHMS` with a language model as its policy.
@@ -47,6 +50,8 @@ def make(
         lora: rank, or arguments of ``peft.LoraConfig``.
         env_kwargs: arguments of the environment, when ``env`` is an id.
         policy_kwargs: further arguments of the policy.
+        shape: what training adds to the reward, when ``env`` is an id: ``"length_penalty=0.01, clip=-1:1"``, see
+            :func:`textgym.wrappers.shape`.
         overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ...
 
     Raises:
@@ -69,6 +74,12 @@ def make(
         able = [name for name, other in ALGORITHMS.items() if other.kl is not None]
         raise ConfigError(f"{algorithm!r} takes no KL penalty (kl={kl!r}). Those that do: {', '.join(able)}.")
     vec_env = make_env(env, model, n_envs, env_kwargs)
+    if shape:
+        if not isinstance(env, str):
+            raise ConfigError(
+                f"shape={shape!r} only goes with an id: wrap the environment with textgym.wrappers.shape."
+            )
+        vec_env = TextVecEnv(wrappers.shape(vec_env.env, shape))  # type: ignore[attr-defined]
     if row.wrap is not None:
         wrap = {name: overrides.pop(name, default) for name, default in row.wrap_defaults.items()}
         vec_env = row.wrap(vec_env, model, **wrap)
@@ -109,6 +120,9 @@ def _bind(made: BaseAlgorithm) -> None:
         buffer = getattr(made, name, None)
         if getattr(buffer, "kl", None) is not None:
             buffer.bind(made.policy)  # type: ignore[union-attr]
+    env = made.get_env()
+    if isinstance(env, CandidateVecEnv):
+        env.bind(made.policy)  # type: ignore[arg-type]
 
 
 def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> BaseAlgorithm:
@@ -131,7 +145,10 @@ def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> Ba
     if env is not None:
         model = made.policy_kwargs.get("model", BUILTIN_MODEL)
         vec_env = make_env(env, model, made.n_envs)
-        made.set_env(vec_env if row.wrap is None else row.wrap(vec_env, model, **row.wrap_defaults))
+        if row.wrap is not None:
+            given = {"num_candidates": int(made.action_space.n)}  # type: ignore[attr-defined]
+            vec_env = row.wrap(vec_env, model, **{**row.wrap_defaults, **given})
+        made.set_env(vec_env)
     _bind(made)
     return made
 

@@ -39,7 +39,7 @@ class REINFORCE(EpisodicPolicyGradient):
         self,
         policy: str | type[ActorCriticPolicy],
         env: Any,
-        learning_rate: float | Schedule = 4e-3,
+        learning_rate: float | Schedule = 1e-3,
         prompts_per_rollout: int = 64,
         group_size: int = 1,
         batch_size: int | None = None,

@@ -4,20 +4,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stable_baselines3 import A2C, PPO
+from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from textgym_agents.algorithms.contrib import TRPO, MaskablePPO
+from textgym_agents.algorithms.ars import ARS
+from textgym_agents.algorithms.baselines import Baseline, BestOfN
+from textgym_agents.algorithms.behaviour_cloning import BehaviourCloning
+from textgym_agents.algorithms.candidates import candidates
+from textgym_agents.algorithms.contrib import QRDQN, TRPO, MaskablePPO
 from textgym_agents.algorithms.episode_store import EpisodeStore
 from textgym_agents.algorithms.grpo import GRPO
+from textgym_agents.algorithms.ilql import ILQL
 from textgym_agents.algorithms.nlpo import NLPO
+from textgym_agents.algorithms.q_learning import QLearning
 from textgym_agents.algorithms.reinforce import REINFORCE
 from textgym_agents.algorithms.rloo import RLOO
+from textgym_agents.algorithms.sarsa import SARSA
 from textgym_agents.algorithms.scst import SCST
 from textgym_agents.buffers import EpisodeRolloutBuffer
 from textgym_agents.masked_buffer import MaskedEpisodeRolloutBuffer
+from textgym_agents.policies.baselines import GreedyCausalLMPolicy, GreedySeq2SeqLMPolicy
+from textgym_agents.policies.black_box import AdapterCausalLMPolicy, AdapterSeq2SeqLMPolicy
+from textgym_agents.policies.boltzmann import BoltzmannCausalLMPolicy, BoltzmannSeq2SeqLMPolicy
 from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.policies.implicit import ImplicitCausalLMPolicy, ImplicitSeq2SeqLMPolicy
 from textgym_agents.policies.language_model import LanguageModelPolicy
 from textgym_agents.policies.masked import (
     MaskableCausalLMPolicy,
@@ -25,8 +36,11 @@ from textgym_agents.policies.masked import (
     NLPOCausalLMPolicy,
     NLPOSeq2SeqLMPolicy,
 )
+from textgym_agents.policies.q_network import QCausalLMPolicy, QSeq2SeqLMPolicy
+from textgym_agents.policies.quantile_network import QuantileCausalLMPolicy, QuantileSeq2SeqLMPolicy
 from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 from textgym_agents.policies.trust_region import TrustRegionCausalLMPolicy, TrustRegionSeq2SeqLMPolicy
+from textgym_agents.replay import EpisodeReplayBuffer
 
 Policies = Mapping[str, type[LanguageModelPolicy]]
 POLICIES: Policies = {"causal": CausalLMPolicy, "seq2seq": Seq2SeqLMPolicy}
@@ -61,17 +75,41 @@ class Algorithm:
 
 # gamma is 1 because a text is scored once, at its end: a shorter text should not earn more for being short. gae_lambda
 # is 1 because a new value head knows nothing yet. The learning rate goes with the policy's optimiser, whose large eps
-# makes Adam's steps follow the size of the gradient; it suits the built-in model, larger ones want a smaller one.
+# makes Adam's steps follow the size of the gradient; larger models than the built-in ones want a
+# smaller one. Simple tasks take four times as much and learn faster; on translations and tables that does harm.
 PPO_DEFAULTS: Mapping[str, Any] = {
     "n_steps": 32,
     "batch_size": 256,
     "n_epochs": 1,
-    "learning_rate": 4e-3,
+    "learning_rate": 1e-3,
     "gamma": 1.0,
     "gae_lambda": 1.0,
     "vf_coef": 0.5,
     "max_grad_norm": 1.0,
 }
+# Exploration samples from the model itself, so no step is random and learning starts with the first finished texts.
+DQN_DEFAULTS: Mapping[str, Any] = {
+    "buffer_size": 50_000,
+    "learning_starts": 0,
+    "batch_size": 256,
+    "train_freq": 32,
+    "gradient_steps": 8,
+    "learning_rate": 1e-3,
+    "gamma": 1.0,
+    "target_update_interval": 1024,
+    "exploration_initial_eps": 0.0,
+    "exploration_final_eps": 0.0,
+    "max_grad_norm": 1.0,
+}
+Q_DEFAULTS: Mapping[str, Any] = {
+    "prompts_per_rollout": 64,
+    "learning_rate": 1e-3,
+    "max_grad_norm": 1.0,
+    "td_lambda": 0.95,
+    "q_scale": 0.01,
+    "vf_coef": 3.0,
+}
+BOLTZMANN: Policies = {"causal": BoltzmannCausalLMPolicy, "seq2seq": BoltzmannSeq2SeqLMPolicy}
 ALGORITHMS: dict[str, Algorithm] = {
     "ppo": Algorithm(
         PPO,
@@ -84,7 +122,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "Mnih et al., Asynchronous Methods for Deep Reinforcement Learning, 2016, https://arxiv.org/abs/1602.01783",
         {
             "n_steps": 16,
-            "learning_rate": 4e-3,
+            "learning_rate": 1e-3,
             "gamma": 1.0,
             "gae_lambda": 1.0,
             "vf_coef": 0.5,
@@ -104,7 +142,8 @@ ALGORITHMS: dict[str, Algorithm] = {
             "gamma": 1.0,
             "gae_lambda": 1.0,
             "target_kl": 0.03,
-            "cg_max_steps": 8,
+            "cg_max_steps": 3,
+            "cg_damping": 10.0,
             "n_critic_updates": 5,
         },
         family="trust region",
@@ -135,7 +174,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         REINFORCE,
         "Williams, Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning, 1992, "
         "https://doi.org/10.1007/BF00992696",
-        {"prompts_per_rollout": 64, "group_size": 1, "learning_rate": 4e-3, "max_grad_norm": 1.0, "baseline": "mean"},
+        {"prompts_per_rollout": 64, "group_size": 1, "learning_rate": 1e-3, "max_grad_norm": 1.0, "baseline": "mean"},
         family="policy gradient",
         kl=0.01,
         buffer=EpisodeStore,
@@ -143,7 +182,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "scst": Algorithm(
         SCST,
         "Rennie et al., Self-Critical Sequence Training for Image Captioning, 2017, https://arxiv.org/abs/1612.00563",
-        {"prompts_per_rollout": 32, "group_size": 1, "learning_rate": 4e-3, "max_grad_norm": 1.0},
+        {"prompts_per_rollout": 32, "group_size": 1, "learning_rate": 1e-3, "max_grad_norm": 1.0},
         family="policy gradient",
         kl=0.01,
         buffer=EpisodeStore,
@@ -152,7 +191,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         RLOO,
         "Ahmadian et al., Back to Basics: Revisiting REINFORCE-Style Optimization for Learning from Human Feedback in "
         "LLMs, 2024, https://arxiv.org/abs/2402.14740",
-        {"prompts_per_rollout": 16, "group_size": 4, "learning_rate": 4e-3, "max_grad_norm": 1.0},
+        {"prompts_per_rollout": 16, "group_size": 4, "learning_rate": 1e-3, "max_grad_norm": 1.0},
         family="policy gradient",
         kl=0.01,
         buffer=EpisodeStore,
@@ -166,11 +205,120 @@ ALGORITHMS: dict[str, Algorithm] = {
             "group_size": 8,
             "batch_size": 256,
             "n_epochs": 1,
-            "learning_rate": 4e-3,
+            "learning_rate": 1e-3,
             "max_grad_norm": 1.0,
         },
         family="policy gradient",
         kl=0.1,  # a mean over tokens of k3, while the others' is a sum over the text
         buffer=EpisodeStore,
+    ),
+    "dqn": Algorithm(
+        DQN,
+        "Mnih et al., Human-level Control through Deep Reinforcement Learning, 2015, "
+        "https://doi.org/10.1038/nature14236",
+        DQN_DEFAULTS,
+        family="value based",
+        kl=None,
+        policies={"causal": QCausalLMPolicy, "seq2seq": QSeq2SeqLMPolicy},
+        buffer=EpisodeReplayBuffer,
+        wrap=candidates,
+        wrap_defaults={"num_candidates": 8},
+    ),
+    "qrdqn": Algorithm(
+        QRDQN,
+        "Dabney et al., Distributional Reinforcement Learning with Quantile Regression, 2018, "
+        "https://arxiv.org/abs/1710.10044",
+        {**DQN_DEFAULTS, "learning_rate": 5e-4},  # sb3-contrib's Adam, whose eps is small
+        family="value based",
+        kl=None,
+        policies={"causal": QuantileCausalLMPolicy, "seq2seq": QuantileSeq2SeqLMPolicy},
+        buffer=EpisodeReplayBuffer,
+        wrap=candidates,
+        wrap_defaults={"num_candidates": 8},
+    ),
+    "q_learning": Algorithm(
+        QLearning,
+        "Watkins & Dayan, Q-learning, 1992, https://doi.org/10.1007/BF00992698",
+        {**Q_DEFAULTS, "traces": "peng"},
+        family="value based",
+        kl=0.01,
+        policies=BOLTZMANN,
+        buffer=EpisodeStore,
+    ),
+    "sarsa": Algorithm(
+        SARSA,
+        "Rummery & Niranjan, On-Line Q-Learning Using Connectionist Systems, 1994; Sutton & Barto, Reinforcement "
+        "Learning: An Introduction, 2018, http://incompleteideas.net/book/the-book-2nd.html",
+        Q_DEFAULTS,
+        family="value based",
+        kl=0.01,
+        policies=BOLTZMANN,
+        buffer=EpisodeStore,
+    ),
+    "ilql": Algorithm(
+        ILQL,
+        "Snell et al., Offline RL for Natural Language Generation with Implicit Language Q Learning, 2022, "
+        "https://arxiv.org/abs/2206.11871",
+        {
+            "n_epochs": 4,
+            "batch_size": 256,
+            "prompts_per_rollout": 64,
+            "learning_rate": 1e-3,
+            "max_grad_norm": 1.0,
+            "tau": 0.7,
+            "td_lambda": 0.95,
+            "q_scale": 0.1,
+            "cql_coef": 0.0,
+            "vf_coef": 3.0,
+        },
+        family="offline",
+        kl=None,
+        policies={"causal": ImplicitCausalLMPolicy, "seq2seq": ImplicitSeq2SeqLMPolicy},
+        buffer=EpisodeStore,
+    ),
+    "bc": Algorithm(
+        BehaviourCloning,
+        "Pomerleau, Efficient Training of Artificial Neural Networks for Autonomous Navigation, 1991, "
+        "https://doi.org/10.1162/neco.1991.3.1.88",
+        {"texts_per_step": 32, "learning_rate": 1e-3, "max_grad_norm": 1.0},
+        family="supervised",
+        kl=None,
+        buffer=EpisodeStore,
+    ),
+    "zero_shot": Algorithm(
+        Baseline,
+        "Radford et al., Language Models are Unsupervised Multitask Learners, 2019, "
+        "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
+        family="baseline",
+        kl=None,
+        buffer=None,
+    ),
+    "greedy": Algorithm(
+        Baseline,
+        "the likeliest token each time; Holtzman et al., The Curious Case of Neural Text Degeneration, 2020, "
+        "https://arxiv.org/abs/1904.09751, on what that does to texts",
+        family="baseline",
+        kl=None,
+        policies={"causal": GreedyCausalLMPolicy, "seq2seq": GreedySeq2SeqLMPolicy},
+        buffer=None,
+    ),
+    "best_of_n": Algorithm(
+        BestOfN,
+        "Nakano et al., WebGPT: Browser-assisted question-answering with human feedback, 2021, "
+        "https://arxiv.org/abs/2112.09332, section 3.2",
+        {"n": 4},
+        family="baseline",
+        kl=None,
+        buffer=None,
+    ),
+    "ars": Algorithm(
+        ARS,
+        "Mania et al., Simple random search provides a competitive approach to reinforcement learning, 2018, "
+        "https://arxiv.org/abs/1803.07055",
+        {"n_delta": 8, "n_eval_episodes": 32, "learning_rate": 0.5, "delta_std": 1.0},
+        family="black box",
+        kl=None,
+        policies={"causal": AdapterCausalLMPolicy, "seq2seq": AdapterSeq2SeqLMPolicy},
+        buffer=None,
     ),
 }

@@ -229,7 +229,7 @@ class LanguageModelPolicy(ActorCriticPolicy):
             probabilities = logits.softmax(-1)
             actions = draw(probabilities, self._stream(probabilities.device))
             chosen = probabilities.gather(1, actions[:, None]).log()
-        return actions, self.value_net(hidden.float()), chosen.squeeze(1)
+        return actions, self._values(hidden), chosen.squeeze(1)
 
     def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Values (n, 1), log-probabilities (n,) and entropies (n,) of given actions, with gradients.
@@ -239,7 +239,7 @@ class LanguageModelPolicy(ActorCriticPolicy):
         """
         hidden = self._hidden(obs)
         log_probs, entropies = self._statistics(hidden, actions, self._generated(obs))
-        return self.value_net(hidden.float()), log_probs, entropies
+        return self._values(hidden), log_probs, entropies
 
     def get_distribution(self, obs: Any) -> Distribution:
         """The distribution over tokens at each row of ``obs``; with gradients, which can be differentiated again."""
@@ -250,7 +250,10 @@ class LanguageModelPolicy(ActorCriticPolicy):
 
     def predict_values(self, obs: Any) -> Tensor:
         """(rows, 1) values."""
-        values: Tensor = self.value_net(self._hidden(obs).float())
+        return self._values(self._hidden(obs))
+
+    def _values(self, hidden: Tensor) -> Tensor:
+        values: Tensor = self.value_net(hidden.float())
         return values
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:

@@ -1,0 +1,144 @@
+"""ARS: random search in the weights of LoRA adapters, with sb3-contrib's update. No gradient is computed."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from textgym.errors import ConfigError
+from textgym_agents.algorithms import contrib
+from textgym_agents.algorithms.episodes import EpisodicPolicyGradient
+from textgym_agents.policies.black_box import AdapterMixin
+from textgym_agents.vec_env import TextVecEnv
+
+
+class ARS(contrib.ARS):  # type: ignore[misc]
+    """Augmented random search: weights go to where the better ones of random changes to them point.
+
+    Mania et al., "Simple random search provides a competitive approach to reinforcement learning" (2018),
+    https://arxiv.org/abs/1803.07055. The update is sb3-contrib's.
+
+    Differences from the paper:
+
+    1. The policy is a language model, and what is searched are the outer halves of its adapters, see ``AdapterMixin``.
+    2. All candidates of an update write to the same prompts with the same random numbers, so that they differ by their
+       weights alone. Texts are sampled, as those of other algorithms are, unless ``deterministic``.
+    3. Observations are tokens, which can't be normalised.
+
+    Differences from sb3-contrib:
+
+    1. Number 2. above; there every candidate gets prompts of its own and is played without sampling.
+    2. Timesteps are the tokens of the candidates' texts.
+    3. A loaded algorithm goes on from the weights that it had, not from the initial ones.
+    4. ``async_eval`` isn't taken. As there, a callback can't end the training.
+
+    Args:
+        policy: ``AdapterCausalLMPolicy`` or ``AdapterSeq2SeqLMPolicy``.
+        env: as for ``EpisodicPolicyGradient``.
+        n_delta: random directions of an update; each is tried forwards and backwards.
+        n_top: the best of them, which the update uses. None: all.
+        delta_std: how far candidates lie from the weights, in each weight; a number or a schedule.
+        learning_rate: of a step whose directions are weighed by returns in units of their standard deviation.
+        n_eval_episodes: texts that a candidate writes.
+        deterministic: candidates write their likeliest texts.
+        kwargs: others of sb3-contrib's class.
+
+    Raises:
+        MissingExtraError: without sb3-contrib.
+        ConfigError: another policy, another kind of environment, or less than one direction or text.
+    """
+
+    policy: AdapterMixin
+    env: TextVecEnv
+
+    def __init__(
+        self,
+        policy: type[AdapterMixin],
+        env: Any,
+        n_delta: int = 8,
+        n_top: int | None = None,
+        learning_rate: Any = 0.5,
+        delta_std: Any = 1.0,
+        n_eval_episodes: int = 32,
+        deterministic: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not (isinstance(policy, type) and issubclass(policy, AdapterMixin)):
+            name = getattr(policy, "__name__", repr(policy))
+            raise ConfigError(f"ARS got the policy {name}, expected AdapterCausalLMPolicy or AdapterSeq2SeqLMPolicy.")
+        for name, value in (("n_delta", n_delta), ("n_eval_episodes", n_eval_episodes)):
+            if value < 1:
+                raise ConfigError(f"{name} is {value}, expected at least 1.")
+        self.deterministic = deterministic
+        super().__init__(
+            policy,
+            env,
+            n_delta,
+            n_top,
+            learning_rate,
+            delta_std,
+            zero_policy=False,
+            n_eval_episodes=n_eval_episodes,
+            seed=seed,
+            **kwargs,
+        )
+
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        return EpisodicPolicyGradient._wrap_env(env)
+
+    def set_parameters(self, *args: Any, **kwargs: Any) -> None:
+        """As SB3's. What is searched from now on begins at these weights."""
+        super().set_parameters(*args, **kwargs)
+        self.weights = torch.nn.utils.parameters_to_vector(self.policy.parameters()).detach()
+
+    def _do_one_update(self, callback: BaseCallback, async_eval: Any = None) -> None:
+        callback.on_rollout_start()  # before the directions are drawn: a checkpoint is made here
+        super()._do_one_update(callback, async_eval)
+
+    def evaluate_candidates(self, candidate_weights: Tensor, callback: BaseCallback, async_eval: Any = None) -> Tensor:
+        """(candidates,) mean returns of the texts of each of the weights (candidates, parameters)."""
+        if async_eval is not None:
+            raise ConfigError("ARS on language models evaluates in one process: leave async_eval out.")
+        vector: Any = self.env.env.unwrapped
+        self.ep_info_buffer: Any = []
+        prompt_ids = np.array([vector.game.draw(vector.np_random) for _ in range(self.n_eval_episodes)])
+        stream = int(vector.np_random.integers(2**32))
+        found = torch.zeros(len(candidate_weights), device=self.device)
+        for index, weights in enumerate(candidate_weights):
+            self.policy.load_from_vector(weights)
+            with self.policy.sampling_from(stream):
+                found[index] = float(self._returns(prompt_ids, callback).mean())
+        self.policy.load_from_vector(self.weights)
+        callback.on_rollout_end()
+        return found
+
+    def _returns(self, prompt_ids: NDArray[np.integer], callback: BaseCallback) -> NDArray[np.float64]:
+        """(texts,) what a text for each prompt earns under the policy's present weights."""
+        env = self.env
+        returns = np.zeros(len(prompt_ids))
+        text_of = np.full(env.num_envs, -1)  # the text that a row plays, or -1: it waits
+        begun = 0
+        with env.rows_wait():
+            while True:
+                free = np.flatnonzero(text_of < 0)[: len(prompt_ids) - begun]
+                if len(free):
+                    text_of[free] = np.arange(begun, begun + len(free))
+                    begun += len(free)
+                    obs = env.start(free, prompt_ids[text_of[free]])
+                elif (text_of < 0).all():
+                    return returns
+                actions, _ = self.policy.predict(obs, deterministic=self.deterministic)
+                obs, rewards, dones, infos = env.step(actions)  # type: ignore[assignment]
+                playing = text_of >= 0
+                returns[text_of[playing]] += rewards[playing]
+                self.num_timesteps += int(playing.sum())
+                self._update_info_buffer(infos)
+                callback.update_locals(locals())
+                callback.on_step()
+                text_of[dones] = -1
