@@ -17,6 +17,7 @@ from textgym.arguments import check_reset_options, check_seed
 from textgym.errors import ConfigError, PromptIdError, RenderModeError, ResetNeededError, RewardError, did_you_mean
 from textgym.rendering import Printer, frame
 from textgym.rules import LENGTH, RUNNING, STOP, TextOptions, TokenRules
+from textgym.saved_state import game_state, generator_from, generator_state, set_game_state
 from textgym.spaces import TextSpace
 from textgym.token_buffer import Observation, TokenBuffer
 from textgym.tokenizer import Tokenizer, load_tokenizer
@@ -379,6 +380,28 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
             self._printer.show(self._text(), reward if info else None, info)
         truncated = code == LENGTH and rules.length_is_truncation
         return buffer.observation(0), reward, code != RUNNING and not truncated, truncated, info
+
+    def get_state(self) -> dict[str, Any]:
+        """All that decides what comes next, as plain values and numpy arrays; see ``TextGenerationVectorEnv``."""
+        return {
+            **game_state(self.game, 1),
+            "rows": self._buffer.get_state(),
+            "prompt_id": self._prompt_id,
+            "running": self._running,
+            "score": self._score,
+            "np_random": generator_state(self._np_random),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where the environment that told this state was. It was made with the same arguments.
+
+        Raises:
+            ConfigError: the state is that of an environment with other columns, tokens or prompts.
+        """
+        self._prompt = set_game_state(self.game, state, [state["prompt_id"]])[0]
+        self._buffer.set_state(state["rows"])
+        self._prompt_id, self._running, self._score = state["prompt_id"], state["running"], state["score"]
+        self._np_random = generator_from(state["np_random"])
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """(V,) bool, True where a token is legal now, as sb3-contrib expects it. Read-only."""

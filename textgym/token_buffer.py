@@ -1,5 +1,8 @@
 """The token arrays behind the observations, one row per environment, for both model forms."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -108,6 +111,17 @@ class TokenBuffer:
         """The new tokens of a row."""
         tokens: list[int] = self._flat_ids[self._first[row] : self._next[row]].tolist()
         return tokens
+
+    def get_state(self) -> dict[str, Any]:
+        """Copies of the arrays and the counts."""
+        return {**self.observations(), "counts": self.counts}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``get_state`` told of a buffer of the same shape."""
+        for name, array in self.arrays.items():
+            array[...] = state[name]
+        self._next = self._first + state["counts"]
+        self._safe_steps = 0  # the next step looks at every row
 
     def observation(self, row: int) -> Observation:
         """A copy of one row."""

@@ -1,6 +1,6 @@
 """Many prompts at once: the same environment as ``TextGenerationEnv``, batched in numpy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -15,6 +15,7 @@ from textgym.core import Prompt, Reward, Sample, Task, TextGame
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
 from textgym.rendering import frame
 from textgym.rules import LENGTH, RUNNING, Bools, Codes, Ints, TextOptions
+from textgym.saved_state import game_state, generator_from, generator_state, set_game_state
 from textgym.spaces import TextSpace
 from textgym.token_buffer import Observation, TokenBuffer
 from textgym.tokenizer import Tokenizer
@@ -239,6 +240,53 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
                 for row, value in zip(at, values, strict=True):
                     infos[key][row] = value
             infos.setdefault(f"_{key}", np.zeros(self.num_envs, dtype=np.bool_))[at] = True
+
+    # State
+
+    def get_state(self) -> dict[str, Any]:
+        """All that decides what comes next: a dict of plain values and numpy arrays, for :meth:`set_state`.
+
+        The rows' tokens, which of them wait, the random generators (as ``bit_generator.state``), and where
+        ``sampling="sequential"`` stands. A prompt is named by its index. ``last_samples`` is left out.
+
+        A wrapper with a state of its own, such as a running mean of rewards, defines ``get_state`` and ``set_state``
+        in the same way, for that state alone. Whoever saves an environment walks along ``env`` from wrapper to wrapper.
+
+        >>> prompts = [Prompt("a:", ("a",)), Prompt("b:", ("b",)), Prompt("c:", ("c",))]
+        >>> one, two = (TextGenerationVectorEnv(2, prompts, max_prompt_tokens=8, max_new_tokens=1) for _ in range(2))
+        >>> _ = one.reset(seed=7)
+        >>> two.set_state(one.get_state())
+        >>> step, same = one.step([5, 6]), two.step([5, 6])
+        >>> step[4]["completion"].tolist() == same[4]["completion"].tolist()
+        True
+        """
+        return {
+            **game_state(self.game, self.num_envs),
+            "rows": self._buffer.get_state(),
+            "prompt_ids": list(self._prompt_ids),
+            "ended": self._ended.copy(),
+            "autoreset_mode": self.autoreset_mode.value,
+            "np_random": generator_state(self._np_random),
+            "generators": [generator_state(generator) for generator in self._generators],
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where the environment that told this state was. It was made with the same arguments.
+
+        Raises:
+            ConfigError: the state is that of an environment with other rows, columns, tokens or prompts.
+        """
+        if len(state["prompt_ids"]) != self.num_envs:
+            raise ConfigError(f"The saved environment has {len(state['prompt_ids'])} rows, this one {self.num_envs}.")
+        self._prompts = set_game_state(self.game, state, state["prompt_ids"])
+        self._buffer.set_state(state["rows"])
+        self._prompt_ids = list(state["prompt_ids"])
+        self.set_autoreset_mode(state["autoreset_mode"])
+        self._np_random = generator_from(state["np_random"])
+        self._generators = [generator_from(one) for one in state["generators"]]
+        self._ended = np.array(state["ended"], dtype=np.bool_)
+        self._any_ended = bool(self._ended.any())
+        self._started = not any(prompt is None for prompt in self._prompts)
 
     # The rest
 

@@ -1,10 +1,10 @@
 """One training run in a folder: what ``textgym train`` does."""
 
-import json
-import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,63 +15,23 @@ from stable_baselines3.common.callbacks import CallbackList
 from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.registration import split_argument
-from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import markdown
 from textgym_agents.algorithms import make
+from textgym_agents.algorithms.behaviour_cloning import warm_start
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
+from textgym_agents.checkpoint import CheckpointCallback, find_checkpoint, load_checkpoint
 from textgym_agents.curves import Curve, plot_curves
 from textgym_agents.evaluation import evaluate
+from textgym_agents.health import HealthCheck
+from textgym_agents.logging_formats import logger_for
 from textgym_agents.provenance import command_line, model_hash, versions
+from textgym_agents.run_folder import TrainConfig, prepare, read_config, store_config
 from textgym_agents.run_log import MetricsFile, TrainingBar
+from textgym_agents.scheduling import Schedules
 
 NUM_SAMPLES = 5
-# What `overwrite` may delete: nothing that a training run didn't write.
-FILES = ("config.json", "metrics.jsonl", "samples.md", "learning_curve.png", "checkpoint.zip")
-FOLDERS = ("policy", "best")
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What to train, on what, and how.
-
-    Attributes:
-        task: id of the environment.
-        algo: name from ``textgym_agents.ALGORITHMS``.
-        model: name or folder.
-        timesteps: tokens to train on.
-        seed: of everything random.
-        n_envs: prompts played at once.
-        kl: coefficient of the KL to the initial model; None: the algorithm's default.
-        lora: rank, or None to train all weights.
-        split: prompts to train on.
-        eval_split: held-out prompts.
-        eval_every: tokens between evaluations; None: before and after only.
-        eval_prompts: how many held-out prompts.
-        env_kwargs, policy_kwargs, algo_kwargs: arguments of the environment, the policy, the algorithm.
-    """
-
-    task: str
-    algo: str = "ppo"
-    model: str = BUILTIN_MODEL
-    timesteps: int = 50_000
-    seed: int = 0
-    n_envs: int = 32
-    kl: float | None = None
-    lora: int | None = None
-    split: str = "train"
-    eval_split: str = "validation"
-    eval_every: int | None = None
-    eval_prompts: int = 100
-    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    policy_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    algo_kwargs: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in ("timesteps", "n_envs", "eval_prompts"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected at least 1.")
-        if self.eval_every is not None and self.eval_every < 1:
-            raise ConfigError(f"eval_every is {self.eval_every}, expected at least 1 token between two evaluations.")
+CHECKPOINT = "checkpoint"
+MOST_BETWEEN = 100_000  # tokens between checkpoints, unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -82,11 +42,13 @@ class Outcome:
         evaluations: one dict per evaluation on held-out prompts: ``timesteps``, ``reward`` and the metrics.
         timesteps: tokens trained on.
         interrupted: whether Ctrl-C ended it.
+        stopped_early: whether it ended for want of improvement.
     """
 
     evaluations: list[dict[str, float]]
     timesteps: int
     interrupted: bool
+    stopped_early: bool = False
 
 
 def train(
@@ -95,14 +57,57 @@ def train(
     """Train, and write everything into ``out``, also when Ctrl-C (or a TERM signal turned into it) ends the run early.
 
     ``config.json`` (what ran, with which versions), ``metrics.jsonl`` (a line for each rollout and each evaluation, at
-    once), ``policy/`` (for ``transformers`` and for ``model=``), ``checkpoint.zip`` (for ``textgym_agents.load``; a
-    pickle), ``best/`` (with ``eval_every``: the policy with the best held-out reward), ``learning_curve.png``,
-    ``samples.md`` (texts before and after).
+    once), ``policy/`` (for ``transformers`` and for ``model=``), ``checkpoint/`` (for :func:`resume`), ``best/`` (with
+    ``eval_every``: the policy with the best held-out ``stop_metric``), ``learning_curve.png``, ``samples.md`` (texts
+    before and after).
 
     Raises:
         ConfigError: ``out`` is not empty and ``overwrite`` is false, or the configuration makes no sense.
     """
     out = prepare(Path(out), overwrite)
+    every = config.checkpoint_every or min(max(config.timesteps // 10, 1), MOST_BETWEEN)
+    config = replace(config, checkpoint_every=every, schedule_timesteps=config.schedule_timesteps or config.timesteps)
+    store_config(config, out, {"command": command_line(command)})
+    return _run(config, out, progress, resumed=False)
+
+
+def resume(
+    out: str | Path, *, timesteps: int | None = None, schedule_timesteps: int | None = None, progress: bool = True
+) -> Outcome:
+    """Go on with a run of :func:`train` from its last checkpoint, however it ended.
+
+    What comes is what would have come without the interruption, number for number, on the same machine and with the
+    same versions: tokens, losses, weights, and the files, except for seconds and speeds. What ``metrics.jsonl`` has
+    beyond the checkpoint is cut off. A run that has no checkpoint yet begins anew.
+
+    Args:
+        out: folder of the run.
+        timesteps: tokens that the whole run is to have. None: as many as it was begun with.
+        schedule_timesteps: tokens over which schedules run. None: as before, so that those of a run that was at its end
+            stay there.
+
+    Raises:
+        ConfigError: there is no run in ``out``, or its model has changed.
+    """
+    out = Path(out)
+    config, stored = read_config(out)
+    if stored["model_hash"] != model_hash(config.model):
+        raise ConfigError(f"The model {config.model!r} has changed since this run began: it can't go on exactly.")
+    if stored["versions"] != versions():
+        changed = [f"{name} {old} -> {versions().get(name)}" for name, old in stored["versions"].items()]
+        changed = [text for text in changed if text.split(" ")[1] != text.split(" ")[-1]]
+        warnings.warn(f"Versions have changed, so numbers may differ: {', '.join(changed)}.", stacklevel=2)
+    longer = replace(
+        config,
+        timesteps=config.timesteps if timesteps is None else timesteps,
+        schedule_timesteps=config.schedule_timesteps if schedule_timesteps is None else schedule_timesteps,
+    )
+    if longer != config:
+        store_config(longer, out, {name: value for name, value in stored.items() if name != "config"})
+    return _run(longer, out, progress, resumed=find_checkpoint(out / CHECKPOINT) is not None)
+
+
+def _run(config: TrainConfig, out: Path, progress: bool, *, resumed: bool) -> Outcome:
     console = Console(stderr=True, quiet=not progress)
     algorithm = make(
         config.algo,
@@ -114,68 +119,84 @@ def train(
         lora=config.lora,
         env_kwargs={**config.env_kwargs, **split_argument(config.task, config.split)},
         policy_kwargs=config.policy_kwargs,
+        shape=config.shape,
         **config.algo_kwargs,
     )
-    stored = {
-        "command": command_line(command),
-        "versions": versions(),
-        "model_hash": model_hash(config.model),
-        "config": asdict(config),
-    }
-    (out / "config.json").write_text(json.dumps(stored, indent=2) + "\n")
-    before = _samples(algorithm, config)
-    texts = TextLogger()
+    if config.log:
+        # A run that goes on writes into files of its own: scalars between the checkpoint and its end would come twice.
+        folder = out / "logs" / f"from-{len(list((out / 'logs').glob('from-*')))}"
+        algorithm.set_logger(logger_for(folder, config.log, config=asdict(config)))
+    given: dict[str, Any] = dict(config.schedules)
+    schedules = {"schedules": Schedules(**given)} if given else {}
+    texts, health = TextLogger(), HealthCheck()
     evaluations = EvaluateCallback(
         config.task,
         config.eval_every or sys.maxsize,
         config.eval_prompts,
         split=config.eval_split,
         env_kwargs=dict(config.env_kwargs),
+        metric=config.stop_metric,
+        patience=config.patience,
         best_folder=out / "best" if config.eval_every else None,
     )
-    with open(out / "metrics.jsonl", "w", encoding="utf-8") as file:
-        record = MetricsFile(file, texts, evaluations)
-        bar = TrainingBar(config.timesteps, texts, evaluations, console)
-        interrupted = False
-        try:
-            algorithm.learn(config.timesteps, callback=CallbackList([texts, evaluations, record, bar]))
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            bar.close()
+    record = MetricsFile(out / "metrics.jsonl", texts, evaluations)
+    kept = {"texts": texts, "health": health, "evaluations": evaluations, "record": record, **schedules}
+    if resumed:
+        more = load_checkpoint(algorithm, out / CHECKPOINT, callbacks=kept)
+    else:
+        more = {"before": [_texts(sample) for sample in _samples(algorithm, config)]}
+        if config.warm_start:
+            console.print(f"warm start: {config.warm_start:,} tokens of references", highlight=False)
+            warm_start(algorithm, config.warm_start)
+    assert config.checkpoint_every is not None
+    checkpoint = CheckpointCallback(
+        out / CHECKPOINT,
+        config.checkpoint_every,
+        kept,
+        more={"before": more["before"]},
+        resumed=more if resumed else None,
+    )
+    bar = TrainingBar(config.timesteps, texts, evaluations, console)
+    interrupted = False
+    try:
+        with schedules_over(algorithm, config.schedule_timesteps or config.timesteps):
+            algorithm.learn(
+                max(0, config.timesteps - algorithm.num_timesteps),
+                # Health comes first, so that no checkpoint is made of broken weights.
+                callback=CallbackList([health, checkpoint, *schedules.values(), texts, evaluations, record, bar]),
+                reset_num_timesteps=not resumed,
+            )
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        bar.close()
+        record.close()
+        if config.log:
+            algorithm.logger.close()
     algorithm.policy.save_pretrained(out / "policy")  # type: ignore[operator]
-    algorithm.save(out / "checkpoint.zip")
     after = _samples(algorithm, config)
+    before = [Sample(**{**one, "references": tuple(one["references"])}) for one in more["before"]]
     (out / "samples.md").write_text(samples_page(config, before, after, algorithm.num_timesteps), encoding="utf-8")
     _plot(config, texts, evaluations, out / "learning_curve.png")
-    return Outcome(evaluations.history, algorithm.num_timesteps, interrupted)
+    return Outcome(evaluations.history, algorithm.num_timesteps, interrupted, evaluations.stopped_early)
 
 
-def prepare(out: Path, overwrite: bool) -> Path:
-    """An empty folder ``out``. With ``overwrite``, what an earlier training run wrote there is deleted first.
+@contextmanager
+def schedules_over(algorithm: BaseAlgorithm, timesteps: int) -> Iterator[None]:
+    """Within the block, schedules of progress run over so many tokens and stay at their end.
 
-    Raises:
-        ConfigError: there is something in it that may not be deleted.
+    SB3's run over what ``learn`` was asked for, and a little beyond their end with the last rollout.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {str(out)!r} is a file, expected a folder.")
-    there = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    foreign = [name for name in there if name not in (*FILES, *FOLDERS)]
-    if there and not overwrite:
-        raise ConfigError(
-            f"The folder {str(out)!r} is not empty ({', '.join(there[:3])}). Name another with --out, or replace what "
-            "is there with --overwrite."
-        )
-    if foreign:
-        raise ConfigError(
-            f"The folder {str(out)!r} holds {', '.join(foreign[:3])}, which no training run wrote: it stays as it is. "
-            "Name another with --out."
-        )
-    for name in there:
-        path = out / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    out.mkdir(parents=True, exist_ok=True)
-    return out
+    update = algorithm._update_current_progress_remaining
+
+    def over(num_timesteps: int, total_timesteps: int) -> None:
+        update(min(num_timesteps, timesteps), timesteps)
+
+    algorithm._update_current_progress_remaining = over  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del algorithm._update_current_progress_remaining
 
 
 def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> list[Sample]:
@@ -188,6 +209,11 @@ def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> list[Sample]:
         metrics=[],
     )
     return found.samples
+
+
+def _texts(sample: Sample) -> dict[str, Any]:
+    """What ``samples.md`` shows of a sample, as plain values."""
+    return {"prompt": sample.prompt, "completion": sample.completion, "references": list(sample.references)}
 
 
 def samples_page(config: TrainConfig, before: Sequence[Sample], after: Sequence[Sample], timesteps: int) -> str:

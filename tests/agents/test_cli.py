@@ -16,9 +16,9 @@ import textgym_agents
 from textgym.errors import ConfigError
 from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.cli import app, benchmark, options
-from textgym_agents.evaluation import evaluate
+from textgym_agents.evaluation import evaluate, load_policy
 from textgym_agents.provenance import model_hash
-from textgym_agents.training import prepare
+from textgym_agents.run_folder import prepare
 
 COMMANDS = ("list", "info", "play", "evaluate", "train", "benchmark", "pretrain", "speed")
 SMALL = ["--n-envs", "4", "--algo-kwarg", "n_steps=16", "--algo-kwarg", "batch_size=32", "--eval-prompts", "6"]
@@ -208,7 +208,7 @@ def trained(tiny_folder, tmp_path_factory):
 def test_train_writes_everything(trained):
     out, result = trained
     assert {path.name for path in out.iterdir()} == {
-        *("config.json", "metrics.jsonl", "samples.md", "learning_curve.png", "checkpoint.zip", "policy", "best")
+        *("config.json", "metrics.jsonl", "samples.md", "learning_curve.png", "checkpoint", "policy", "best")
     }
     stored = json.loads((out / "config.json").read_text())
     assert stored["config"]["env_kwargs"] == {"reward": "0.7*chrf+0.3*rougeL"}
@@ -231,9 +231,8 @@ def test_a_trained_policy_loads_again(trained):
     result = run("evaluate", "Copy", "--model", out / "policy", "--prompts", 4)
     assert result.exit_code == 0, result.output
     assert "reward" in result.output
-    algorithm = textgym_agents.load("ppo", out / "checkpoint.zip")
-    assert algorithm.num_timesteps == 320
-    assert evaluate(algorithm, "textgym/Copy-v0", 4).rewards.shape == (4,)
+    policy = load_policy(out / "policy", "textgym/Copy-v0")
+    assert evaluate(policy, "textgym/Copy-v0", 4).rewards.shape == (4,)
 
 
 def test_an_existing_run_is_replaced_only_when_asked_to(trained, tiny_folder):
@@ -254,6 +253,7 @@ def test_an_existing_run_is_replaced_only_when_asked_to(trained, tiny_folder):
 def test_interrupted_training_keeps_what_it_has(tiny_folder, tmp_path):
     out = tmp_path / "long"
     arguments = ["train", "Copy", "--model", tiny_folder, "--timesteps", "10000000", "--out", str(out), *SMALL]
+    arguments += ["--checkpoint-every", "64"]
     process = subprocess.Popen(
         [sys.executable, "-m", "textgym_agents.cli", *arguments],
         env=environment(),
@@ -273,7 +273,8 @@ def test_interrupted_training_keeps_what_it_has(tiny_folder, tmp_path):
     assert process.returncode == 1
     assert "error: interrupted after" in stderr
     assert "Traceback" not in stderr
-    for name in ("policy/model.safetensors", "checkpoint.zip", "learning_curve.png", "samples.md"):
+    assert "To go on from its last checkpoint: textgym train --resume" in stderr
+    for name in ("policy/model.safetensors", "checkpoint/state.json", "learning_curve.png", "samples.md"):
         assert (out / name).stat().st_size > 0, name
 
 

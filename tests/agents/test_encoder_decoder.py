@@ -119,7 +119,7 @@ def test_the_command_trains_and_evaluates(folder, tmp_path):
     run("train", "Copy", "--model", folder, "--timesteps", 128, "--out", out, *few)
     assert json.loads((out / "policy" / "config.json").read_text())["is_encoder_decoder"]
     assert "reward" in run("evaluate", "Copy", "--model", out / "policy", "--prompts", 4)
-    assert evaluate(textgym_agents.load("ppo", out / "checkpoint.zip"), ID, 4).rewards.shape == (4,)
+    assert evaluate(load_policy(out / "policy", ID), ID, 4).rewards.shape == (4,)
 
 
 def test_the_command_with_the_builtin_model(tmp_path):

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from textgym.errors import TextGymError
-from textgym_agents.cli import benchmark, browse, evaluate, play, speed, train
+from textgym_agents.cli import benchmark, browse, evaluate, play, pretrain, speed, train
 
 EXPECTED = (TextGymError, gymnasium.error.Error, OSError)
 
@@ -81,7 +81,7 @@ app.command("play")(play.play)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("benchmark")(benchmark.benchmark)
-app.command("pretrain")(train.pretrain)
+app.command("pretrain")(pretrain.pretrain)
 app.command("speed")(speed.speed)
 
 

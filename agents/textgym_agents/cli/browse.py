@@ -52,11 +52,12 @@ def _environments() -> Table:
 def _algorithms() -> Table:
     from textgym_agents.algorithms import ALGORITHMS
 
-    table = Table("algorithm", "class", "default KL")
+    table = Table("algorithm", "family", "class", "default KL")
     table.add_column("paper", overflow="fold")
     for name, row in ALGORITHMS.items():
         module = getattr(row.cls, "__module__", "").partition(".")[0]
-        table.add_row(name, f"{module}.{getattr(row.cls, '__name__', row.cls)}", f"{row.kl:g}", row.paper)
+        kl = "none" if row.kl is None else f"{row.kl:g}"
+        table.add_row(name, row.family, f"{module}.{getattr(row.cls, '__name__', row.cls)}", kl, row.paper)
     return table
 
 

@@ -216,7 +216,8 @@ def check_algo_kwargs(algo: str, kwargs: Iterable[str]) -> None:
     from textgym_agents.algorithms import ALGORITHMS
 
     taken = {"policy", "env", "policy_kwargs", "seed", "_init_setup_model"}
-    _check_names(f"--algo-kwarg for {algo}", ALGORITHMS[algo].cls, kwargs, taken)
+    row = ALGORITHMS[algo]
+    _check_names(f"--algo-kwarg for {algo}", row.cls, (name for name in kwargs if name not in row.wrap_defaults), taken)
 
 
 def check_policy_kwargs(kwargs: Iterable[str]) -> None:
@@ -241,10 +242,16 @@ def check_policy_kwargs(kwargs: Iterable[str]) -> None:
 def _check_names(where: str, function: Callable[..., Any], given: Iterable[str], taken: set[str]) -> None:
     import inspect
 
-    parameters = inspect.signature(function).parameters
+    parameters = dict(inspect.signature(function).parameters)
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return
-    valid = [name for name in parameters if name not in taken]
+        if not isinstance(function, type):
+            return
+        for cls in function.__mro__[1:]:  # what **kwargs passes on
+            own = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+            parameters |= own
+            if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
+                break
+    valid = [name for name in parameters if name not in {*taken, "self", "kwargs"}]
     for name in given:
         if name not in valid:
             raise ConfigError(f"{where}: there is no argument {name!r}. {did_you_mean(name, valid)}")

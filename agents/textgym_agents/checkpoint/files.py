@@ -1,0 +1,182 @@
+"""Writing and reading checkpoints."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from torch import Tensor
+
+from textgym.errors import ConfigError
+from textgym_agents.checkpoint import parts
+from textgym_agents.checkpoint.parts import arguments_of, empty_caches
+from textgym_agents.checkpoint.plain_state import pack, unpack
+
+FORMAT = 1
+STATE, TENSORS = "state.json", "tensors.safetensors"
+
+
+def save_checkpoint(
+    algorithm: BaseAlgorithm,
+    folder: str | Path,
+    *,
+    callbacks: Mapping[str, BaseCallback] | None = None,
+    more: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> None:
+    """Write everything that training needs to go on. Call it between an update and the next rollout.
+
+    The folder is complete at any time: a new checkpoint is written beside it and takes its place when it is whole.
+    Key-value caches are emptied, because a run that goes on from here begins with empty ones.
+
+    Args:
+        algorithm: one that ``learn`` has been called on.
+        folder: what is there is replaced.
+        callbacks: those whose state goes along, by name.
+        more: further plain values, which :func:`load_checkpoint` returns.
+        arguments: of the algorithm, from :func:`arguments_of`, if they have been changed since it was made.
+
+    Raises:
+        ConfigError: the environment can't tell its state.
+
+    >>> import tempfile, textgym_agents
+    >>> options = dict(env="textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16)
+    >>> ppo = textgym_agents.make("ppo", **options, seed=0).learn(32)
+    >>> again = textgym_agents.make("ppo", **options)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(ppo, f"{folder}/checkpoint")
+    ...     _ = load_checkpoint(again, f"{folder}/checkpoint")
+    >>> texts = [one.learn(32, reset_num_timesteps=False).rollout_buffer.actions for one in (ppo, again)]
+    >>> again.num_timesteps, bool((texts[0] == texts[1]).all())
+    (64, True)
+    """
+    policy: Any = algorithm.policy
+    empty_caches(algorithm)
+    tensors: dict[str, Tensor] = {}
+    for part, found in parts.weights(policy).items():
+        tensors |= {f"{part}/{name}": tensor for name, tensor in found.items()}
+    state = {
+        "format": FORMAT,
+        "algorithm": type(algorithm).__name__,
+        "num_timesteps": algorithm.num_timesteps,
+        "arguments": dict(arguments_of(algorithm) if arguments is None else arguments),
+        "parts": {name: parts.pack_part(part, name, tensors) for name, part in parts.stateful(algorithm).items()},
+        "callbacks": {
+            name: parts.pack_part(one, f"callback/{name}", tensors) for name, one in (callbacks or {}).items()
+        },
+        "optimizers": {
+            name: pack(optimizer.state_dict(), f"optimizer/{name}", tensors)
+            for name, optimizer in parts.optimizers(algorithm).items()
+        },
+        "random": pack(parts.random_state(algorithm), "random", tensors),
+        "more": pack(dict(more or {}), "more", tensors),
+    }
+    _write(Path(folder), state, tensors)
+
+
+def load_checkpoint(
+    algorithm: BaseAlgorithm, folder: str | Path, *, callbacks: Mapping[str, BaseCallback] | None = None
+) -> dict[str, Any]:
+    """Put a checkpoint's state into an algorithm that was just made with the same arguments.
+
+    Then ``algorithm.learn(further, reset_num_timesteps=False)`` goes on. SB3's schedules follow the share of the steps
+    that ``learn`` is called for, so that ``further`` is what was left of the whole. Sets the global random states of
+    torch, numpy and Python, which SB3 uses.
+
+    Args:
+        algorithm: whose state is replaced.
+        folder: as for :func:`save_checkpoint`.
+        callbacks: those to restore, under the names that they were saved with.
+
+    Returns:
+        What was given to :func:`save_checkpoint` as ``more``.
+
+    Raises:
+        ConfigError: there is no checkpoint, or the algorithm, its model or its environment was made with other
+            arguments. Then the algorithm may have changed in part, and must be made again.
+    """
+    state, tensors = read_checkpoint(folder)
+    if state["algorithm"] != type(algorithm).__name__:
+        raise ConfigError(f"{folder} is a checkpoint of {state['algorithm']}, this is {type(algorithm).__name__}.")
+    parts.check_arguments(state["arguments"], arguments_of(algorithm), folder)
+    parts.load_weights(algorithm.policy, tensors, folder)
+    stateful, optimizers, callbacks = parts.stateful(algorithm), parts.optimizers(algorithm), dict(callbacks or {})
+    known = {name: saved for name, saved in state["callbacks"].items() if name in callbacks}
+    for what, saved, here in (
+        ("parts", state["parts"], stateful),
+        ("optimisers", state["optimizers"], optimizers),
+        ("callbacks", known, callbacks),
+    ):
+        if saved.keys() != here.keys():
+            raise ConfigError(f"{folder} has the {what} {', '.join(saved)}; here there are {', '.join(here)}.")
+    for name, optimizer in optimizers.items():
+        try:
+            optimizer.load_state_dict(unpack(state["optimizers"][name], tensors))
+        except ValueError as error:
+            raise ConfigError(f"The optimiser of {folder} trains other weights: {error}.") from None
+    for name, part in {**stateful, **callbacks}.items():
+        parts.unpack_part(part, {**state["parts"], **known}[name], tensors)
+    parts.set_random_state(algorithm, state["random"], tensors)
+    empty_caches(algorithm)
+    more: dict[str, Any] = unpack(state["more"], tensors)
+    return more
+
+
+def read_checkpoint(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The two files of a checkpoint as they are.
+
+    Raises:
+        ConfigError: there is none, or one of another format.
+    """
+    whole = find_checkpoint(folder)
+    if whole is None:
+        raise ConfigError(f"There is no checkpoint in {str(folder)!r}: no {STATE}.")
+    state: dict[str, Any] = json.loads((whole / STATE).read_text(encoding="utf-8"))
+    if state.get("format") != FORMAT:
+        raise ConfigError(f"{whole} has the format {state.get('format')!r}, this version of textgym reads {FORMAT}.")
+    return state, load_file(whole / TENSORS)
+
+
+def find_checkpoint(folder: str | Path) -> Path | None:
+    """Where the newest whole checkpoint is: the folder, or the one before if its replacement was cut short."""
+    folder = Path(folder)
+    return next((one for one in (folder, _beside(folder, "old")) if (one / STATE).is_file()), None)
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.with_name(f"{folder.name}.{what}")
+
+
+def _write(folder: Path, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    new, old = _beside(folder, "new"), _beside(folder, "old")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    save_file(_separate(tensors), new / TENSORS)
+    (new / STATE).write_text(json.dumps(state, allow_nan=False) + "\n", encoding="utf-8")
+    for name in (TENSORS, STATE):  # on disk before the old one goes
+        with open(new / name, "rb+") as file:
+            os.fsync(file.fileno())
+    if (folder / STATE).is_file():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    elif folder.exists():
+        shutil.rmtree(folder)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, each in memory of its own, as safetensors wants them."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        address = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if address in seen else tensor
+        seen.add(address)
+    return found

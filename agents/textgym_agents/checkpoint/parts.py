@@ -1,0 +1,238 @@
+"""What of an algorithm belongs to a checkpoint, and how it comes back."""
+
+import hashlib
+import inspect
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor, nn
+
+from textgym.errors import ConfigError
+from textgym_agents.checkpoint.plain_state import NotPlain, pack, unpack
+from textgym_agents.checkpoint.replay_state import replay_state, set_replay_state
+from textgym_agents.replay import EpisodeReplayBuffer
+
+LEFT_OUT = {
+    *("start_time", "_started", "_rollout_end", "_num_timesteps_at_start"),  # clocks of the process
+    *("_total_timesteps", "locals", "globals", "model", "parent", "_logger", "_custom_logger"),  # learn() sets these
+    *("policy", "optimizer", "reference", "rollout_buffer", "replay_buffer"),  # saved by other means
+    *("env", "venv", "envs", "game", "task", "reward", "tokenizer", "observation_space", "action_space", "lr_schedule"),
+    *("_caches", "_cache_version", "_arguments", "_parameters", "_buffers", "_modules"),
+}
+LONGEST = 1000  # of an argument's text
+# Nothing that is learnt depends on these.
+MAY_DIFFER = {"seed", "verbose", "tensorboard_log", "device", "_init_setup_model"}
+
+# ---------------------------------------------------------------------- weights and optimisers
+
+
+def weights(policy: Any) -> dict[str, dict[str, Tensor]]:
+    """Of the policy, each once, without those that adapters leave as they were loaded; and of its reference model."""
+    left_out = set()
+    if getattr(policy, "peft_model", None) is not None:
+        adapters = set(policy.peft_model.peft_config)  # their names are parts of their weights' names
+        base = {name: p for name, p in policy.lm.named_parameters() if not adapters & {*name.split(".")}}
+        left_out = {id(p) for p in base.values() if not p.requires_grad}
+    found: dict[str, dict[str, Tensor]] = {"policy": {}}
+    for name, tensor in policy.state_dict(keep_vars=True).items():
+        if id(tensor) not in left_out:
+            found["policy"][name] = tensor
+            left_out.add(id(tensor))  # tied weights have two names
+    copy = getattr(getattr(policy, "reference", None), "copy", None)
+    if isinstance(copy, nn.Module):  # a warm start moves it
+        found["reference"] = dict(copy.named_parameters())
+    return found
+
+
+def load_weights(policy: Any, tensors: Mapping[str, Tensor], folder: str | Path) -> None:
+    for part, here in weights(policy).items():
+        saved = {name.removeprefix(f"{part}/"): t for name, t in tensors.items() if name.startswith(f"{part}/")}
+        for name in [*here, *saved]:
+            shapes = [tuple(where[name].shape) if name in where else None for where in (saved, here)]
+            if shapes[0] != shapes[1]:
+                told = ["nothing" if shape is None else f"the shape {shape}" for shape in shapes]
+                raise ConfigError(
+                    f"{folder} has {told[0]} for {name} of the {part}, and here there is {told[1]}. Make the algorithm "
+                    "with the same model and policy_kwargs."
+                )
+        with torch.no_grad():
+            for name, tensor in here.items():
+                tensor.copy_(saved[name])
+
+
+def optimizers(algorithm: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
+    return {
+        f"{owner}.{name}": value
+        for owner, attributes in (("policy", vars(algorithm.policy)), ("algorithm", vars(algorithm)))
+        for name, value in attributes.items()
+        if isinstance(value, torch.optim.Optimizer)
+    }
+
+
+# ---------------------------------------------------------------------- everything else
+
+
+def stateful(algorithm: BaseAlgorithm) -> dict[str, Any]:
+    """What has attributes to save, by name."""
+    found: dict[str, Any] = {"algorithm": algorithm, "policy": algorithm.policy}
+    for name in ("rollout_buffer", "replay_buffer"):
+        if getattr(algorithm, name, None) is not None:
+            found[name] = getattr(algorithm, name)
+    found |= {f"env/{i}/{type(layer).__name__}": layer for i, layer in enumerate(_layers(algorithm.env))}
+    return found
+
+
+def _layers(env: Any) -> Iterator[Any]:
+    """The environment and what it wraps, from the outside in.
+
+    Raises:
+        ConfigError: the innermost one can't tell its state.
+    """
+    if env is None:
+        return
+    yield env
+    attributes = vars(env)
+    inner = [attributes[name] for name in ("venv", "env") if name in attributes] or list(attributes.get("envs", ()))
+    for one in inner:
+        yield from _layers(one)
+    if not inner and not _tells(env):
+        raise ConfigError(
+            f"A {type(env).__name__} can't tell its state, so a run on it can't be saved. textgym's own environments "
+            "can; others need get_state() and set_state(state)."
+        )
+
+
+def _tells(part: Any) -> bool:
+    """Whether a class has the two methods; wrappers pass on those of what they wrap, which isn't meant."""
+    return hasattr(type(part), "get_state") and hasattr(type(part), "set_state")
+
+
+def _own_state(part: Any) -> Any:
+    return replay_state(part) if isinstance(part, EpisodeReplayBuffer) else part.get_state()
+
+
+def pack_part(part: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    if _tells(part) or isinstance(part, EpisodeReplayBuffer):
+        return {"state": pack(_own_state(part), name, tensors)}
+    # Tensors of a policy are among its weights, and those of a rollout buffer are used up.
+    arrays = not isinstance(part, nn.Module) and name != "rollout_buffer"
+    return {"attributes": _plain_attributes(part, name, tensors, arrays)}
+
+
+def _plain_attributes(part: Any, name: str, tensors: dict[str, Tensor], arrays: bool = True) -> dict[str, Any]:
+    arguments = _argument_names(part)
+    if name == "rollout_buffer":
+        arguments |= {"pos", "full", "buffer_size", "n_envs"}
+    found = {}
+    for key, value in vars(part).items():
+        if key in LEFT_OUT or (key in arguments and not _is_kl(value)):
+            continue
+        try:
+            if _tells(value) and not isinstance(value, torch.Generator | np.random.RandomState):
+                found[key] = {"$": "own", "state": pack(value.get_state(), f"{name}.{key}", tensors)}
+            else:
+                found[key] = pack(value, f"{name}.{key}", tensors, arrays=arrays)
+        except NotPlain:
+            continue
+    return found
+
+
+def _is_kl(value: Any) -> bool:
+    """A KL controller is an argument that changes."""
+    return hasattr(value, "coef") and hasattr(value, "update")
+
+
+def unpack_part(part: Any, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    if "state" in saved:
+        state = unpack(saved["state"], tensors)
+        set_replay_state(part, state) if isinstance(part, EpisodeReplayBuffer) else part.set_state(state)
+        return
+    for name, packed in saved["attributes"].items():
+        current = vars(part).get(name)
+        if isinstance(packed, dict) and packed.get("$") == "own":
+            current.set_state(unpack(packed["state"], tensors))
+        else:
+            object.__setattr__(part, name, unpack(packed, tensors, current))  # plainly, also where part is a module
+
+
+def _argument_names(part: Any) -> set[str]:
+    classes = [cls for cls in type(part).__mro__ if "__init__" in vars(cls) and cls is not object]
+    return {name for cls in classes for name in inspect.signature(vars(cls)["__init__"]).parameters}
+
+
+def arguments_of(algorithm: BaseAlgorithm) -> dict[str, Any]:
+    """What an algorithm was made with, by dotted name: ``policy_kwargs.temperature``. What isn't JSON is its text."""
+    names = _argument_names(algorithm) - MAY_DIFFER - LEFT_OUT
+    own = {name: value for name, value in vars(algorithm).items() if name in names}
+    return dict(_flat("", {**own, "n_envs": algorithm.n_envs}))
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
+    elif _is_kl(value):
+        own = {name: item for name, item in vars(value).items() if name in _argument_names(value) - {"coef"}}
+        yield from _flat(prefix, {"kind": type(value).__name__, **own})
+    elif value is None or isinstance(value, bool | int | float | str):
+        yield prefix, value if value == value and value not in (np.inf, -np.inf) else repr(value)
+    else:
+        text = type(value).__name__ if isinstance(value, nn.Module) else repr(value)
+        if len(text) > LONGEST:  # a log of texts, for instance
+            text = f"{type(value).__name__} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        yield prefix, type(value).__name__ if " at 0x" in text else text  # an address changes with every process
+
+
+def check_arguments(saved: Mapping[str, Any], here: Mapping[str, Any], folder: str | Path) -> None:
+    different = [name for name in {**saved, **here} if saved.get(name) != here.get(name)]
+    if different:
+        told = ", ".join(f"{name}={saved.get(name)!r} (here {here.get(name)!r})" for name in different)
+        raise ConfigError(f"{folder} was saved by an algorithm with {told}. Make it with the same arguments.")
+
+
+def random_state(algorithm: BaseAlgorithm) -> dict[str, Any]:
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(legacy=False),  # noqa: NPY002  (SB3's epsilon-greedy exploration draws from it)
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if algorithm.device.type == "cuda" else [],
+        "action_space": algorithm.action_space.np_random,
+    }
+
+
+def set_random_state(algorithm: BaseAlgorithm, packed: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    state = unpack(packed, tensors, {"action_space": algorithm.action_space.np_random})
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and algorithm.device.type == "cuda":
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def empty_caches(algorithm: BaseAlgorithm) -> None:
+    """Empty the key-value caches of the policy and of every model that it or the environment keeps.
+
+    A cached answer and a computed one differ by rounding, and a run that goes on has nothing cached.
+    """
+    todo: list[tuple[Any, int]] = [(algorithm.policy, 0), *((layer, 0) for layer in _layers(algorithm.env))]
+    seen: set[int] = set()
+    while todo:
+        one, depth = todo.pop()
+        attributes = getattr(one, "__dict__", None)
+        if attributes is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        caches = attributes.get("_caches")
+        for cache in caches.values() if isinstance(caches, dict) else ():
+            cache.clear()
+        inner = [*attributes.values(), *attributes.get("_modules", {}).values()] if depth < 3 else []
+        todo += [
+            (value, depth + 1)
+            for value in inner
+            if "_caches" in getattr(value, "__dict__", ()) or hasattr(value, "policy")
+        ]

@@ -1,0 +1,56 @@
+"""``textgym pretrain``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from textgym.errors import ConfigError, did_you_mean
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
+from textgym_agents.cli import options
+
+
+def pretrain(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the model goes.")],
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help=f"Make one like this: {' or '.join(BUILTIN_MODELS)}.")
+    ] = BUILTIN_MODEL,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps. Default: those of --model.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of data, weights and order.")] = 0,
+    vocabulary: Annotated[
+        int | None, typer.Option(min=258, help="Train a new tokenizer of so many tokens. Default: as --model.")
+    ] = None,
+    hidden_size: Annotated[int | None, typer.Option(min=8, help="Width of the model.")] = None,
+    layers: Annotated[
+        int | None, typer.Option(min=1, help="Depth of the model, of its encoder and decoder each if it has both.")
+    ] = None,
+    eval_prompts: Annotated[int, typer.Option(min=1, help="Held-out prompts of each task for the model card.")] = 200,
+) -> None:
+    """Make a model like a built-in one: train tokenizer and weights on the small world's texts, then write its card.
+
+    Takes about half an hour on two CPU cores with the default steps.
+
+    [cyan]textgym pretrain --out models/mine[/cyan]
+    [cyan]textgym pretrain --model textgym/small-seq2seq --out models/mine-seq2seq[/cyan]
+    [cyan]textgym pretrain --out models/wide --hidden-size 256 --steps 6000[/cyan]
+    [cyan]textgym train Copy --model models/mine[/cyan]
+    """
+    from dataclasses import replace
+
+    from textgym_agents.model_card import write_model_card
+    from textgym_agents.pretrain import RECIPES
+    from textgym_agents.pretrain import pretrain as run
+
+    if model not in RECIPES:
+        raise ConfigError(f"There is no recipe for --model {model!r}. {did_you_mean(model, RECIPES)}")
+    given: dict[str, Any] = {"steps": steps, "hidden_size": hidden_size, "layers": layers}
+    given = {name: value for name, value in given.items() if value is not None}
+    if vocabulary is not None:
+        given |= {"vocabulary": vocabulary, "tokenizer": None}
+    options.quiet_libraries()
+    result = run(out, replace(RECIPES[model], seed=seed, **given))
+    console = Console()
+    console.print(f"loss {result['loss']:.3f}, {result['parameters']:,.0f} parameters, {result['minutes']:.1f} minutes")
+    card = write_model_card(out, num_prompts=eval_prompts, progress=True)
+    console.print(f"model in {out}, its card in {card}", soft_wrap=True)
