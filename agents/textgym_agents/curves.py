@@ -67,7 +67,7 @@ def plot_curves(panels: Mapping[str, Sequence[Curve]], path: str | Path) -> None
 def _panel(axis: Axes, title: str, curves: Sequence[Curve], colours: Mapping[str, str]) -> None:
     for curve in curves:
         colour = colours[curve.label]
-        steps, rewards = _aligned(curve.runs)
+        steps, rewards = aligned(curve.runs)
         if len(steps):
             marker = "." if len(steps) == 1 else ""
             axis.plot(steps, rewards.mean(0), color=colour, linewidth=2, marker=marker, label=curve.label)
@@ -94,7 +94,7 @@ def _panel(axis: Axes, title: str, curves: Sequence[Curve], colours: Mapping[str
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _aligned(runs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[Any, Any]:
+def aligned(runs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[Any, Any]:
     """Tokens (points,) and rewards (seeds, points) at the first run's tokens; shorter runs are interpolated there."""
     filled = [(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)) for x, y in runs if len(x)]
     if not filled:

@@ -68,8 +68,8 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Numbers rounded to 6 places, None for NaN."""
-        rounded: dict[str, Any] = _rounded(asdict(self))
-        return rounded
+        plain: dict[str, Any] = rounded(asdict(self))
+        return plain
 
 
 @dataclass(frozen=True)
@@ -184,19 +184,23 @@ def _effect(cell: Cell, kind: Literal["mean", "iqm"]) -> Effect:
         before, after = cell.resampled
         resampled = [over(before), over(after), over(after - before)]
     points = [cell.before, cell.after, cell.after - cell.before]
-    return Effect(*(_estimate(float(over(p)), r) for p, r in zip(points, resampled, strict=True)))
+    return Effect(*(estimate(float(over(p)), r) for p, r in zip(points, resampled, strict=True)))
 
 
-def _estimate(value: float, resampled: Floats | None) -> Estimate:
+def estimate(value: float, resampled: Floats | None) -> Estimate:
+    """A value with the 2.5 % and 97.5 % quantiles of its resamples (resamples,)."""
     if resampled is None or not np.isfinite(resampled).any():
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.nanquantile(resampled, [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Plain values with numbers rounded to 6 places, None for NaN."""
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
     if isinstance(value, float):
         return None if np.isnan(value) else round(value, 6)
     return value

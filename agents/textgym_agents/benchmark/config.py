@@ -9,6 +9,9 @@ from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.provenance import command_line
 
+WARM_SHARE = 0.5
+LATER: dict[str, Any] = {"warm_share": WARM_SHARE, "suite": None}  # attributes that came later, with their defaults
+
 
 class Key(NamedTuple):
     """Names one run."""
@@ -31,7 +34,7 @@ class BenchmarkConfig:
     """All that decides the results of a benchmark; how many processes compute them is not part of it.
 
     Attributes:
-        algos: names from ``textgym_agents.ALGORITHMS``.
+        algos: names from ``textgym_agents.ALGORITHMS``, or two of them as ``"bc+ppo"``: see :func:`parts`.
         tasks: tokens of training for each environment id.
         seeds: number of seeds, 0 to ``seeds - 1``.
         model: name or folder.
@@ -45,6 +48,8 @@ class BenchmarkConfig:
         policy_kwargs: such as ``temperature``.
         algo_kwargs: arguments of the algorithms; ``"ppo.n_epochs"`` is for one of them, ``"n_steps"`` for all.
         threads: of torch in each process. The order of floating-point sums depends on it, so it is part of the result.
+        warm_share: the share of the tokens that the first part of ``"bc+ppo"`` trains on; the second gets the rest.
+        suite: name from ``suites.SUITES`` that these values were taken from, for :meth:`command`.
 
     >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v0": 4096}, seeds=2)
     >>> [str(key) for key in config.run_keys()]
@@ -65,6 +70,8 @@ class BenchmarkConfig:
     algo_kwargs: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 1
     model_hash: str | None = None
+    warm_share: float = WARM_SHARE
+    suite: str | None = None
 
     def __post_init__(self) -> None:
         if not self.algos or not self.tasks:
@@ -73,6 +80,10 @@ class BenchmarkConfig:
         for name, value in {**numbers, "threads": self.threads}.items():
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name} is {value!r}, expected a whole number of at least 1.")
+        if not 0 < self.warm_share < 1:
+            raise ConfigError(f"warm_share is {self.warm_share!r}, expected a share above 0 and below 1.")
+        for algo in self.algos:
+            parts(algo)
 
     def run_keys(self) -> list[Key]:
         """All runs. Seeds come last, so that every algorithm and task has a first result early."""
@@ -85,9 +96,12 @@ class BenchmarkConfig:
         return {**common, **own}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for ``config.json`` and for the processes."""
+        """Plain values, for ``config.json`` and for the processes.
+
+        Without ``LATER`` where they have their defaults: folders from before these existed go on as they are.
+        """
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return plain
+        return {name: value for name, value in plain.items() if name not in LATER or value != LATER[name]}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "BenchmarkConfig":
@@ -96,27 +110,66 @@ class BenchmarkConfig:
 
     def differences(self, other: "BenchmarkConfig") -> list[str]:
         """One line for each attribute that differs, with both values."""
-        mine, theirs = self.to_json(), other.to_json()
+        mine, theirs = LATER | self.to_json(), LATER | other.to_json()
         return [f"{name}: {theirs[name]!r} there, {mine[name]!r} here" for name in mine if mine[name] != theirs[name]]
 
     def command(self) -> str:
         """The command that runs this benchmark, apart from ``--out`` and ``--jobs``, which change no result."""
-        default = BenchmarkConfig(self.algos, self.tasks)
-        tokens = ",".join(f"{short_name(task)}={n}" for task, n in self.tasks.items())
-        words = ["benchmark", "--algos", ",".join(self.algos), "--tasks", ",".join(map(short_name, self.tasks))]
-        words += ["--timesteps", tokens, "--seeds", str(self.seeds)]
-        for name in ("model", "eval_prompts", "split", "n_envs", "kl", "lora", "threads"):
+        words, default = self._what()
+        for name in ("model", "eval_prompts", "split", "n_envs", "kl", "lora", "threads", "warm_share"):
             value = getattr(self, name)
             if value != getattr(default, name):
                 words += [f"--{name.replace('_', '-')}", str(value)]
-        for option, values in (
-            ("--env-kwarg", self.env_kwargs),
-            ("--policy-kwarg", self.policy_kwargs),
-            ("--algo-kwarg", self.algo_kwargs),
+        for option, values, usual in (
+            ("--env-kwarg", self.env_kwargs, default.env_kwargs),
+            ("--policy-kwarg", self.policy_kwargs, default.policy_kwargs),
+            ("--algo-kwarg", self.algo_kwargs, default.algo_kwargs),
         ):
             for name, value in values.items():
-                words += [option, f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+                if name not in usual or usual[name] != value:
+                    words += [option, f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
         return command_line(words)
+
+    def _what(self) -> "tuple[list[str], BenchmarkConfig]":
+        """The words for algorithms, tasks, tokens and seeds, and the values of options that aren't given."""
+        algos, tasks = ",".join(self.algos), ",".join(map(short_name, self.tasks))
+        tokens = ",".join(f"{short_name(task)}={n}" for task, n in self.tasks.items())
+        if self.suite is None:
+            words = ["benchmark", "--algos", algos, "--tasks", tasks, "--timesteps", tokens, "--seeds", str(self.seeds)]
+            return words, BenchmarkConfig(self.algos, self.tasks)
+        from textgym_agents.benchmark.suites import find_suite  # it imports the algorithms
+
+        suite = find_suite(self.suite)
+        words = ["benchmark", "--suite", self.suite, "--algos", "all" if self._has_all() else algos]
+        words += ["--seeds", str(self.seeds)]
+        if list(self.tasks) != list(suite.tasks):
+            words += ["--tasks", tasks]
+        if any(suite.tasks[task] != n for task, n in self.tasks.items()):
+            words += ["--timesteps", tokens]
+        return words, BenchmarkConfig(self.algos, self.tasks, **suite.settings)
+
+    def _has_all(self) -> bool:
+        from textgym_agents.benchmark.suites import choose
+
+        return self.algos == choose("all", self.model)[0]
+
+
+def parts(algo: str) -> tuple[str, ...]:
+    """The algorithms that train one after the other: two of ``"bc+ppo"``, which goes on from bc's weights.
+
+    Raises:
+        ConfigError: more than two, or an empty one.
+
+    >>> parts("ppo"), parts("bc+ppo")
+    (('ppo',), ('bc', 'ppo'))
+    """
+    found = tuple(part.strip() for part in algo.split("+"))
+    if len(found) > 2 or not all(found):
+        raise ConfigError(
+            f"The algorithm is {algo!r}, expected a name, or two as in 'bc+ppo': train with the first, go on with the "
+            "second."
+        )
+    return found
 
 
 def short_name(task: str) -> str:

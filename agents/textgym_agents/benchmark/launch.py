@@ -1,4 +1,4 @@
-"""Start the processes of a benchmark, a few at a time, and keep what they find."""
+"""Start the runs of a benchmark, a few at a time, and keep what they find."""
 
 import json
 import os
@@ -7,10 +7,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from textgym.errors import ConfigError, TextGymError
 from textgym_agents.benchmark.config import Key
@@ -19,24 +19,13 @@ from textgym_agents.benchmark.store import LOGS, WORK, ResultStore, key_of
 # Told about each event: "skipped", "started", "finished" or "failed", the key, and the run's line if it has finished.
 Listener = Callable[[str, Key, dict[str, Any] | None], None]
 
-COMMAND = (sys.executable, "-m", "textgym_agents.benchmark.run")
+RUN = (sys.executable, "-m", "textgym_agents.benchmark.run")
+SERVER = (sys.executable, "-m", "textgym_agents.benchmark.server")
+FORKS = sys.platform == "linux"  # elsewhere each run is a process that imports everything again
 
 
 class BenchmarkError(TextGymError, RuntimeError):
     """Some runs of a benchmark failed; the others are kept."""
-
-
-@dataclass
-class _Running:
-    key: Key
-    process: subprocess.Popen[bytes]
-    result: Path
-    log: IO[bytes]
-
-    def close(self) -> None:
-        self.log.close()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
 
 
 def launch(
@@ -77,48 +66,129 @@ def launch(
 
 def _work_off(store: ResultStore, waiting: list[Key], jobs: int, listener: Listener) -> list[Key]:
     """Run all of ``waiting``; returns those that failed."""
-    running: list[_Running] = []
+    running: dict[Path, Key] = {}
     failed: list[Key] = []
+    processes: _Server | _Processes = (_Server if FORKS else _Processes)(store)
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
                 key = waiting.pop(0)
-                running.append(_start(store, key))
+                job = _write_job(store, key)
+                running[job] = key
+                processes.start(job, _log_path(store, key))
                 listener("started", key, None)
             time.sleep(0.05)
-            for one in [one for one in running if one.process.poll() is not None]:
-                running.remove(one)
-                one.close()
-                run = _result(one)
+            for job in processes.ended():
+                key, run = running.pop(job), _result(job)
                 if run is None:
-                    failed.append(one.key)
+                    failed.append(key)
                 else:
                     store.append(run)
-                listener("failed" if run is None else "finished", one.key, run)
+                listener("failed" if run is None else "finished", key, run)
     finally:
-        for one in running:  # only when interrupted
-            one.process.kill()
-            one.process.wait()
-            one.close()
+        processes.close()
     return failed
 
 
-def _start(store: ResultStore, key: Key) -> _Running:
+def _write_job(store: ResultStore, key: Key) -> Path:
     # A name of its own for each start: what an orphan of a killed benchmark still writes is never read.
-    stem = f"{key.file_name}.{secrets.token_hex(4)}"
-    job, result = store.folder / WORK / f"{stem}.job.json", store.folder / WORK / f"{stem}.result.json"
-    content = {"config": store.config.to_json(), "key": list(key), "result": str(result.resolve()), "with_parent": True}
+    work = (store.folder / WORK).resolve()
+    job = work / f"{key.file_name}.{secrets.token_hex(4)}.job.json"
+    content = {
+        "config": store.config.to_json(),
+        "key": list(key),
+        "result": str(_result_path(job)),
+        "work": str(work),
+        "log": str(_log_path(store, key).resolve()),
+    }
     job.write_text(json.dumps(content))
-    log = open(_log_path(store, key), "wb")  # noqa: SIM115  (closed when the process has ended)
-    process = subprocess.Popen(
-        [*COMMAND, str(job)],
-        stdin=subprocess.PIPE,  # never written to: it closes when this process dies, and the child ends too
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=_environment(store.config.threads),
-        start_new_session=True,  # Ctrl-C reaches this process alone, which then ends its children
+    return job
+
+
+class _Processes:
+    """A process for each run."""
+
+    def __init__(self, store: ResultStore) -> None:
+        self.threads = store.config.threads
+        self.running: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def start(self, job: Path, log: Path) -> None:
+        with open(log, "wb") as file:
+            self.running[job] = _popen([*RUN, str(job), "--with-parent"], self.threads, stdout=file, stderr=file)
+
+    def ended(self) -> list[Path]:
+        found = [job for job, process in self.running.items() if process.poll() is not None]
+        for job in found:
+            _end(self.running.pop(job))
+        return found
+
+    def close(self) -> None:
+        for process in self.running.values():  # only when interrupted
+            _end(process)
+
+
+class _Server:
+    """One process that forks a copy of itself for each run, see ``benchmark.server``."""
+
+    def __init__(self, store: ResultStore) -> None:
+        self.log = store.folder / LOGS / "server.log"
+        self.running: set[Path] = set()
+        self.begun = b""
+        with open(self.log, "wb") as file:
+            self.process = _popen(SERVER, store.config.threads, stdout=subprocess.PIPE, stderr=file)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.jobs, self.answers = self.process.stdin, self.process.stdout
+        os.set_blocking(self.answers.fileno(), False)
+
+    def start(self, job: Path, log: Path) -> None:
+        log.unlink(missing_ok=True)
+        self.running.add(job)
+        try:
+            self.jobs.write(os.fsencode(job) + b"\n")
+            self.jobs.flush()
+        except OSError as error:
+            raise self._gone() from error
+
+    def ended(self) -> list[Path]:
+        read = self.answers.read()
+        if read == b"" and self.running:
+            raise self._gone()
+        *lines, self.begun = (self.begun + (read or b"")).split(b"\n")
+        found = [Path(os.fsdecode(line)) for line in lines]
+        self.running -= set(found)
+        return found
+
+    def close(self) -> None:
+        self.answers.close()
+        _end(self.process)
+
+    def _gone(self) -> BenchmarkError:
+        self.process.wait()
+        text = self.log.read_text(errors="replace").strip().splitlines()
+        said = text[-1] if text else f"it said nothing, exit code {self.process.returncode}"
+        return BenchmarkError(
+            f"The process that does the runs has ended ({said}; all of it: {self.log}). Finished runs are kept; run "
+            "the same command again to go on."
+        )
+
+
+def _popen(command: Sequence[str], threads: int, **streams: Any) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,  # it closes when this process dies, and the other ends too
+        env=_environment(threads),
+        start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
+        **streams,
     )
-    return _Running(key, process, result, log)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+    if process.stdin is not None:
+        with suppress(OSError):  # what was not read yet can't be written any more
+            process.stdin.close()
 
 
 def _environment(threads: int) -> dict[str, str]:
@@ -132,10 +202,14 @@ def _environment(threads: int) -> dict[str, str]:
     }
 
 
-def _result(one: _Running) -> dict[str, Any] | None:
-    if not one.result.is_file():  # it appears as a whole or not at all
+def _result_path(job: Path) -> Path:
+    return job.with_name(job.name.removesuffix(".job.json") + ".result.json")
+
+
+def _result(job: Path) -> dict[str, Any] | None:
+    if not _result_path(job).is_file():  # it appears as a whole or not at all
         return None
-    run: dict[str, Any] = json.loads(one.result.read_text())
+    run: dict[str, Any] = json.loads(_result_path(job).read_text())
     return run
 
 
@@ -147,7 +221,7 @@ def _describe(store: ResultStore, failed: list[Key]) -> str:
     lines = [f"{len(failed)} of {len(store.config.run_keys())} runs failed; the others are kept."]
     for key in failed[:3]:
         log = _log_path(store, key)
-        text = log.read_text(errors="replace").strip().splitlines()
+        text = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
         lines.append(f"  {key}: {text[-1] if text else 'ended without a message'} (all of it: {log})")
     lines.append("Run the same command again to retry only what failed.")
     return "\n".join(lines)

@@ -1,11 +1,11 @@
 """The results of a benchmark as a table in the terminal, Markdown, JSON and a picture.
 
 ``results.md``, ``results.json`` and ``learning_curves.png`` follow from the finished runs alone, so that a benchmark
-that was killed and resumed gives the same files. How long things took is in ``timings.json``, apart from them.
+that was killed and resumed gives the same files. How long things took is in ``timings.json``, apart from them; only the
+tables for more than three algorithms say it too.
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,54 +14,46 @@ from rich.table import Table
 from rich.text import Text
 
 from textgym_agents import markdown
-from textgym_agents.benchmark.aggregate import ALL_TASKS, Estimate, Row, aggregate
+from textgym_agents.benchmark import charts, overview
+from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, aggregate
+from textgym_agents.benchmark.comparison import compare
 from textgym_agents.benchmark.config import BenchmarkConfig, Key, short_name
+from textgym_agents.benchmark.numbers import number, show
 from textgym_agents.benchmark.store import read_runs, write_atomically
 from textgym_agents.curves import Curve, plot_curves
 
 HEADER = ("task", "algorithm", "measure", "before", "after", "difference", "IQM of the difference")
+FEW = 3  # algorithms, whose curves one picture shows; with more, tables are sorted and ``overview`` draws
 
 
 def write_report(folder: str | Path, config: BenchmarkConfig, runs: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Write all files of the report into ``folder`` and return the rows of the table."""
     folder = Path(folder)
     rows = aggregate(runs)
-    found = {
+    found: dict[str, Any] = {
         "command": config.command(),
         "config": config.to_json(),
         "versions": _versions(runs),
         "rows": [row.to_json() for row in rows],
     }
+    comparison = compare(runs) if len(config.algos) > FEW else None
+    if comparison is not None:
+        found["comparison"] = comparison.to_json()
+        text = overview.overview(config, runs, rows, comparison, _versions_in_words(runs))
+        charts.draw(folder, runs, comparison)
+    else:
+        text = markdown_report(config, runs, rows)
+        plot_curves(_panels(runs, rows), folder / "learning_curves.png")
     write_atomically(folder / "results.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    write_atomically(folder / "results.md", markdown_report(config, runs, rows))
+    write_atomically(folder / "results.md", text)
     timings = {str(Key(run["algo"], run["task"], run["seed"])): run["seconds"] for run in runs}
     write_atomically(folder / "timings.json", json.dumps({"seconds": timings}, indent=2) + "\n")
-    plot_curves(_panels(runs, rows), folder / "learning_curves.png")
     return rows
 
 
 def load_runs(folder: str | Path) -> list[dict[str, Any]]:
     """The finished runs in a benchmark's folder."""
     return read_runs(Path(folder) / "results.jsonl")
-
-
-def show(estimate: Estimate, *, sign: bool = False) -> str:
-    """A value with its interval.
-
-    >>> show(Estimate(0.5, 0.4, 0.6)), show(Estimate(0.1, float("nan"), float("nan")), sign=True)
-    ('0.500 [0.400, 0.600]', '+0.100')
-    """
-    value = _number(estimate.value, sign=sign)
-    if math.isnan(estimate.low):
-        return value
-    low, high = (_number(bound, sign=sign, like=estimate.value) for bound in (estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]"
-
-
-def _number(value: float, *, sign: bool = False, like: float | None = None) -> str:
-    """A number with as many decimals as suit its size, or that of ``like``."""
-    size = abs(value if like is None else like)
-    return format(value, f"{'+' if sign else ''}.{1 if size >= 10 else 2 if size >= 1.5 else 3}f")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -92,14 +84,19 @@ def terminal_tables(rows: Sequence[Row]) -> Iterator[Table]:
             table.add_row(
                 row.algo,
                 row.measure,
-                _number(row.mean.before.value),
-                _number(row.mean.after.value),
+                number(row.mean.before.value),
+                number(row.mean.after.value),
                 Text(show(row.mean.difference, sign=True), ("green" if low > 0 else "red") if certain else ""),
-                _number(row.iqm.difference.value, sign=True),
+                number(row.iqm.difference.value, sign=True),
                 style="bold" if row.measure == "reward" else "",
                 end_section=following is None or following.algo != row.algo,
             )
         yield table
+
+
+def tables(config: BenchmarkConfig, runs: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> Iterator[Table]:
+    """What the terminal shows: all measures of a few algorithms, or the rewards of many, sorted."""
+    return overview.terminal_tables(compare(runs)) if len(config.algos) > FEW else terminal_tables(rows)
 
 
 def without_repeats(rows: Sequence[Row]) -> list[Row]:
@@ -130,7 +127,7 @@ def markdown_report(config: BenchmarkConfig, runs: Sequence[Mapping[str, Any]], 
         "Tokens of training: "
         + ", ".join(f"{short_name(task)} {n:,}" for task, n in config.tasks.items())
         + " (rounded up to whole rollouts). Versions: "
-        + ", ".join(f"{name} {value}" for name, value in _versions(runs).items())
+        + _versions_in_words(runs)
         + ".",
         "## Samples",
         *_sample_blocks(runs),
@@ -145,10 +142,10 @@ def _sample_blocks(runs: Sequence[Mapping[str, Any]]) -> list[str]:
         first.setdefault((run["task"], run["algo"]), run)
     blocks = []
     for (task, algo), run in first.items():
-        for number, sample in enumerate(run["samples"], start=1):
+        for nth, sample in enumerate(run["samples"], start=1):
             reference = {} if sample["reference"] is None else {"Reference": sample["reference"]}
             texts = {**reference, "Before": sample["before"], "After": sample["after"]}
-            blocks.append(markdown.sample_block(f"{short_name(task)}, {algo}, {number}", sample["prompt"], texts))
+            blocks.append(markdown.sample_block(f"{short_name(task)}, {algo}, {nth}", sample["prompt"], texts))
     return blocks
 
 
@@ -179,3 +176,7 @@ def _versions(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
             if value not in found.setdefault(name, []):
                 found[name].append(value)
     return {name: " and ".join(values) for name, values in found.items()}
+
+
+def _versions_in_words(runs: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in _versions(runs).items())

@@ -1,54 +1,69 @@
-"""One run in a process of its own: ``python -m textgym_agents.benchmark.run job.json``.
+"""One run: evaluate, train, evaluate again. ``python -m textgym_agents.benchmark.run job.json`` does a single one.
 
-The job file holds the configuration, the key of the run and where the result shall go. The result depends on the
-configuration, the algorithm, the task and the seed, and on nothing else.
+The result depends on the configuration, the algorithm, the task and the seed, and on nothing else: not on what the
+process did before, nor on the folder ``work``, where the evaluation before training, which all algorithms of a task and
+seed share, is kept for the next one.
 """
 
+import inspect
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from textgym.errors import ConfigError
-from textgym_agents.algorithms import make
-from textgym_agents.benchmark.config import BenchmarkConfig, Key
+from textgym_agents.algorithms import find, make
+from textgym_agents.benchmark.config import BenchmarkConfig, Key, parts
 from textgym_agents.benchmark.statistics import of_metric, of_rewards
 from textgym_agents.benchmark.store import write_atomically
 from textgym_agents.callbacks import TextLogger
-from textgym_agents.evaluation import Evaluation, evaluate
+from textgym_agents.evaluation import Evaluation, evaluate, load_policy
+from textgym_agents.policies.language_model import LanguageModelPolicy
 from textgym_agents.provenance import model_hash, versions
 
 NUM_SAMPLES = 3
+MAX_POINTS = 200  # of a learning curve; value-based algorithms have a rollout every few tokens
 
 
 class _Progress(BaseCallback):
-    """A line for the log after each rollout."""
+    """A line for the log with each row of the ``TextLogger``."""
 
     def __init__(self, texts: TextLogger, timesteps: int) -> None:
         super().__init__()
-        self.texts, self.timesteps = texts, timesteps
+        self.texts, self.timesteps, self.rows = texts, timesteps, 0
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
+        if len(self.texts.history) == self.rows:
+            return
+        self.rows = len(self.texts.history)
         reward = self.texts.history[-1].get("reward", float("nan"))
         print(f"{self.num_timesteps} of {self.timesteps} tokens, reward {reward:.4f}", flush=True)
 
 
-def run(config: BenchmarkConfig, key: Key) -> dict[str, Any]:
-    """Evaluate, train, evaluate again on the same prompts. Returns a line for ``results.jsonl``.
+def run(config: BenchmarkConfig, key: Key, work: str | Path | None = None) -> dict[str, Any]:
+    """Evaluate the initial model, train, evaluate on the same prompts. Returns a line for ``results.jsonl``.
 
     Its keys: algo, task, seed, model, timesteps (tokens trained on), eval_prompts, before and after (reward and metrics
-    on the held-out prompts), per_prompt (statistics for intervals), curve (training reward of each rollout), samples,
-    command, versions, seconds.
+    on the held-out prompts), per_prompt (statistics for intervals), curve (training reward of each rollout), kl (the
+    last of training, in nats a text; None: the algorithm measures none), samples, command, versions, seconds.
+
+    Args:
+        config: the benchmark.
+        key: which run of it.
+        work: a folder for what runs share and for weights between two parts. None: nothing is shared.
 
     Raises:
         ConfigError: the model's files have changed since the benchmark began.
@@ -60,52 +75,119 @@ def run(config: BenchmarkConfig, key: Key) -> dict[str, Any]:
         )
     torch.set_num_threads(config.threads)
     started = time.monotonic()
-    timesteps = config.tasks[key.task]
-    algorithm = make(
-        key.algo,
-        key.task,
-        config.model,
-        n_envs=config.n_envs,
-        seed=key.seed,
-        kl=config.kl,
-        lora=config.lora,
-        env_kwargs=config.env_kwargs,
-        policy_kwargs=config.policy_kwargs,
-        **config.for_algorithm(key.algo),
-    )
-    before = _evaluate(algorithm, config, key)
-    texts = TextLogger()
-    algorithm.learn(timesteps, callback=CallbackList([texts, _Progress(texts, timesteps)]))
-    after = _evaluate(algorithm, config, key)
-    history = [row for row in texts.history if "reward" in row]
+    before = _before(config, key, work)
+    algorithm, history, timesteps = _train(config, key, work)
+    after = _findings(evaluate(algorithm, key.task, config.eval_prompts, seed=key.seed, **_held_out(config)))
     return {
         **key._asdict(),
         "model": config.model,
-        "timesteps": algorithm.num_timesteps,
+        "timesteps": timesteps,
         "eval_prompts": config.eval_prompts,
-        "before": _rounded(before.summary()),
-        "after": _rounded(after.summary()),
-        "per_prompt": {"before": _statistics(before), "after": _statistics(after)},
-        "curve": {
-            "timesteps": [int(row["timesteps"]) for row in history],
-            "reward": [round(row["reward"], 6) for row in history],
-        },
-        "samples": _samples(before, after),
+        "before": before["summary"],
+        "after": after["summary"],
+        "per_prompt": {"before": before["statistics"], "after": after["statistics"]},
+        "curve": _curve(history),
+        "kl": _last_kl(history),
+        "samples": [
+            {"prompt": first["prompt"], "reference": first["reference"], "before": first["text"], "after": last["text"]}
+            for first, last in zip(before["samples"], after["samples"], strict=True)
+        ],
         "command": config.command(),
         "versions": versions(),
         "seconds": round(time.monotonic() - started, 1),
     }
 
 
-def _evaluate(algorithm: Any, config: BenchmarkConfig, key: Key) -> Evaluation:
-    return evaluate(
-        algorithm,
-        key.task,
-        config.eval_prompts,
-        seed=key.seed,
-        split=config.split,
-        env_kwargs=config.env_kwargs,
-    )
+def _before(config: BenchmarkConfig, key: Key, work: str | Path | None) -> dict[str, Any]:
+    """What the initial model writes, sampled: the same for every algorithm."""
+    path = None if work is None else Path(work) / f"before-{key._replace(algo='any').file_name}.json"
+    if path is not None and path.is_file():
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+    taken = inspect.signature(LanguageModelPolicy).parameters
+    options = {name: value for name, value in config.policy_kwargs.items() if name in taken}
+    policy = load_policy(config.model, key.task, config.env_kwargs, **options)
+    found = _findings(evaluate(policy, key.task, config.eval_prompts, seed=key.seed, **_held_out(config)))
+    if path is not None:
+        write_atomically(path, json.dumps(found, ensure_ascii=False))
+    return found
+
+
+def _train(
+    config: BenchmarkConfig, key: Key, work: str | Path | None
+) -> tuple[BaseAlgorithm, list[dict[str, float]], int]:
+    """Train with each part of the algorithm. Returns the last, what each rollout was like, and the tokens of all."""
+    names = parts(key.algo)
+    budget, used, history = config.tasks[key.task], 0, []
+    model = config.model
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        for number, name in enumerate(names, start=1):
+            algorithm = make(
+                name,
+                key.task,
+                model,
+                n_envs=config.n_envs,
+                seed=key.seed,
+                kl=None if find(name).kl is None else config.kl,
+                lora=config.lora,
+                env_kwargs=config.env_kwargs,
+                policy_kwargs=config.policy_kwargs,
+                **config.for_algorithm(name),
+            )
+            last = number == len(names)
+            timesteps = budget - used if last else round(budget * config.warm_share)
+            texts = TextLogger()
+            progress = _Progress(texts, timesteps)
+            algorithm.learn(max(timesteps, 1), callback=CallbackList([texts, progress]))
+            history += [{**row, "timesteps": row["timesteps"] + used} for row in texts.history]
+            used += algorithm.num_timesteps
+            if not last:
+                model = str(Path(folder) / "policy")
+                algorithm.policy.save_pretrained(model)  # type: ignore[operator]
+    return algorithm, history, used
+
+
+def _held_out(config: BenchmarkConfig) -> dict[str, Any]:
+    return {"split": config.split, "env_kwargs": config.env_kwargs}
+
+
+def _curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Tokens and mean reward of each rollout. Where there are very many, of several rollouts together."""
+    rows = [row for row in history if "reward" in row]
+    size = 1 if len(rows) <= MAX_POINTS else -(-len(rows) // (MAX_POINTS // 2))
+    groups = [rows[start : start + size] for start in range(0, len(rows), size)]
+    rewards = [
+        sum(row["reward"] * row["episodes"] for row in group) / sum(row["episodes"] for row in group)
+        if len(group) > 1
+        else group[0]["reward"]
+        for group in groups
+    ]
+    return {
+        "timesteps": [int(group[-1]["timesteps"]) for group in groups],
+        "reward": [round(reward, 6) for reward in rewards],
+    }
+
+
+def _last_kl(history: Sequence[Mapping[str, float]]) -> float | None:
+    """Mean KL to the initial model over the last tenth of the rollouts; for a warm start, to where it ended."""
+    found = [row["kl/kl"] for row in history if "kl/kl" in row]
+    last = found[-max(1, len(found) // 10) :]
+    return round(sum(last) / len(last), 4) if last else None
+
+
+def _findings(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "summary": _rounded(evaluation.summary()),
+        "statistics": _statistics(evaluation),
+        "samples": [
+            {
+                "prompt": sample.prompt,
+                "reference": sample.references[0] if sample.references else None,
+                "text": sample.completion,
+            }
+            for sample in evaluation.samples[:NUM_SAMPLES]
+        ],
+    }
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:
@@ -124,41 +206,28 @@ def _statistics(evaluation: Evaluation) -> dict[str, Any]:
     return {name: statistics.to_json() for name, statistics in found.items()}
 
 
-def _samples(before: Evaluation, after: Evaluation) -> list[dict[str, Any]]:
-    pairs = zip(before.samples[:NUM_SAMPLES], after.samples[:NUM_SAMPLES], strict=True)
-    return [
-        {
-            "prompt": first.prompt,
-            "reference": first.references[0] if first.references else None,
-            "before": first.completion,
-            "after": second.completion,
-        }
-        for first, second in pairs
-    ]
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent has: nobody would read the result, and another process may be computing it."""
+def end_with(descriptor: int) -> None:
+    """End this process when the other end of a pipe is closed: its parent is gone, and nobody would read the result."""
 
     def wait() -> None:
-        # The parent holds the other end and writes nothing: this returns when it is gone. Not sys.stdin.read(), whose
-        # lock Python wants when this process ends in the ordinary way.
-        os.read(0, 1)
+        # This returns when the other end is gone; nothing is ever written. Not a file object's read(), whose lock
+        # Python wants when this process ends in the ordinary way.
+        os.read(descriptor, 1)
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
 
 
-def main(path: str) -> None:
-    """Do the job in the file ``path``, a JSON object with config, key (algo, task, seed), result and with_parent."""
+def do(path: str | Path) -> None:
+    """Do the job in the file ``path``, a JSON object with config, key (algo, task, seed), result and work."""
     logging: Any = transformers.utils.logging
     logging.disable_progress_bar()
     job = json.loads(Path(path).read_text())
-    if job.get("with_parent"):
-        _end_with_parent()
-    line = run(BenchmarkConfig.from_json(job["config"]), Key(*job["key"]))
+    line = run(BenchmarkConfig.from_json(job["config"]), Key(*job["key"]), job.get("work"))
     write_atomically(Path(job["result"]), json.dumps(line, ensure_ascii=False, allow_nan=False))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[2:] == ["--with-parent"]:
+        end_with(0)
+    do(sys.argv[1])

@@ -13,17 +13,43 @@ DEFAULT_TIMESTEPS = 20_000
 
 
 def benchmark(
-    algos: Annotated[str, typer.Option(help="Algorithms joined by commas, see list --algorithms.")],
-    tasks: Annotated[str, typer.Option(help="Ids, or their middles, joined by commas.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where results go, and where a restart finds them.")],
+    ctx: typer.Context,
+    algos: Annotated[
+        str | None,
+        typer.Option(
+            help="Algorithms joined by commas, see list --algorithms; 'all', 'all,-trpo', and 'bc+ppo' for one after "
+            "the other."
+        ),
+    ] = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="Ids, or their middles, joined by commas. With --suite: some of its tasks.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where results go, and where a restart finds them. With --suite it can be left out: "
+            "runs/benchmark-SUITE.",
+        ),
+    ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help="Tasks, tokens and held-out prompts by one name: small. Other options replace single values."
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many runs of each algorithm on each task.")] = 3,
     timesteps: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="N", help="Tokens to train on, for all tasks or each: 20000 or Copy=8000,DataToText=40000."
+            metavar="N",
+            help="Tokens to train on, for all tasks or each: 20000 or Copy=8000,DataToText=40000. "
+            f"Default: {DEFAULT_TIMESTEPS}, or the suite's.",
         ),
-    ] = str(DEFAULT_TIMESTEPS),
-    jobs: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 1,
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at once. Default: 1; with --suite, one a core.", show_default=False)
+    ] = None,
     model: options.Model = BUILTIN_MODEL,
     eval_prompts: Annotated[
         int, typer.Option(min=1, rich_help_panel="Evaluation", help="Held-out prompts, played before and after.")
@@ -48,50 +74,118 @@ def benchmark(
         ),
     ] = None,
     policy_kwarg: options.PolicyKwargs = None,
+    warm_share: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, rich_help_panel="Algorithm", help="Share of the tokens that the first part of 'bc+ppo' gets."
+        ),
+    ] = 0.5,
 ) -> None:
-    """Compare algorithms: algorithms x tasks x seeds, one process each.
+    """Compare algorithms: algorithms x tasks x seeds.
 
     Kill it whenever you like: the same command goes on where it stopped, and gives the results of an uninterrupted one.
 
-    The folder --out gets results.md, results.json, learning_curves.png, and results.jsonl with all about each run.
+    The folder --out gets results.md, results.json, pictures, and results.jsonl with all about each run.
 
     [cyan]textgym benchmark --algos ppo,a2c --tasks Copy,DataToText --seeds 3 --out results --jobs 2[/cyan]
     [cyan]textgym benchmark --algos ppo --tasks Copy,Translation --timesteps Copy=8000,Translation=40000 --out r2[/cyan]
     [cyan]textgym benchmark --algos ppo,a2c --tasks Copy --algo-kwarg ppo.n_epochs=4 --kl 0.05 --out r3[/cyan]
+    [cyan]textgym benchmark --suite small --algos all --seeds 3[/cyan]
     """
-    ids = [options.resolve_id(name) for name in options.names(tasks)]
-    env_kwargs = options.env_arguments(env_kwarg, reward=reward)
-    policy_kwargs = options.pairs("--policy-kwarg", policy_kwarg)
+    chosen: dict[str, Any] = {
+        "seeds": seeds,
+        "model": model,
+        "eval_prompts": eval_prompts,
+        "split": split,
+        "n_envs": n_envs,
+        "kl": kl,
+        "lora": lora,
+        "env_kwargs": options.env_arguments(env_kwarg, reward=reward),
+        "policy_kwargs": options.pairs("--policy-kwarg", policy_kwarg),
+        "algo_kwargs": options.pairs("--algo-kwarg", algo_kwarg),
+        "threads": threads,
+        "warm_share": warm_share,
+    }
     if temperature is not None:
-        policy_kwargs["temperature"] = temperature
+        chosen["policy_kwargs"]["temperature"] = temperature
+    aliases: dict[str, tuple[str, ...]] = {
+        "env_kwargs": ("env_kwarg", "reward"),
+        "policy_kwargs": ("policy_kwarg", "temperature"),
+        "algo_kwargs": ("algo_kwarg",),
+    }
+    given = [name for name in chosen if any(_is_given(ctx, one) for one in aliases.get(name, (name,)))]
+    named_tasks = None if tasks is None else [options.resolve_id(name) for name in options.names(tasks)]
+    config = _config(algos, named_tasks, timesteps, suite, chosen, given)
+    _run(config, _folder(out, suite), jobs or _default_jobs(suite, threads))
 
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _folder(out: Path | None, suite: str | None) -> Path:
+    from textgym.errors import ConfigError
+
+    if out is None and suite is None:
+        raise ConfigError("Name the folder for results with --out; only with --suite it can be left out.")
+    return Path("runs") / f"benchmark-{suite}" if out is None else out
+
+
+def _default_jobs(suite: str | None, threads: int) -> int:
+    import os
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if suite is None else max(1, cores // threads)
+
+
+def _config(
+    algos: str | None,
+    tasks: list[str] | None,
+    timesteps: str | None,
+    suite: str | None,
+    chosen: dict[str, Any],
+    given: list[str],
+) -> Any:
+    """The benchmark that the options describe.
+
+    Raises:
+        ConfigError: the options contradict each other, or would make every run fail.
+    """
     from dataclasses import replace
 
-    from textgym_agents.benchmark.config import BenchmarkConfig
+    from textgym.errors import ConfigError
+    from textgym_agents.benchmark import suites
+    from textgym_agents.benchmark.config import BenchmarkConfig, short_name
     from textgym_agents.provenance import model_hash
 
-    config = BenchmarkConfig(
-        algos=tuple(options.names(algos)),
-        tasks=_timesteps(timesteps, ids),
-        seeds=seeds,
-        model=model,
-        eval_prompts=eval_prompts,
-        split=split,
-        n_envs=n_envs,
-        kl=kl,
-        lora=lora,
-        env_kwargs=env_kwargs,
-        policy_kwargs=policy_kwargs,
-        algo_kwargs=options.pairs("--algo-kwarg", algo_kwarg),
-        threads=threads,
-    )
+    options.check_model(chosen["model"])
+    if suite is None:
+        if algos is None or tasks is None:
+            raise ConfigError("Give --algos and --tasks, or --suite: textgym benchmark --suite small")
+        planned = _timesteps(timesteps or str(DEFAULT_TIMESTEPS), tasks)
+    else:
+        found = suites.find_suite(suite)
+        strange = [short_name(task) for task in tasks or () if task not in found.tasks]
+        if strange:
+            raise ConfigError(
+                f"--suite {suite} has no task {', '.join(strange)}. Its tasks: "
+                f"{', '.join(map(short_name, found.tasks))}. Leave --suite out to compare on others."
+            )
+        planned = {task: n for task, n in found.tasks.items() if tasks is None or task in tasks}
+        if timesteps is not None:
+            planned = {**planned, **_timesteps(timesteps, list(planned), partly=True)}
+        chosen = {**chosen, **{name: value for name, value in found.settings.items() if name not in given}}
+    names, unable = suites.choose(suites.ALL if algos is None else algos, chosen["model"])
+    if unable:
+        typer.echo(f"left out, since they can't train {chosen['model']}: {', '.join(unable)}", err=True)
+    config = BenchmarkConfig(algos=names, tasks=planned, suite=suite, **chosen)
     _check(config)
-    config = replace(config, model_hash=model_hash(model))
-    _run(config, out, jobs)
+    return replace(config, model_hash=model_hash(config.model))
 
 
-def _timesteps(text: str, ids: list[str]) -> dict[str, int]:
-    """Tokens of training for each id, from ``20000`` or ``Copy=8000,DataToText=40000``."""
+def _timesteps(text: str, ids: list[str], *, partly: bool = False) -> dict[str, int]:
+    """Tokens of training for each id, from ``20000`` or ``Copy=8000,DataToText=40000``; ``partly``: for some."""
     from textgym.errors import ConfigError
 
     found: dict[str, int] = {}
@@ -102,31 +196,35 @@ def _timesteps(text: str, ids: list[str]) -> dict[str, int]:
         for one in [options.resolve_id(name.strip())] if equals else ids:
             found[one] = int(number)
     strange, missing = [one for one in found if one not in ids], [one for one in ids if one not in found]
-    if strange or missing:
+    if strange or (missing and not partly):
         raise ConfigError(
             f"--timesteps {text!r} "
             + (
-                f"names {', '.join(strange)}, which --tasks doesn't."
+                f"names {', '.join(strange)}, which {'--suite' if partly else '--tasks'} doesn't."
                 if strange
                 else f"says nothing of {', '.join(missing)}."
             )
         )
-    return {one: found[one] for one in ids}
+    return {one: found[one] for one in ids if one in found}
 
 
 def _check(config: Any) -> None:
-    """Raise ConfigError for what would make every run fail."""
+    """Raise ConfigError for what would make runs fail."""
     from textgym.errors import ConfigError
+    from textgym_agents.algorithms import ALGORITHMS
+    from textgym_agents.benchmark.config import parts
 
-    options.check_model(config.model)
-    for algo in config.algos:
-        options.check_algorithm(algo)
+    trained = list(dict.fromkeys(part for algo in config.algos for part in parts(algo)))
+    for algo in trained:
         options.check_algo_kwargs(algo, config.for_algorithm(algo))
     for name in config.algo_kwargs:
         prefix, dot, _ = name.partition(".")
-        if dot and prefix not in config.algos:
+        if dot and prefix not in trained:
             named = ",".join(config.algos)
             raise ConfigError(f"--algo-kwarg {name} is for {prefix!r}, but --algos is {named!r}.")
+    if config.kl and all(ALGORITHMS[algo].kl is None for algo in trained):
+        able = [name for name, row in ALGORITHMS.items() if row.kl is not None]
+        raise ConfigError(f"--kl {config.kl}: none of {', '.join(trained)} takes a KL penalty. {', '.join(able)} do.")
     options.check_policy_kwargs(config.policy_kwargs)
 
 
@@ -173,6 +271,6 @@ def _run(config: Any, out: Path, jobs: int) -> None:
     console.print(
         f"held-out prompts, mean over {config.seeds} seeds, 95 % intervals of the difference", highlight=False
     )
-    for table in report.terminal_tables(rows):
+    for table in report.tables(config, runs, rows):
         console.print(table)
     console.print(f"report: {out / 'results.md'}", soft_wrap=True)

@@ -1,0 +1,93 @@
+"""What the pictures of a comparison of many algorithms show."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textgym_agents.benchmark import pictures, suites
+from textgym_agents.benchmark.comparison import Comparison, Overall
+from textgym_agents.benchmark.config import short_name
+from textgym_agents.benchmark.pictures import Dot
+from textgym_agents.curves import COLOURS, Curve
+
+COMPARISON, CURVES = "comparison.png", "learning_curves.png"
+Runs = Sequence[Mapping[str, Any]]
+
+
+def draw(folder: Path, runs: Runs, found: Comparison) -> None:
+    """Write ``comparison.png`` and, where anything was trained, ``learning_curves.png``."""
+    order = [whole.algo for whole in found.overall]
+    order += [one.algo for standings in found.standings.values() for one in standings]
+    order = list(dict.fromkeys(order))
+    columns: dict[str, dict[str, Dot]] = {}
+    lines: dict[str, float] = {}
+    if found.overall:
+        title = "all tasks\n" + ("score, IQM" if found.scaled else "gain, IQM")
+        columns[title] = {whole.algo: Dot(whole.score, _overall_verdict(whole, found)) for whole in found.overall}
+        lines[title] = 0.0
+    for task, standings in found.standings.items():
+        title = f"{_short_title(short_name(task))}\nreward"
+        columns[title] = {one.algo: Dot(one.after, one.verdict) for one in standings}
+        lines[title] = float(np.mean([one.after.value - one.gain.value for one in standings]))
+    pictures.plot_dots(columns, order, lines, found.reference, folder / COMPARISON)
+    groups = _groups(runs)
+    if groups:
+        pictures.plot_small_multiples(groups, _curves(runs), _levels(found), folder / CURVES)
+
+
+def _overall_verdict(one: Overall, found: Comparison) -> str:
+    """By the probability of improvement, whose interval may or may not exclude a half."""
+    if one.algo == found.reference:
+        return "itself"
+    value, even = (one.score, 0.0) if one.improvement is None else (one.improvement, 0.5)
+    return "better" if value.low > even else "worse" if value.high < even else "unclear"
+
+
+def _short_title(task: str) -> str:
+    """Long names of tasks would run into each other.
+
+    >>> _short_title("SentimentContinuation")
+    'Sentiment…'
+    """
+    return task if len(task) <= 14 else f"{task[:9]}…"
+
+
+def _groups(runs: Runs) -> dict[str, list[str]]:
+    """Algorithms that have learning curves, by family; small families share a row."""
+    families: dict[str, list[str]] = {}
+    for run in runs:
+        if run["curve"]["timesteps"] and run["algo"] not in families.setdefault(suites.family(run["algo"]), []):
+            families[suites.family(run["algo"])].append(run["algo"])
+    groups: dict[str, list[str]] = {}
+    last = ""
+    for family, algos in families.items():
+        pieces = [algos[start : start + len(COLOURS)] for start in range(0, len(algos), len(COLOURS))]
+        for number_, piece in enumerate(pieces):
+            if last and len(groups[last]) + len(piece) <= 4:
+                groups[f"{last}, {family}"] = groups.pop(last) + piece
+                last = f"{last}, {family}"
+            else:
+                last = family if number_ == 0 else f"{family} {number_ + 1}"
+                groups[last] = piece
+    return groups
+
+
+def _curves(runs: Runs) -> dict[str, dict[str, Curve]]:
+    found: dict[str, dict[str, list[Any]]] = {}
+    for run in runs:
+        curve = (run["curve"]["timesteps"], run["curve"]["reward"])
+        found.setdefault(_short_title(short_name(run["task"])), {}).setdefault(run["algo"], []).append(curve)
+    return {task: {algo: Curve(algo, curves) for algo, curves in all_.items()} for task, all_ in found.items()}
+
+
+def _levels(found: Comparison) -> dict[str, dict[str, float]]:
+    levels: dict[str, dict[str, float]] = {}
+    for task, standings in found.standings.items():
+        level = levels.setdefault(_short_title(short_name(task)), {})
+        level["initial model, held out"] = float(np.mean([one.after.value - one.gain.value for one in standings]))
+        for one in standings:
+            if one.algo == found.reference:
+                level[f"{one.algo}, held out"] = one.after.value
+    return levels

@@ -1,0 +1,136 @@
+"""Benchmarks with a name: which tasks, how many tokens of training, how many held-out prompts.
+
+A suite trains every algorithm with the defaults of its row in the table and the same number of tokens, so that a table
+of results says what one gets without tuning anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from textgym.errors import ConfigError, did_you_mean
+from textgym_agents.algorithms import ALGORITHMS, find, policy_class
+from textgym_agents.benchmark.config import parts
+
+ALL = "all"
+# Supervised first, then RL, as in RLHF.
+COMPOSITES = ("bc+ppo", "bc+rloo")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A benchmark with a name.
+
+    Attributes:
+        description: what it is for and what it takes.
+        tasks: tokens of training for each environment id.
+        settings: attributes of ``BenchmarkConfig`` that differ from their defaults.
+    """
+
+    description: str
+    tasks: Mapping[str, int]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+SUITES: dict[str, Suite] = {
+    "small": Suite(
+        "Four tasks of the small world; within an hour on two cores with all algorithms and three seeds. Every "
+        "algorithm trains on the same number of tokens, TRPO too, which takes several times as long as the others.",
+        {
+            "textgym/DataToText-v0": 18_000,
+            "textgym/Summarization-v0": 11_000,
+            "textgym/Translation-v0": 18_000,
+            "textgym/SentimentContinuation-v0": 11_000,
+        },
+        {"eval_prompts": 200},
+    ),
+}
+
+
+def find_suite(name: str) -> Suite:
+    """A suite by name.
+
+    Raises:
+        ConfigError: there is none of that name.
+
+    >>> sorted(find_suite("small").tasks)[0]
+    'textgym/DataToText-v0'
+    """
+    if name not in SUITES:
+        raise ConfigError(f"No suite is called {name!r}. {did_you_mean(name, SUITES)}")
+    return SUITES[name]
+
+
+def every_algorithm() -> tuple[str, ...]:
+    """What "all" means: the rows of the table, then the warm starts whose parts are among them.
+
+    >>> "ppo" in every_algorithm()
+    True
+    """
+    warm = [algo for algo in COMPOSITES if all(part in ALGORITHMS for part in parts(algo))]
+    return (*ALGORITHMS, *warm)
+
+
+def choose(wanted: str | Sequence[str], model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The algorithms that ``"ppo,a2c"``, ``"all"`` or ``"all,-trpo"`` names, and those of "all" that are left out.
+
+    Args:
+        wanted: text, or its parts. A minus takes one away again.
+        model: name or folder. Of "all", what can't train such a model is left out.
+
+    Raises:
+        ConfigError: a name that doesn't exist, or an algorithm named by itself that can't train such a model.
+
+    >>> choose("ppo,a2c,-ppo", "textgym/small")
+    (('a2c',), ())
+    """
+    names = [part.strip() for part in (wanted.split(",") if isinstance(wanted, str) else wanted) if part.strip()]
+    form = policy_class(model).form
+    found: list[str] = []
+    unable: list[str] = []
+    for name in names:
+        if name == ALL:
+            able = [algo for algo in every_algorithm() if _trains(algo, form)]
+            unable += [algo for algo in every_algorithm() if algo not in able]
+            found += able
+        elif name.startswith("-"):
+            algo = name[1:].strip()
+            check_algorithm(algo)
+            if algo not in found and algo not in unable:
+                raise ConfigError(f"--algos: {name!r} takes away {algo!r}, which nothing before it names.")
+            found = [one for one in found if one != algo]
+        else:
+            check_algorithm(name, form)
+            found.append(name)
+    if not found:
+        raise ConfigError(f"--algos {','.join(names)!r} leaves no algorithm.")
+    return tuple(dict.fromkeys(found)), tuple(algo for algo in unable if algo not in found)
+
+
+def check_algorithm(algo: str, form: str | None = None) -> None:
+    """Raise ConfigError unless all parts of an algorithm exist and train models of this form ("causal", "seq2seq")."""
+    for part in parts(algo):
+        if part not in ALGORITHMS:
+            whole = "" if part == algo else f" ({algo!r} trains with one, then goes on with the other.)"
+            raise ConfigError(f"No algorithm is called {part!r}. {did_you_mean(part, ALGORITHMS)}{whole}")
+        if form is not None and form not in ALGORITHMS[part].policies:
+            kind = "encoder-decoder" if form == "seq2seq" else "decoder-only"
+            able = [name for name, row in ALGORITHMS.items() if form in row.policies]
+            raise ConfigError(f"{part!r} can't train {kind} models. Those that can: {', '.join(able)}.")
+        if not isinstance(ALGORITHMS[part].cls, type):
+            ALGORITHMS[part].cls()  # says what to install
+
+
+def _trains(algo: str, form: str) -> bool:
+    return all(form in find(part).policies for part in parts(algo))
+
+
+def family(algo: str) -> str:
+    """The family of an algorithm, for pictures and lists.
+
+    >>> family("a2c"), family("rloo+ppo")
+    ('actor-critic', 'warm start + RL')
+    """
+    if len(parts(algo)) > 1:
+        return "warm start + RL"
+    return ALGORITHMS[algo].family if algo in ALGORITHMS else "other"
