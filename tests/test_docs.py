@@ -335,6 +335,8 @@ def test_every_logged_scalar_is_explained(tmp_path: Path) -> None:
 
     import textgym_agents
     from textgym_agents.callbacks import EvaluateCallback, TextLogger
+    from textgym_agents.health import HealthCheck
+    from textgym_agents.scheduling import Schedules
 
     seen: set[str] = set()
 
@@ -356,12 +358,14 @@ def test_every_logged_scalar_is_explained(tmp_path: Path) -> None:
         "grpo": {"prompts_per_rollout": 4, "group_size": 2},
     }
     for name, options in runs.items():
-        algorithm = textgym_agents.make(name, "textgym/Copy-v0", n_envs=4, env_kwargs=small, **options)
+        algorithm = textgym_agents.make(name, "textgym/Copy-v0", n_envs=4, env_kwargs=small, shape="scale=1", **options)
         algorithm.set_logger(Logger(None, [Names()]))
         evaluation = EvaluateCallback("textgym/Copy-v0", every=32, num_prompts=4, env_kwargs=small)
-        algorithm.learn(96, callback=[TextLogger(), evaluation], log_interval=1)
+        callbacks = [HealthCheck(), TextLogger(), evaluation, Schedules(learning_rate=1e-3)]
+        algorithm.learn(96, callback=callbacks, log_interval=1)
     page = AGENTS_README.read_text(encoding="utf-8")
-    explained = {*re.findall(r"`((?:rollout|time|train|text|kl|group|eval)/[\w<>]+)`", part(page, "scalars"))}
+    kinds = "rollout|time|train|text|kl|group|eval|schedule|health"
+    explained = {*re.findall(rf"`((?:{kinds})/[\w<>]+)`", part(page, "scalars"))}
     patterns = {name: re.compile(re.sub("<[a-z]+>", r"\\w+", name)) for name in explained}
     unexplained = {name for name in seen if not any(pattern.fullmatch(name) for pattern in patterns.values())}
     assert not unexplained
