@@ -233,8 +233,7 @@ def algorithms_table(old: str) -> str:
         cls: Any = row.cls
         own = cls.__module__.startswith("textgym_agents")
         file = cls.__module__.replace(".", "/") + ".py" if own else "textgym_agents/algorithms/table.py"
-        title, _, link = row.paper.rpartition(", ")
-        paper = f"[{title}]({link})" if link.startswith("http") else row.paper
+        paper = re.sub(r"^(.*), (https?://[^ ,]+)", r"[\1](\2)", row.paper)
         tests = " ".join(f"[{one}](../tests/agents/{one})" for one in files_that_test(name, cls.__name__))
         shown = f"[{Path(file).name}]({file})"
         rows.append((f"`{name}`", row.family, paper, f"`{public_name(cls)}`", shown, tests))
@@ -261,10 +260,10 @@ def files_that_test(name: str, class_name: str) -> list[str]:
     candidates = (
         f"test_{name}.py",
         "test_policy_gradient_learning.py",
-        "test_dqn.py",
-        "test_q_learning.py",
         "test_baselines.py",
         "test_behaviour_cloning.py",
+        "test_dqn.py",
+        "test_q_learning.py",
         "test_learning.py",
     )
     for file in (ROOT / "tests" / "agents" / candidate for candidate in candidates):
@@ -356,6 +355,11 @@ def test_every_logged_scalar_is_explained(tmp_path: Path) -> None:
         "reinforce": {"prompts_per_rollout": 8},
         "scst": {"prompts_per_rollout": 4},
         "grpo": {"prompts_per_rollout": 4, "group_size": 2},
+        "dqn": {"train_freq": 8, "batch_size": 32},
+        "sarsa": {"prompts_per_rollout": 8},
+        "ilql": {"prompts_per_rollout": 8},
+        "bc": {"texts_per_step": 4},
+        "ars": {"n_delta": 1, "n_eval_episodes": 4},
     }
     for name, options in runs.items():
         algorithm = textgym_agents.make(name, "textgym/Copy-v0", n_envs=4, env_kwargs=small, shape="scale=1", **options)

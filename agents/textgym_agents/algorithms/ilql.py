@@ -192,6 +192,7 @@ class ILQL(EpisodicPolicyGradient):
                     cql_loss=cql_loss,
                     log_ratio=log_ratio.mean(),
                 )
+            self.logger.dump(self.num_timesteps)  # after the only rollout, nobody else would
 
     def _returns(self, rewards: Tensor, judged: Judgement, lengths: NDArray[np.integer]) -> Tensor:
         """(tokens,) G, from V of this moment, without gradient."""

@@ -27,6 +27,14 @@ def evaluate(
             "--deterministic", rich_help_panel="Model", help="Take the likeliest token each time, not a sample."
         ),
     ] = False,
+    best_of: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            rich_help_panel="Model",
+            help="Samples a prompt, of which the reward picks one: a bound, not a score.",
+        ),
+    ] = 1,
     reward: options.Reward = None,
     metrics: Annotated[
         str | None, typer.Option(help="Names joined by commas, see list --metrics. Default: the task's own.")
@@ -87,10 +95,11 @@ def evaluate(
         split=split,
         env_kwargs=env_kwargs,
         progress=True,
+        best_of=best_of,
     )
     bounds = intervals(result.rewards, result.samples, result.metrics, seed=seed)
     console = Console()
-    how = "likeliest tokens" if deterministic else "sampled"
+    how = "likeliest tokens" if deterministic else "sampled" if best_of == 1 else f"best of {best_of} samples"
     console.print(Text(f"{env_id}, {model}, {prompts} prompts of {split}, {how}"), soft_wrap=True)
     console.print(_table(result, bounds))
     for sample, value in list(zip(result.samples, result.rewards, strict=True))[:NUM_SAMPLES]:
