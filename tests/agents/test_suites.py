@@ -20,7 +20,8 @@ from textgym_agents.benchmark import report, suites
 from textgym_agents.benchmark import run as running
 from textgym_agents.benchmark.charts import _groups
 from textgym_agents.benchmark.comparison import compare
-from textgym_agents.benchmark.config import BenchmarkConfig, Key, parts
+from textgym_agents.benchmark.composites import parts
+from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.launch import BenchmarkError, launch
 from textgym_agents.benchmark.run import _curve, run
 from textgym_agents.benchmark.store import ResultStore, read_runs

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL
+from textgym_agents.benchmark.composites import parts
 from textgym_agents.provenance import command_line
 
 WARM_SHARE = 0.5
@@ -152,24 +153,6 @@ class BenchmarkConfig:
         from textgym_agents.benchmark.suites import choose
 
         return self.algos == choose("all", self.model)[0]
-
-
-def parts(algo: str) -> tuple[str, ...]:
-    """The algorithms that train one after the other: two of ``"bc+ppo"``, which goes on from bc's weights.
-
-    Raises:
-        ConfigError: more than two, or an empty one.
-
-    >>> parts("ppo"), parts("bc+ppo")
-    (('ppo',), ('bc', 'ppo'))
-    """
-    found = tuple(part.strip() for part in algo.split("+"))
-    if len(found) > 2 or not all(found):
-        raise ConfigError(
-            f"The algorithm is {algo!r}, expected a name, or two as in 'bc+ppo': train with the first, go on with the "
-            "second."
-        )
-    return found
 
 
 def short_name(task: str) -> str:

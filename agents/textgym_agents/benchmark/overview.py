@@ -12,7 +12,8 @@ from textgym_agents.benchmark import suites
 from textgym_agents.benchmark.aggregate import Row
 from textgym_agents.benchmark.charts import COMPARISON, CURVES
 from textgym_agents.benchmark.comparison import Comparison, Overall, Standing
-from textgym_agents.benchmark.config import BenchmarkConfig, parts, short_name
+from textgym_agents.benchmark.composites import parts
+from textgym_agents.benchmark.config import BenchmarkConfig, short_name
 from textgym_agents.benchmark.numbers import number, show
 
 MARKS = {"better": "▲", "unclear": "○", "worse": "▼", "itself": "–"}

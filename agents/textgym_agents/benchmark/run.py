@@ -23,7 +23,8 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from textgym.errors import ConfigError
 from textgym_agents.algorithms import find, make
-from textgym_agents.benchmark.config import BenchmarkConfig, Key, parts
+from textgym_agents.benchmark.composites import parts
+from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.statistics import of_metric, of_rewards
 from textgym_agents.benchmark.store import write_atomically
 from textgym_agents.callbacks import TextLogger

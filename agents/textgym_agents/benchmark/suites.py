@@ -10,7 +10,7 @@ from typing import Any
 
 from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.algorithms import ALGORITHMS, find, policy_class
-from textgym_agents.benchmark.config import parts
+from textgym_agents.benchmark.composites import parts
 
 ALL = "all"
 # Supervised first, then RL, as in RLHF.

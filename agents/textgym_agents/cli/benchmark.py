@@ -212,7 +212,7 @@ def _check(config: Any) -> None:
     """Raise ConfigError for what would make runs fail."""
     from textgym.errors import ConfigError
     from textgym_agents.algorithms import ALGORITHMS
-    from textgym_agents.benchmark.config import parts
+    from textgym_agents.benchmark.composites import parts
 
     trained = list(dict.fromkeys(part for algo in config.algos for part in parts(algo)))
     for algo in trained:
