@@ -35,6 +35,18 @@ SCORES: dict[str, Score] = {
     "scst": Score(40_000, 0.02, (0.123, 0.092, 0.047), STEEP),
     "rloo": Score(40_000, 0.05, (0.180, 0.140, 0.086), STEEP),
     "grpo": Score(40_000, 0.05, (0.102, 0.146, 0.121), STEEP),
+    "dqn": Score(24_000, 0.01, (0.038, 0.032, 0.025), {}),
+    "qrdqn": Score(24_000, -0.03, (0.028, 0.004, 0.040), {}),
+    "q_learning": Score(40_000, 0.0, (0.036, 0.037, 0.009), {"kl": 0}),
+    "sarsa": Score(40_000, 0.0, (0.029, 0.050, 0.018), {"kl": 0}),
+    # From the initial model's own texts, offline, there is next to nothing to gain on Copy: the score is not to lose.
+    "ilql": Score(30_000, -0.02, (0.013, 0.003, 0.010), {"td_lambda": 1.0}),
+    # The model has read a million references before.
+    "bc": Score(30_000, -0.02, (0.013, 0.032, 0.011), {}),
+    "greedy": Score(1, 0.05, (0.106, 0.085, 0.084), {}),
+    "best_of_n": Score(1, 0.08, (0.122, 0.110, 0.105), {}),
+    # Random search loses on Copy, whose reward a single wrong letter lowers: the score says how little it may.
+    "ars": Score(40_000, -0.08, (-0.026, -0.022, -0.056), {}),
 }
 
 
