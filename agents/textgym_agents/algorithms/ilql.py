@@ -192,7 +192,10 @@ class ILQL(EpisodicPolicyGradient):
                     cql_loss=cql_loss,
                     log_ratio=log_ratio.mean(),
                 )
+            said = {name: value for name, value in self.logger.name_to_value.items() if name.startswith("train/")}
             self.logger.dump(self.num_timesteps)  # after the only rollout, nobody else would
+            for name, value in said.items():  # which callbacks read when training ends
+                self.logger.record(name, value)
 
     def _returns(self, rewards: Tensor, judged: Judgement, lengths: NDArray[np.integer]) -> Tensor:
         """(tokens,) G, from V of this moment, without gradient."""
