@@ -3,6 +3,7 @@
 import inspect
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from textgym.errors import ConfigError, did_you_mean
 Schedule = Callable[[int], float]
 
 
-class _Warmed:
+class _Warmed(ABC):
     """What the schedules share: a rise from 0 over ``warmup`` tokens, then a shape of their own."""
 
     warmup: int
@@ -43,9 +44,9 @@ class _Warmed:
         whole = getattr(self, "tokens", None)
         return self._after(min(1.0, (int(tokens) - self.warmup) / (whole - self.warmup)) if whole else 0.0)
 
+    @abstractmethod
     def _after(self, share: float) -> float:
         """The value after this share of the tokens that follow the warmup."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
