@@ -412,3 +412,10 @@ def test_without_sb3_contrib_the_error_says_what_to_install():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.startswith("MissingExtraError QRDQN")
     assert 'pip install "textgym[contrib]"' in found
+
+
+def test_make_tells_the_replay_buffer_the_discount():
+    """Its n-step returns would otherwise discount by 1 while the algorithm discounts by another number."""
+    made = make("dqn", "textgym/Copy-v0", n_envs=2, gamma=0.9)
+    assert made.replay_buffer.gamma == made.gamma == 0.9
+    assert make("dqn", "textgym/Copy-v0", n_envs=2, replay_buffer_kwargs={"n_steps": 3}).replay_buffer.n_steps == 3

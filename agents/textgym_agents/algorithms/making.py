@@ -16,6 +16,7 @@ from textgym_agents.algorithms.candidates import CandidateVecEnv
 from textgym_agents.algorithms.table import ALGORITHMS, POLICIES, Algorithm
 from textgym_agents.kl import KLController
 from textgym_agents.policies.language_model import LanguageModelPolicy
+from textgym_agents.replay import EpisodeReplayBuffer
 from textgym_agents.vec_env import TextVecEnv, make_vec_env
 
 
@@ -89,6 +90,8 @@ def make(
     if row.buffer is not None:
         kind = "replay_buffer" if issubclass(row.buffer, ReplayBuffer) else "rollout_buffer"
         options[f"{kind}_class"] = options.get(f"{kind}_class") or row.buffer
+        if issubclass(options[f"{kind}_class"], EpisodeReplayBuffer):  # whose n-step returns discount as the algorithm
+            options[f"{kind}_kwargs"] = {"gamma": options["gamma"], **options.get(f"{kind}_kwargs", {})}
         reference = bool(kl) and hasattr(options[f"{kind}_class"], "bind")
         if reference:
             options[f"{kind}_kwargs"] = {"kl": kl, **options.get(f"{kind}_kwargs", {})}
