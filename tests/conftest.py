@@ -28,7 +28,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if config.getoption("--no-cache"):
-        from textgym_agents.policies.language_model import LanguageModelPolicy
+        from textgym_agents.policies.base import LanguageModelPolicy
 
         LanguageModelPolicy.__init__.__kwdefaults__["use_cache"] = False
 
@@ -48,7 +48,7 @@ def small_task():
 @pytest.fixture(params=["gpt2", "llama", "gpt_neox", "qwen2"])
 def model(request):
     """A tiny causal language model of each kind."""
-    from tiny_models import tiny_model
+    from tests.agents.tiny_models import tiny_model
 
     return tiny_model(request.param)
 
@@ -56,7 +56,7 @@ def model(request):
 @pytest.fixture(params=["gpt2", "llama", "gpt_neox", "t5", "t5-tied", "bart", "marian"])
 def any_model(request):
     """A tiny language model of each kind, encoder-decoder models included."""
-    from tiny_models import tiny_model
+    from tests.agents.tiny_models import tiny_model
 
     return tiny_model(request.param)
 

@@ -232,7 +232,7 @@ def algorithms_table(old: str) -> str:
     for name, row in ALGORITHMS.items():
         cls: Any = row.cls
         own = cls.__module__.startswith("textgym_agents")
-        file = cls.__module__.replace(".", "/") + ".py" if own else "textgym_agents/algorithms/table.py"
+        file = cls.__module__.replace(".", "/") + ".py" if own else "textgym_agents/algorithms/registry.py"
         paper = re.sub(r"^(.*), (https?://[^ ,]+)", r"[\1](\2)", row.paper)
         tests = " ".join(f"[{one}](../tests/agents/{one})" for one in files_that_test(name, cls.__name__))
         shown = f"[{Path(file).name}]({file})"
@@ -334,8 +334,8 @@ def test_every_logged_scalar_is_explained(tmp_path: Path) -> None:
 
     import textgym_agents
     from textgym_agents.callbacks import EvaluateCallback, TextLogger
-    from textgym_agents.health import HealthCheck
-    from textgym_agents.scheduling import Schedules
+    from textgym_agents.callbacks.health import HealthCheck
+    from textgym_agents.callbacks.schedules import Schedules
 
     seen: set[str] = set()
 

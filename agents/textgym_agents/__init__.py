@@ -4,76 +4,91 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textgym_agents.algorithms import ALGORITHMS, load, make
-    from textgym_agents.algorithms.behaviour_cloning import BehaviourCloning, warm_start
-    from textgym_agents.algorithms.grpo import GRPO
-    from textgym_agents.algorithms.ilql import ILQL
-    from textgym_agents.algorithms.nlpo import NLPO
-    from textgym_agents.algorithms.q_learning import QLearning
-    from textgym_agents.algorithms.reinforce import REINFORCE
-    from textgym_agents.algorithms.rloo import RLOO
-    from textgym_agents.algorithms.sarsa import SARSA
-    from textgym_agents.algorithms.scst import SCST
-    from textgym_agents.buffers import EpisodeRolloutBuffer
-    from textgym_agents.checkpoint import load_checkpoint, save_checkpoint
-    from textgym_agents.kl import AdaptiveKL, FixedKL
-    from textgym_agents.policies.causal import CausalLMPolicy
-    from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
-    from textgym_agents.vec_env import TextVecEnv, make_vec_env
+    from textgym_agents.algorithms import ALGORITHMS as ALGORITHMS
+    from textgym_agents.algorithms import Algorithm as Algorithm
+    from textgym_agents.algorithms import load as load
+    from textgym_agents.algorithms import make as make
+    from textgym_agents.algorithms.ars import ARS as ARS
+    from textgym_agents.algorithms.bc import BehaviourCloning as BehaviourCloning
+    from textgym_agents.algorithms.bc import warm_start as warm_start
+    from textgym_agents.algorithms.grpo import GRPO as GRPO
+    from textgym_agents.algorithms.ilql import ILQL as ILQL
+    from textgym_agents.algorithms.nlpo import NLPO as NLPO
+    from textgym_agents.algorithms.no_training import Baseline as Baseline
+    from textgym_agents.algorithms.no_training import BestOfN as BestOfN
+    from textgym_agents.algorithms.q_learning import QLearning as QLearning
+    from textgym_agents.algorithms.reinforce import REINFORCE as REINFORCE
+    from textgym_agents.algorithms.rloo import RLOO as RLOO
+    from textgym_agents.algorithms.sarsa import SARSA as SARSA
+    from textgym_agents.algorithms.scst import SCST as SCST
+    from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer as MaskedEpisodeRolloutBuffer
+    from textgym_agents.buffers.replay import EpisodeReplayBuffer as EpisodeReplayBuffer
+    from textgym_agents.buffers.rollout import EpisodeRolloutBuffer as EpisodeRolloutBuffer
+    from textgym_agents.callbacks import EvaluateCallback as EvaluateCallback
+    from textgym_agents.callbacks import HealthCheck as HealthCheck
+    from textgym_agents.callbacks import Schedules as Schedules
+    from textgym_agents.callbacks import TextLogger as TextLogger
+    from textgym_agents.checkpoint import CheckpointCallback as CheckpointCallback
+    from textgym_agents.checkpoint import load_checkpoint as load_checkpoint
+    from textgym_agents.checkpoint import save_checkpoint as save_checkpoint
+    from textgym_agents.envs.vec_env import TextVecEnv as TextVecEnv
+    from textgym_agents.envs.vec_env import make_vec_env as make_vec_env
+    from textgym_agents.evaluation import Evaluation as Evaluation
+    from textgym_agents.evaluation import evaluate as evaluate
+    from textgym_agents.objectives.kl import AdaptiveKL as AdaptiveKL
+    from textgym_agents.objectives.kl import FixedKL as FixedKL
+    from textgym_agents.objectives.kl import ScheduledKL as ScheduledKL
+    from textgym_agents.policies.causal import CausalLMPolicy as CausalLMPolicy
+    from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy as Seq2SeqLMPolicy
 
 # Imported on first use: torch, transformers and Stable-Baselines3 take seconds, and `textgym --help` needs none.
 _MODULES = {
+    "AdaptiveKL": "objectives.kl",
+    "Algorithm": "algorithms",
     "ALGORITHMS": "algorithms",
-    "AdaptiveKL": "kl",
-    "BehaviourCloning": "algorithms.behaviour_cloning",
+    "ARS": "algorithms.ars",
+    "Baseline": "algorithms.no_training",
+    "BehaviourCloning": "algorithms.bc",
+    "BestOfN": "algorithms.no_training",
     "CausalLMPolicy": "policies.causal",
-    "EpisodeRolloutBuffer": "buffers",
-    "FixedKL": "kl",
+    "CheckpointCallback": "checkpoint",
+    "EpisodeReplayBuffer": "buffers.replay",
+    "EpisodeRolloutBuffer": "buffers.rollout",
+    "evaluate": "evaluation",
+    "EvaluateCallback": "callbacks",
+    "Evaluation": "evaluation",
+    "FixedKL": "objectives.kl",
     "GRPO": "algorithms.grpo",
+    "HealthCheck": "callbacks",
     "ILQL": "algorithms.ilql",
+    "load": "algorithms",
+    "load_checkpoint": "checkpoint",
+    "make": "algorithms",
+    "make_vec_env": "envs.vec_env",
+    "MaskedEpisodeRolloutBuffer": "buffers.masked_rollout",
     "NLPO": "algorithms.nlpo",
     "QLearning": "algorithms.q_learning",
     "REINFORCE": "algorithms.reinforce",
     "RLOO": "algorithms.rloo",
     "SARSA": "algorithms.sarsa",
+    "save_checkpoint": "checkpoint",
+    "ScheduledKL": "objectives.kl",
+    "Schedules": "callbacks",
     "SCST": "algorithms.scst",
     "Seq2SeqLMPolicy": "policies.seq2seq",
-    "TextVecEnv": "vec_env",
-    "load": "algorithms",
-    "load_checkpoint": "checkpoint",
-    "make": "algorithms",
-    "make_vec_env": "vec_env",
-    "save_checkpoint": "checkpoint",
-    "warm_start": "algorithms.behaviour_cloning",
+    "TextLogger": "callbacks",
+    "TextVecEnv": "envs.vec_env",
+    "warm_start": "algorithms.bc",
 }
 
-__all__ = [
-    "ALGORITHMS",
-    "GRPO",
-    "ILQL",
-    "NLPO",
-    "REINFORCE",
-    "RLOO",
-    "SARSA",
-    "SCST",
-    "AdaptiveKL",
-    "BehaviourCloning",
-    "CausalLMPolicy",
-    "EpisodeRolloutBuffer",
-    "FixedKL",
-    "QLearning",
-    "Seq2SeqLMPolicy",
-    "TextVecEnv",
-    "load",
-    "load_checkpoint",
-    "make",
-    "make_vec_env",
-    "save_checkpoint",
-    "warm_start",
-]
+__all__ = sorted(_MODULES)  # a test holds the imports above to these names
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

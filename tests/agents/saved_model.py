@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from tiny_models import tiny_model
 from transformers import PreTrainedTokenizerFast
 
+from tests.agents.tiny_models import tiny_model
 from textgym.tokenizer import END_TOKEN, PAD_TOKEN, builtin_folder
 
 

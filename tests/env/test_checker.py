@@ -4,9 +4,9 @@ import random
 
 import gymnasium
 import pytest
-from text_games import ListTask, byte_tokenizer, exact, letters, share
 
 import textgym
+from tests.env.text_games import ListTask, byte_tokenizer, exact, letters, share
 from textgym import Prompt, Sample, Score, TextGenerationEnv
 from textgym.checker import check_env_text, check_reward, check_task
 from textgym.errors import ConfigError, RewardError

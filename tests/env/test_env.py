@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
-from text_games import ListTask, byte_tokenizer, exact, letters, share, write
 
 import textgym
+from tests.env.text_games import ListTask, byte_tokenizer, exact, letters, share, write
 from textgym import Prompt, Sample, TextGenerationEnv
 from textgym.errors import (
     ConfigError,

@@ -8,9 +8,9 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from text_games import ListTask, exact, letters, write
 
 import textgym
+from tests.env.text_games import ListTask, exact, letters, write
 from textgym import Prompt, registration
 from textgym.errors import ConfigError
 

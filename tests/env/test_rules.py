@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from text_games import CHAT_TEMPLATE, ListTask, byte_tokenizer, exact, letters, space_tokenizer, write
 
+from tests.env.text_games import CHAT_TEMPLATE, ListTask, byte_tokenizer, exact, letters, space_tokenizer, write
 from textgym import Prompt, TextGenerationEnv
 from textgym.errors import ConfigError, TokenizerError
 from textgym.rules import REMEMBERED_PROMPTS, TokenRules, vocabulary_size

@@ -7,9 +7,9 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from text_games import byte_tokenizer, exact, letters
 
 import textgym
+from tests.env.text_games import byte_tokenizer, exact, letters
 from textgym import Sample, TextGenerationEnv, TextGenerationVectorEnv
 from textgym.errors import ConfigError
 from textgym.wrappers import (

@@ -7,8 +7,8 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector.utils import batch_space
-from text_games import letters
 
+from tests.env.text_games import letters
 from textgym import TextGenerationEnv, TextSpace
 from textgym.spaces import CompletionSpace
 

@@ -10,8 +10,8 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from text_games import ListTask, byte_tokenizer, exact, letters
 
+from tests.env.text_games import ListTask, byte_tokenizer, exact, letters
 from textgym import Prompt, TextGenerationEnv, TextGenerationVectorEnv
 from textgym.errors import ConfigError, InvalidActionError, PromptIdError, ResetNeededError, RewardError, SeedError
 

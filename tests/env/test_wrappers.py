@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, VectorEnv
-from text_games import ListTask, byte_tokenizer, exact, letters, write
 
 import textgym
+from tests.env.text_games import ListTask, byte_tokenizer, exact, letters, write
 from textgym import Prompt, TextGenerationEnv, TextGenerationVectorEnv
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, RewardError
 from textgym.wrappers import CompletionAction, RewardWrapper

@@ -10,10 +10,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from textgym.errors import ConfigError
-from textgym_agents.algorithms import contrib
-from textgym_agents.algorithms.episodes import EpisodicPolicyGradient
-from textgym_agents.policies.black_box import AdapterMixin
-from textgym_agents.vec_env import TextVecEnv
+from textgym_agents.algorithms import sb3_contrib as contrib
+from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
+from textgym_agents.envs.vec_env import TextVecEnv
+from textgym_agents.policies.ars import AdapterMixin
 
 
 class ARS(contrib.ARS):  # type: ignore[misc]

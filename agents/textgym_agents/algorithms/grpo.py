@@ -9,8 +9,8 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import FloatSchedule
 
 from textgym.errors import ConfigError
-from textgym_agents.advantages import group_normalized
-from textgym_agents.algorithms.episodes import EpisodicPolicyGradient
+from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
+from textgym_agents.objectives.advantages import group_normalized
 
 
 class GRPO(EpisodicPolicyGradient):

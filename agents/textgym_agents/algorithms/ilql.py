@@ -18,14 +18,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from textgym.errors import ConfigError
-from textgym_agents.algorithms.episode_log import LoggedText, as_episodes, read_log
-from textgym_agents.algorithms.episode_store import Episode
-from textgym_agents.algorithms.episodes import EpisodicPolicyGradient
-from textgym_agents.algorithms.returns import check_lambda, lambda_returns
-from textgym_agents.buffers import REFERENCE_TOKENS, EpisodeBatch
-from textgym_agents.packing import Text
-from textgym_agents.policies.implicit import ImplicitMixin, Judgement
-from textgym_agents.vec_env import TextVecEnv
+from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
+from textgym_agents.buffers.episodes import Episode
+from textgym_agents.buffers.offline import LoggedText, as_episodes, read_log
+from textgym_agents.buffers.rollout import REFERENCE_TOKENS, EpisodeBatch
+from textgym_agents.envs.vec_env import TextVecEnv
+from textgym_agents.models.packing import Text
+from textgym_agents.objectives.returns import check_lambda, lambda_returns
+from textgym_agents.policies.ilql import ImplicitMixin, Judgement
 
 
 class ILQL(EpisodicPolicyGradient):
@@ -57,7 +57,7 @@ class ILQL(EpisodicPolicyGradient):
         samples_from_policy = False  # what is learnt from is no sample of the policy: HealthCheck minds the rest
     policy: ``ImplicitCausalLMPolicy`` or ``ImplicitSeq2SeqLMPolicy``.
         env: a ``TextVecEnv`` (see ``make_vec_env``), or an id.
-        episodes: a log, see :func:`textgym_agents.algorithms.episode_log.read_log`.
+        episodes: a log, see :func:`textgym_agents.buffers.offline.read_log`.
         n_epochs: how often each text of the log is learnt from.
         prompts_per_rollout: how many texts are played together when a log is made.
         batch_size: about how many tokens, of whole texts, make one optimiser step.

@@ -21,8 +21,8 @@ from typing import Any
 from stable_baselines3 import PPO
 
 from textgym.errors import ConfigError
-from textgym_agents.masked_buffer import MaskedEpisodeRolloutBuffer
-from textgym_agents.policies.masked import LaggedMaskMixin
+from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
+from textgym_agents.policies.nlpo import LaggedMaskMixin
 
 
 class NLPO(PPO):

@@ -3,8 +3,8 @@
 from typing import Any, Literal
 
 from textgym.errors import ConfigError, did_you_mean
-from textgym_agents.algorithms.action_values import ActionValueLearning
-from textgym_agents.algorithms.returns import lambda_returns
+from textgym_agents.algorithms.soft_q import ActionValueLearning
+from textgym_agents.objectives.returns import lambda_returns
 
 TRACES = ("watkins", "peng")
 

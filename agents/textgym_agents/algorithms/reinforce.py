@@ -8,8 +8,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
 
 from textgym.errors import ConfigError, did_you_mean
-from textgym_agents.advantages import Floats, leave_one_out, returns_to_go
-from textgym_agents.algorithms.episodes import EpisodicPolicyGradient
+from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
+from textgym_agents.objectives.advantages import Floats, leave_one_out, returns_to_go
 
 BASELINES = ("mean", "value", "none")
 

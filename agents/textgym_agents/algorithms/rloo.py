@@ -1,7 +1,7 @@
 """RLOO: REINFORCE whose baseline is the mean of a prompt's other completions."""
 
-from textgym_agents.advantages import leave_one_out
-from textgym_agents.algorithms.episodes import EpisodicPolicyGradient
+from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
+from textgym_agents.objectives.advantages import leave_one_out
 
 
 class RLOO(EpisodicPolicyGradient):

@@ -1,7 +1,7 @@
 """SARSA over the whole vocabulary, with a language model as the action-value function."""
 
-from textgym_agents.algorithms.action_values import ActionValueLearning
-from textgym_agents.algorithms.returns import lambda_returns
+from textgym_agents.algorithms.soft_q import ActionValueLearning
+from textgym_agents.objectives.returns import lambda_returns
 
 
 class SARSA(ActionValueLearning):

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
-from textgym_agents.algorithms.episode_store import Episode
-from textgym_agents.algorithms.episodes import EpisodicPolicyGradient
-from textgym_agents.vec_env import TextVecEnv
+from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
+from textgym_agents.buffers.episodes import Episode
+from textgym_agents.envs.vec_env import TextVecEnv
 
 
 class SCST(EpisodicPolicyGradient):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
 from textgym.errors import ConfigError
-from textgym_agents.benchmark.statistics import PromptStatistics
+from textgym_agents.evaluation.statistics import PromptStatistics
 
 Floats = NDArray[np.float64]
 ALL_TASKS = "all tasks"

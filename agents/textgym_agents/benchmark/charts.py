@@ -10,7 +10,7 @@ from textgym_agents.benchmark import pictures, suites
 from textgym_agents.benchmark.comparison import Comparison, Overall
 from textgym_agents.benchmark.config import short_name
 from textgym_agents.benchmark.pictures import Dot
-from textgym_agents.curves import COLOURS, Curve
+from textgym_agents.report.curves import COLOURS, Curve
 
 COMPARISON, CURVES = "comparison.png", "learning_curves.png"
 Runs = Sequence[Mapping[str, Any]]

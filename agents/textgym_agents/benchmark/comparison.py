@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgym_agents.benchmark.aggregate import CHUNK, Estimate, estimate, iqm, rounded
-from textgym_agents.benchmark.statistics import PromptStatistics
+from textgym_agents.evaluation.statistics import PromptStatistics
 
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "unclear", "worse", "itself"]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.benchmark.composites import parts
-from textgym_agents.provenance import command_line
+from textgym_agents.report.provenance import command_line
 
 WARM_SHARE = 0.5
 LATER: dict[str, Any] = {"warm_share": WARM_SHARE, "suite": None}  # attributes that came later, with their defaults

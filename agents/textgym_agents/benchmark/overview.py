@@ -7,7 +7,6 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from textgym_agents import markdown
 from textgym_agents.benchmark import suites
 from textgym_agents.benchmark.aggregate import Row
 from textgym_agents.benchmark.charts import COMPARISON, CURVES
@@ -15,6 +14,7 @@ from textgym_agents.benchmark.comparison import Comparison, Overall, Standing
 from textgym_agents.benchmark.composites import parts
 from textgym_agents.benchmark.config import BenchmarkConfig, short_name
 from textgym_agents.benchmark.numbers import number, show
+from textgym_agents.report import markdown
 
 MARKS = {"better": "▲", "unclear": "○", "worse": "▼", "itself": "–"}
 Runs = Sequence[Mapping[str, Any]]

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from textgym_agents.benchmark.aggregate import Estimate
-from textgym_agents.curves import COLOURS, Curve, aligned
+from textgym_agents.report.curves import COLOURS, Curve, aligned
 
 # Told apart by colour and by shape.
 LOOKS = {"better": ("#0072B2", "^"), "unclear": ("0.45", "o"), "worse": ("#D55E00", "v"), "itself": ("black", "D")}

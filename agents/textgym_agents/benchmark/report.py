@@ -13,14 +13,14 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from textgym_agents import markdown
 from textgym_agents.benchmark import charts, overview
 from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, aggregate
 from textgym_agents.benchmark.comparison import compare
 from textgym_agents.benchmark.config import BenchmarkConfig, Key, short_name
 from textgym_agents.benchmark.numbers import number, show
 from textgym_agents.benchmark.store import read_runs, write_atomically
-from textgym_agents.curves import Curve, plot_curves
+from textgym_agents.report import markdown
+from textgym_agents.report.curves import Curve, plot_curves
 
 HEADER = ("task", "algorithm", "measure", "before", "after", "difference", "IQM of the difference")
 FEW = 3  # algorithms, whose curves one picture shows; with more, tables are sorted and ``overview`` draws

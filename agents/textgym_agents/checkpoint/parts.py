@@ -13,9 +13,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor, nn
 
 from textgym.errors import ConfigError
+from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.checkpoint.plain_state import NotPlain, pack, unpack
 from textgym_agents.checkpoint.replay_state import replay_state, set_replay_state
-from textgym_agents.replay import EpisodeReplayBuffer
 
 LEFT_OUT = {
     *("start_time", "_started", "_rollout_end", "_num_timesteps_at_start"),  # clocks of the process

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from textgym_agents.replay import EpisodeReplayBuffer, FinishedText, OpenText
+from textgym_agents.buffers.replay import EpisodeReplayBuffer
+from textgym_agents.buffers.replay_episodes import FinishedText, OpenText
 
 PARTS = FinishedText._fields  # context, prompt, candidates, actions, rewards
 

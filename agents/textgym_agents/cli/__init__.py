@@ -49,7 +49,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from textgym_agents.provenance import versions
+        from textgym_agents.report.provenance import versions
 
         typer.echo("\n".join(f"{name} {value}" for name, value in versions().items()))
         raise typer.Exit

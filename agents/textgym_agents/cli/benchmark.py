@@ -157,7 +157,7 @@ def _config(
     from textgym.errors import ConfigError
     from textgym_agents.benchmark import suites
     from textgym_agents.benchmark.config import BenchmarkConfig, short_name
-    from textgym_agents.provenance import model_hash
+    from textgym_agents.report.provenance import model_hash
 
     options.check_model(chosen["model"])
     if suite is None:

@@ -76,10 +76,10 @@ def evaluate(
 
     from stable_baselines3.common.utils import get_device
 
-    from textgym_agents.benchmark.statistics import intervals
-    from textgym_agents.evaluation import evaluate as play
-    from textgym_agents.evaluation import load_policy
-    from textgym_agents.provenance import versions
+    from textgym_agents.evaluation.held_out import evaluate as play
+    from textgym_agents.evaluation.held_out import load_policy
+    from textgym_agents.evaluation.statistics import intervals
+    from textgym_agents.report.provenance import versions
 
     options.check_policy_kwargs(policy_kwargs)
     options.quiet_libraries()

@@ -225,7 +225,7 @@ def check_policy_kwargs(kwargs: Iterable[str]) -> None:
     import inspect
 
     from textgym_agents.algorithms import ALGORITHMS
-    from textgym_agents.policies.language_model import LanguageModelPolicy
+    from textgym_agents.policies.base import LanguageModelPolicy
 
     taken = {"self", "args", "kwargs", "observation_space", "action_space", "lr_schedule", "use_sde", "model", "lora"}
     classes: set[Any] = {

@@ -38,9 +38,9 @@ def pretrain(
     """
     from dataclasses import replace
 
-    from textgym_agents.model_card import write_model_card
-    from textgym_agents.pretrain import RECIPES
-    from textgym_agents.pretrain import pretrain as run
+    from textgym_agents.pretraining.model_card import write_model_card
+    from textgym_agents.pretraining.pretrain import RECIPES
+    from textgym_agents.pretraining.pretrain import pretrain as run
 
     if model not in RECIPES:
         raise ConfigError(f"There is no recipe for --model {model!r}. {did_you_mean(model, RECIPES)}")

@@ -55,9 +55,9 @@ def speed(
     [cyan]textgym speed --only update --model gpt2 --lengths 32,512[/cyan]
     """
     from textgym.errors import ConfigError
-    from textgym_agents.benchmark.speed import FAILED, report
-    from textgym_agents.benchmark.speed import plan as plans
-    from textgym_agents.benchmark.speed.models import MADE
+    from textgym_agents.speed import FAILED, report
+    from textgym_agents.speed import plan as plans
+    from textgym_agents.speed.models import MADE
 
     if quick and full:
         raise ConfigError("--quick and --full contradict each other: give one of them.")
@@ -95,7 +95,7 @@ def speed(
         report.write(file, content)
         console.print(f"numbers: {file}", soft_wrap=True)
     if png is not None:
-        from textgym_agents.benchmark.speed import picture
+        from textgym_agents.speed import picture
 
         drawn = picture.plot(results, png)
         console.print(f"picture: {png}" if drawn else "no picture: there is no rollout and no update", soft_wrap=True)
@@ -120,7 +120,7 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 
 
 def _command() -> str:
-    from textgym_agents.provenance import command_line
+    from textgym_agents.report.provenance import command_line
 
     return command_line(sys.argv[1:])
 
@@ -132,7 +132,7 @@ def _run(plan: Any, only: tuple[str, ...]) -> tuple[list[Any], bool]:
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from textgym_agents.benchmark.speed import complete, run
+    from textgym_agents.speed import complete, run
 
     console, started = Console(stderr=True), time.perf_counter()
     columns = (

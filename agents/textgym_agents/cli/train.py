@@ -18,8 +18,8 @@ from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.cli import options
 
 if TYPE_CHECKING:
-    from textgym_agents.run_folder import TrainConfig
-    from textgym_agents.training import Outcome
+    from textgym_agents.runs.folder import TrainConfig
+    from textgym_agents.runs.train import Outcome
 
 
 RUN = "Run"
@@ -165,8 +165,8 @@ def train(
     schedules = {name: str(value) for name, value in options.pairs("--schedule", schedule).items()}
 
     from textgym_agents.benchmark.config import short_name
-    from textgym_agents.run_folder import TrainConfig
-    from textgym_agents.training import train as run
+    from textgym_agents.runs.folder import TrainConfig
+    from textgym_agents.runs.train import train as run
 
     if out is None:
         out = Path("runs") / f"{short_name(env_id).replace('/', '_')}-{algo}-{seed}"
@@ -217,8 +217,8 @@ def _refuse_others(context: typer.Context) -> None:
 
 
 def _go_on(out: Path, timesteps: int | None, schedule_timesteps: int | None) -> None:
-    from textgym_agents.run_folder import read_config
-    from textgym_agents.training import resume
+    from textgym_agents.runs.folder import read_config
+    from textgym_agents.runs.train import resume
 
     options.quiet_libraries()
     with _term_is_interrupt(), _short_warnings():

@@ -11,10 +11,10 @@ from transformers import PreTrainedModel
 from textgym.errors import ConfigError, ModelError
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
-from textgym_agents.kv_cache import SlotCache, compact
-from textgym_agents.packing import Block, Text
-from textgym_agents.policies.language_model import VALUE_HEAD_FILE, LanguageModelPolicy
-from textgym_agents.policies.shortcuts import any_tokens
+from textgym_agents.models.kv_cache import SlotCache, compact
+from textgym_agents.models.packing import Block, Text
+from textgym_agents.policies.base import VALUE_HEAD_FILE, LanguageModelPolicy
+from textgym_agents.policies.capabilities import any_tokens
 
 __all__ = ["VALUE_HEAD_FILE", "CausalLMPolicy"]
 

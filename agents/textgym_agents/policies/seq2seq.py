@@ -10,11 +10,11 @@ from transformers import PreTrainedModel
 
 from textgym.errors import ConfigError, ModelError
 from textgym_agents import models
-from textgym_agents.cross_cache import CrossSlotCache
-from textgym_agents.kv_cache import compact
-from textgym_agents.packing import Block, Text
-from textgym_agents.policies.language_model import LanguageModelPolicy
-from textgym_agents.policies.shortcuts import any_tokens
+from textgym_agents.models.cross_kv_cache import CrossSlotCache
+from textgym_agents.models.kv_cache import compact
+from textgym_agents.models.packing import Block, Text
+from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.capabilities import any_tokens
 
 
 class Seq2SeqLMPolicy(LanguageModelPolicy):

@@ -1,0 +1,202 @@
+"""Building and loading the algorithms of the table, with the environment and the policy that a model needs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.vec_env import VecEnv
+
+from textgym import wrappers
+from textgym.errors import ConfigError, did_you_mean
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
+from textgym_agents import models
+from textgym_agents.algorithms.registry import ALGORITHMS, POLICIES, Algorithm
+from textgym_agents.buffers.replay import EpisodeReplayBuffer
+from textgym_agents.envs.candidates import CandidateVecEnv
+from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
+from textgym_agents.objectives.kl import KLController
+from textgym_agents.policies.base import LanguageModelPolicy
+
+
+def make(
+    algorithm: str,
+    env: Any,
+    model: Any = BUILTIN_MODEL,
+    *,
+    n_envs: int = 32,
+    seed: int | None = None,
+    kl: float | KLController | None = None,
+    lora: int | Mapping[str, Any] | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    policy_kwargs: Mapping[str, Any] | None = None,
+    shape: str | Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> BaseAlgorithm:
+    """Build an algorithm of :data:`ALGORITHMS` with a language model as its policy.
+
+    The policy is the table's: a kind of :class:`Seq2SeqLMPolicy` for an encoder-decoder model, and a kind of
+    :class:`CausalLMPolicy` for any other.
+
+    Args:
+        algorithm: its name, "ppo" for instance.
+        env: an id, a Gymnasium vector environment or an SB3 VecEnv. With an id, the environment gets the model's own
+            tokenizer, and the form and start token that an encoder-decoder model needs, unless ``env_kwargs`` says
+            otherwise.
+        model: a name, folder, ``.gguf`` file or loaded model, see :class:`CausalLMPolicy`.
+        n_envs: rows, when ``env`` is an id.
+        seed: of the environments, the policy's sampling and the minibatches.
+        kl: coefficient of the KL to the initial model, or a controller such as ``AdaptiveKL``. Default: the table's.
+        lora: rank, or arguments of ``peft.LoraConfig``.
+        env_kwargs: arguments of the environment, when ``env`` is an id.
+        policy_kwargs: further arguments of the policy.
+        shape: what training adds to the reward, when ``env`` is an id: ``"length_penalty=0.01, clip=-1:1"``, see
+            :func:`textgym.wrappers.shape`.
+        overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ...
+
+    Raises:
+        ConfigError: an unknown algorithm, one that can't train such a model, or an environment whose form is not the
+            model's.
+        MissingExtraError: the algorithm is sb3-contrib's, which isn't installed.
+        ModelError: the model doesn't fit the environment.
+
+    >>> ppo = make("ppo", "textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16, seed=0)
+    >>> ppo.learn(32).num_timesteps
+    32
+    """
+    row = find(algorithm)
+    form = policy_class(model).form
+    if form not in row.policies:
+        able = [name for name, other in ALGORITHMS.items() if form in other.policies]
+        kind = "encoder-decoder" if form == "seq2seq" else "decoder-only"
+        raise ConfigError(f"{algorithm!r} can't train {kind} models. Those that can: {', '.join(able)}.")
+    if row.kl is None and kl:
+        able = [name for name, other in ALGORITHMS.items() if other.kl is not None]
+        raise ConfigError(f"{algorithm!r} takes no KL penalty (kl={kl!r}). Those that do: {', '.join(able)}.")
+    vec_env = make_env(env, model, n_envs, env_kwargs)
+    if shape:
+        if not isinstance(env, str):
+            raise ConfigError(
+                f"shape={shape!r} only goes with an id: wrap the environment with textgym.wrappers.shape."
+            )
+        vec_env = TextVecEnv(wrappers.shape(vec_env.env, shape))  # type: ignore[attr-defined]
+    if row.wrap is not None:
+        wrap = {name: overrides.pop(name, default) for name, default in row.wrap_defaults.items()}
+        vec_env = row.wrap(vec_env, model, **wrap)
+    options = {**row.defaults, **overrides}
+    kl = row.kl if kl is None else kl
+    reference = False
+    if row.buffer is not None:
+        kind = "replay_buffer" if issubclass(row.buffer, ReplayBuffer) else "rollout_buffer"
+        options[f"{kind}_class"] = options.get(f"{kind}_class") or row.buffer
+        if issubclass(options[f"{kind}_class"], EpisodeReplayBuffer):  # whose n-step returns discount as the algorithm
+            options[f"{kind}_kwargs"] = {"gamma": options["gamma"], **options.get(f"{kind}_kwargs", {})}
+        reference = bool(kl) and hasattr(options[f"{kind}_class"], "bind")
+        if reference:
+            options[f"{kind}_kwargs"] = {"kl": kl, **options.get(f"{kind}_kwargs", {})}
+    made = row.cls(
+        row.policies[form],
+        vec_env,
+        policy_kwargs={"model": model, "lora": lora, "reference": reference, **(policy_kwargs or {})},
+        seed=seed,
+        **options,
+    )
+    _bind(made)
+    return made
+
+
+def find(algorithm: str) -> Algorithm:
+    """A row of the table.
+
+    Raises:
+        ConfigError: there is no such algorithm.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ConfigError(f"No algorithm is called {algorithm!r}. {did_you_mean(algorithm, ALGORITHMS)}")
+    return ALGORITHMS[algorithm]
+
+
+def _bind(made: BaseAlgorithm) -> None:
+    """Show the policy, which knows the initial model, to a buffer with a KL penalty."""
+    for name in ("rollout_buffer", "replay_buffer"):
+        buffer = getattr(made, name, None)
+        if getattr(buffer, "kl", None) is not None:
+            buffer.bind(made.policy)  # type: ignore[union-attr]
+    env = made.get_env()
+    if isinstance(env, CandidateVecEnv):
+        env.bind(made.policy)  # type: ignore[arg-type]
+
+
+def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> BaseAlgorithm:
+    """Load what ``make(algorithm, ...).save(path)`` wrote, with its KL penalty bound to the initial model again.
+
+    The file is SB3's zip, which holds a pickle: load only files that you trust. ``policy.save_pretrained`` writes
+    safetensors and JSON that need no trust.
+
+    Args:
+        algorithm: its name.
+        path: the zip file.
+        env: as for :func:`make`, with as many rows as when it was saved. None: only to predict.
+        kwargs: of SB3's ``load``: ``device``, ``custom_objects``, ...
+
+    Raises:
+        ConfigError: an unknown algorithm.
+    """
+    row = find(algorithm)
+    made: BaseAlgorithm = row.cls.load(path, **kwargs)  # type: ignore[attr-defined]
+    if env is not None:
+        model = made.policy_kwargs.get("model", BUILTIN_MODEL)
+        vec_env = make_env(env, model, made.n_envs)
+        if row.wrap is not None:
+            given = {"num_candidates": int(made.action_space.n)}  # type: ignore[attr-defined]
+            vec_env = row.wrap(vec_env, model, **{**row.wrap_defaults, **given})
+        made.set_env(vec_env)
+    _bind(made)
+    return made
+
+
+def policy_class(model: Any) -> type[LanguageModelPolicy]:
+    """The policy that a model needs: a name, folder, ``.gguf`` file or loaded model.
+
+    >>> policy_class("textgym/small-seq2seq").__name__
+    'Seq2SeqLMPolicy'
+    """
+    return POLICIES["seq2seq" if models.is_encoder_decoder(model) else "causal"]
+
+
+def make_env(env: Any, model: Any, n_envs: int = 1, env_kwargs: Mapping[str, Any] | None = None) -> VecEnv:
+    """The environment that a model needs, with arguments as for :func:`make`.
+
+    Raises:
+        ConfigError: an environment whose form is not the model's, or arguments for one that is already made.
+
+    >>> make_env("textgym/Copy-v0", "textgym/small-seq2seq").observation_space["decoder_input_ids"].shape
+    (17,)
+    """
+    given = dict(env_kwargs or {})
+    needed = _form(model)
+    if isinstance(env, str):
+        if "tokenizer" not in given and isinstance(model, str | Path) and model != BUILTIN_MODEL:
+            given["tokenizer"] = model if model in BUILTIN_MODELS else models.load_tokenizer(model)
+        vec_env = make_vec_env(env, n_envs, **{**needed, **given})
+    elif given:
+        raise ConfigError(f"env_kwargs {sorted(given)} only go with an id; this environment is already made.")
+    else:
+        vec_env = make_vec_env(env)
+    keys = getattr(vec_env.observation_space, "spaces", {})
+    if "input_ids" in keys and ("decoder_input_ids" in keys) != bool(needed):
+        arguments = ", ".join(f"{name}={value!r}" for name, value in (needed or {"form": "causal"}).items())
+        raise ConfigError(
+            f"The model is {'an encoder-decoder' if needed else 'a decoder-only'} model, the environment was made for "
+            f"the other kind. Make it with {arguments}, or give its id and leave these arguments out."
+        )
+    return vec_env
+
+
+def _form(model: Any) -> dict[str, Any]:
+    """The arguments of an environment that an encoder-decoder model needs; none for other models."""
+    if not models.is_encoder_decoder(model):
+        return {}
+    start = models.decoder_start_token_id(model)
+    return {"form": "seq2seq"} if start is None else {"form": "seq2seq", "decoder_start_token_id": start}

@@ -1,0 +1,1 @@
+"""Storage of episodes: for rollouts, replay, a log, and demonstrations."""

@@ -1,0 +1,226 @@
+"""Storage of a rollout of whole texts, in groups of completions of one prompt.
+
+| Symbol | Shape | Meaning |
+|---|---|---|
+| `actions`, `rewards`, `values`, `log_probs`, ... | (tokens, 1) | of all texts, one text after another |
+| `lengths` | (texts,) | how many tokens each text has |
+| `scores` | (groups, k) | what the environment gave each of k completions of one prompt |
+| `returns_of_texts` | (groups, k) | the same minus the KL penalty, where that is part of the reward |
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from torch import Tensor
+
+from textgym.errors import ConfigError, ResetNeededError
+from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer, ReferencePolicy, Segment
+from textgym_agents.objectives.advantages import Reduction, token_weights
+from textgym_agents.objectives.kl import KLController
+
+Ints = NDArray[np.integer]
+Floats = NDArray[np.floating]
+
+
+class Episode(NamedTuple):
+    """One text.
+
+    Attributes:
+        context: the tokens before its first one: the prompt, or what the decoder starts with.
+        prompt: what the encoder reads, None for a decoder-only model.
+        actions, rewards, values, log_probs: (tokens,).
+    """
+
+    context: NDArray[np.int32]
+    prompt: NDArray[np.int32] | None
+    actions: Ints
+    rewards: Floats
+    values: Floats
+    log_probs: Floats
+
+
+class EpisodeSamples(NamedTuple):
+    """A minibatch of whole texts.
+
+    Attributes:
+        observations: what ``evaluate_actions`` takes.
+        actions: (tokens,) of all texts, one after another, as are the rest.
+        old_values, old_log_prob, advantages, returns: (tokens,), as in SB3's RolloutBufferSamples.
+        reference_log_prob: (tokens,) under the reference model; without one, the old ones.
+        weights: (tokens,) what each token's loss is multiplied by before all are added up.
+    """
+
+    observations: EpisodeBatch
+    actions: Tensor
+    old_values: Tensor
+    old_log_prob: Tensor
+    advantages: Tensor
+    returns: Tensor
+    reference_log_prob: Tensor
+    weights: Tensor
+
+
+class EpisodeStore(EpisodeRolloutBuffer):
+    """An ``EpisodeRolloutBuffer`` that is filled with whole texts at once, however many tokens they have.
+
+    Args:
+        buffer_size, n_envs, gamma, gae_lambda: as SB3 gives them; not used, since texts are whole.
+        kl, kl_estimator, reference, seed: as for ``EpisodeRolloutBuffer``.
+        kl_in_reward: subtract the KL from the rewards; False: measure it only, for a loss.
+        reduction: how a minibatch's loss is averaged, see :func:`textgym_agents.objectives.advantages.token_weights`.
+    """
+
+    def __init__(
+        self,
+        buffer_size: int,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        device: torch.device | str = "auto",
+        gae_lambda: float = 1,
+        gamma: float = 1,
+        n_envs: int = 1,
+        *,
+        kl: float | KLController | None = None,
+        kl_estimator: str = "k1",
+        reference: ReferencePolicy | None = None,
+        seed: int | None = None,
+        kl_in_reward: bool = True,
+        reduction: Reduction = "sum",
+    ) -> None:
+        options: dict[str, Any] = {"kl": kl, "kl_estimator": kl_estimator, "reference": reference, "seed": seed}
+        super().__init__(0, observation_space, action_space, device, gae_lambda, gamma, 1, **options)
+        token_weights(np.ones(1, dtype=np.int64), reduction)  # raises if there is no such reduction
+        self.kl_in_reward, self.reduction = kl_in_reward, reduction
+        width = int(observation_space[f"{self.prefix}input_ids"].shape[0])  # type: ignore[index]
+        self.max_new_tokens = int(getattr(observation_space, "max_new_tokens", width))
+
+    def add(self, *args: Any, **kwargs: Any) -> None:
+        raise ConfigError(
+            "EpisodeStore takes whole texts, by fill(). PPO and other algorithms of SB3 need an EpisodeRolloutBuffer."
+        )
+
+    def beginning(self, obs: dict[str, NDArray[Any]], row: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        """Context and prompt of the episode that a row of the observations begins."""
+        context = self._kept(obs[f"{self.prefix}input_ids"][row, obs[f"{self.prefix}attention_mask"][row] != 0])
+        prompt = self._kept(obs["input_ids"][row, obs["attention_mask"][row] != 0]) if self.seq2seq else None
+        return context, prompt
+
+    def fill(self, episodes: Sequence[Episode], group_size: int = 1) -> None:
+        """Replace the contents: groups one after another. Measures the KL to the reference model, if there is one.
+
+        Raises:
+            ConfigError: no episodes, or not a multiple of ``group_size``.
+        """
+        if not episodes or len(episodes) % group_size:
+            raise ConfigError(f"{len(episodes)} texts are no groups of {group_size}.")
+        self.lengths = np.array([len(episode.actions) for episode in episodes])
+        self.buffer_size = int(self.lengths.sum())
+        self.reset()
+        for name in ("actions", "rewards", "values", "log_probs"):
+            getattr(self, name)[:, 0] = np.concatenate([getattr(episode, name) for episode in episodes])
+        stops = self.lengths.cumsum()
+        starts = stops - self.lengths
+        self.episode_starts[starts] = 1
+        self._segments = [
+            Segment(0, int(start), int(stop), episode.context, episode.prompt, 0)
+            for start, stop, episode in zip(starts, stops, episodes, strict=True)
+        ]
+        self.pos, self.full = self.buffer_size, True
+        self.group_size, self._starts = group_size, starts
+        self.reference_log_probs = self.log_probs
+        self.kl_coef = 0.0
+        self.scores = self._sums()
+        if self.kl is not None:
+            self._apply_kl()
+        self.returns_of_texts = self._sums()
+
+    def _sums(self) -> Floats:
+        """(groups, k) each text's rewards added up."""
+        return np.add.reduceat(self.rewards[:, 0].astype(np.float64), self._starts).reshape(-1, self.group_size)
+
+    def _apply_kl(self) -> None:
+        assert self.kl is not None
+        self.kl_coef = self.kl.coef  # of this rollout; the controller moves on
+        log_ratio = self._log_ratio()
+        self.reference_log_probs = self.log_probs - log_ratio
+        if self.kl_in_reward:
+            self.rewards -= np.float32(self.kl_coef) * self._estimate(log_ratio)
+        self._report_kl(log_ratio)
+
+    def set_advantages(self, advantages: Floats) -> None:
+        """One per token, (tokens,), or one per text, (groups, k), for all its tokens."""
+        if advantages.shape == self.scores.shape:
+            advantages = np.repeat(advantages.reshape(-1), self.lengths)
+        if advantages.shape != (self.buffer_size,):
+            raise ConfigError(
+                f"Advantages have shape {advantages.shape}, expected {self.scores.shape} for texts or "
+                f"({self.buffer_size},) for tokens."
+            )
+        self.advantages[:, 0] = advantages
+
+    def get(  # type: ignore[override]
+        self, batch_size: int | None = None, keep: NDArray[np.bool_] | None = None
+    ) -> Iterator[EpisodeSamples]:
+        """Minibatches of whole texts, in random order.
+
+        Args:
+            batch_size: about how many tokens each has; None: all in one.
+            keep: (texts,) which texts to use. None: all.
+        """
+        if not self.full:
+            raise ResetNeededError("The store is empty: fill it first.")
+        segments = [s for i, s in enumerate(self.segments()) if keep is None or keep[i]]
+        shuffled = [segments[i] for i in self.rng.permutation(len(segments))]
+        for chunk in self._chunks(shuffled, batch_size or self.buffer_size) if shuffled else ():
+            steps, rows = self._index(chunk)
+            names = ("values", "log_probs", "advantages", "returns", "reference_log_probs")
+            flat = [self.to_torch(getattr(self, name)[steps, rows]) for name in names]
+            weights = token_weights(np.array([len(s) for s in chunk]), self.reduction, self.max_new_tokens)
+            flat.append(self.to_torch(weights.astype(np.float32)))
+            yield EpisodeSamples(self._batch(chunk), self._long(self.actions[steps, rows]), *flat)
+
+
+class Recorder:
+    """Turns the steps of rows that end at different times into episodes.
+
+    Args:
+        store: what tells an observation's context and prompt.
+        texts: how many there will be.
+    """
+
+    def __init__(self, store: EpisodeStore, texts: int) -> None:
+        self.store = store
+        self.beginnings: list[Any] = [None] * texts
+        self.spans: list[tuple[int, int, int]] = [(0, 0, 0)] * texts  # row, first step, the step after the last
+        self.actions: list[Ints] = []
+        self.rewards: list[Floats] = []
+        self.tensors: list[tuple[Tensor, Tensor]] = []  # values and log-probabilities, wherever they were computed
+
+    def begin(self, obs: dict[str, NDArray[Any]], row: int, text: int) -> None:
+        """A row's observation is the first one of a text."""
+        self.beginnings[text] = self.store.beginning(obs, row)
+        self.spans[text] = (row, len(self.actions), 0)
+
+    def add(self, actions: Ints, rewards: Floats, values: Tensor, log_probs: Tensor) -> None:
+        """One step of all rows, those that wait included."""
+        self.actions.append(actions)
+        self.rewards.append(rewards)
+        self.tensors.append((values.reshape(-1), log_probs.reshape(-1)))
+
+    def end(self, text: int) -> None:
+        """The step that was just added was the last one of a text."""
+        row, start, _ = self.spans[text]
+        self.spans[text] = (row, start, len(self.actions))
+
+    def episodes(self) -> list[Episode]:
+        """All texts, in their order."""
+        values, log_probs = (torch.stack(t).float().cpu().numpy() for t in zip(*self.tensors, strict=True))
+        arrays = (np.stack(self.actions), np.stack(self.rewards), values, log_probs)
+        return [
+            Episode(*beginning, *(array[start:stop, row] for array in arrays))
+            for beginning, (row, start, stop) in zip(self.beginnings, self.spans, strict=True)
+        ]

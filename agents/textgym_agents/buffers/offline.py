@@ -1,0 +1,169 @@
+"""Logs of finished texts with their rewards, as JSON lines: what an offline algorithm learns from.
+
+Each line is one text, and names its prompt by its index in the task or gives the prompt's tokens::
+
+    {"prompt_id": 3, "token_ids": [17, 4, 1], "reward": 0.5}
+    {"prompt_ids": [9, 8, 7], "token_ids": [17, 4, 1], "reward": 0.5}
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgym.core import Prompt, Sample, TextGame
+from textgym.errors import DatasetError, InvalidActionError
+from textgym_agents.buffers.episodes import Episode
+
+KEYS = ("prompt_id", "prompt_ids", "token_ids", "reward")
+Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedText:
+    """One finished text.
+
+    Attributes:
+        token_ids: what was generated, the end token included if there was one.
+        reward: what it earned.
+        prompt_id: its prompt's index in the task, or None.
+        prompt_ids: or the tokens of its prompt, as the model read them.
+    """
+
+    token_ids: tuple[int, ...]
+    reward: float
+    prompt_id: int | None = None
+    prompt_ids: tuple[int, ...] | None = None
+
+
+def logged(samples: Iterable[Sample], rewards: Iterable[float]) -> list[LoggedText]:
+    """A log of any policy's texts: what ``evaluate(policy, env, split="train")`` returns, ``samples`` and ``rewards``.
+
+    >>> logged([Sample("2+2=", "4", token_ids=(9, 1), prompt_id=7)], [1.0])
+    [LoggedText(token_ids=(9, 1), reward=1.0, prompt_id=7, prompt_ids=None)]
+    """
+    return [LoggedText(s.token_ids, float(r), s.prompt_id) for s, r in zip(samples, rewards, strict=True)]
+
+
+def write_log(path: str | Path, texts: Iterable[LoggedText]) -> None:
+    """Write one line for each text, in place of what the file held."""
+    lines = []
+    for text in texts:
+        prompt = {"prompt_id": text.prompt_id} if text.prompt_ids is None else {"prompt_ids": list(text.prompt_ids)}
+        lines.append(json.dumps({**prompt, "token_ids": list(text.token_ids), "reward": text.reward}) + "\n")
+    Path(path).write_text("".join(lines), encoding="utf-8")
+
+
+def read_log(source: str | Path | Sequence[LoggedText | Mapping[str, Any]]) -> list[LoggedText]:
+    """The texts of a log: a file, or a list of ``LoggedText`` or of dicts such as a line of the file holds.
+
+    Raises:
+        DatasetError: no such file, no texts, or one that is not as it should be; the message names its line.
+
+    >>> read_log([{"prompt_id": 3, "token_ids": [17, 4, 1], "reward": 1}])
+    [LoggedText(token_ids=(17, 4, 1), reward=1.0, prompt_id=3, prompt_ids=None)]
+    """
+    found: list[LoggedText] = []
+    if isinstance(source, str | Path):
+        try:
+            lines = Path(source).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DatasetError(f"The log {str(source)!r} can't be read: {error}.") from None
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                where = f"{source}, line {number}"
+                try:
+                    found.append(_checked(json.loads(line), where))
+                except json.JSONDecodeError as error:
+                    raise DatasetError(f"{where}: no JSON ({error}). Each line is one object.") from None
+    else:
+        for number, text in enumerate(source):
+            found.append(text if isinstance(text, LoggedText) else _checked(text, f"text {number} of the log"))
+    if not found:
+        raise DatasetError("The log holds no texts.")
+    return found
+
+
+def as_episodes(texts: Iterable[LoggedText], game: TextGame) -> list[Episode]:
+    """Logged texts as an ``EpisodeStore`` takes them, each reward at its text's last token.
+
+    Raises:
+        DatasetError: the task has no such prompt, or the environment would never have let this text be written.
+    """
+    return [_episode(text, game, f"text {number} of the log") for number, text in enumerate(texts)]
+
+
+def _episode(text: LoggedText, game: TextGame, where: str) -> Episode:
+    rules, actions = game.rules, np.array(text.token_ids, dtype=np.int64)
+    if len(actions) > rules.max_new_tokens:
+        raise DatasetError(
+            f"{where} has {len(actions)} tokens, the environment allows {rules.max_new_tokens}. Raise max_new_tokens."
+        )
+    try:
+        rules.check(actions, np.arange(len(actions)))
+    except InvalidActionError as error:
+        raise DatasetError(f"{where} could not have been written in this environment: {error}") from None
+    if rules.is_eos[actions[:-1]].any():
+        raise DatasetError(f"{where} goes on after an end token: {actions.tolist()}. Each text is an entry of its own.")
+    read = _prompt(text, game, where)
+    start = np.array([rules.decoder_start_token_id], dtype=np.int32)
+    context, prompt = (start, read) if rules.form == "seq2seq" else (read, None)
+    nothing = np.zeros(len(actions), dtype=np.float32)
+    rewards = nothing.copy()
+    rewards[-1] = text.reward
+    return Episode(context, prompt, actions.astype(np.int32), rewards, nothing, nothing)
+
+
+def _prompt(text: LoggedText, game: TextGame, where: str) -> Ints:
+    """The prompt's tokens."""
+    rules = game.rules
+    if text.prompt_ids is not None:
+        ids = np.array(text.prompt_ids)
+        if not 0 < len(ids) <= rules.max_prompt_tokens or ids.min() < 0 or ids.max() >= rules.vocab_size:
+            raise DatasetError(
+                f"{where}: prompt_ids {ids.tolist()} make no prompt, expected 1 to {rules.max_prompt_tokens} tokens "
+                f"from 0 to {rules.vocab_size - 1}."
+            )
+        return ids.astype(np.int32)
+    assert text.prompt_id is not None
+    if not 0 <= text.prompt_id < len(game.task):
+        raise DatasetError(f"{where}: prompt_id {text.prompt_id} names no prompt, the task has {len(game.task)}.")
+    prompt: Prompt = game.task[text.prompt_id]
+    return rules.encode_prompt(prompt.text)[0].astype(np.int32)
+
+
+def _checked(entry: Any, where: str) -> LoggedText:
+    if not isinstance(entry, Mapping):
+        raise DatasetError(
+            f"{where}: {entry!r} is a {type(entry).__name__}, expected an object with {', '.join(KEYS)}."
+        )
+    unknown = [key for key in entry if key not in KEYS]
+    missing = [key for key in ("token_ids", "reward") if key not in entry]
+    if unknown or missing or ("prompt_id" in entry) == ("prompt_ids" in entry):
+        raise DatasetError(
+            f"{where} has {', '.join(map(str, entry)) or 'nothing'}; expected token_ids, reward, and either prompt_id "
+            "(an index of the task) or prompt_ids (tokens)."
+        )
+    reward = entry["reward"]
+    if isinstance(reward, bool) or not isinstance(reward, int | float) or not math.isfinite(reward):
+        raise DatasetError(f"{where}: reward is {reward!r}, expected a finite number.")
+    prompt_id = entry.get("prompt_id")
+    if prompt_id is not None and (isinstance(prompt_id, bool) or not isinstance(prompt_id, int)):
+        raise DatasetError(f"{where}: prompt_id is {prompt_id!r}, expected the index of a prompt.")
+    if "prompt_id" in entry and prompt_id is None:
+        raise DatasetError(f"{where}: prompt_id is null, expected the index of a prompt.")
+    token_ids = _tokens(entry["token_ids"], f"{where}: token_ids")
+    prompt_ids = _tokens(entry["prompt_ids"], f"{where}: prompt_ids") if "prompt_ids" in entry else None
+    return LoggedText(token_ids, float(reward), prompt_id, prompt_ids)
+
+
+def _tokens(value: Any, where: str) -> tuple[int, ...]:
+    whole = isinstance(value, list | tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+    if not whole or not value:
+        raise DatasetError(f"{where} is {value!r}, expected a list of at least one token id.")
+    return tuple(value)

@@ -1,0 +1,8 @@
+"""Callbacks for SB3's ``learn``: logging, evaluation, warnings, schedules, progress."""
+
+from textgym_agents.callbacks.evaluation import EvaluateCallback
+from textgym_agents.callbacks.health import HealthCheck
+from textgym_agents.callbacks.schedules import Schedules
+from textgym_agents.callbacks.text_logger import TextLogger
+
+__all__ = ["EvaluateCallback", "HealthCheck", "Schedules", "TextLogger"]

@@ -1,0 +1,108 @@
+"""Evaluation on held-out prompts while training, the best policy, and early stopping."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from textgym.errors import ConfigError, did_you_mean
+from textgym_agents.evaluation.held_out import evaluate
+
+
+class EvaluateCallback(BaseCallback):
+    """Evaluate on held-out prompts every so many tokens, keep the best policy, and stop when it gets no better.
+
+    Args:
+        env_id: id of the environment.
+        every: tokens between two evaluations; the first is before training.
+        num_prompts: see :func:`textgym_agents.evaluation.evaluate`, as are the rest.
+        metric: what "best" means, higher being better: "reward", or any other name in ``history``.
+        best_folder: where ``save_pretrained`` writes the policy with the best held-out metric; None: nowhere.
+        patience: end the training after so many evaluations in a row without an improvement; None: never.
+        min_delta: an improvement by no more than this doesn't count as one. ``best`` and ``best_folder`` take any.
+
+    Attributes:
+        history: one dict per evaluation: ``timesteps``, ``reward`` and the metrics.
+        best: the highest value of the metric so far.
+        stopped_early: whether the last training ended for want of improvement.
+
+    Raises:
+        ConfigError: patience or min_delta makes no sense; at the first evaluation, there is no such metric.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        every: int,
+        num_prompts: int = 100,
+        *,
+        metric: str = "reward",
+        best_folder: str | Path | None = None,
+        patience: int | None = None,
+        min_delta: float = 0.0,
+        deterministic: bool = False,
+        split: str = "validation",
+        env_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(verbose)
+        if patience is not None and patience < 1:
+            raise ConfigError(f"patience is {patience}, expected at least 1 evaluation without improvement, or None.")
+        if not min_delta >= 0:
+            raise ConfigError(f"min_delta is {min_delta}, expected a number that is not negative.")
+        self.env_id, self.every, self.num_prompts = env_id, every, num_prompts
+        self.metric, self.best_folder, self.patience, self.min_delta = metric, best_folder, patience, min_delta
+        self.options: dict[str, Any] = {"deterministic": deterministic, "split": split, "env_kwargs": env_kwargs}
+        self.history: list[dict[str, float]] = []
+        self.best = -math.inf
+        self.stopped_early = False
+        self._to_beat = -math.inf  # by more than min_delta
+        self._waited = 0  # evaluations since that was done
+        self._next = 0
+
+    def _on_training_start(self) -> None:
+        if self.stopped_early:
+            self.stopped_early, self._waited = False, 0
+        goes_on = bool(self.history) and 0 < self.model.num_timesteps >= self.history[-1]["timesteps"]
+        if not goes_on:
+            self._next = self.model.num_timesteps
+        self._evaluate()
+
+    def _on_step(self) -> bool:
+        return not self.stopped_early
+
+    def _on_rollout_start(self) -> None:
+        # Between rollouts, so that the slots of the training rows are not needed again before they change anyway.
+        self._evaluate()
+
+    def _on_training_end(self) -> None:
+        if self.stopped_early:
+            # SB3 has stepped the environment and not kept what it showed: going on, it must begin new texts.
+            self.model._last_obs = None
+        evaluated = self.stopped_early or (self.history and self.history[-1]["timesteps"] == self.model.num_timesteps)
+        if not evaluated:
+            self._next = self.model.num_timesteps
+            self._evaluate()
+
+    def _evaluate(self) -> None:
+        now = self.model.num_timesteps
+        if now < self._next:
+            return
+        self._next = now + self.every
+        found = evaluate(self.model, self.env_id, self.num_prompts, **self.options).summary()
+        if self.metric not in found:
+            raise ConfigError(
+                f"Evaluations on {self.env_id} have no metric {self.metric!r}. {did_you_mean(self.metric, found)}"
+            )
+        self.history.append({"timesteps": now, **found})
+        for name, value in found.items():
+            self.logger.record(f"eval/{name}", value)
+        value = found[self.metric]
+        if value > self.best:
+            self.best = value
+            if self.best_folder is not None:
+                self.model.policy.save_pretrained(self.best_folder)  # type: ignore[operator]
+        improved = value > self._to_beat + self.min_delta
+        self._to_beat, self._waited = (value, 0) if improved else (self._to_beat, self._waited + 1)
+        self.stopped_early = self.patience is not None and self._waited >= self.patience

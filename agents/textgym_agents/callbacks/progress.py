@@ -1,0 +1,151 @@
+"""What a training run shows while it goes on: a file of metrics and a progress bar."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from stable_baselines3.common.callbacks import BaseCallback
+
+from textgym.errors import ConfigError
+from textgym_agents.callbacks.evaluation import EvaluateCallback
+from textgym_agents.callbacks.text_logger import TextLogger
+
+
+class MetricsFile(BaseCallback):
+    """Write one JSON line for each rollout and each evaluation, at once. Comes after the callbacks that it reads.
+
+    Keys: ``kind`` ("rollout" or "evaluation"), ``timesteps``, ``seconds`` since the start, ``reward`` and the rest of
+    what the two callbacks log; a rollout also has the scalars of the update before it (``train/...``).
+
+    A run that goes on from a checkpoint cuts the file back to the lines that it had then, and counts on from there.
+
+    Args:
+        path: of the file, which is written anew.
+        texts, evaluations: what tells the lines.
+    """
+
+    def __init__(self, path: str | Path, texts: TextLogger, evaluations: EvaluateCallback) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self.sources: dict[str, TextLogger | EvaluateCallback] = {"rollout": texts, "evaluation": evaluations}
+        self.written = dict.fromkeys(self.sources, 0)
+        self.before = 0.0  # seconds until the checkpoint that the run goes on from
+        self._file: IO[str] | None = None
+
+    def get_state(self) -> dict[str, Any]:
+        """How many lines of each kind there are, and after how many seconds."""
+        return {"written": dict(self.written), "seconds": self._seconds()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`get_state`."""
+        self.written, self.before = dict(state["written"]), float(state["seconds"])
+
+    def _seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def _on_training_start(self) -> None:
+        self.started = time.monotonic()
+        lines = sum(self.written.values())
+        if lines:
+            _cut(self.path, lines)
+        self._file = open(self.path, "a" if lines else "w", encoding="utf-8")  # noqa: SIM115  (open as long as training)
+        self._write()
+
+    def _on_rollout_start(self) -> None:
+        self._write()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self._write()
+
+    def _on_training_end(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        assert self._file is not None
+        for kind, source in self.sources.items():
+            for row in source.history[self.written[kind] :]:
+                line: dict[str, Any] = {"kind": kind, "seconds": round(self._seconds(), 2), **row}
+                if kind == "rollout":
+                    scalars = self.logger.name_to_value
+                    line |= {name: float(value) for name, value in scalars.items() if name.startswith("train/")}
+                finite = {k: None if isinstance(v, float) and v != v else v for k, v in line.items()}
+                self._file.write(json.dumps(finite) + "\n")
+            self.written[kind] = len(source.history)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _cut(path: Path, lines: int) -> None:
+    """Cut a file after so many lines.
+
+    Raises:
+        ConfigError: it has fewer.
+    """
+    with open(path, "rb+") as file:
+        for number in range(lines):
+            if not file.readline().endswith(b"\n"):
+                raise ConfigError(f"{path} has {number} lines, fewer than the {lines} when the checkpoint was saved.")
+        file.truncate(file.tell())
+
+
+class TrainingBar(BaseCallback):
+    """A progress bar with the current reward, and a line for each evaluation."""
+
+    def __init__(self, timesteps: int, texts: TextLogger, evaluations: EvaluateCallback, console: Console) -> None:
+        super().__init__()
+        self.texts, self.evaluations, self.console = texts, evaluations, console
+        self.bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("tokens  {task.fields[reward]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=console.quiet or not console.is_terminal,
+        )
+        self.job = self.bar.add_task("", total=timesteps, reward="")
+        self.shown = 0
+
+    def _on_training_start(self) -> None:
+        self._show_evaluations()
+        self.bar.update(self.job, completed=self.model.num_timesteps)
+        self.bar.start()
+
+    def _on_rollout_start(self) -> None:
+        self._show_evaluations()
+
+    def _on_step(self) -> bool:
+        self.bar.update(self.job, completed=self.num_timesteps)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        reward = self.texts.history[-1].get("reward") if self.texts.history else None
+        if reward is not None:
+            self.bar.update(self.job, reward=f"reward {reward:.3f}")
+
+    def _on_training_end(self) -> None:
+        self._show_evaluations()
+
+    def _show_evaluations(self) -> None:
+        for row in self.evaluations.history[self.shown :]:
+            values = "  ".join(f"{name} {value:.3f}" for name, value in row.items() if name != "timesteps")
+            self.console.print(
+                f"held out, after {row['timesteps']:,.0f} tokens: {values}", highlight=False, soft_wrap=True
+            )
+        self.shown = len(self.evaluations.history)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self.bar.stop()

@@ -1,0 +1,118 @@
+"""What a training run on text should log, once a rollout."""
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+REPLAY_TOKENS = 1024  # that make a row of TextLogger's, for an algorithm with a replay buffer
+
+
+class TextLogger(BaseCallback):
+    """Log, once a rollout, what the finished texts were like.
+
+    Scalars: ``text/num_tokens`` (mean length), ``text/finished_<reason>`` (share of texts), ``text/reward_<part>``
+    (mean of each part of the reward), ``text/unshaped_reward`` (before reward wrappers), ``kl/...`` (from the buffer:
+    ``kl`` is the KL to the reference model of an episode in nats, ``kl_per_token`` its mean per token,
+    ``kl_k3_per_token`` the same by the k3 estimator, ``kl_coef`` its coefficient),
+    ``time/rollout_tokens_per_second``, ``time/update_tokens_per_second`` (of the update before; tokens of the rollout,
+    however many epochs), ``time/update_padding`` (the share of padding in what updates put through the model until
+    now), ``time/cache_mib`` (of the key-value caches) and ``time/peak_memory_mib`` (of this process since it began).
+    What an algorithm doesn't have is left out: no texts ended, no reward.
+
+    Args:
+        every: at least so many tokens make a row, of one rollout or of several. Default: 1, or 1,024 for algorithms
+            with a replay buffer, whose rollouts may be a single step.
+
+    Attributes:
+        history: one dict per row with ``timesteps``, ``reward`` (mean over the texts that ended in it), ``episodes``
+            and the scalars above.
+    """
+
+    def __init__(self, every: int | None = None, verbose: int = 0) -> None:
+        super().__init__(verbose)
+        self.every = every
+        self.history: list[dict[str, float]] = []
+        self._values: dict[str, list[float]] = {}  # of the texts that have ended since the last row
+        self._spent: dict[str, list[float]] = {}  # tokens and seconds of rollouts and of updates since then
+        self._unlogged = 0  # tokens since then
+        self._tokens = 0  # of the last rollout
+        self._rollout_end: float | None = None
+
+    def _on_training_start(self) -> None:
+        self._rollout_end = None  # what lies between two calls of learn is no update
+        self._steps, self._began = 0, self.model.num_timesteps
+
+    def _on_rollout_start(self) -> None:
+        self._steps, self._first_step = 0, 0.0
+        self._began = self._first_tokens = self.model.num_timesteps
+        if self._rollout_end is not None:
+            self._spend("update", self._tokens, time.perf_counter() - self._rollout_end)
+
+    def _on_step(self) -> bool:
+        self._steps += 1
+        if self._steps == 1:  # the clock starts here: other callbacks may have evaluated since the rollout's start
+            self._first_step, self._first_tokens = time.perf_counter(), self.num_timesteps
+        for row in np.flatnonzero(self.locals.get("dones", ())):
+            info: dict[str, Any] = self.locals["infos"][row]
+            if "episode" not in info:
+                continue
+            found = {"reward": info["episode"]["r"], "text/num_tokens": info["episode"]["l"]}
+            found |= {f"text/finished_{why}": info.get("finish_reason") == why for why in ("eos", "stop", "length")}
+            found |= {f"text/reward_{part}": value for part, value in info.get("reward_components", {}).items()}
+            if "unshaped_reward" in info:
+                found["text/unshaped_reward"] = info["unshaped_reward"]
+            for name, value in found.items():
+                self._values.setdefault(name, []).append(float(value))
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self._rollout_end = time.perf_counter()
+        self._tokens = self.model.num_timesteps - self._began
+        self._unlogged += self._tokens
+        if self._steps > 1:
+            tokens = self.model.num_timesteps - self._first_tokens
+            self._spend("rollout", tokens, self._rollout_end - self._first_step)
+        replays = getattr(self.model, "replay_buffer", None) is not None
+        if self._unlogged >= (self.every or (REPLAY_TOKENS if replays else 1)):
+            self._finish_row()
+
+    def _on_training_end(self) -> None:
+        if self._unlogged:
+            self._finish_row()
+
+    def _finish_row(self) -> None:
+        row = {name: float(np.mean(values)) for name, values in self._values.items()}
+        for buffer in ("rollout_buffer", "replay_buffer"):
+            stats = getattr(getattr(self.model, buffer, None), "stats", {})
+            row |= {f"kl/{name}": value for name, value in stats.items()}
+        policy: Any = self.model.policy
+        if getattr(policy, "packed_tokens", 0):
+            row["time/update_padding"] = policy.padding_tokens / policy.packed_tokens
+        row["time/cache_mib"] = getattr(policy, "cache_nbytes", 0) / 2**20
+        for name, (tokens, seconds) in self._spent.items():
+            row[f"time/{name}_tokens_per_second"] = tokens / seconds
+        row |= _peak_memory()
+        for name, value in row.items():
+            if name != "reward":  # SB3 logs it as rollout/ep_rew_mean
+                self.logger.record(name, value)
+        episodes = len(self._values.get("reward", ()))
+        self.history.append({"timesteps": self.model.num_timesteps, "episodes": episodes, **row})
+        self._values, self._spent, self._unlogged = {}, {}, 0
+
+    def _spend(self, name: str, tokens: float, seconds: float) -> None:
+        spent = self._spent.setdefault(name, [0.0, 1e-9])
+        spent[0] += tokens
+        spent[1] += seconds
+
+
+def _peak_memory() -> dict[str, float]:
+    """Most memory that this process has held, in MiB. Empty on Windows, which doesn't say."""
+    if sys.platform == "win32":
+        return {}
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"time/peak_memory_mib": peak / 2**20 if sys.platform == "darwin" else peak / 2**10}  # bytes, else KiB

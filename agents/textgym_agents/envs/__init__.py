@@ -1,0 +1,1 @@
+"""textgym environments as SB3 VecEnvs."""

@@ -1,0 +1,211 @@
+"""A Gymnasium vector environment behind Stable-Baselines3's VecEnv interface, without a copy per environment."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv
+
+import textgym  # noqa: F401  (registers the ids)
+from textgym.core import TextGenerationEnv
+from textgym.errors import ConfigError
+from textgym_agents.envs.sync_vector import SingleEnvs
+
+Obs = dict[str, NDArray[Any]]
+
+
+class TextVecEnv(VecEnv):
+    """Wrap a vector environment that resets finished rows within the same step, as SB3 expects.
+
+    Each finished row's info holds ``terminal_observation``, ``TimeLimit.truncated``, the environment's own keys, and
+    ``episode`` with the return ``r``, the length ``l`` in tokens and the time ``t``, so no VecMonitor is needed.
+
+    Args:
+        env: a ``gymnasium.vector.VectorEnv`` made with ``autoreset_mode=AutoresetMode.SAME_STEP`` and ``copy=True``
+            (the default). SB3 stores an observation after the step that follows it, and users keep some for longer, so
+            each must be an array of its own.
+
+    Raises:
+        ConfigError: another autoreset mode, or observations that the next step overwrites.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        mode = env.metadata.get("autoreset_mode")
+        if mode != AutoresetMode.SAME_STEP:
+            raise ConfigError(
+                f"TextVecEnv got a vector environment with autoreset mode {mode}, expected SAME_STEP. Make it with "
+                'gym.make_vec(id, num_envs=n, vectorization_mode="vector_entry_point", '
+                "autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP), or call make_vec_env."
+            )
+        if not getattr(env.unwrapped, "copy", True):
+            raise ConfigError(
+                "TextVecEnv got a vector environment with copy=False, whose observations change with the next step; "
+                "Stable-Baselines3 reads them after it. Leave copy=True."
+            )
+        self.env = env
+        self.metadata = env.metadata
+        self.render_mode = env.render_mode
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self._returns = np.zeros(env.num_envs)
+        self._lengths = np.zeros(env.num_envs, dtype=np.int64)
+        self._waiting: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=np.bool_)
+        self._rows_wait = False
+        self._started = time.time()
+        self._seed: int | None = None
+
+    def seed(self, seed: int | None = None) -> list[int | None]:
+        """Seed the next reset. The rows' generators are spawned from this one seed by the vector environment."""
+        self._seed = seed
+        return [seed] * self.num_envs
+
+    def reset(self) -> Obs:
+        """Start all rows anew. The seed given to ``seed()`` is used once, as in SB3's own vector environments."""
+        options = self._options[0] if any(self._options) else None
+        observations, infos = self.env.reset(seed=self._seed, options=options)
+        self._seed = None
+        self.reset_infos = [{k: v[i] for k, v in infos.items() if not k.startswith("_")} for i in range(self.num_envs)]
+        self._reset_options()
+        self._returns[:], self._lengths[:], self._waiting[:] = 0, 0, False
+        return dict(observations)
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        self._actions = actions
+
+    def step_wait(self) -> tuple[Obs, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        observations, rewards, terminated, truncated, vector_infos = self.env.step(self._actions)
+        dones = terminated | truncated
+        self._returns += rewards
+        self._lengths += ~self._waiting  # the action of a row that waits is ignored
+        self._waiting = (self._waiting | dones) & self._rows_wait
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for i in np.flatnonzero(dones).tolist():
+            infos[i] = self._final_info(i, vector_infos, bool(truncated[i] and not terminated[i]), observations)
+            self._returns[i], self._lengths[i] = 0, 0
+        return dict(observations), rewards.astype(np.float32), dones, infos
+
+    @contextmanager
+    def rows_wait(self) -> Iterator[None]:
+        """Within the block, a row whose text has ended waits for :meth:`start`; until then its actions are ignored.
+
+        After the block rows begin anew by themselves again, those that still wait with the next step.
+
+        Raises:
+            ConfigError: the vector environment isn't one of textgym's own.
+        """
+        vector: Any = self.env.unwrapped
+        if not hasattr(vector, "set_autoreset_mode"):
+            raise ConfigError(
+                f"Rows of a {type(vector).__name__} can't wait. Make the environment with "
+                'vectorization_mode="vector_entry_point", or call make_vec_env.'
+            )
+        vector.set_autoreset_mode(AutoresetMode.DISABLED)
+        self._rows_wait = True
+        try:
+            yield
+        finally:
+            vector.set_autoreset_mode(AutoresetMode.SAME_STEP)
+            self._rows_wait = False
+
+    def start(self, rows: NDArray[np.integer], prompt_ids: NDArray[np.integer]) -> Obs:
+        """Begin an episode with a given prompt in each of some rows. Returns the observations of all rows.
+
+        Raises:
+            PromptIdError: there is no such prompt.
+        """
+        chosen: list[int | None] = [None] * self.num_envs
+        for row, prompt_id in zip(rows.tolist(), prompt_ids.tolist(), strict=True):
+            chosen[row] = prompt_id
+        mask = np.array([prompt_id is not None for prompt_id in chosen])
+        observations, _ = self.env.reset(options={"prompt_id": chosen, "reset_mask": mask})
+        self._returns[mask], self._lengths[mask], self._waiting[mask] = 0, 0, False
+        return dict(observations)
+
+    def _final_info(self, row: int, infos: dict[str, Any], truncated: bool, observations: Obs) -> dict[str, Any]:
+        final = infos.get("final_info", infos)  # rows that wait keep their end where it is
+        info = {k: v[row] for k, v in final.items() if not k.startswith("_") and not isinstance(v, dict)}
+        parts = final.get("reward_components", {})
+        if isinstance(parts, dict):
+            info["reward_components"] = {
+                k: float(v[row])
+                for k, v in parts.items()
+                if not k.startswith("_") and parts.get(f"_{k}", [True] * (row + 1))[row]
+            }
+        info["terminal_observation"] = (
+            infos["final_obs"][row] if "final_obs" in infos else {k: v[row] for k, v in observations.items()}
+        )
+        info["TimeLimit.truncated"] = truncated
+        info["episode"] = {
+            "r": round(float(self._returns[row]), 6),
+            "l": int(self._lengths[row]),
+            "t": round(time.time() - self._started, 6),
+        }
+        return info
+
+    def close(self) -> None:
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        setattr(self.env.unwrapped, attr_name, value)
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """Call a method of the vector environment once; a result with one entry per row is split over the rows."""
+        result = getattr(self.env.unwrapped, method_name)(*method_args, **method_kwargs)
+        rows = list(self._get_indices(indices))
+        per_row = isinstance(result, np.ndarray | Sequence) and len(result) == self.num_envs
+        return [result[i] for i in rows] if per_row else [result] * len(rows)
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """True for Monitor, since every finished row's info has the ``episode`` entry that Monitor would write."""
+        wrapped, env = wrapper_class is Monitor, self.env
+        while isinstance(env, gym.vector.VectorWrapper):
+            wrapped, env = wrapped or isinstance(env, wrapper_class), env.env
+        return [wrapped] * len(list(self._get_indices(indices)))
+
+
+def make_vec_env(env: Any, n_envs: int = 16, *, seed: int | None = None, **env_kwargs: Any) -> VecEnv:
+    """An SB3 VecEnv from an id, an environment, a vector environment or a VecEnv.
+
+    Args:
+        env: ``"textgym/Copy-v0"``, a ``gymnasium.Env`` (one row), a ``gymnasium.vector.VectorEnv`` or an SB3
+            ``VecEnv``.
+        n_envs: rows, when ``env`` is an id.
+        seed: of the first reset.
+        env_kwargs: arguments of the environment, when ``env`` is an id.
+
+    >>> env = make_vec_env("textgym/Copy-v0", n_envs=2, seed=1)
+    >>> env.reset()["input_ids"].shape == (2, *env.observation_space["input_ids"].shape)
+    True
+    """
+    if isinstance(env, VecEnv):
+        vec_env = env
+    elif isinstance(env, VectorEnv):
+        vec_env = TextVecEnv(env)
+    elif isinstance(env, gym.Env) and isinstance(env.unwrapped, TextGenerationEnv):
+        vec_env = TextVecEnv(SingleEnvs([env]))
+    elif isinstance(env, str):
+        vec_env = TextVecEnv(
+            gym.make_vec(
+                env,
+                num_envs=n_envs,
+                vectorization_mode="vector_entry_point",
+                autoreset_mode=AutoresetMode.SAME_STEP,
+                **env_kwargs,
+            )
+        )
+    else:
+        raise ConfigError(
+            f"env is a {type(env).__name__}, expected an id such as 'textgym/Copy-v0', a text environment, a gymnasium "
+            "VectorEnv or an SB3 VecEnv. Several single environments: make_vec_env(SingleEnvs([...]))."
+        )
+    if seed is not None:
+        vec_env.seed(seed)
+    return vec_env

@@ -1,0 +1,175 @@
+"""Play held-out prompts with a policy and score the texts."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from textgym.core import Sample
+from textgym.errors import ConfigError
+from textgym.metrics import compute_metrics
+from textgym.registration import split_argument
+from textgym.vector import TextGenerationVectorEnv
+from textgym_agents.algorithms import make_env, policy_class
+from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
+from textgym_agents.policies.base import LanguageModelPolicy
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Texts that a policy wrote, one per prompt, with their scores.
+
+    Attributes:
+        samples: one per prompt, in the order of their ids.
+        rewards: (prompts,) returns.
+        metrics: corpus metrics by name, and "num_tokens", the mean length.
+        components: mean of each part of the reward.
+    """
+
+    samples: list[Sample]
+    rewards: NDArray[np.float64]
+    metrics: dict[str, float]
+    components: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def reward(self) -> float:
+        """Mean return."""
+        return float(self.rewards.mean())
+
+    def summary(self) -> dict[str, float]:
+        """Reward and metrics as one flat dict."""
+        return {"reward": self.reward, **self.metrics}
+
+
+def evaluate(
+    policy: Any,
+    env: Any,
+    num_prompts: int = 200,
+    *,
+    metrics: Sequence[str] | None = None,
+    deterministic: bool = False,
+    best_of: int | None = None,
+    seed: int = 0,
+    n_envs: int = 32,
+    split: str = "test",
+    env_kwargs: Mapping[str, Any] | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Let ``policy`` complete the first ``num_prompts`` prompts of a split.
+
+    Args:
+        policy: an SB3 algorithm or policy, or anything with ``predict`` that wraps a policy as its ``policy``.
+        env: an id, or a TextVecEnv whose environment was made with ``sampling="sequential"``.
+        num_prompts: how many; at most the split's size.
+        metrics: names from ``textgym.metrics.METRICS``. Default: those of the task.
+        deterministic: the likeliest token each time instead of a sample.
+        best_of: play each prompt so many times, every time with a random stream of its own, and keep the text with the
+            highest return (the first of equals). The reward then chooses on the very prompts that it is reported for:
+            the result bounds what picking among samples can reach, and compares with no policy that plays once. With
+            ``deterministic`` one time does, since all texts are the same. None: the policy's own, which is 1 but for
+            the algorithm "best_of_n".
+        seed: of the sampling, whose stream is apart from that of training.
+        n_envs: prompts played at once, when ``env`` is an id.
+        split, env_kwargs: of the environment, when ``env`` is an id. Default tokenizer, form and start token: those
+            of the policy.
+        progress: show a bar.
+
+    Raises:
+        ConfigError: fewer prompts in the split than asked for, ``best_of`` below 1, or an environment that isn't
+            sequential.
+    """
+    if isinstance(policy, BaseAlgorithm):
+        policy = policy.policy
+    if isinstance(env, str):
+        given = {**split_argument(env, split), **(env_kwargs or {})}
+        env = make_vec_env(env, min(n_envs, num_prompts), **_fitting(policy, given))
+    if not _is_sequential(env):
+        raise ConfigError('evaluate() needs an id, or a TextVecEnv of an environment made with sampling="sequential".')
+    vector_env: Any = env.env.unwrapped
+    task = vector_env.task
+    if not 0 < num_prompts <= len(task):
+        raise ConfigError(f"num_prompts is {num_prompts}, the split has {len(task)} prompts.")
+    best_of = _known(policy, "best_of", 1) if best_of is None else best_of
+    if best_of < 1:
+        raise ConfigError(f"best_of is {best_of}, expected at least 1 text for each prompt.")
+    plays = []
+    for stream in _streams(seed, 1 if deterministic else best_of):
+        with _known(policy, "sampling_from", nullcontext)(stream):
+            plays.append(_play(policy, env, num_prompts, deterministic, progress))
+    ordered = [max(texts, key=lambda text: text[1]) for texts in zip(*plays, strict=True)]
+    samples = [sample for sample, _, _ in ordered]
+    values = compute_metrics(task.metrics if metrics is None else metrics, samples)
+    values["num_tokens"] = float(np.mean([len(s.token_ids) for s in samples]))
+    names = sorted({name for _, _, parts in ordered for name in parts})
+    components = {n: float(np.mean([parts[n] for _, _, parts in ordered if n in parts])) for n in names}
+    return Evaluation(samples, np.array([r for _, r, _ in ordered]), values, components)
+
+
+def load_policy(
+    model: str | Path, env_id: str, env_kwargs: Mapping[str, Any] | None = None, **policy_kwargs: Any
+) -> LanguageModelPolicy:
+    """A policy to evaluate with: a model, and the spaces of an environment with its tokenizer and form.
+
+    >>> load_policy("textgym/small", "textgym/Copy-v0").form
+    'causal'
+    """
+    env = make_env(env_id, model, env_kwargs=env_kwargs)
+    build = policy_class(model)
+    return build(env.observation_space, env.action_space, lambda _: 0.0, model=model, **policy_kwargs)
+
+
+def _known(policy: Any, name: str, default: Any) -> Any:
+    """An attribute of a policy, or of the one that it wraps."""
+    while policy is not None and not hasattr(policy, name):
+        policy = getattr(policy, "policy", None)
+    return getattr(policy, name, default)
+
+
+def _fitting(policy: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of the environment that a policy can act in, with those given in their place."""
+    options: dict[str, Any] = {}
+    if _known(policy, "form", "causal") == "seq2seq":
+        options |= {"form": "seq2seq", "decoder_start_token_id": _known(policy, "decoder_start_token_id", None)}
+    if _known(policy, "tokenizer", None) is not None:
+        options["tokenizer"] = _known(policy, "tokenizer", None)
+    return {**options, **given, "sampling": "sequential"}
+
+
+def _streams(seed: int, count: int) -> list[int]:
+    """Seeds of the sampling, the given one first, so that more texts are those of fewer and some besides."""
+    further = np.random.SeedSequence(abs(seed)).spawn(count - 1)
+    return [seed, *(int(child.generate_state(1, np.uint32)[0]) for child in further)]
+
+
+def _is_sequential(env: Any) -> bool:
+    inner = getattr(getattr(env, "env", None), "unwrapped", None)
+    return isinstance(inner, TextGenerationVectorEnv) and inner.game.rules.sampling == "sequential"
+
+
+def _play(
+    policy: Any, env: TextVecEnv, num_prompts: int, deterministic: bool, progress: bool
+) -> list[tuple[Sample, float, Mapping[str, float]]]:
+    """Sample, return and reward components for the prompts 0 to ``num_prompts - 1``."""
+    vector_env: Any = env.env.unwrapped
+    found: dict[int, tuple[Sample, float, Mapping[str, float]]] = {}
+    env.seed(0)
+    obs: Any = env.reset()
+    bar = iter(track(range(num_prompts), "evaluating", disable=not progress, transient=True))
+    while len(found) < num_prompts:
+        actions, _ = policy.predict(obs, deterministic=deterministic)
+        obs, _, dones, infos = env.step(actions)
+        for row in np.flatnonzero(dones):
+            sample = vector_env.last_samples[row]
+            # Rows that finish early go on to later prompts: leave those out, or short texts would count more often.
+            if sample.prompt_id < num_prompts and sample.prompt_id not in found:
+                info = infos[row]
+                found[sample.prompt_id] = sample, info["episode"]["r"], info.get("reward_components", {})
+                next(bar, None)
+    next(bar, None)
+    return [found[i] for i in sorted(found)]

@@ -1,0 +1,79 @@
+"""Policies for algorithms that see nothing of a model but a vector of weights that they may change."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stable_baselines3.common.type_aliases import Schedule
+from torch import nn
+
+from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+
+# The layers that attention ends with: in the built-in model they move the reward nearly as far as those of queries,
+# keys and values, with a third of the weights. Names in GPT-2, GPT-NeoX, BLOOM and Phi; Llama and others; BART; T5.
+ATTENTION: Mapping[str, Any] = {
+    "r": 1,
+    "target_modules": r".*((attn|attention)\.(c_proj|dense)|\.o_proj|\.out_proj|\.o)",
+}
+
+
+class AdapterMixin(LanguageModelPolicy):
+    """A language-model policy whose parameters are the outer halves of its LoRA adapters, and nothing else.
+
+    An adapter adds B A to a weight, with A drawn at random and B zero. A random search in both would waste its first
+    steps on A, which does nothing while B is zero, so A stays as it was drawn (Zhang et al., "LoRA-FA", 2023,
+    https://arxiv.org/abs/2308.03303), and B is what ``parameters()``, ``parameters_to_vector`` and ``load_from_vector``
+    mean. The zero vector is the initial model.
+
+    Args:
+        observation_space, action_space: as SB3 gives them.
+        lora: rank, or arguments of ``peft.LoraConfig``; None: rank 1 on the layers that attention ends with, or on all
+            linear layers where these have names of their own. Fewer weights are searched faster.
+
+    Raises:
+        MissingExtraError: without the ``peft`` extra.
+    """
+
+    def __init__(
+        self,
+        observation_space: Any,
+        action_space: Any,
+        lr_schedule: Schedule | None = None,
+        use_sde: bool = False,
+        *,
+        lora: int | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        schedule = (lambda _: 0.0) if lr_schedule is None else lr_schedule
+        super().__init__(
+            observation_space, action_space, schedule, use_sde, lora=ATTENTION if lora is None else lora, **kwargs
+        )
+
+    def _build_model(self, model: Any, dtype: str, lora: Any, reference: bool, checkpointing: bool) -> None:
+        try:
+            super()._build_model(model, dtype, lora, reference, checkpointing)
+        except ValueError:
+            if lora is not ATTENTION:
+                raise
+            super()._build_model(model, dtype, 1, reference, checkpointing)
+        for name, parameter in self.lm.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and "lora_A" not in name)
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """The adapters' outer halves."""
+        lm = self._modules.get("lm")
+        return iter(()) if lm is None else (p for p in lm.parameters() if p.requires_grad)
+
+    def load_from_vector(self, vector: Any) -> None:
+        """Put numbers (parameters,) in place of the weights."""
+        super().load_from_vector(vector)
+        self._cache_version = -1  # torch assigns the weights' ``data``, which no version counter sees
+
+
+class AdapterCausalLMPolicy(AdapterMixin, CausalLMPolicy):
+    __doc__ = f"{AdapterMixin.__doc__}\n    Other arguments: those of ``CausalLMPolicy``."
+
+
+class AdapterSeq2SeqLMPolicy(AdapterMixin, Seq2SeqLMPolicy):
+    __doc__ = f"{AdapterMixin.__doc__}\n    Other arguments: those of ``Seq2SeqLMPolicy``."

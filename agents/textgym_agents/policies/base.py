@@ -1,0 +1,436 @@
+"""What all language-model policies share: one model that samples, is scored, is saved and is compared with itself.
+
+| Symbol | Shape | Meaning |
+|---|---|---|
+| `obs` | dict of (rows, columns) | observations: prompts and the tokens generated so far |
+| `batch` | `EpisodeBatch` | whole segments of episodes, from `EpisodeRolloutBuffer` |
+| `hidden` | (n, hidden size) | last hidden state at the token that precedes each action |
+| `logits` | (n, vocabulary) | after the head; "sampled": with temperature, masks, top-k and top-p |
+"""
+
+import copy
+import shutil
+import sys
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.distributions import CategoricalDistribution, Distribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.type_aliases import Schedule
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from textgym.errors import ConfigError, ModelError
+from textgym_agents import models
+from textgym_agents.buffers.rollout import EpisodeBatch
+from textgym_agents.models.kv_cache import MAX_CACHE_BYTES, SlotCache
+from textgym_agents.models.log_probs import Prepare, token_statistics
+from textgym_agents.models.packing import Block, Text, pack
+from textgym_agents.models.reference import Reference
+from textgym_agents.models.sampling import Sampling, TokenMask, draw
+from textgym_agents.policies import capabilities as shortcuts
+
+VALUE_HEAD_FILE = "value_head.safetensors"
+MAX_LOGITS = 2**28
+BLOCK_LOGITS = 2**24  # floats of logits at a time where none are kept
+Obs = dict[str, Tensor] | EpisodeBatch
+
+
+class LanguageModelPolicy(ActorCriticPolicy):
+    """A language model with a value head on its last hidden state. Use ``CausalLMPolicy`` or ``Seq2SeqLMPolicy``.
+
+    Args:
+        observation_space, action_space, lr_schedule, use_sde: as SB3 gives them.
+        model: a name, a folder or a ``.gguf`` file for :func:`textgym_agents.models.load`, or a loaded model, which is
+            copied. A folder written by :meth:`save_pretrained` brings its value head along.
+        dtype: of the weights: "float32", "bfloat16" or "float16".
+        lora: rank, or arguments of ``peft.LoraConfig``: train low-rank adapters only.
+        reference: keep the initial weights as the reference model of a KL penalty. Free with ``lora`` (the adapters are
+            switched off), otherwise a second copy of the weights.
+        temperature, top_k, top_p: see :class:`Sampling`; log-probabilities include them.
+        use_cache: keep keys and values between calls. Changes speed only.
+        max_cache_bytes: most memory for those.
+        share_prompts: compute a prompt once where several completions in a minibatch share it. Changes speed only.
+        gradient_checkpointing: recompute activations in the backward pass to save memory.
+        max_logits: floats, tokens times vocabulary, that a minibatch may keep for the backward pass. Beyond that,
+            logits are computed block by block, and again on the way back: less memory, a little slower.
+        optimizer_class, optimizer_kwargs: SB3's; default AdamW with eps 0.01, betas 0.9 and 0.99, no weight decay.
+
+    Raises:
+        ModelError: the model can't be loaded, has too few positions, or a smaller vocabulary than the tokenizer.
+        ConfigError: the spaces are not those of a textgym environment.
+    """
+
+    form = "causal"
+    contexts_tell_all = True  # False where a text also depends on a prompt: equal contexts then share no row
+    width: int  # most tokens of a text, the prompt included where there is no encoder
+    DEFAULT_MODEL: str
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        use_sde: bool = False,
+        *,
+        model: Any = None,
+        dtype: str = "float32",
+        lora: int | Mapping[str, Any] | None = None,
+        reference: bool = False,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        use_cache: bool = True,
+        max_cache_bytes: int = MAX_CACHE_BYTES,
+        share_prompts: bool = True,
+        gradient_checkpointing: bool = False,
+        max_logits: int = MAX_LOGITS,
+        optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
+        optimizer_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        self._check_spaces(observation_space, action_space)
+        model = self.DEFAULT_MODEL if model is None else model
+        if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
+            # With the usual eps every weight moves by the learning rate, however noisy its gradient is, and the noise
+            # of a million weights drowns what a few hundred texts teach. A large eps leaves small gradients small.
+            optimizer_kwargs = {"eps": 1e-2, "betas": (0.9, 0.99), "weight_decay": 0.0}
+        super().__init__(
+            observation_space,
+            action_space,
+            lr_schedule,
+            net_arch=[],
+            optimizer_class=optimizer_class,
+            optimizer_kwargs=optimizer_kwargs,
+        )
+        self._arguments = {
+            "model": model,
+            "dtype": dtype,
+            "lora": lora,
+            "reference": reference,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "use_cache": use_cache,
+            "max_cache_bytes": max_cache_bytes,
+            "share_prompts": share_prompts,
+            "gradient_checkpointing": gradient_checkpointing,
+            "max_logits": max_logits,
+        }
+        space: Any = observation_space
+        self.sampling = Sampling(temperature, top_k, top_p)
+        self.num_actions = int(action_space.n)  # type: ignore[attr-defined]
+        self.token_mask = TokenMask(
+            self.num_actions,
+            getattr(space, "eos_token_ids", ()),
+            getattr(space, "min_new_tokens", 0),
+            getattr(space, "banned_tokens", ()),
+            getattr(space, "allowed_tokens", None),
+        )
+        self.max_cache_bytes, self.max_logits = sys.maxsize, max_logits
+        self.use_cache, self.share_prompts = use_cache, share_prompts
+        self.packed_tokens = self.padding_tokens = 0  # that went through the model in updates
+        self._caches: dict[int, Any] = {}
+        self._cache_version = -1
+        # A generator of our own, seeded as SB3 has just seeded torch: sampling neither reads nor moves the global one.
+        self._generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+        self._build_model(model, dtype, lora, reference, gradient_checkpointing)
+        self.max_cache_bytes = max_cache_bytes  # only now: the cache that was tried above is no training run's
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        self.optimizer = self.optimizer_class(trainable, lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        """SB3 would build perceptrons here; the model is loaded after its constructor has run."""
+
+    def _build_model(
+        self, model: Any, dtype: str, lora: int | Mapping[str, Any] | None, reference: bool, checkpointing: bool
+    ) -> None:
+        self.tokenizer: Any = None
+        if isinstance(model, str | Path):
+            lm, self.tokenizer = models.load(model, dtype=dtype)
+        else:
+            lm = copy.deepcopy(model).to(models.DTYPES[dtype]).eval()
+        self._check_model(lm)
+        attention = getattr(lm.config, "_attn_implementation", "sdpa")
+        if attention not in ("sdpa", "eager"):
+            raise ModelError(f"The model's attention is {attention!r}, expected 'sdpa' or 'eager'.")
+        models.trunk_and_head(lm)  # raises if this kind of model can't be split
+        self.head_scale, self.head_bias = models.head_scale(lm), models.head_bias(lm)
+        self.peft_model = models.add_lora(lm, lora, seed=torch.initial_seed() % 2**63) if lora else None
+        if checkpointing:
+            _enable_checkpointing(lm)
+        self._checkpointed = [m for m in lm.modules() if checkpointing and isinstance(m, GradientCheckpointingLayer)]
+        self.lm = lm
+        self.reference = Reference(lm, self.peft_model) if reference else None
+        hidden = lm.get_output_embeddings().weight.shape[1]
+        self.value_net = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.value_net.weight)
+        nn.init.zeros_(self.value_net.bias)
+        if isinstance(model, str | Path) and (Path(model) / VALUE_HEAD_FILE).is_file():
+            self.value_net.load_state_dict(load_file(Path(model) / VALUE_HEAD_FILE))
+        self._model_parameters = list(lm.parameters())
+        shortcuts.settle(self)
+        self._caches.clear()
+
+    # ------------------------------------------------------------------ what a subclass says
+
+    @classmethod
+    @abstractmethod
+    def _check_spaces(cls, observation_space: Any, action_space: Any) -> None:
+        """Raise ConfigError unless the spaces are those of an environment of this form."""
+
+    @abstractmethod
+    def _check_model(self, lm: PreTrainedModel) -> None:
+        """Raise ModelError unless the model is of the right kind and large enough."""
+
+    @abstractmethod
+    def _texts(self, obs: dict[str, Tensor]) -> list[Text]:
+        """Each row of the observations as a text with one action (any), to compute it without a cache."""
+
+    @abstractmethod
+    def _cached_hidden(self, obs: dict[str, Tensor]) -> Tensor:
+        """(rows, hidden size) at the last token of each row, with the slot cache."""
+
+    @abstractmethod
+    def _block_hidden(self, lm: PreTrainedModel, block: Block) -> Tensor:
+        """(rows, tokens, hidden size) of teacher-forced tokens."""
+
+    @abstractmethod
+    def _num_generated(self, obs: dict[str, Tensor]) -> Tensor:
+        """(rows,) how many tokens of the completion there are."""
+
+    @abstractmethod
+    def _new_cache(self, rows: int) -> SlotCache:
+        """Empty slots."""
+
+    @abstractmethod
+    def _probe_observations(self) -> list[dict[str, Tensor]]:
+        """Two rows that go on, wait and start anew, on which the cache is tried."""
+
+    # ------------------------------------------------------------------ what SB3 calls
+
+    def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Sample one token per row. Returns actions (rows,), values (rows, 1), log-probabilities (rows,)."""
+        hidden = self._hidden(obs)
+        logits = self._sampled_logits(hidden, obs)
+        if deterministic:
+            log_probs = logits.log_softmax(-1)
+            actions = log_probs.argmax(1)
+            chosen = log_probs.gather(1, actions[:, None])
+        else:
+            probabilities = logits.softmax(-1)
+            actions = draw(probabilities, self._stream(probabilities.device))
+            chosen = probabilities.gather(1, actions[:, None]).log()
+        return actions, self._values(hidden), chosen.squeeze(1)
+
+    def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Values (n, 1), log-probabilities (n,) and entropies (n,) of given actions, with gradients.
+
+        ``obs`` is an :class:`EpisodeBatch` (one teacher-forced pass for all its tokens) or plain observations (one pass
+        over its prefix for every token, as SB3's own buffers need). Their gradient can be taken once.
+        """
+        hidden = self._hidden(obs)
+        log_probs, entropies = self._statistics(hidden, actions, self._generated(obs))
+        return self._values(hidden), log_probs, entropies
+
+    def get_distribution(self, obs: Any) -> Distribution:
+        """The distribution over tokens at each row of ``obs``; with gradients, which can be differentiated again."""
+        # Fused attention has no second derivative.
+        with sdpa_kernel(SDPBackend.MATH) if torch.is_grad_enabled() else nullcontext():
+            logits = self._sampled_logits(self._hidden(obs), obs)
+        return CategoricalDistribution(self.num_actions).proba_distribution(logits.log_softmax(-1))
+
+    def predict_values(self, obs: Any) -> Tensor:
+        """(rows, 1) values."""
+        return self._values(self._hidden(obs))
+
+    def _values(self, hidden: Tensor) -> Tensor:
+        values: Tensor = self.value_net(hidden.float())
+        return values
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        return self.forward(observation, deterministic)[0]
+
+    def set_training_mode(self, mode: bool) -> None:
+        """Dropout stays off in training too: the old and the new log-probability must be of the same model."""
+        if self.training and not mode:
+            self._cache_version = -1  # TRPO assigns weights' ``data``, which no version counter sees
+        self.train(False)
+        self.training = mode
+        for layer in self._checkpointed:  # transformers checkpoints a layer only while that flag of its own is set
+            layer.training = mode
+
+    # ------------------------------------------------------------------ from hidden states to probabilities
+
+    def _logits(self, lm: PreTrainedModel, hidden: Tensor) -> Tensor:
+        """(n, vocabulary) float32, in memory that nobody else uses."""
+        if self.head_scale != 1:
+            hidden = hidden * self.head_scale
+        logits: Tensor = lm.get_output_embeddings()(hidden)[:, : self.num_actions].float()
+        return logits if self.head_bias is None else logits + self.head_bias[: self.num_actions].to(logits)
+
+    def _sampled_logits(self, hidden: Tensor, obs: Obs) -> Tensor:
+        logits = self._logits(self.lm, hidden)
+        if self.sampling.temperature != 1:
+            logits /= self.sampling.temperature
+        prepare = self._prepare(self._generated(obs))
+        if prepare is not None:
+            prepare(logits, slice(None))
+        return logits
+
+    def _prepare(self, generated: Tensor, *, filters: bool = True) -> Prepare | None:
+        """What puts masks, top-k and top-p into a block of logits that the temperature has already divided."""
+        filters = filters and self.sampling.filters
+        if not (self.token_mask.masks or filters):
+            return None
+
+        def prepare(block: Tensor, rows: slice) -> None:
+            self.token_mask.apply_(block, generated[rows])
+            if filters:
+                self.sampling.filter_(block)
+
+        return prepare
+
+    def _statistics(self, hidden: Tensor, actions: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies (n,), keeping at most ``max_logits`` floats for the backward pass."""
+        actions = actions.long().reshape(-1)
+
+        def statistics(hidden: Tensor, actions: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+            logits = self._logits(self.lm, hidden)
+            return token_statistics(logits, actions, self.sampling.temperature, self._prepare(generated))
+
+        if torch.is_grad_enabled() and len(hidden) * self.num_actions <= self.max_logits:
+            return statistics(hidden, actions, generated)
+        rows = max(1, min(self.max_logits, BLOCK_LOGITS) // self.num_actions)
+        parts = zip(hidden.split(rows), actions.split(rows), generated.split(rows), strict=True)
+        if torch.is_grad_enabled():
+            found = [checkpoint(statistics, *part, use_reentrant=False, preserve_rng_state=False) for part in parts]
+        else:
+            found = [statistics(*part) for part in parts]
+        log_probs, entropies = (torch.cat(tensors) for tensors in zip(*found, strict=True))
+        return log_probs, entropies
+
+    @torch.no_grad()
+    def reference_log_probs(self, batch: EpisodeBatch, actions: Tensor) -> Tensor:
+        """(n,) log-probabilities of actions under the initial model, with this policy's temperature and masks.
+
+        Raises:
+            ConfigError: the policy was made without ``reference=True``.
+        """
+        if self.reference is None:
+            raise ConfigError("This policy keeps no reference model. Make it with policy_kwargs=dict(reference=True).")
+        rows = max(1, BLOCK_LOGITS // self.num_actions)
+        actions, found = actions.long().reshape(-1), []
+        with self.reference.weights(self.lm) as lm:
+            hidden = self._packed_hidden(lm, batch.texts)
+            for part, chosen, generated in zip(
+                hidden.split(rows), actions.split(rows), self._generated(batch).split(rows), strict=True
+            ):
+                # Without top-k and top-p, whose sets may differ and would make the KL infinite.
+                prepare = self._prepare(generated, filters=False)
+                found.append(token_statistics(self._logits(lm, part), chosen, self.sampling.temperature, prepare)[0])
+        return torch.cat(found)
+
+    def _stream(self, device: torch.device) -> torch.Generator:
+        if self._generator.device != device:
+            self._generator = torch.Generator(device).manual_seed(self._generator.initial_seed())
+        return self._generator
+
+    @contextmanager
+    def sampling_from(self, seed: int) -> Iterator[None]:
+        """Within the block, sampling draws from a stream of its own, so evaluating changes no training run."""
+        kept = self._generator
+        self._generator = torch.Generator(kept.device).manual_seed(seed)
+        try:
+            yield
+        finally:
+            self._generator = kept
+
+    # ------------------------------------------------------------------ from observations to hidden states
+
+    def _generated(self, obs: Obs) -> Tensor:
+        """(n,) how many tokens of the completion there are before each action."""
+        return obs.num_generated if isinstance(obs, EpisodeBatch) else self._num_generated(obs)
+
+    def _hidden(self, obs: Obs) -> Tensor:
+        """(n, hidden size) at the token that precedes each action."""
+        if isinstance(obs, EpisodeBatch):
+            return self._packed_hidden(self.lm, obs.texts)[obs.first :: obs.every]
+        if self.use_cache and not torch.is_grad_enabled():
+            return self._cached_hidden(obs)
+        return self._packed_hidden(self.lm, self._texts(obs))
+
+    def _packed_hidden(self, lm: PreTrainedModel, texts: list[Text]) -> Tensor:
+        packed = pack(texts, share=self.share_prompts, device=self.device)
+        if torch.is_grad_enabled():
+            self.packed_tokens += packed.tokens
+            self.padding_tokens += packed.padding
+        found = [self._block_hidden(lm, block)[block.rows, block.columns] for block in packed.blocks]
+        return torch.cat(found)[packed.order]
+
+    def _slots(self, rows: int) -> Any:
+        """The slots for batches of this many rows, emptied when the weights have changed since they were filled."""
+        version = sum(p._version for p in self._model_parameters)
+        if version != self._cache_version:
+            self._cache_version = version
+            for cache in self._caches.values():
+                cache.clear()
+        if rows not in self._caches:
+            if len(self._caches) >= 2:  # training rows and evaluation rows
+                del self._caches[next(iter(self._caches))]
+            self._caches[rows] = self._new_cache(rows)
+        return self._caches[rows]
+
+    @property
+    def cache_nbytes(self) -> int:
+        """Memory that the key-value caches take now, in bytes."""
+        return sum(cache.nbytes for cache in self._caches.values())
+
+    # ------------------------------------------------------------------ saving
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model (adapters merged), its tokenizer and the value head as safetensors and JSON.
+
+        transformers' ``from_pretrained(folder)`` loads it, and so does ``model=folder`` here.
+        """
+        folder = Path(folder)
+        merged = copy.deepcopy(self.peft_model).merge_and_unload() if self.peft_model is not None else self.lm
+        models.save(merged, self.tokenizer, folder)
+        head = {name: tensor.detach().cpu().contiguous() for name, tensor in self.value_net.state_dict().items()}
+        save_file(head, folder / VALUE_HEAD_FILE)
+        shutil.copymode(folder / "config.json", folder / VALUE_HEAD_FILE)  # it comes out readable by its owner alone
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+            "lr_schedule": self._dummy_schedule,
+            "optimizer_class": self.optimizer_class,
+            "optimizer_kwargs": self.optimizer_kwargs,
+            **self._arguments,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_caches": {}}  # a copy fills its own
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "LanguageModelPolicy":
+        self._caches.clear()  # they lie on the old device, in the old precision
+        if self.reference is not None:
+            self.reference.apply(fn)
+        return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _enable_checkpointing(lm: PreTrainedModel) -> None:
+    options = {"use_reentrant": False}
+    if hasattr(lm, "activation_checkpointing_enable"):  # the newer name
+        lm.activation_checkpointing_enable(options)
+    else:
+        lm.gradient_checkpointing_enable(options)

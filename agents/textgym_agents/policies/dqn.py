@@ -1,0 +1,250 @@
+"""Q networks made of a language model: its head ranks the candidates of a state, its value head says how good they are.
+
+| Symbol | Shape | Meaning |
+|---|---|---|
+| `candidates` | (n, k) | the tokens that can be chosen at each state |
+| `z` | (n, k) | the model's logits of these tokens |
+| `V`, `Q` | (n,), (n, k) | values of states, and of choosing a candidate there |
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.type_aliases import Schedule
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textgym.errors import ConfigError
+from textgym_agents import models
+from textgym_agents.buffers.replay_episodes import CANDIDATES, CandidateBatch
+from textgym_agents.buffers.rollout import EpisodeBatch
+from textgym_agents.models.sampling import Sampling, draw
+from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.candidates import Proposals
+from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+
+EXPLORATION = ("boltzmann", "greedy")
+
+
+class QNetwork(nn.Module):
+    """What SB3 calls a Q network: observations in, Q values out, and the weights that training moves.
+
+    Args:
+        policy: computes with ``parts``; its own other parts are shared.
+        parts: the language model and the value head.
+        names: of the weights that training moves. Others, such as those under adapters, are shared with the target
+            network, so that SB3's update of the target must not see them.
+    """
+
+    def __init__(self, policy: "QPolicy", parts: dict[str, nn.Module], names: list[str]) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+        object.__setattr__(self, "policy", policy)  # not as a part of this one
+        self.names = names
+
+    def forward(self, obs: Any) -> Tensor:
+        """Of observations with candidates, or of a :class:`CandidateBatch`."""
+        policy: Any = self.policy
+        found: Tensor = policy.network(obs)
+        return found
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Those that training moves."""
+        known = dict(self.named_parameters())
+        return (known[name] for name in self.names)
+
+
+class QPolicy(LanguageModelPolicy):
+    """A language model that is a Q network over candidate tokens, for DQN.
+
+    With pi the model's distribution over the candidates of a state and pi_0 that of the initial model::
+
+        Q(s, a) = V(s) + q_scale * log(pi(a|s) / pi_0(a|s))
+
+    This is the dueling form (Wang et al. 2016, https://arxiv.org/abs/1511.06581) with the language model's own head as
+    the advantages; Guo et al., Efficient (Soft) Q-Learning for Text Generation with Limited Good Data, 2022
+    (https://arxiv.org/abs/2106.07704), read logits as Q values, and Jaques et al., Sequence Tutor, 2017
+    (https://arxiv.org/abs/1611.02796), stay near an initial model in this way. Where the values have been learned, pi
+    is pi_0 * exp(Q / q_scale), the best policy if each nat of KL to the initial model costs ``q_scale``, and V is what
+    it earns, this cost taken off. V learns from the model's hidden states without moving them.
+
+    Training begins with all advantages 0 and the initial model as the policy. pi is what explores and what
+    :meth:`save_pretrained` writes, and its likeliest token is the greedy choice.
+
+    Observations must have ``candidates``, which ``CandidateVecEnv`` adds; actions are indices into them. On
+    observations without candidates :meth:`predict` finds these itself, with the initial weights, and returns tokens.
+
+    In memory: the model, its copy in the target network, and the initial weights. With ``lora``: the model once, and
+    the adapters twice.
+
+    Args:
+        q_scale: Q for one nat of log-probability. A smaller one lets differences of Q move the policy further.
+        exploration: "boltzmann": sample from pi, with the temperature and top-p of the other arguments; "greedy": the
+            best candidate, SB3's epsilon-greedy exploration explores.
+        reference: not used; the initial weights are always kept, since they say what the candidates are.
+        kwargs: those of ``CausalLMPolicy`` or ``Seq2SeqLMPolicy``. The default optimiser is AdamW with eps 0.001.
+
+    Raises:
+        ConfigError: observations without candidates, or an argument out of range.
+    """
+
+    proposals: Proposals | None = None
+    heads: tuple[str, ...] = ("value_net",)
+    q_name = "q_net"
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        *,
+        q_scale: float = 0.1,
+        exploration: str = "boltzmann",
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(observation_space, spaces.Dict) or CANDIDATES not in observation_space.spaces:
+            raise ConfigError(
+                f"{type(self).__name__} needs observations with candidates, got {observation_space}. Build the "
+                "algorithm with textgym_agents.make, or wrap the environment in candidates(vec_env, model)."
+            )
+        if not q_scale > 0 or exploration not in EXPLORATION:
+            raise ConfigError(
+                f"q_scale is {q_scale} and exploration is {exploration!r}, expected q_scale above 0 and exploration "
+                f"one of {', '.join(EXPLORATION)}."
+            )
+        tokens = spaces.Discrete(int(observation_space[CANDIDATES].high.max()) + 1)  # type: ignore[attr-defined]
+        self.q_scale, self.exploration = q_scale, exploration
+        if "optimizer_class" not in kwargs and kwargs.get("optimizer_kwargs") is None:
+            # The gradient of a squared error in Q is q_scale times an error well below 1, so a tenth of the usual eps.
+            kwargs["optimizer_kwargs"] = {"eps": 1e-3, "betas": (0.9, 0.99), "weight_decay": 0.0}
+        super().__init__(observation_space, tokens, lr_schedule, **{**kwargs, "reference": True})
+        self.action_space = action_space
+        self._arguments |= {"q_scale": q_scale, "exploration": exploration}
+        self._make_networks(int(action_space.n))  # type: ignore[attr-defined]
+
+    def _make_networks(self, num_candidates: int) -> None:
+        assert self.reference is not None
+        initial = self._twin({"lm": self.reference.copy or self.lm})
+        initial.sampling = Sampling()  # candidates don't depend on how is explored
+        initial._model_parameters = [p for p in initial.lm.parameters() if not p.requires_grad]  # adapters are off
+        self.proposals = Proposals(initial, num_candidates, self.reference)
+        shared = {id(p): p for p in self.parameters() if not p.requires_grad}
+        ours: dict[str, nn.Module] = {name: getattr(self, name) for name in ("lm", *self.heads)}
+        theirs = copy.deepcopy(ours, shared)
+        online = QNetwork(self, ours, [])
+        online.names = [name for name, p in online.named_parameters() if p.requires_grad]
+        for part in theirs.values():
+            part.requires_grad_(False)
+        target = self._twin(theirs)
+        target.use_cache = False  # SB3 moves its weights' ``data``, which no version counter sees
+        object.__setattr__(self, self.q_name, online)  # its parts are the policy's own
+        setattr(self, f"{self.q_name}_target", QNetwork(target, theirs, online.names))
+
+    def _twin(self, parts: dict[str, nn.Module]) -> "QPolicy":
+        """The same policy with other parts."""
+        twin = copy.copy(self)
+        twin._modules = {**self._modules, **parts}
+        twin.head_scale, twin.head_bias = models.head_scale(twin.lm), models.head_bias(twin.lm)
+        twin._model_parameters, twin._caches, twin._cache_version = list(twin.lm.parameters()), {}, -1
+        twin.reference = None
+        return twin
+
+    # ------------------------------------------------------------------ values
+
+    def q_values(self, obs: Any) -> Tensor:
+        """(n, k) Q values of the candidates, with gradients."""
+        return self._at(obs, self._dueling)
+
+    def network(self, obs: Any) -> Tensor:
+        """What SB3's algorithm calls its network."""
+        return self.q_values(obs)
+
+    def _dueling(self, hidden: Tensor, advantages: Tensor) -> Tensor:
+        # The value head must not move the model: its errors, much larger than differences between candidates, would.
+        value: Tensor = self.value_net(hidden.detach().float())
+        return value + advantages
+
+    def _at(self, obs: Any, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """``join`` of hidden states and advantages, at the states that ``obs`` means."""
+        if not isinstance(obs, EpisodeBatch):
+            return join(*self._states(obs, obs[CANDIDATES].long()))
+        if not isinstance(obs, CandidateBatch) or obs.candidates is None:
+            raise ConfigError("A Q network needs a CandidateBatch, as EpisodeReplayBuffer makes it.")
+        if obs.texts:
+            found = join(*self._states(obs, obs.candidates))
+        else:
+            found = join(self.value_net.weight[:0], self.value_net.weight.new_zeros(0, obs.candidates.shape[1]))
+        if obs.take is None:
+            return found
+        return torch.cat([found, found.new_zeros(1, *found.shape[1:])])[obs.take]  # -1 is the last
+
+    def _states(self, obs: Any, candidates: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, hidden size) hidden states, and (n, k) advantages."""
+        assert self.proposals is not None
+        initial: Any = self.proposals.policy
+        with torch.no_grad(), self.proposals.weights():
+            before = initial._candidate_logits(initial._hidden(obs), candidates)
+        hidden = self._hidden(obs)
+        now = self._candidate_logits(hidden, candidates)
+        log_pi, log_pi_0 = (z - _without_repeats(z, candidates).logsumexp(-1, keepdim=True) for z in (now, before))
+        return hidden, self.q_scale * (log_pi - log_pi_0)
+
+    def _candidate_logits(self, hidden: Tensor, candidates: Tensor) -> Tensor:
+        """(n, k) logits of the candidates alone: the rest of the vocabulary costs nothing."""
+        head: Any = self.lm.get_output_embeddings()
+        if type(head) is not nn.Linear:  # adapters on it, or quantised
+            return self._logits(self.lm, hidden).gather(1, candidates)
+        rows = functional.embedding(candidates, head.weight)  # (n, k, hidden size)
+        logits = torch.einsum("nkd,nd->nk", rows, hidden * self.head_scale).float()
+        for bias in (head.bias, self.head_bias):
+            if bias is not None:
+                logits = logits + bias[candidates].to(logits)
+        return logits
+
+    # ------------------------------------------------------------------ choices
+
+    def forward(self, obs: Any, deterministic: bool = False) -> Tensor:  # type: ignore[override]
+        """(rows,) indices of candidates, or tokens where the observations have no candidates."""
+        return self._predict(obs, deterministic)
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        assert self.proposals is not None
+        given = observation.get(CANDIDATES)
+        candidates = self.proposals(observation) if given is None else given.long()
+        logits = self._candidate_logits(self._hidden(observation), candidates)
+        if deterministic or self.exploration == "greedy":
+            chosen = logits.argmax(-1)
+        else:
+            logits = self.sampling.filter_(_without_repeats(logits, candidates) / self.sampling.temperature)
+            chosen = draw(logits.softmax(-1), self._stream(logits.device))
+        return candidates.gather(1, chosen[:, None]).squeeze(1) if given is None else chosen
+
+    @property
+    def cache_nbytes(self) -> int:
+        """Memory that the key-value caches take now, in bytes, that of the initial model included."""
+        return super().cache_nbytes + (self.proposals.policy.cache_nbytes if self.proposals is not None else 0)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "QPolicy":
+        if self.proposals is not None:
+            self.proposals.policy._caches.clear()
+        return super()._apply(fn, recurse)  # type: ignore[return-value]
+
+
+def _without_repeats(logits: Tensor, candidates: Tensor) -> Tensor:
+    """Minus infinity where the likeliest token stands again because too few are legal."""
+    again = candidates == candidates[:, :1]
+    again[:, 0] = False
+    return logits.masked_fill(again, -torch.inf)
+
+
+class QCausalLMPolicy(QPolicy, CausalLMPolicy):
+    __doc__ = f"{QPolicy.__doc__}"
+
+
+class QSeq2SeqLMPolicy(QPolicy, Seq2SeqLMPolicy):
+    __doc__ = f"{QPolicy.__doc__}"

@@ -1,0 +1,1 @@
+"""Where numbers come from, and how they are shown."""

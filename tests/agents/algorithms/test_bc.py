@@ -1,0 +1,259 @@
+"""Behaviour cloning learns what references say, and a warm start leaves an algorithm that is ready to begin."""
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+
+from tests.agents.four_tokens import END, HORIZON, PROMPTS, batch_of, log_probs, make_env, make_model
+from tests.agents.tiny_models import SMALL, tiny_model
+from textgym import Prompt
+from textgym.errors import ConfigError
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
+from textgym.vector import TextGenerationVectorEnv
+from textgym_agents import make, make_vec_env
+from textgym_agents.algorithms.bc import BehaviourCloning, warm_start
+from textgym_agents.buffers.demonstrations import draw_reference, written
+from textgym_agents.callbacks.text_logger import TextLogger
+from textgym_agents.evaluation import evaluate
+from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+
+ID = "textgym/Copy-v0"
+BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
+
+
+def build(seq2seq=False, **options):
+    """On a language of four tokens, with references of one and two of them."""
+    env = make_env(2, seq2seq=seq2seq)
+    env.env.unwrapped.game.task[:] = [Prompt("a b", ("c", "a a"))]
+    policy = Seq2SeqLMPolicy if seq2seq else CausalLMPolicy
+    kwargs = {"model": make_model(seq2seq), **options.pop("policy_kwargs", {})}
+    made = BehaviourCloning(policy, env, seed=0, max_grad_norm=1e9, policy_kwargs=kwargs, **options)
+    made._setup_learn(100)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _same_prompts():
+    kept = list(PROMPTS)
+    yield
+    PROMPTS[:] = kept
+
+
+@BOTH
+def test_the_loss_is_the_mean_cross_entropy_of_the_references_tokens(seq2seq):
+    made = build(seq2seq, texts_per_step=6, learning_rate=0.0)
+    made.rollout_buffer.fill([draw_reference(made.env.env.unwrapped) for _ in range(6)])
+    texts = np.split(made.rollout_buffer.actions[:, 0], made.rollout_buffer.lengths.cumsum()[:-1])
+    assert {tuple(text) for text in texts} == {(3, END), (1, 1, END)}
+    made.train()
+    expected = -torch.cat(log_probs(made.policy.lm, [tuple(text) for text in texts])).mean()
+    expected.backward()
+    assert made.logger.name_to_value["train/policy_loss"] == pytest.approx(expected.item(), rel=1e-5)
+    # The loss above has left its gradient beside that of train(), which took a step of length 0.
+    norm = torch.sqrt(sum((p.grad / 2).square().sum() for p in made.policy.lm.parameters()))
+    assert made.logger.name_to_value["train/grad_norm"] == pytest.approx(norm.item(), rel=1e-4)
+
+
+@BOTH
+def test_top_k_top_p_and_temperature_leave_no_reference_impossible(seq2seq):
+    made = build(seq2seq, texts_per_step=6, learning_rate=0.0, policy_kwargs={"top_k": 1, "temperature": 2.0})
+    made.rollout_buffer.fill([draw_reference(made.env.env.unwrapped) for _ in range(6)])
+    made.train()
+    assert made.logger.name_to_value["train/policy_loss"] < 10
+    assert made.policy.sampling.top_k == 1
+    batch, actions = batch_of([(3, END), (1, 1, END)], seq2seq)
+    assert torch.isinf(made.policy.evaluate_actions(batch, actions)[1]).any()  # with top-k they are
+
+
+@BOTH
+def test_the_model_learns_to_say_the_references(seq2seq):
+    """A uniform policy says one of the two in 1 of 13 texts."""
+    optimizer = {"optimizer_kwargs": {"eps": 1e-8, "weight_decay": 0.0}}  # the default's is for large models
+    made = build(seq2seq, texts_per_step=16, learning_rate=0.01, policy_kwargs=optimizer)
+    made.learn(2000)
+    (one, other) = (part.sum().exp().item() for part in log_probs(made.policy.lm, [(3, END), (1, 1, END)]))
+    assert one + other > 0.9
+    assert min(one, other) > 0.25
+
+
+def test_timesteps_are_the_tokens_of_references_and_callbacks_see_them():
+    class Seen(BaseCallback):
+        calls = ()
+
+        def _on_rollout_start(self):
+            self.calls += (("start", self.model.num_timesteps),)
+
+        def _on_step(self):
+            self.calls += (("step", self.num_timesteps),)
+            return True
+
+        def _on_rollout_end(self):
+            self.calls += (("end", self.model.rollout_buffer.buffer_size),)
+
+    made, seen, texts = build(texts_per_step=4), Seen(), TextLogger()
+    made.learn(25, callback=[seen, texts])
+    ends = [value for name, value in seen.calls if name == "end"]
+    steps = [value for name, value in seen.calls if name == "step"]
+    assert [name for name, _ in seen.calls[:4]] == ["start", "step", "end", "start"]
+    assert steps == np.cumsum(ends).tolist()
+    assert made.num_timesteps == sum(ends) >= 25 > steps[-2]
+    assert [row["timesteps"] for row in texts.history] == steps
+    assert not any("reward" in row for row in texts.history)  # no text was played
+
+
+def test_a_callback_can_end_the_training():
+    made = build(texts_per_step=4)
+    made.learn(1000, callback=lambda *_: False)
+    assert made.num_timesteps < 20
+
+
+def test_the_same_seed_draws_the_same_references():
+    drawn = []
+    for seed in (0, 0, 1):
+        made = make("bc", "textgym/DataToText-v0", tiny_model("gpt2", 128), n_envs=2, seed=seed, texts_per_step=5)
+        made.learn(1)
+        drawn.append(made.rollout_buffer.actions[:, 0].tolist())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize(("prompt", "reference", "options", "text", "ended"), [
+    ("Say hi:", "hello you", {}, " hello you", True),
+    ("Say hi: ", "hello you", {}, "hello you", True),
+    ("Say hi:", " hello you", {}, " hello you", True),
+    ("Say hi:", "", {}, " ", True),
+    ("Say hi:", "hello you", {"stop": "o"}, " hello", False),
+    ("Say hi:", "a b c d e f g h i j k l", {}, " a b c d e f g h", False),
+])  # fmt: skip
+def test_a_reference_is_encoded_as_the_environment_would_see_it(tokenizer, prompt, reference, options, text, ended):
+    env = TextGenerationVectorEnv(
+        1, [Prompt(prompt, (reference,))], tokenizer=tokenizer, max_prompt_tokens=8, max_new_tokens=8, **options
+    )
+    actions = written(env.game, env.task[0], reference)
+    assert tokenizer.decode(actions, skip_special_tokens=True) == text
+    assert (actions[-1] == tokenizer.eos_token_id) == ended
+    env.reset()
+    for step, action in enumerate(actions):  # it ends with its last action, not before
+        terminated = env.step(np.array([action]))[2]
+        assert terminated[0] == (step == len(actions) - 1)
+
+
+def test_masked_references_are_left_out(tokenizer):
+    banned = tokenizer.encode(" lamp")
+    prompts = [Prompt("Say:", ("lamp", "river")), Prompt("Tell:", ("lamp",)), Prompt("Talk:")]
+    options = {"tokenizer": tokenizer, "max_prompt_tokens": 8, "max_new_tokens": 8}
+    env = TextGenerationVectorEnv(1, prompts, banned_tokens=banned, **options)
+    env.reset(seed=0)
+    said = {tokenizer.decode(draw_reference(env).actions, skip_special_tokens=True) for _ in range(20)}
+    assert said == {" river"}
+    late = TextGenerationVectorEnv(1, prompts, min_new_tokens=8, **options)
+    with pytest.raises(ConfigError, match=r"None of 1000 prompts.*min_new_tokens"):
+        draw_reference(late)
+
+
+def test_a_task_without_references_names_those_that_have_some(tokenizer):
+    class Plain(list):
+        name, max_prompt_tokens, max_new_tokens = "Plain", 8, 8
+
+    env = make_vec_env(make_env(2).env)
+    env.env.unwrapped.game.task = Plain([Prompt("a b")])
+    with pytest.raises(ConfigError, match=r"'Plain' has no references.*DataToText, Summarization"):
+        BehaviourCloning(CausalLMPolicy, env, policy_kwargs={"model": make_model()})
+    with pytest.raises(ConfigError, match="texts_per_step is 0"):
+        build(texts_per_step=0)
+
+
+# ---------------------------------------------------------------------- warm start
+
+KINDS = {
+    "ppo": {"n_steps": 8, "batch_size": 32},
+    "trpo": {"n_steps": 8, "batch_size": 32, "cg_max_steps": 2},
+    "maskable_ppo": {"n_steps": 8, "batch_size": 32},
+    "nlpo": {"n_steps": 8, "batch_size": 32},
+    "rloo": {"prompts_per_rollout": 2, "group_size": 2},
+}
+
+
+def small(name="ppo", kind="gpt2", **options):
+    return make(name, ID, tiny_model(kind), n_envs=4, seed=0, env_kwargs=SMALL, **{**KINDS[name], **options})
+
+
+def weights(policy):
+    return torch.cat([p.detach().flatten() for p in policy.lm.parameters()])
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "t5"])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_warm_start_moves_the_weights_and_leaves_the_rest_as_new(name, kind):
+    made = small(name, kind)
+    before, own, rate = weights(made.policy), made.policy.optimizer, made.policy.optimizer.param_groups[0]["lr"]
+    teacher = warm_start(made, 100, texts_per_step=4)
+    assert teacher.policy is made.policy
+    assert teacher.num_timesteps >= 100
+    assert made.num_timesteps == 0
+    assert not torch.equal(weights(made.policy), before)
+    assert made.policy.optimizer is own
+    assert not own.state
+    assert own.param_groups[0]["lr"] == rate
+    mask = getattr(made.policy, "mask_policy", None)
+    assert mask is None or torch.equal(weights(mask), weights(made.policy))
+    made.learn(32)
+    assert made.num_timesteps >= 32
+    assert own.state
+
+
+def test_the_reference_of_the_kl_moves_along_unless_told_otherwise():
+    for move in (True, False):
+        made = small(kl=0.1)
+        before = weights(made.policy)
+        warm_start(made, 100, texts_per_step=4, move_reference=move)
+        reference = torch.cat([p.flatten() for p in made.policy.reference.copy.parameters()])
+        assert torch.equal(reference, weights(made.policy) if move else before)
+        made.learn(32)
+        assert (abs(made.rollout_buffer.stats["kl"]) < 1e-4) == move
+
+
+def test_with_lora_the_adapters_are_warm_started_and_the_reference_stays():
+    made = small(kl=0.1, lora=2)
+    frozen = [p.clone() for p in made.policy.lm.parameters() if not p.requires_grad]
+    warm_start(made, 100, texts_per_step=4)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(frozen, [p for p in made.policy.lm.parameters() if not p.requires_grad], strict=True)
+    )
+    assert any("lora_B" in name and p.any() for name, p in made.policy.lm.named_parameters())
+    made.learn(32)
+    assert abs(made.rollout_buffer.stats["kl"]) > 1e-4
+
+
+def test_a_warm_start_in_the_midst_of_training_starts_the_rows_anew():
+    made = small()
+    made.learn(32)
+    warm_start(made, 50, texts_per_step=4)
+    made.learn(32, reset_num_timesteps=False)
+    assert made.num_timesteps == 64
+
+
+def test_algorithms_that_are_more_than_a_sampler_are_refused():
+    with pytest.raises(ConfigError, match=r"ARS can't be warm-started.*model=folder"):
+        warm_start(make("ars", ID, n_envs=2), 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "task", "before", "least"), [
+    (BUILTIN_MODEL, "SentimentContinuation", 0.54, 0.75),
+    (BUILTIN_SEQ2SEQ, "Translation", 0.576, 0.59),
+])  # fmt: skip
+def test_the_built_in_models_improve(model, task, before, least):
+    """Mean rewards of 200 test prompts before training, and 0.86 and 0.61 after it."""
+    made = make("bc", f"textgym/{task}-v0", model, seed=0)
+    made.learn(20_000)
+    assert evaluate(made, f"textgym/{task}-v0").reward > least > before
+
+
+def test_horizon_cuts_references():
+    made = build(texts_per_step=2)
+    game = made.env.env.unwrapped.game
+    assert written(game, game.task[0], "a b c a b") == [1, 2, 3]
+    assert HORIZON == 3

@@ -1,0 +1,128 @@
+"""What holds for every row of the table: environments, forms of model, saving, errors."""
+
+import inspect
+import runpy
+import sys
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from stable_baselines3.common.env_checker import check_env
+
+from textgym.errors import ConfigError, MissingExtraError
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
+from textgym_agents import ALGORITHMS, load, make
+from textgym_agents.algorithms import find
+from textgym_agents.evaluation.held_out import evaluate, load_policy
+
+ID = "textgym/Copy-v0"
+FORMS = {"causal": BUILTIN_MODEL, "seq2seq": BUILTIN_SEQ2SEQ}
+# Small enough for seconds; an algorithm gets those that it takes.
+SMALL = {
+    "n_steps": 8,
+    "batch_size": 16,
+    "prompts_per_rollout": 2,
+    "learning_starts": 8,
+    "train_freq": 8,
+    "gradient_steps": 1,
+    "buffer_size": 256,
+    "n_delta": 1,
+    "n_top": 1,
+    "n_eval_episodes": 2,
+}
+PAIRS = [(name, form) for name, row in ALGORITHMS.items() for form in row.policies]
+
+
+def small(name, **overrides):
+    """Arguments of ``make`` for an algorithm, small."""
+    takes = {**ALGORITHMS[name].defaults, **inspect.signature(ALGORITHMS[name].cls).parameters}
+    return {argument: value for argument, value in SMALL.items() if argument in takes} | overrides
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_it_learns_in_an_environment_that_check_env_accepts(name):
+    env = gymnasium.make(ID, max_new_tokens=4)
+    check_env(env.unwrapped, warn=True)
+    made = make(name, env, **small(name, seed=0))
+    before = made.num_timesteps
+    made.learn(16)
+    assert made.num_timesteps > before or ALGORITHMS[name].family == "baseline"
+
+
+@pytest.mark.parametrize(("name", "form"), PAIRS)
+def test_it_trains_every_form_that_its_row_names_and_is_saved_as_a_plain_model(name, form, tmp_path):
+    made = make(name, ID, FORMS[form], **small(name, n_envs=2, seed=0, env_kwargs={"max_new_tokens": 4}))
+    made.learn(16)
+    made.policy.save_pretrained(tmp_path)
+    files = {path.suffix for path in tmp_path.iterdir()}
+    assert files <= {".json", ".safetensors", ".jinja", ".txt", ".md"}, files
+    options = {"env_kwargs": {"max_new_tokens": 4}, "metrics": []}
+    loaded = load_policy(tmp_path, ID, env_kwargs={"max_new_tokens": 4})
+    here, there = (evaluate(one, ID, 4, deterministic=True, **options) for one in (made, loaded))
+    if getattr(made.policy, "best_of", 1) == 1 and not hasattr(made.policy, "q_net"):  # those choose otherwise
+        assert [s.completion for s in here.samples] == [s.completion for s in there.samples]
+    assert np.isfinite(here.rewards).all()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_seed_gives_the_same_run(name):
+    texts = []
+    for _ in range(2):
+        made = make(name, ID, **small(name, n_envs=2, seed=3, env_kwargs={"max_new_tokens": 4}))
+        made.learn(16)
+        found = evaluate(made, ID, 4, metrics=[], env_kwargs={"max_new_tokens": 4})
+        texts.append([sample.token_ids for sample in found.samples])
+    assert texts[0] == texts[1]
+
+
+def test_a_form_that_an_algorithm_cannot_train_names_those_that_can(monkeypatch):
+    from dataclasses import replace
+
+    causal_only = replace(ALGORITHMS["ppo"], policies={"causal": ALGORITHMS["ppo"].policies["causal"]})
+    monkeypatch.setitem(ALGORITHMS, "narrow", causal_only)
+    with pytest.raises(ConfigError, match=r"'narrow' can't train encoder-decoder models. Those that can: ppo, a2c"):
+        make("narrow", ID, BUILTIN_SEQ2SEQ)
+
+
+def test_an_algorithm_without_a_kl_penalty_names_those_with_one():
+    without = [name for name, row in ALGORITHMS.items() if row.kl is None]
+    for name in without:
+        with pytest.raises(ConfigError, match=rf"'{name}' takes no KL penalty \(kl=0.1\). Those that do: ppo"):
+            make(name, ID, kl=0.1)
+        assert make(name, ID, n_envs=2, **small(name)) is not None
+
+
+def test_an_unknown_algorithm_names_the_nearest():
+    with pytest.raises(ConfigError, match="ppo"):
+        find("pppo")
+
+
+@pytest.mark.parametrize("name", [name for name, row in ALGORITHMS.items() if "sb3_contrib" in str(row.cls)])
+def test_algorithms_of_sb3_contrib_are_an_extra(name):
+    from textgym_agents.algorithms.sb3_contrib import _Missing
+
+    with pytest.raises(MissingExtraError, match=r"pip install.*contrib"):
+        _Missing(name)()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_swapping_the_algorithm_changes_no_other_line_of_the_example(name, monkeypatch, capsys):
+    script = Path(__file__).parents[3] / "examples" / "swap_algorithm.py"
+    real = make
+    monkeypatch.setattr("textgym_agents.make", lambda *args, **options: real(*args, n_envs=2, **small(name), **options))
+    arguments = ["--algo", name, "--env", ID, "--timesteps", "16", "--prompts", "2"]
+    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
+    runpy.run_path(str(script), run_name="__main__")
+    assert f"tokens of {name}: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["ppo", "grpo", "dqn"])
+def test_sb3s_zip_goes_on(name, tmp_path):
+    extra = {"num_candidates": 4} if name == "dqn" else {}
+    made = make(name, ID, **small(name, n_envs=2, seed=0), **extra)
+    made.learn(16)
+    made.save(tmp_path / "made.zip")
+    again = load(name, tmp_path / "made.zip", ID)
+    before = again.num_timesteps
+    assert again.learn(16, reset_num_timesteps=False).num_timesteps > before > 0

@@ -1,0 +1,450 @@
+"""Suites, algorithms after one another, and reports on many algorithms."""
+
+import json
+import os
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from tests.agents.benchmark.test_benchmark import COPY, DATA, make_run, without_time
+from tests.agents.saved_model import save_tiny_model
+from textgym.errors import ConfigError, MissingExtraError
+from textgym_agents.algorithms import ALGORITHMS, make
+from textgym_agents.algorithms.sb3_contrib import _Missing
+from textgym_agents.benchmark import launch as launching
+from textgym_agents.benchmark import report, suites
+from textgym_agents.benchmark import run as running
+from textgym_agents.benchmark.charts import _groups
+from textgym_agents.benchmark.comparison import compare
+from textgym_agents.benchmark.composites import parts
+from textgym_agents.benchmark.config import BenchmarkConfig, Key
+from textgym_agents.benchmark.launch import BenchmarkError, launch
+from textgym_agents.benchmark.run import _curve, run
+from textgym_agents.benchmark.store import ResultStore, read_runs
+from textgym_agents.cli import app, benchmark
+
+SMALL = suites.SUITES["small"]
+
+
+@pytest.fixture(scope="module")
+def tiny_folder(tmp_path_factory):
+    return save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# ---------------------------------------------------------------------------- which algorithms
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ppo", ("ppo",)),
+        ("ppo, a2c,ppo", ("ppo", "a2c")),
+        ("ppo,rloo+ppo", ("ppo", "rloo+ppo")),
+        ("all", suites.every_algorithm()),
+        ("all,-trpo", tuple(algo for algo in suites.every_algorithm() if algo != "trpo")),
+    ],
+)
+def test_algorithms_by_name(text, expected):
+    assert suites.choose(text, "textgym/small") == (expected, ())
+
+
+def test_all_is_the_whole_table_and_the_warm_starts():
+    everything = suites.every_algorithm()
+    assert set(ALGORITHMS) < set(everything) or "bc" not in ALGORITHMS
+    assert ("bc+ppo" in everything) == ("bc" in ALGORITHMS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ppo,pppo", "Did you mean 'ppo'"),
+        ("ppo+pppo", r"(?s)called 'pppo'.*trains with one"),
+        ("ppo+", "expected a name, or two"),
+        ("ppo+a2c+rloo", "expected a name, or two"),
+        ("ppo,-ppo", "leaves no algorithm"),
+        ("ppo,-a2c", "nothing before it names"),
+        ("all,-tpo", "Did you mean"),
+    ],
+)
+def test_names_that_make_no_sense(text, message):
+    with pytest.raises(ConfigError, match=message):
+        suites.choose(text, "textgym/small")
+
+
+def test_what_cannot_train_a_form_is_left_out_of_all_and_refused_by_name(monkeypatch):
+    monkeypatch.setitem(ALGORITHMS, "a2c", replace(ALGORITHMS["a2c"], policies={"causal": object}))
+    names, unable = suites.choose("all", "textgym/small-seq2seq")
+    assert "a2c" not in names
+    assert "a2c" in unable
+    assert "ppo" in names
+    assert "a2c" not in suites.choose("all,-a2c", "textgym/small-seq2seq")[0]
+    with pytest.raises(ConfigError, match=r"'a2c' can't train encoder-decoder models. Those that can: ppo, "):
+        suites.choose("ppo+a2c", "textgym/small-seq2seq")
+
+
+def test_a_missing_extra_is_said_before_anything_runs(monkeypatch):
+    monkeypatch.setitem(ALGORITHMS, "trpo", replace(ALGORITHMS["trpo"], cls=_Missing("TRPO")))
+    with pytest.raises(MissingExtraError, match="contrib"):
+        suites.choose("trpo", "textgym/small")
+
+
+# ---------------------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def configured(monkeypatch):
+    """Calls the command without running anything; returns its configuration, folder and number of jobs."""
+    found = []
+    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs: found.append((config, out, jobs)))
+
+    def call(*arguments):
+        result = CliRunner().invoke(app, ["benchmark", *map(str, arguments)], env={"COLUMNS": "300"})
+        return (*found.pop(), result.stderr) if result.exit_code == 0 else result.stderr
+
+    return call
+
+
+def test_a_suite_by_name(configured):
+    config, out, jobs, _ = configured("--suite", "small", "--algos", "all", "--seeds", 3)
+    assert (config.algos, config.tasks, config.seeds) == (suites.every_algorithm(), SMALL.tasks, 3)
+    assert config.eval_prompts == SMALL.settings["eval_prompts"]
+    assert str(out) == os.path.join("runs", "benchmark-small")
+    assert jobs >= 1
+    assert config.command() == "textgym benchmark --suite small --algos all --seeds 3"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        ["--tasks", "Translation", "--timesteps", 50, "--seeds", 1],
+        ["--timesteps", "DataToText=70", "--eval-prompts", 100, "--algos", "ppo,a2c,rloo,grpo"],
+        ["--n-envs", 8, "--kl", 0.5, "--algo-kwarg", "ppo.n_epochs=2", "--algos", "ppo,rloo+ppo", "--warm-share", 0.3],
+    ],
+)
+def test_options_replace_single_values_of_a_suite_and_the_command_says_so(configured, more):
+    import shlex
+
+    config, *_ = configured("--suite", "small", *more)
+    again, *_ = configured(*shlex.split(config.command())[2:])
+    assert again == config
+    assert BenchmarkConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_tasks_and_tokens_of_a_suite(configured):
+    config, *_ = configured("--suite", "small", "--tasks", "Translation,DataToText", "--timesteps", "DataToText=70")
+    tokens = SMALL.tasks["textgym/Translation-v0"]
+    assert config.tasks == {"textgym/DataToText-v0": 70, "textgym/Translation-v0": tokens}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--suite", "smal"], "Did you mean 'small'?"),
+        (["--suite", "small", "--tasks", "Copy"], "--suite small has no task Copy"),
+        (["--suite", "small", "--timesteps", "Copy=9"], "names textgym/Copy-v0, which --suite doesn't"),
+        (["--algos", "ppo", "--out", "x"], "--suite: textgym benchmark --suite small"),
+        (["--algos", "ppo", "--tasks", "Copy"], "--out"),
+        (["--suite", "small", "--algos", "rloo+ppo", "--algo-kwarg", "a2c.n_steps=3"], "is for 'a2c'"),
+        (["--suite", "small", "--warm-share", "1"], "warm_share is 1.0"),
+    ],
+)
+def test_errors_of_the_command(configured, arguments, message):
+    assert message in configured(*arguments)
+
+
+def test_kl_for_algorithms_that_take_none_is_an_error_only_if_no_other_does(configured, monkeypatch):
+    monkeypatch.setitem(ALGORITHMS, "a2c", replace(ALGORITHMS["a2c"], kl=None))
+    arguments = ["--tasks", "Copy", "--kl", 0.1, "--out", "x"]
+    assert "none of a2c takes a KL penalty" in configured("--algos", "a2c", *arguments)
+    config, *_ = configured("--algos", "a2c,ppo", *arguments)
+    assert config.kl == 0.1
+
+
+def test_an_old_folder_goes_on(tmp_path):
+    config = BenchmarkConfig(("ppo",), {COPY: 100})
+    stored = config.to_json()
+    assert "suite" not in stored
+    assert "warm_share" not in stored
+    ResultStore(tmp_path, config)
+    with pytest.raises(ConfigError, match=r"warm_share: 0.5 there, 0.3 here"):
+        ResultStore(tmp_path, replace(config, warm_share=0.3))
+
+
+# ---------------------------------------------------------------------------- runs
+
+
+FEW = {"eval_prompts": 4, "n_envs": 4, "seeds": 1, "algo_kwargs": {"learning_rate": 0.01, "ppo.n_steps": 16}}
+
+
+def tiny(folder, *algos, tokens=64, **more):
+    return BenchmarkConfig(algos, {COPY: tokens}, model=folder, **{**FEW, **more})
+
+
+def test_the_second_part_goes_on_from_the_first_ones_weights(tiny_folder, tmp_path, monkeypatch):
+    built = []
+
+    def watched(name, env, model, **kwargs):
+        algorithm = make(name, env, model, **kwargs)
+        weights = [p.detach().clone() for p in algorithm.policy.lm.parameters()]
+        built.append((name, algorithm, weights, kwargs["kl"]))
+        return algorithm
+
+    monkeypatch.setattr(running, "make", watched)
+    kwargs = {**FEW["algo_kwargs"], "rloo.prompts_per_rollout": 2, "rloo.group_size": 2}
+    config = tiny(tiny_folder, "rloo+ppo", tokens=400, warm_share=0.75, kl=0.1, algo_kwargs=kwargs)
+    line = run(config, Key("rloo+ppo", COPY, 0), tmp_path)
+    (first, rloo, initial, _), (second, ppo, start, kl) = built
+    assert (first, second, kl) == ("rloo", "ppo", 0.1)
+    assert 300 <= rloo.num_timesteps < 300 + 64
+    assert line["timesteps"] == rloo.num_timesteps + ppo.num_timesteps
+    assert 400 <= line["timesteps"] < 400 + 64
+    for one, other in zip(rloo.policy.lm.parameters(), start, strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(ppo.policy.reference.copy.parameters(), start, strict=False):
+        assert torch.equal(one, other), "the KL is to what the first part has made"
+    assert any(not torch.equal(one, other) for one, other in zip(initial, start, strict=True))
+    assert line["curve"]["timesteps"] == sorted(line["curve"]["timesteps"])
+    assert line["curve"]["timesteps"][-1] == line["timesteps"]
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()], "weights were left behind"
+
+
+def test_an_algorithm_that_takes_no_kl_is_not_given_one(tiny_folder, monkeypatch):
+    monkeypatch.setitem(ALGORITHMS, "a2c", replace(ALGORITHMS["a2c"], kl=None))
+    line = run(tiny(tiny_folder, "a2c", kl=0.5), Key("a2c", COPY, 0))
+    assert line["kl"] is None
+    assert run(tiny(tiny_folder, "ppo", kl=0.5), Key("ppo", COPY, 0))["kl"] is not None
+
+
+class Idle(ALGORITHMS["ppo"].cls):
+    """Learns nothing, as a baseline."""
+
+    def learn(self, total_timesteps, callback=None, **kwargs):
+        return self
+
+
+def test_a_run_without_training(tiny_folder, monkeypatch, tmp_path):
+    monkeypatch.setitem(ALGORITHMS, "idle", replace(ALGORITHMS["ppo"], cls=Idle))
+    line = run(tiny(tiny_folder, "idle"), Key("idle", COPY, 0))
+    assert (line["timesteps"], line["kl"]) == (0, None)
+    assert line["curve"] == {"timesteps": [], "reward": []}
+    assert line["after"] == line["before"]
+    assert line["per_prompt"]["after"] == line["per_prompt"]["before"]
+    report.write_report(tmp_path, tiny(tiny_folder, "idle"), [line])
+
+
+@pytest.mark.parametrize("algo", [name for name in ("bc", "dqn") if name in ALGORITHMS])
+def test_a_run_of_what_plays_no_texts_or_has_a_replay_buffer(tiny_folder, algo):
+    line = run(tiny(tiny_folder, algo, tokens=100), Key(algo, COPY, 0))
+    assert line["timesteps"] >= 100
+    assert bool(line["curve"]["timesteps"]) == (algo == "dqn")
+
+
+def test_many_rollouts_are_put_together():
+    rows = [{"timesteps": i + 1, "reward": float(i % 2), "episodes": 1 + 2 * (i % 2)} for i in range(1000)]
+    curve = _curve([{"timesteps": 0}, *rows])
+    assert len(curve["timesteps"]) == 100
+    assert curve["timesteps"][-1] == 1000
+    assert set(curve["reward"]) == {0.75}  # weighted by texts
+    assert _curve(rows[:200])["reward"] == [row["reward"] for row in rows[:200]]
+
+
+def test_a_run_after_others_gives_what_it_gives_alone(tiny_folder, tmp_path):
+    kwargs = {**FEW["algo_kwargs"], "rloo.prompts_per_rollout": 4}
+    config = tiny(tiny_folder, "rloo", "rloo+ppo", tokens=100, algo_kwargs=kwargs)
+    together = launch(ResultStore(tmp_path / "together", config), jobs=2)
+    before = [json.dumps(line["per_prompt"]["before"]) for line in together]
+    assert len(set(before)) == 1
+    for key, line in zip(config.run_keys(), together, strict=True):
+        assert json.loads(json.dumps(without_time(run(config, key)))) == without_time(line), key
+    reverse = replace(config, algos=config.algos[::-1])
+    for line in launch(ResultStore(tmp_path / "reverse", reverse)):
+        alone = next(one for one in together if one["algo"] == line["algo"])
+        assert without_time(line) | {"command": ""} == without_time(alone) | {"command": ""}
+
+
+def test_the_evaluation_before_training_is_made_once(tiny_folder, tmp_path, monkeypatch):
+    made = []
+    load_policy = running.load_policy
+    monkeypatch.setattr(running, "load_policy", lambda *args, **kwargs: made.append(args) or load_policy(*args))
+    config = tiny(tiny_folder, "ppo", "a2c", seeds=2)
+    for key in config.run_keys():
+        run(config, key, tmp_path)
+    assert len(made) == 2  # one a seed
+    run(config, config.run_keys()[0])
+    assert len(made) == 3
+
+
+def test_a_run_that_dies_takes_no_other_with_it(tiny_folder, tmp_path, monkeypatch):
+    if not launching.FORKS:
+        pytest.skip("runs are processes of their own here")
+    script = tmp_path / "server.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from textgym_agents.benchmark import server\n"
+        "def do(path):\n"
+        "    print('begun')\n"
+        "    sys.stdout.flush()\n"
+        "    if 'a2c' in path.name:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    done(path)\n"
+        "done, server.do = server.do, do\n"
+        "server.serve()\n"
+    )
+    monkeypatch.setattr(launching, "SERVER", (sys.executable, str(script)))
+    store = ResultStore(tmp_path / "out", tiny(tiny_folder, "a2c", "rloo"))
+    with pytest.raises(BenchmarkError, match=r"1 of 2 runs failed(.|\n)*a2c Copy seed 0: begun"):
+        launch(store)
+    assert [line["algo"] for line in read_runs(store.path)] == ["rloo"]
+
+
+def test_a_server_that_cannot_start_is_an_error_that_says_why(tiny_folder, tmp_path, monkeypatch):
+    if not launching.FORKS:
+        pytest.skip("there is no server here")
+    monkeypatch.setattr(launching, "SERVER", (sys.executable, "-c", "raise SystemExit('out of order')"))
+    with pytest.raises(BenchmarkError, match="out of order"):
+        launch(ResultStore(tmp_path, tiny(tiny_folder, "ppo")))
+
+
+# ---------------------------------------------------------------------------- comparison
+
+
+def runs_of(**after):
+    """Runs of two seeds on two tasks, whose initial model has 0.5 everywhere; values are rewards after training."""
+    lines = []
+    for task in (COPY, DATA):
+        for algo, reward in after.items():
+            for seed in (0, 1):
+                values = np.linspace(reward - 0.1, reward + 0.1, 20)
+                lines.append(make_run(algo, task, seed, before=np.linspace(0.4, 0.6, 20), after=values))
+    return lines
+
+
+def test_standings_by_hand():
+    found = compare(runs_of(ppo=0.45, bc=0.6, rloo=0.7, a2c=0.6))
+    assert found.reference == "bc"
+    assert [one.algo for one in found.standings[COPY]] == ["rloo", "bc", "a2c", "ppo"]
+    by_name = {one.algo: one for one in found.standings[COPY]}
+    verdicts = {name: one.verdict for name, one in by_name.items()}
+    assert verdicts == {"rloo": "better", "bc": "itself", "a2c": "unclear", "ppo": "worse"}
+    # The same prompts for both: every resample has the same difference.
+    margin = by_name["rloo"].margin
+    assert (margin.low, margin.value, margin.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert by_name["rloo"].score.value == pytest.approx(0.4)  # 0.2 of the 0.5 that were left
+    assert found.duels[COPY].value == pytest.approx(0.1)
+    overall = {one.algo: one for one in found.overall}
+    assert found.overall[0].algo == "rloo"
+    assert overall["ppo"].score.value == pytest.approx(-0.1)
+    assert overall["rloo"].improvement.value == 1
+    assert overall["a2c"].improvement.value == 0.5
+    assert overall["ppo"].improvement.high == 0
+    assert overall["bc"].improvement is None
+
+
+def test_without_a_supervised_model_the_initial_one_is_the_reference():
+    found = compare(runs_of(ppo=0.45, rloo=0.7))
+    assert found.reference is None
+    assert {one.algo: one.verdict for one in found.standings[DATA]} == {"rloo": "better", "ppo": "worse"}
+    assert found.overall[0].improvement is None
+
+
+def test_rewards_above_1_are_not_scaled():
+    found = compare(runs_of(ppo=2.5, bc=0.7))
+    assert not found.scaled
+    assert found.overall[0].score.value == pytest.approx(2.0)
+
+
+def test_probability_of_improvement_counts_pairs_of_runs():
+    lines = [make_run("bc", task, seed, after=(x, x)) for task in "xy" for seed, x in enumerate((0.1, 0.3))]
+    lines += [make_run("ppo", task, seed, after=(x, x)) for task in "xy" for seed, x in enumerate((0.2, 0.4))]
+    ppo = next(one for one in compare(lines).overall if one.algo == "ppo")
+    assert ppo.improvement.value == 0.75  # 0.2 beats 0.1; 0.4 beats both
+
+
+def test_an_algorithm_without_runs_on_a_task_is_in_no_average():
+    lines = [line for line in runs_of(ppo=0.6, bc=0.7) if (line["algo"], line["task"]) != ("ppo", DATA)]
+    found = compare(lines)
+    assert [one.algo for one in found.overall] == ["bc"]
+    assert [one.algo for one in found.standings[COPY]] == ["bc", "ppo"]
+
+
+# ---------------------------------------------------------------------------- report
+
+
+def test_report_on_many_algorithms(tmp_path):
+    config = BenchmarkConfig(("ppo", "bc", "rloo", "rloo+ppo"), {COPY: 100, DATA: 200}, seeds=2)
+    lines = runs_of(**{"ppo": 0.45, "bc": 0.6, "rloo": 0.7, "rloo+ppo": 0.65})
+    for line in lines:
+        if line["algo"] == "bc":
+            line["curve"] = {"timesteps": [], "reward": []}
+    report.write_report(tmp_path, config, lines)
+    text = (tmp_path / "results.md").read_text()
+    assert "Best over all tasks: **rloo**" in text
+    assert "Worse than `bc` on at least one task: ppo." in text
+    assert "| ▲ | rloo | 0.500 | 0.700 [" in text
+    assert "| ▼ | ppo |" in text
+    assert text.index("| ▲ | rloo |") < text.index("| ▼ | ppo |")
+    assert "`a+b` trains with a for 50%" in text
+    stored = json.loads((tmp_path / "results.json").read_text())
+    assert stored["comparison"]["reference"] == "bc"
+    assert stored["comparison"]["standings"][COPY][0]["algo"] == "rloo"
+    assert "seconds" not in (tmp_path / "results.json").read_text()
+    for name in ("comparison.png", "learning_curves.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert [table.title for table in report.tables(config, lines, [])] == ["Copy", "DataToText", "all tasks"]
+
+
+def test_report_without_a_supervised_model(tmp_path):
+    config = BenchmarkConfig(("ppo", "a2c", "rloo", "rloo+ppo"), {COPY: 100}, seeds=2)
+    lines = [
+        line for line in runs_of(**{"ppo": 0.45, "a2c": 0.5, "rloo": 0.7, "rloo+ppo": 0.6}) if line["task"] == COPY
+    ]
+    report.write_report(tmp_path, config, lines)
+    text = (tmp_path / "results.md").read_text()
+    assert "Clearly worse than the initial model: ppo." in text
+    assert "All tasks" not in text
+    assert (tmp_path / "learning_curves.png").exists()
+
+
+def test_what_learns_nothing_is_no_winner(tmp_path):
+    config = BenchmarkConfig(("ppo", "bc", "rloo", "greedy"), {COPY: 100, DATA: 200}, seeds=2)
+    lines = runs_of(ppo=0.45, bc=0.6, rloo=0.7, greedy=0.8)
+    for line in lines:
+        if line["algo"] == "greedy":
+            line |= {"timesteps": 0, "curve": {"timesteps": [], "reward": []}}
+    report.write_report(tmp_path, config, lines)
+    text = (tmp_path / "results.md").read_text()
+    assert "Best over all tasks: **greedy**" in text
+    assert "Best of those that learn: **rloo**" in text
+
+
+def test_three_algorithms_keep_the_plain_report(tmp_path):
+    config = BenchmarkConfig(("ppo", "bc", "rloo"), {COPY: 100, DATA: 200}, seeds=2)
+    report.write_report(tmp_path, config, runs_of(ppo=0.45, bc=0.6, rloo=0.7))
+    assert "comparison" not in json.loads((tmp_path / "results.json").read_text())
+    assert not (tmp_path / "comparison.png").exists()
+    assert "IQM of the difference" in (tmp_path / "results.md").read_text()
+
+
+def test_curves_are_grouped_by_family_and_none_is_lost():
+    names = [*suites.every_algorithm(), *(f"x{i}" for i in range(9))]
+    lines = [make_run(name) for name in names]
+    groups = _groups(lines)
+    assert sorted(algo for algos in groups.values() for algo in algos) == sorted(names)
+    assert max(map(len, groups.values())) <= 7
+
+
+def test_parts():
+    assert parts("bc + ppo") == ("bc", "ppo")

@@ -1,0 +1,248 @@
+"""Replay of whole texts: what is stored, what is drawn, and the targets, against plain computations."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from stable_baselines3.common.buffers import DictReplayBuffer
+
+from tests.agents.four_tokens import make_env, make_model
+from textgym.errors import ConfigError
+from textgym_agents import make_vec_env
+from textgym_agents.buffers.replay import EpisodeReplayBuffer
+from textgym_agents.buffers.replay_episodes import n_step_returns
+from textgym_agents.envs.candidates import candidates
+
+K = 3
+
+
+def four_tokens(rows=4, seq2seq=False, **options):
+    env = candidates(make_env(rows, seq2seq=seq2seq, **options), make_model(seq2seq), K)
+    env.seed(5)
+    return env
+
+
+def replay(env, size=1000, **options):
+    return EpisodeReplayBuffer(
+        size, env.observation_space, env.action_space, "cpu", env.num_envs, **{"seed": 0, **options}
+    )
+
+
+def play(env, buffer, steps, obs=None, seed=0):
+    """As SB3 collects. Returns the last observation and every finished text as (prompt, tokens, reward)."""
+    rng, ended = np.random.default_rng(seed), []
+    obs = env.reset() if obs is None else obs
+    for _ in range(steps):
+        actions = rng.integers(0, K, env.num_envs)
+        new_obs, rewards, dones, infos = env.step(actions)
+        following = {key: value.copy() for key, value in new_obs.items()}
+        for row in np.flatnonzero(dones):
+            last = infos[row]["terminal_observation"]
+            for key in following:
+                following[key][row] = last[key]
+            ended.append((live(last, "input_ids"), live(last, "decoder_input_ids"), float(rewards[row])))
+        buffer.add(obs, following, actions, rewards, dones, infos)
+        obs = new_obs
+    return obs, ended
+
+
+def live(obs, name):
+    return tuple(obs[name][obs[name.replace("input_ids", "attention_mask")] != 0].tolist()) if name in obs else ()
+
+
+def kept(text):
+    whole = (*text.context.tolist(), *text.tokens.tolist())
+    if text.prompt is None:
+        return whole, (), float(text.rewards[-1])
+    return tuple(text.prompt.tolist()), whole, float(text.rewards[-1])
+
+
+@pytest.mark.parametrize("seq2seq", [False, True])
+def test_each_finished_text_is_kept_once(seq2seq):
+    env = four_tokens(seq2seq=seq2seq)
+    buffer = replay(env)
+    _, ended = play(env, buffer, 30)
+    assert [kept(text) for text in buffer.texts.values()] == ended
+    assert len(ended) > 20
+    assert buffer.size() == sum(len(text.actions) for text in buffer.texts.values())
+    assert all((text.rewards[:-1] == 0).all() for text in buffer.texts.values())
+
+
+def test_the_oldest_texts_make_room():
+    env = four_tokens()
+    buffer = replay(env, size=20)
+    _, ended = play(env, buffer, 40)
+    held = [kept(text) for text in buffer.texts.values()]
+    assert held == ended[-len(held) :]
+    assert 20 - 3 < buffer.size() <= 20
+    assert buffer.full
+    assert {len(buffer.sample(7).actions) for _ in range(50)} == {7}
+
+
+def test_a_text_that_was_interrupted_is_forgotten():
+    env = four_tokens(rows=1, min_new_tokens=3)
+    buffer = replay(env)
+    play(env, buffer, 2)  # two tokens of three
+    _, ended = play(env, buffer, 3, seed=1)  # which resets
+    assert [kept(text) for text in buffer.texts.values()] == ended
+    assert len(ended) == 1
+
+
+def test_learning_may_go_on_where_it_stopped():
+    env = four_tokens(rows=1, min_new_tokens=3)
+    buffer = replay(env)
+    obs, _ = play(env, buffer, 2)
+    _, ended = play(env, buffer, 1, obs)
+    assert [kept(text) for text in buffer.texts.values()] == ended
+    assert len(ended) == 1
+
+
+def test_n_step_returns_by_hand():
+    rewards = np.array([1.0, 2.0, 4.0, 8.0])
+    assert n_step_returns(rewards, 1).tolist() == [1, 2, 4, 8]
+    assert n_step_returns(rewards, 2, 0.5).tolist() == [2, 4, 8, 8]
+    assert n_step_returns(rewards, 9, 0.5).tolist() == [4, 6, 8, 8]
+
+
+TEXT = {"tokens": [1, 2, 3, 1, 2], "rewards": [1.0, 0.0, 2.0, 0.0, 4.0]}
+
+
+def by_hand(*, cut, **options):
+    """A buffer with one text of five tokens, and its minibatch of one whole text."""
+    env = four_tokens(rows=1)
+    buffer = replay(env, **options)
+    space, k = env.observation_space, 3
+    width = space["input_ids"].shape[0]
+    states = [np.array([10 + i, TEXT["tokens"][i] if i < 5 else 9, 20 + i]) for i in range(6)]
+
+    def show(i):
+        ids = np.zeros((1, max(width, 8)), dtype=np.int64)
+        ids[0, : 2 + i] = [7, 8, *TEXT["tokens"][:i]]
+        mask = (np.arange(ids.shape[1]) < 2 + i)[None].astype(np.int8)
+        return {"input_ids": ids, "attention_mask": mask, "candidates": states[i][None]}
+
+    for i, (here, following) in enumerate(pairwise(range(6))):
+        done = i == 4
+        infos = [{"TimeLimit.truncated": cut and done}]
+        buffer.add(show(here), show(following), np.array([1]), np.array([TEXT["rewards"][i]]), np.array([done]), infos)
+    assert k == buffer.action_space.n
+    return buffer.sample(5), states
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "gamma", "rewards", "reached"),
+    [
+        (1, 1.0, [1, 0, 2, 0, 4], [1, 2, 3, 4, 5]),
+        (2, 1.0, [1, 2, 2, 4, 4], [2, 3, 4, 5, 5]),
+        (3, 0.5, [1.5, 1, 3, 2, 4], [3, 4, 5, 5, 5]),
+        (None, 1.0, [7, 6, 6, 4, 4], [5, 5, 5, 5, 5]),
+        (0, 0.5, [1.75, 1.5, 3, 2, 4], [5, 5, 5, 5, 5]),
+    ],
+)
+@pytest.mark.parametrize("cut", [False, True])
+def test_targets_by_hand(n_steps, gamma, rewards, reached, cut):
+    samples, states = by_hand(n_steps=n_steps, gamma=gamma, cut=cut)
+    assert samples.rewards.flatten().tolist() == rewards
+    assert samples.actions.flatten().tolist() == [1] * 5
+    bootstraps = [state < 5 or cut for state in reached]
+    assert samples.dones.flatten().tolist() == [float(not b) for b in bootstraps]
+    assert samples.discounts.flatten().tolist() == [gamma ** (state - i) for i, state in enumerate(reached)]
+    here, following = samples.observations, samples.next_observations
+    assert here.candidates.tolist() == [state.tolist() for state in states[:5]]
+    assert here.take is None
+    # The state that each row means, found by the tokens before it.
+    found = []
+    for text in following.texts:
+        sequence = [*text.context.tolist(), *text.actions.tolist()]
+        found += [sequence[: len(text.context) + i] for i in range(len(text.actions))]
+    for take, state, bootstrap in zip(following.take.tolist(), reached, bootstraps, strict=True):
+        assert (take >= 0) == bootstrap
+        if bootstrap:
+            assert found[take] == [7, 8, *TEXT["tokens"][:state]]
+            assert following.candidates[take].tolist() == states[state].tolist()
+
+
+def test_a_minibatch_has_exactly_as_many_tokens_as_asked_for():
+    env = four_tokens()
+    buffer = replay(env, n_steps=1)
+    play(env, buffer, 30)
+    stored = [kept(text)[0] for text in buffer.texts.values()]
+    for size in (1, 2, 5, 64, 1000):  # more than there are as well
+        samples = buffer.sample(size)
+        shapes = {name: tuple(getattr(samples, name).shape) for name in ("actions", "rewards", "dones", "discounts")}
+        assert set(shapes.values()) == {(size, 1)}
+        assert len(samples.observations.candidates) == len(samples.next_observations.take) == size
+        row = 0
+        for text in samples.observations.texts:
+            beginning = (*text.context.tolist(), *text.actions.tolist())
+            assert any(tokens[: len(beginning)] == beginning for tokens in stored)
+            for token in text.actions.tolist():
+                assert samples.observations.candidates[row, samples.actions[row]] == token
+                row += 1
+
+
+def test_all_parts_of_a_long_text_are_drawn():
+    seen = set()
+    env = four_tokens(rows=1, min_new_tokens=3)
+    buffer = replay(env)
+    play(env, buffer, 3)
+    for _ in range(50):
+        (text,) = buffer.sample(1).observations.texts
+        seen.add(len(text.context))
+    assert seen == {2, 3, 4} or seen == {1, 2, 3}  # a prompt of one or two tokens
+
+
+def test_what_is_drawn_depends_on_its_own_seed_alone():
+    env = four_tokens()
+    one, same, other = (replay(env, seed=seed) for seed in (1, 1, 2))
+    for buffer in (one, same, other):
+        env.seed(5)
+        play(env, buffer, 30)
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    found = [[buffer.sample(16).actions.tolist() for _ in range(3)] for buffer in (one, same, other)]
+    assert found[0] == found[1] != found[2]
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+def test_before_a_text_is_finished_a_minibatch_teaches_nothing():
+    samples = replay(four_tokens()).sample(8)
+    assert samples.observations.texts == []
+    assert samples.observations.take.tolist() == [-1] * 8
+    assert not samples.rewards.any()
+    assert samples.dones.all()
+
+
+def test_memory_for_a_token():
+    """About a fiftieth of what SB3's buffer holds, with eight candidates."""
+    env = candidates(make_vec_env("textgym/SentimentContinuation-v0", 8, seed=0), "textgym/small", 8)
+    buffer = replay(env)
+    rng, obs = np.random.default_rng(0), env.reset()
+    for _ in range(40):
+        actions = rng.integers(0, 2, 8)
+        new_obs, rewards, dones, infos = env.step(actions)
+        buffer.add(obs, new_obs, actions, rewards, dones, infos)
+        obs = new_obs
+    assert buffer.size() > 50
+    theirs = DictReplayBuffer(80, env.observation_space, env.action_space, n_envs=8)
+    arrays = [theirs.actions, theirs.rewards, theirs.dones, theirs.timeouts]
+    arrays += [*theirs.observations.values(), *theirs.next_observations.values()]
+    per_token = sum(array.nbytes for array in arrays) / 80
+    print(f"{buffer.nbytes_per_token:.0f} bytes a token, DictReplayBuffer {per_token:.0f}")
+    assert buffer.nbytes_per_token < 60
+    assert buffer.nbytes_per_token < per_token / 15
+
+
+def test_unusable_arguments():
+    env = four_tokens()
+    for options, message in [
+        ({"n_steps": -1}, "n_steps is -1"),
+        ({"gamma": 1.5}, "gamma is 1.5"),
+        ({"optimize_memory_usage": True}, "optimize_memory_usage"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            replay(env, **options)
+    with pytest.raises(ConfigError, match="needs observations with candidates"):
+        EpisodeReplayBuffer(10, spaces.Dict({}), env.action_space)
+    with pytest.raises(ConfigError, match="VecNormalize"):
+        replay(env).sample(8, env=object())

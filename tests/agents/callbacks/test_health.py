@@ -1,0 +1,301 @@
+"""Each warning is provoked by the mistake that it names; runs without a mistake are silent."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import DictRolloutBuffer
+from torch import nn
+
+from tests.agents.four_tokens import make_env, make_model
+from tests.agents.tiny_models import SMALL, tiny_model
+from textgym.errors import ConfigError, ModelError
+from textgym_agents import make
+from textgym_agents.algorithms import registry as table
+from textgym_agents.callbacks.health import HealthCheck, TrainingWarning
+from textgym_agents.models.sampling import Sampling
+from textgym_agents.policies.causal import CausalLMPolicy
+
+ID = "textgym/Copy-v0"
+ON_POLICY = ["ppo", "a2c", "trpo", "maskable_ppo", "nlpo", "reinforce", "scst", "rloo", "grpo"]
+
+
+def small(algorithm="ppo", model=None, **options):
+    """On Copy, with a random model unless another is given."""
+    grouped = algorithm in ("reinforce", "scst", "rloo", "grpo")
+    sizes = {"prompts_per_rollout": 2 if algorithm in ("rloo", "grpo") else 8} if grouped else {"n_steps": 16}
+    sizes |= {"cg_max_steps": 2} if algorithm == "trpo" else {}
+    sizes |= {"batch_size": 64} if algorithm in ("ppo", "trpo", "maskable_ppo", "nlpo") else {}
+    options = {"n_envs": 8, "env_kwargs": SMALL, "seed": 0, **sizes, **options}
+    return make(algorithm, ID, tiny_model("gpt2") if model is None else model, **options)
+
+
+def four(algorithm="ppo", reward=None, **options):
+    """On the language of four tokens, which is learnt within a few rollouts."""
+    sizes = {"n_steps": 8, "batch_size": 64} if algorithm == "ppo" else {}
+    env = make_env(8, **({} if reward is None else {"reward": reward}))
+    return make(algorithm, env, make_model(), seed=0, **{**sizes, **options})
+
+
+def causes(model, timesteps, check=None, **kwargs):
+    """Train, and name the causes that were warned of, each warning once."""
+    check = HealthCheck() if check is None else check
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.learn(timesteps, check, **kwargs)
+    told = [str(w.message) for w in caught if issubclass(w.category, TrainingWarning)]
+    assert told == [finding.message for finding in check.found][-len(told) or len(check.found) :]
+    return [finding.cause for finding in check.found]
+
+
+@pytest.mark.parametrize("algorithm", ON_POLICY)
+def test_healthy_runs_are_silent(algorithm):
+    """With the built-in model, which ends its texts."""
+    check = HealthCheck(every=2)
+    assert causes(small(algorithm, "textgym/small"), 768, check) == []
+    assert check._rollouts >= 6
+
+
+@pytest.mark.parametrize("options", [{"kl": 0.0}, {"policy_kwargs": {"temperature": 0.7}}, {"lora": 2}])
+@pytest.mark.parametrize("model", ["textgym/small", "textgym/small-seq2seq"])
+def test_healthy_settings_are_silent(model, options):
+    assert causes(small(model=model, **options), 640, HealthCheck(every=2)) == []
+
+
+def test_checking_changes_no_training_run():
+    plain, checked = small(kl=0.1), small(kl=0.1)
+    plain.learn(512)
+    checked.learn(512, HealthCheck(every=1))
+    for a, b in zip(plain.policy.parameters(), checked.policy.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+# ---------------------------------------------------------------------- the ratio at the first minibatch
+
+
+class Unfiltered(CausalLMPolicy):
+    """Samples with top-p, and forgets it when it computes log-probabilities for the update."""
+
+    def evaluate_actions(self, obs, actions):
+        kept, self.sampling = self.sampling, Sampling(self.sampling.temperature)
+        try:
+            return super().evaluate_actions(obs, actions)
+        finally:
+            self.sampling = kept
+
+
+class Dropping(CausalLMPolicy):
+    """Has dropout on in updates."""
+
+    def set_training_mode(self, mode):
+        super().set_training_mode(mode)
+        self.lm.train(mode)
+
+
+@pytest.fixture
+def with_policy(monkeypatch):
+    def use(policy):
+        monkeypatch.setitem(
+            table.ALGORITHMS, "ppo", table.Algorithm(PPO, "", table.PPO_DEFAULTS, policies={"causal": policy})
+        )
+
+    return use
+
+
+def test_top_p_in_rollouts_alone(with_policy):
+    with_policy(Unfiltered)
+    model = small(policy_kwargs={"top_p": 0.5})
+    check = HealthCheck()
+    assert causes(model, 256, check, log_interval=1000) == ["ratio"]
+    assert "top-k or top-p" in check.found[0].message
+    assert check.found[0].timesteps == 128
+    assert model.logger.name_to_value["health/ratio_error"] > 0.01
+
+
+def test_dropout(with_policy):
+    with_policy(Dropping)
+    check = HealthCheck()
+    model = small(model=tiny_model("gpt2", resid_pdrop=0.3))
+    state = torch.random.get_rng_state()
+    with pytest.warns(TrainingWarning, match="dropout"):
+        model.collect_rollouts(*rollout_arguments(model, check))
+    assert [finding.cause for finding in check.found] == ["ratio"]
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert not model.policy.training
+
+
+def rollout_arguments(model, check):
+    _, callback = model._setup_learn(10_000, check)
+    callback.on_training_start({}, {})
+    return model.env, callback, model.rollout_buffer, model.n_steps
+
+
+@pytest.mark.parametrize(("policy_kwargs", "expected"), [({}, []), ({"top_p": 0.5}, ["ratio"])])
+def test_sb3_s_own_buffer_is_looked_at_too(with_policy, policy_kwargs, expected):
+    with_policy(Unfiltered)
+    model = small(rollout_buffer_class=DictRolloutBuffer, kl=0, n_steps=4, batch_size=32, policy_kwargs=policy_kwargs)
+    assert causes(model, 32) == expected
+
+
+def test_bfloat16_is_measured():
+    model = small(policy_kwargs={"dtype": "bfloat16"}, kl=0)
+    check = HealthCheck(every=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)
+        model.learn(128, check, log_interval=1000)
+    assert 1e-5 < model.logger.name_to_value["health/ratio_error"] < 0.5
+
+
+# ---------------------------------------------------------------------- KL
+
+
+class Flattened(CausalLMPolicy):
+    """Samples at its temperature, and tells log-probabilities at one and a half times that."""
+
+    def forward(self, obs, deterministic=False):
+        actions, values, _ = super().forward(obs, deterministic)
+        return actions, values, self.evaluate_actions(obs, actions)[1]
+
+    def evaluate_actions(self, obs, actions):
+        kept, self.sampling = self.sampling, Sampling(1.5 * self.sampling.temperature)
+        try:
+            return super().evaluate_actions(obs, actions)
+        finally:
+            self.sampling = kept
+
+
+def test_a_kl_below_zero(with_policy):
+    with_policy(Flattened)
+    model = small(model="textgym/small", kl=0.01, learning_rate=0.0)
+    check = HealthCheck()
+    assert causes(model, 1024, check) == ["negative_kl"]
+    assert "temperature" in check.found[0].message
+    assert check.found[0].timesteps == 5 * 128
+    assert model.rollout_buffer.stats["kl_per_token"] < -0.05
+
+
+# ---------------------------------------------------------------------- entropy, groups, lengths
+
+
+def test_a_learning_rate_that_makes_the_entropy_collapse():
+    model = four(learning_rate=0.3, kl=0, policy_kwargs={"optimizer_kwargs": {"eps": 1e-8}})
+    check = HealthCheck(window=3)
+    found = causes(model, 1280, check)
+    assert found[0] == "entropy"
+    assert "lower the learning rate" in check.found[0].message
+
+
+def test_a_reward_that_is_always_the_same():
+    model = four("grpo", lambda samples: [0.25] * len(samples), prompts_per_rollout=4, group_size=4, kl=0)
+    check = HealthCheck()
+    assert causes(model, 400, check) == ["zero_variance"]
+    assert "100% of the groups" in check.found[0].message
+    assert "mean reward 0.25" in check.found[0].message
+
+
+def test_texts_that_never_end():
+    """A random model with a vocabulary of thousands hardly ever writes the end token."""
+    check = HealthCheck()
+    assert causes(small(), 1024, check) == ["length"]
+    assert "missing_end_penalty" in check.found[0].message
+
+
+def test_texts_that_may_not_end_sooner():
+    assert causes(small(env_kwargs={**SMALL, "min_new_tokens": 10}), 1024) == []
+
+
+# ---------------------------------------------------------------------- numbers that are none
+
+
+def test_weights_that_are_none_end_the_training():
+    model = small()
+
+    def broken():
+        model.logger.record("train/loss", float("nan"))
+        with torch.no_grad():
+            model.policy.value_net.weight.fill_(float("nan"))
+
+    model.train = broken
+    with pytest.raises(ModelError, match=r"After 128 tokens train/loss is nan.*lower the learning rate"):
+        model.learn(128, HealthCheck())
+
+
+def test_a_loss_that_is_none_with_weights_that_are_numbers():
+    model = small("grpo")
+    learn = model.train
+
+    def broken():
+        learn()
+        model.logger.record("train/grad_norm", float("inf"))
+
+    model.train = broken
+    assert "not_finite" in causes(model, 160)
+
+
+# ---------------------------------------------------------------------- how warnings are told
+
+
+class Driven:
+    """A model whose buffer says what the test likes."""
+
+    class Buffer:
+        group_size = 2
+        log_probs = None
+
+    def __init__(self):
+        self.rollout_buffer, self.num_timesteps = Driven.Buffer(), 0
+        self.observation_space, self.policy = None, nn.Linear(1, 1)
+        self.logger = type("Logger", (), {"name_to_value": {}, "record": lambda *_: None})()
+
+
+def rollout(check, model, without_signal):
+    model.rollout_buffer.scores = np.array([[0, 0]] * without_signal + [[0, 1]] * (4 - without_signal))
+    check.on_rollout_start()
+    check.on_rollout_end()
+    model.num_timesteps += 1
+
+
+def test_a_cause_is_named_once_and_again_only_after_it_went_away():
+    check, model = HealthCheck(window=2), Driven()
+    check.model = model
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for without_signal in (3, 3, 3, 4, 2, 4, 4, 4):
+            rollout(check, model, without_signal)
+    assert [finding.timesteps for finding in check.found] == [1, 6]
+    assert len(caught) == 2
+    assert all(w.category is TrainingWarning for w in caught)
+
+
+def test_a_check_goes_on_from_its_state():
+    first, later, model = HealthCheck(window=2), HealthCheck(window=2), Driven()
+    first.model = later.model = model
+    rollout(first, model, 4)
+    with pytest.warns(TrainingWarning):
+        rollout(first, model, 4)
+    later.set_state(json.loads(json.dumps(first.get_state())))
+    assert later.found == first.found
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rollout(later, model, 4)
+
+
+def test_what_is_not_sampled_from_the_policy_is_not_judged_as_if_it_were():
+    model = small(policy_kwargs={"top_p": 0.5})
+    model.samples_from_policy = False
+    model.rollout_buffer.peek = None  # would fail if it were called
+    assert {"ratio", "entropy", "negative_kl"} & set(causes(model, 256)) == set()
+
+
+def test_tokens_that_the_update_drops():
+    """With top-p a step of the optimiser can put a token of the rollout outside: then approx_kl is infinite."""
+    assert "not_finite" in causes(small(policy_kwargs={"top_p": 0.5}, learning_rate=0.05), 384)
+
+
+@pytest.mark.parametrize("wrong", [{"window": 1}, {"every": 0}])
+def test_wrong_arguments(wrong):
+    with pytest.raises(ConfigError, match="expected at least"):
+        HealthCheck(**wrong)

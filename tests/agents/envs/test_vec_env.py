@@ -1,0 +1,145 @@
+"""The bridge from Gymnasium's vector environments to SB3's."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+
+import textgym
+from tests.agents.tiny_models import tiny_model
+from textgym.errors import ConfigError
+from textgym_agents import TextVecEnv, make, make_vec_env
+
+SMALL = {"max_prompt_tokens": 12, "max_new_tokens": 6}
+
+
+def test_a_step_resets_finished_rows_and_keeps_their_last_observation():
+    env = make_vec_env("textgym/Copy-v0", 3, seed=1, **SMALL)
+    env.reset()
+    end = env.observation_space.eos_token_ids[0]
+    env.step(np.array([20, 21, 22]))
+    obs, rewards, dones, infos = env.step(np.array([20, end, 22]))
+    assert dones.tolist() == [False, True, False]
+    assert rewards.dtype == np.float32
+    assert infos[0] == infos[2] == {}
+    info = infos[1]
+    assert info["finish_reason"] == "eos"
+    assert info["num_tokens"] == info["episode"]["l"] == 2
+    assert info["episode"]["r"] == pytest.approx(float(rewards[1]), abs=1e-5)
+    assert set(info["reward_components"]) == {"chrf"}
+    assert all(isinstance(v, float) for v in info["reward_components"].values())
+    last = info["terminal_observation"]
+    assert last["input_ids"][12:14].tolist() == [21, end]
+    assert obs["attention_mask"][1, 12:].sum() == 0  # the row plays its next prompt
+    assert obs["attention_mask"][0, 12:].sum() == 2
+    assert info["TimeLimit.truncated"] is False
+
+
+def test_length_as_truncation_is_told_to_sb3():
+    env = make_vec_env("textgym/Copy-v0", 2, length_is_truncation=True, **SMALL)
+    env.reset()
+    for _ in range(6):
+        _, _, dones, infos = env.step(np.array([20, 20]))
+    assert dones.all()
+    assert all(info["TimeLimit.truncated"] for info in infos)
+
+
+def test_the_same_seed_plays_the_same_prompts():
+    first, second, other = (make_vec_env("textgym/Copy-v0", 4, seed=s, **SMALL).reset() for s in (7, 7, 8))
+    assert np.array_equal(first["input_ids"], second["input_ids"])
+    assert not np.array_equal(first["input_ids"], other["input_ids"])
+
+
+def test_monitor_and_attributes():
+    env = make_vec_env("textgym/Copy-v0", 2, **SMALL)
+    assert env.env_is_wrapped(Monitor) == [True, True]
+    assert env.env_is_wrapped(VecMonitor) == [False, False]
+    assert env.get_attr("num_envs") == [2, 2]
+    env.reset()
+    assert len(env.env_method("action_masks", indices=0)) == 1
+    assert VecMonitor(env).reset()["input_ids"].shape[0] == 2
+
+
+def test_wrong_autoreset_mode():
+    env = gym.make_vec("textgym/Copy-v0", num_envs=2, vectorization_mode="vector_entry_point")
+    with pytest.raises(ConfigError, match="expected SAME_STEP"):
+        TextVecEnv(env)
+    with pytest.raises(ConfigError, match="env is a"):
+        make_vec_env(gym.make("CartPole-v1"))
+
+
+def test_observations_that_the_next_step_overwrites_are_refused():
+    """SB3 stores an observation after the step that follows it."""
+    with pytest.raises(ConfigError, match="Leave copy=True"):
+        make_vec_env("textgym/Copy-v0", 2, copy=False, **SMALL)
+    env = make_vec_env("textgym/Copy-v0", 2, **SMALL)
+    kept = [env.reset()] + [env.step(np.array([20, 21]))[0] for _ in range(8)]
+    generated = [obs["attention_mask"][0, 12:].sum() for obs in kept]
+    assert generated == [0, 1, 2, 3, 4, 5, 0, 1, 2]
+
+
+def test_gymnasiums_sync_vector_env_and_sb3s_own_work_as_well():
+    sync = gym.make_vec(
+        "textgym/Copy-v0", num_envs=2, vectorization_mode="sync",
+        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP}, **SMALL,
+    )  # fmt: skip
+    dummy = DummyVecEnv([lambda: gym.make("textgym/Copy-v0", **SMALL)] * 2)
+    for env in (sync, dummy):
+        ppo = make("ppo", env, tiny_model("gpt2"), n_steps=12, batch_size=24, kl=0, seed=0)
+        assert ppo.learn(48).num_timesteps == 48
+        assert len(ppo.ep_info_buffer) > 0 or env is dummy
+
+
+def test_a_users_reward_wrapper_reaches_sb3():
+    class Shout(textgym.wrappers.RewardWrapper):
+        def reward(self, sample, reward):
+            return reward + 10
+
+    vector = gym.make_vec(
+        "textgym/Copy-v0", num_envs=2, vectorization_mode="vector_entry_point",
+        autoreset_mode=AutoresetMode.SAME_STEP, **SMALL,
+    )  # fmt: skip
+    env = make_vec_env(Shout(vector))
+    env.reset()
+    for _ in range(6):
+        _, rewards, dones, infos = env.step(np.array([20, 21]))
+    assert dones.all()
+    assert (rewards >= 10).all()
+    assert infos[0]["episode"]["r"] >= 10
+
+
+def test_rows_can_wait_and_begin_given_prompts():
+    env = make_vec_env("textgym/Copy-v0", 3, seed=1, **SMALL)
+    env.reset()
+    end = env.observation_space.eos_token_ids[0]
+    with env.rows_wait():
+        obs = env.start(np.array([0, 2]), np.array([5, 5]))
+        assert np.array_equal(obs["input_ids"][0], obs["input_ids"][2])
+        ended, _, dones, infos = env.step(np.array([20, end, 22]))
+        assert dones.tolist() == [False, True, False]
+        assert infos[1]["finish_reason"] == "eos"
+        assert infos[1]["episode"]["l"] == 1
+        assert np.array_equal(infos[1]["terminal_observation"]["input_ids"], ended["input_ids"][1])
+        for _ in range(2):  # its actions are ignored, even one that would be illegal
+            obs, rewards, dones, infos = env.step(np.array([20, -1, 22]))
+            assert np.array_equal(obs["input_ids"][1], ended["input_ids"][1])
+            assert not dones.any()
+            assert rewards[1] == 0
+        obs = env.start(np.array([1]), np.array([5]))
+        assert obs["attention_mask"][:, 12:].sum(1).tolist() == [3, 0, 3]
+        _, _, dones, infos = env.step(np.array([end, 20, end]))
+        assert [infos[row]["episode"]["l"] for row in (0, 2)] == [4, 4]
+    env.step(np.array([20, 20, 20]))  # the rows that still wait begin
+    _, _, dones, infos = env.step(np.array([end, end, end]))
+    assert dones.all()
+    assert [info["episode"]["l"] for info in infos] == [1, 3, 1]
+    assert [info["num_tokens"] for info in infos] == [1, 3, 1]
+
+
+def test_rows_of_other_vector_environments_cannot_wait():
+    mode = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    env = TextVecEnv(gym.make_vec("textgym/Copy-v0", 2, vectorization_mode="sync", vector_kwargs=mode, **SMALL))
+    with pytest.raises(ConfigError, match="Rows of a SyncVectorEnv can't wait"), env.rows_wait():
+        pass

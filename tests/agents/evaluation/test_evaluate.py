@@ -1,0 +1,81 @@
+"""Evaluation plays each held-out prompt once, and leaves the training run as it was."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.agents.tiny_models import SMALL, tiny_model
+from textgym.errors import ConfigError
+from textgym_agents import make, make_vec_env
+from textgym_agents.callbacks import EvaluateCallback, TextLogger
+from textgym_agents.evaluation import evaluate
+
+ID = "textgym/Copy-v0"
+
+
+def small_ppo(seed=0, **options):
+    return make(
+        "ppo", ID, tiny_model("gpt2"), n_envs=4, n_steps=16, batch_size=32, seed=seed, env_kwargs=SMALL, **options
+    )
+
+
+@pytest.mark.parametrize("n_envs", [1, 3, 16])
+def test_each_prompt_is_played_once_whatever_the_batch(n_envs):
+    result = evaluate(small_ppo(), ID, 7, n_envs=n_envs, env_kwargs=SMALL)
+    assert [s.prompt_id for s in result.samples] == list(range(7))
+    assert len(result.rewards) == 7
+    assert result.summary()["reward"] == pytest.approx(result.rewards.mean())
+    assert set(result.components) == {"chrf"}
+    assert result.components["chrf"] == pytest.approx(result.reward, abs=1e-5)
+    assert result.metrics["num_tokens"] == np.mean([len(s.token_ids) for s in result.samples])
+
+
+def test_greedy_texts_do_not_depend_on_the_batch():
+    first, second = (evaluate(small_ppo(), ID, 6, n_envs=n, deterministic=True, env_kwargs=SMALL) for n in (2, 6))
+    assert [s.completion for s in first.samples] == [s.completion for s in second.samples]
+
+
+def test_sampled_texts_depend_on_the_seed_alone():
+    ppo = small_ppo()
+    texts = [[s.completion for s in evaluate(ppo, ID, 5, seed=s, env_kwargs=SMALL).samples] for s in (1, 1, 2)]
+    assert texts[0] == texts[1]
+    assert texts[0] != texts[2]
+
+
+def test_evaluating_changes_no_training_run():
+    plain, evaluated = small_ppo(), small_ppo()
+    plain.learn(128)
+    callback = EvaluateCallback(ID, every=64, num_prompts=5, env_kwargs=SMALL)
+    evaluated.learn(128, callback=callback)
+    assert [row["timesteps"] for row in callback.history] == [0, 64, 128]
+    for a, b in zip(plain.policy.parameters(), evaluated.policy.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_best_policy_is_kept(tmp_path):
+    ppo = small_ppo()
+    callback = EvaluateCallback(ID, every=64, num_prompts=5, env_kwargs=SMALL, best_folder=tmp_path / "best")
+    ppo.learn(128, callback=callback)
+    assert callback.best == max(row["reward"] for row in callback.history)
+    assert (tmp_path / "best" / "model.safetensors").is_file()
+
+
+def test_the_logger_tells_what_texts_were_like():
+    ppo = small_ppo(kl=0.1)
+    logger = TextLogger()
+    ppo.learn(192, callback=logger)
+    assert [row["timesteps"] for row in logger.history] == [64, 128, 192]
+    last = logger.history[-1]
+    assert 0 < last["text/num_tokens"] <= 10
+    assert last["text/finished_eos"] + last["text/finished_length"] == pytest.approx(1)
+    assert last["reward"] == pytest.approx(last["text/reward_chrf"], abs=1e-5)
+    assert {"kl/kl", "kl/kl_per_token", "kl/kl_coef"} <= set(last)
+    assert last["time/rollout_tokens_per_second"] > 0
+    assert last["time/update_tokens_per_second"] > 0
+
+
+def test_a_random_environment_is_refused():
+    with pytest.raises(ConfigError, match="sequential"):
+        evaluate(small_ppo(), make_vec_env(ID, 2, **SMALL), 4)
+    with pytest.raises(ConfigError, match="the split has 1000"):
+        evaluate(small_ppo(), ID, 1001, env_kwargs=SMALL)

@@ -1,0 +1,115 @@
+"""Blocks of texts: every action is found again, little padding, and shared prompts change no result."""
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from tests.agents.tiny_models import tiny_model
+from textgym.tokenizer import builtin_tokenizer
+from textgym_agents import CausalLMPolicy
+from textgym_agents.buffers.rollout import EpisodeBatch
+from textgym_agents.models.packing import Text, pack
+
+NUM_TOKENS = len(builtin_tokenizer())
+
+
+def random_texts(count, contexts, seed=0, longest=24, prompts=None):
+    rng = np.random.default_rng(seed)
+    beginnings = [rng.integers(1, 99, rng.integers(1, 12)).astype(np.int32) for _ in range(contexts)]
+    questions = [rng.integers(1, 99, rng.integers(1, 9)).astype(np.int32) for _ in range(prompts or 0)]
+    return [
+        Text(
+            beginnings[rng.integers(contexts)],
+            rng.integers(1, 99, rng.integers(1, longest)).astype(np.int32),
+            questions[rng.integers(prompts)] if prompts else None,
+        )
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize(("count", "contexts"), [(1, 1), (7, 2), (40, 40), (40, 3)])
+def test_every_action_follows_its_own_text(share, count, contexts):
+    texts = random_texts(count, contexts)
+    packed = pack(texts, share=share)
+    found = []
+    for block in packed.blocks:
+        for row, column in zip(block.rows.tolist(), block.columns.tolist(), strict=True):
+            seen = torch.arange(column + 1) if block.mask is None else block.mask[row, 0, column].nonzero()[:, 0]
+            tokens = block.input_ids[row, seen].tolist()
+            positions = list(range(len(seen))) if block.positions is None else block.positions[row, seen].tolist()
+            assert positions == list(range(len(tokens)))
+            found.append(tokens)
+    expected = [[*t.context, *t.actions[:i]] for t in texts for i in range(len(t.actions))]
+    assert [found[i] for i in packed.order.tolist()] == expected
+
+
+def test_little_padding_on_mixed_lengths():
+    texts = random_texts(64, 64, longest=64)
+    packed = pack(texts)
+    assert packed.tokens - packed.padding == sum(text.size for text in texts)
+    assert packed.padding / packed.tokens <= 0.15
+    whole = len(texts) * max(text.size for text in texts)
+    assert packed.padding / packed.tokens < 0.5 * (1 - (packed.tokens - packed.padding) / whole)
+
+
+def test_texts_of_one_length_are_one_block_without_a_mask():
+    texts = [Text(np.arange(1, 5), np.arange(1, 4)) for _ in range(6)]
+    (block,) = pack(texts).blocks
+    assert block.input_ids.shape == (6, 6)
+    assert block.mask is None
+
+
+def test_a_shared_context_is_computed_once():
+    context = np.arange(1, 41)
+    texts = [Text(context, np.full(4, i)) for i in range(8)]
+    packed = pack(texts, share=True)
+    assert packed.tokens == 40 + 8 * 3
+    assert pack(texts).tokens == 8 * 43
+
+
+def test_a_prompt_goes_through_the_encoder_once():
+    texts = random_texts(20, 1, prompts=3)
+    for block in pack(texts).blocks:
+        assert len({tuple(row) for row in block.prompts.tolist()}) == len(block.prompts)
+    blocks = pack([text._replace(actions=np.arange(5)) for text in texts if text.prompt is texts[0].prompt]).blocks
+    assert [len(block.prompts) for block in blocks] == [1]
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_shared_prompts_change_no_result(model, attention):
+    model.set_attn_implementation(attention)
+    ids = spaces.Box(0, NUM_TOKENS - 1, (36,), np.int64)
+    space = spaces.Dict(input_ids=ids, attention_mask=spaces.Box(0, 1, (36,), np.int8))
+    texts = random_texts(12, 3)
+    actions = torch.as_tensor(np.concatenate([text.actions for text in texts]))
+    results = []
+    for share in (False, True):
+        made = CausalLMPolicy(space, spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, share_prompts=share)
+        assert made.share_prompts == share
+        batch = EpisodeBatch(texts, torch.zeros(len(actions), dtype=torch.long))
+        _, log_probs, entropies = made.evaluate_actions(batch, actions)
+        (log_probs.mean() + entropies.mean()).backward()
+        gradient = torch.cat([p.grad.flatten() for p in made.lm.parameters()])
+        results.append((log_probs, entropies, gradient, made.packed_tokens))
+    for plain, shared in list(zip(*results, strict=True))[:3]:
+        torch.testing.assert_close(plain, shared, atol=1e-4, rtol=1e-3)
+    assert results[1][3] < 0.8 * results[0][3]
+
+
+@pytest.mark.parametrize("kind", ["mistral-sliding", "bloom", "mamba"])
+def test_models_that_cannot_share_or_cache_take_the_slow_path_and_say_so(kind):
+    ids = spaces.Box(0, NUM_TOKENS - 1, (36,), np.int64)
+    space = spaces.Dict(input_ids=ids, attention_mask=spaces.Box(0, 1, (36,), np.int8))
+    model = tiny_model(kind)
+    with pytest.warns(UserWarning, match="No key-value cache"):
+        made = CausalLMPolicy(space, spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, use_cache=True)
+    assert not made.use_cache
+    assert not made.share_prompts
+    tokens = torch.arange(3, 15)
+    obs = {"input_ids": torch.zeros(1, 36, dtype=torch.long), "attention_mask": torch.zeros(1, 36, dtype=torch.long)}
+    obs["input_ids"][0, 5:17], obs["attention_mask"][0, 5:17] = tokens, 1
+    with torch.no_grad():
+        expected = model(tokens[None]).logits[0, -1, :NUM_TOKENS].log_softmax(-1)
+        torch.testing.assert_close(made.get_distribution(obs).distribution.logits[0], expected, atol=1e-4, rtol=1e-3)
