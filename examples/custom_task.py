@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=6, help="numbers in a row")
     longest = parser.parse_args().longest
 
-    textgym.checker.check_env_text(textgym.TextGenerationEnv(Counting(longest=longest), ExactMatch()))
+    textgym.checker.check_text_env(textgym.TextGenerationEnv(Counting(longest=longest), ExactMatch()))
     print("Counting passes every check")
 
     textgym.register("mine/Counting-v0", Counting, reward=ExactMatch())

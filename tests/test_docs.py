@@ -245,11 +245,12 @@ def defaults_table(old: str) -> str:
     from textgym_agents.algorithms import ALGORITHMS
 
     rows = []
-    settings = {name: {**row.defaults, **row.wrap_defaults, "kl": row.kl} for name, row in ALGORITHMS.items()}
-    for argument in [*dict.fromkeys(name for values in settings.values() for name in values if name != "kl"), "kl"]:
+    settings = {name: {**row.defaults, **row.wrap_defaults, "kl_coef": row.kl_coef} for name, row in ALGORITHMS.items()}
+    names = [name for values in settings.values() for name in values]
+    for argument in sorted(dict.fromkeys(names), key="kl_coef".__eq__):
         users: dict[str, list[str]] = {}
         for name, values in settings.items():
-            if argument in values and (argument, values[argument]) != ("kl", None):
+            if argument in values and (argument, values[argument]) != ("kl_coef", None):
                 users.setdefault(str(values[argument]), []).append(name)
         rows.append((f"`{argument}`", "; ".join(f"**{value}** {', '.join(names)}" for value, names in users.items())))
     return table(("argument", "value", "why"), keep_last(old, rows))
@@ -358,11 +359,13 @@ def test_every_logged_scalar_is_explained(tmp_path: Path) -> None:
         "dqn": {"train_freq": 8, "batch_size": 32},
         "sarsa": {"prompts_per_rollout": 8},
         "ilql": {"prompts_per_rollout": 8},
-        "bc": {"texts_per_step": 4},
+        "bc": {"references_per_rollout": 4},
         "ars": {"n_delta": 1, "n_eval_episodes": 4},
     }
     for name, options in runs.items():
-        algorithm = textgym_agents.make(name, "textgym/Copy-v0", n_envs=4, env_kwargs=small, shape="scale=1", **options)
+        algorithm = textgym_agents.make(
+            name, "textgym/Copy-v0", n_envs=4, env_kwargs=small, reward_transform="scale=1", **options
+        )
         algorithm.set_logger(Logger(None, [Names()]))
         evaluation = EvaluateCallback("textgym/Copy-v0", every=32, num_prompts=4, env_kwargs=small)
         callbacks = [HealthCheck(), TextLogger(), evaluation, Schedules(learning_rate=1e-3)]

@@ -166,7 +166,7 @@ def _pickled(thing: Any, what: str, kind: type[TextGymError] = ConfigError) -> A
         ) from error
 
 
-def check_env_text(env: gymnasium.Env[Any, Any], episodes: int = 3) -> None:
+def check_text_env(env: gymnasium.Env[Any, Any], episodes: int = 3) -> None:
     """Check a text environment with its task, reward and tokenizer: all that the built-in ones are tested for.
 
     Runs ``check_task``, ``check_reward`` (on samples of the environment's own prompts) and Gymnasium's ``check_env``
@@ -176,11 +176,11 @@ def check_env_text(env: gymnasium.Env[Any, Any], episodes: int = 3) -> None:
         TextGymError: something is wrong. The message says what to change.
 
     >>> import gymnasium, textgym
-    >>> check_env_text(gymnasium.make("textgym/Copy-v0"))
+    >>> check_text_env(gymnasium.make("textgym/Copy-v0"))
     """
     base = env.unwrapped
     if not isinstance(base, TextGenerationEnv):
-        raise ConfigError(f"check_env_text needs a TextGenerationEnv, possibly wrapped, got {env}.")
+        raise ConfigError(f"check_text_env needs a TextGenerationEnv, possibly wrapped, got {env}.")
     check_task(base.task)  # type: ignore[arg-type]
     ids = range(min(episodes, len(base.task)))
     before = _tokenizer_state(base)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from textgym_agents.algorithms import load as load
     from textgym_agents.algorithms import make as make
     from textgym_agents.algorithms.ars import ARS as ARS
-    from textgym_agents.algorithms.bc import BehaviourCloning as BehaviourCloning
+    from textgym_agents.algorithms.bc import BC as BC
     from textgym_agents.algorithms.bc import warm_start as warm_start
     from textgym_agents.algorithms.grpo import GRPO as GRPO
     from textgym_agents.algorithms.ilql import ILQL as ILQL
@@ -48,7 +48,7 @@ _MODULES = {
     "ALGORITHMS": "algorithms",
     "ARS": "algorithms.ars",
     "Baseline": "algorithms.no_training",
-    "BehaviourCloning": "algorithms.bc",
+    "BC": "algorithms.bc",
     "BestOfN": "algorithms.no_training",
     "CausalLMPolicy": "policies.causal",
     "CheckpointCallback": "checkpoint",

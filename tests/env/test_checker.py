@@ -8,7 +8,7 @@ import pytest
 import textgym
 from tests.env.text_games import ListTask, byte_tokenizer, exact, letters, share
 from textgym import Prompt, Sample, Score, TextGenerationEnv
-from textgym.checker import check_env_text, check_reward, check_task
+from textgym.checker import check_reward, check_task, check_text_env
 from textgym.errors import ConfigError, RewardError
 from textgym.wrappers import RewardWrapper
 
@@ -158,16 +158,16 @@ def test_a_reward_that_fails_on_an_empty_completion_is_found():
     ],
 )
 def test_good_environments_pass(options):
-    check_env_text(TextGenerationEnv(letters(), exact, byte_tokenizer(), **options))
+    check_text_env(TextGenerationEnv(letters(), exact, byte_tokenizer(), **options))
 
 
 def test_a_wrapped_environment_passes():
-    check_env_text(gymnasium.wrappers.TransformReward(TextGenerationEnv(letters(), exact), lambda reward: reward))
+    check_text_env(gymnasium.wrappers.TransformReward(TextGenerationEnv(letters(), exact), lambda reward: reward))
 
 
 def test_an_environment_whose_reward_misses_the_task_is_found():
     with pytest.raises(ConfigError, match="does not fit the task"):
-        check_env_text(TextGenerationEnv(letters(), inverted, byte_tokenizer()))
+        check_text_env(TextGenerationEnv(letters(), inverted, byte_tokenizer()))
 
 
 def inverted(samples):
@@ -186,7 +186,7 @@ class Drifting(RewardWrapper):
 
 def test_an_environment_that_drifts_is_found():
     with pytest.raises(ConfigError, match="same seed"):
-        check_env_text(Drifting(TextGenerationEnv(letters(), exact, byte_tokenizer())))
+        check_text_env(Drifting(TextGenerationEnv(letters(), exact, byte_tokenizer())))
 
 
 class Meddling(TextGenerationEnv):
@@ -209,8 +209,8 @@ class Unmasked(TextGenerationEnv):
 def test_other_mistakes_in_environments():
     env = Unmasked(letters(), exact, byte_tokenizer())
     with pytest.raises(ConfigError, match=r"step\(5\) is illegal"):
-        check_env_text(env)
+        check_text_env(env)
     with pytest.raises(ConfigError, match="changed its tokenizer"):
-        check_env_text(Meddling(letters(), exact, byte_tokenizer()))
+        check_text_env(Meddling(letters(), exact, byte_tokenizer()))
     with pytest.raises(ConfigError, match="TextGenerationEnv"):
-        check_env_text(gymnasium.make("CartPole-v1"))
+        check_text_env(gymnasium.make("CartPole-v1"))

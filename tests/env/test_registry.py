@@ -12,7 +12,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import textgym
 from textgym import registration
-from textgym.checker import check_env_text, check_reward, check_task
+from textgym.checker import check_reward, check_task, check_text_env
 
 IDS = sorted(name for name in gymnasium.registry if name.startswith("textgym/"))
 
@@ -114,7 +114,7 @@ def test_the_shipped_checkers_pass(env_id):
     env = gymnasium.make(env_id, split="validation")
     check_task(env.unwrapped.task)
     check_reward(env.unwrapped.reward)
-    check_env_text(env)
+    check_text_env(env)
 
 
 def test_prompts_and_references_fit_the_task_s_own_budgets(env_id):

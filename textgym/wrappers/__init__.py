@@ -3,25 +3,25 @@
 from textgym.wrappers.completion import CompletionAction
 from textgym.wrappers.either import EitherWrapper
 from textgym.wrappers.reward import RewardWrapper
-from textgym.wrappers.shaping import (
-    SHAPES,
+from textgym.wrappers.reward_transforms import (
+    REWARD_TRANSFORMS,
     ClipReward,
     LengthPenalty,
-    MissingEndPenalty,
+    MissingEOSPenalty,
     ScaleReward,
     WhitenReward,
-    shape,
+    transform_reward,
 )
 
 __all__ = [
-    "SHAPES",
+    "REWARD_TRANSFORMS",
     "ClipReward",
     "CompletionAction",
     "EitherWrapper",
     "LengthPenalty",
-    "MissingEndPenalty",
+    "MissingEOSPenalty",
     "RewardWrapper",
     "ScaleReward",
     "WhitenReward",
-    "shape",
+    "transform_reward",
 ]

@@ -13,7 +13,7 @@ from textgym.core import Sample
 from textgym.errors import ConfigError, RewardError
 from textgym.wrappers.either import EitherWrapper, VectorWrapperBase
 
-UNSHAPED = "unshaped_reward"
+UNSHAPED = "untransformed_reward"
 
 
 class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
@@ -56,7 +56,7 @@ class _VectorReward(VectorWrapperBase):
 class RewardWrapper(EitherWrapper):
     """Override ``reward`` to change the reward of each finished text, of an ``Env`` or a ``VectorEnv``.
 
-    ``info["unshaped_reward"]`` tells at a text's end what it earned before the innermost of such wrappers.
+    ``info["untransformed_reward"]`` tells at a text's end what it earned before the innermost of such wrappers.
 
     >>> import textgym
     >>> class Brief(textgym.wrappers.RewardWrapper):

@@ -25,7 +25,7 @@ from textgym_agents.policies.base import LanguageModelPolicy
 LEARNING_RATE = 1e-3
 
 
-class BehaviourCloning(EpisodicPolicyGradient):
+class BC(EpisodicPolicyGradient):
     """Cross-entropy on references: the model learns to say what they say, without a reward.
 
     Pomerleau, "Efficient Training of Artificial Neural Networks for Autonomous Navigation" (1991),
@@ -41,7 +41,7 @@ class BehaviourCloning(EpisodicPolicyGradient):
         policy: a ``CausalLMPolicy`` or ``Seq2SeqLMPolicy``.
         env: as for ``EpisodicPolicyGradient``, of a task with references.
         learning_rate, max_grad_norm, ...: as for ``EpisodicPolicyGradient``.
-        texts_per_step: references that make one rollout.
+        references_per_rollout: references that make one rollout.
         batch_size: about how many tokens of them make one optimiser step. None: all.
         separator: what stands between prompt and reference where the prompt doesn't end in a space and isn't wrapped in
             a chat template.
@@ -55,7 +55,7 @@ class BehaviourCloning(EpisodicPolicyGradient):
         policy: str | type[ActorCriticPolicy],
         env: Any,
         learning_rate: float | Schedule = LEARNING_RATE,
-        texts_per_step: int = 32,
+        references_per_rollout: int = 32,
         batch_size: int | None = None,
         max_grad_norm: float = 1.0,
         separator: str = " ",
@@ -69,13 +69,13 @@ class BehaviourCloning(EpisodicPolicyGradient):
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        if texts_per_step < 1:
-            raise ConfigError(f"texts_per_step is {texts_per_step}, expected at least 1 reference.")
+        if references_per_rollout < 1:
+            raise ConfigError(f"references_per_rollout is {references_per_rollout}, expected at least 1 reference.")
         super().__init__(
             policy,
             env,
             learning_rate,
-            prompts_per_rollout=texts_per_step,
+            prompts_per_rollout=references_per_rollout,
             group_size=1,
             batch_size=batch_size,
             max_grad_norm=max_grad_norm,
@@ -130,7 +130,7 @@ def warm_start(
     callback: MaybeCallback = None,
     move_reference: bool = True,
     **options: Any,
-) -> BehaviourCloning:
+) -> BC:
     """Train an algorithm's policy on the references of its own environment, in place, before its ``learn``.
 
     What comes after is reinforcement learning from a supervised start, as in Ziegler et al. (2019),
@@ -140,10 +140,10 @@ def warm_start(
     Args:
         algorithm: with a language model as its policy, such as :func:`textgym_agents.make` builds.
         timesteps: tokens of references.
-        callback: as for ``learn``; its ``model`` is the ``BehaviourCloning`` that this function returns.
+        callback: as for ``learn``; its ``model`` is the ``BC`` that this function returns.
         move_reference: the KL penalty of what follows is measured to the warm-started weights. False: to the initial
             ones, as it always is with LoRA, whose reference is the model with its adapters off.
-        options: arguments of ``BehaviourCloning``: ``learning_rate``, ``texts_per_step``, ...
+        options: arguments of ``BC``: ``learning_rate``, ``references_per_rollout``, ...
 
     Returns:
         The algorithm that did it, which shares the policy: ``num_timesteps`` is what it used.
@@ -153,7 +153,7 @@ def warm_start(
 
     >>> from textgym_agents import make
     >>> ppo = make("ppo", "textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16, seed=0)
-    >>> warm_start(ppo, 100, texts_per_step=8).num_timesteps >= 100
+    >>> warm_start(ppo, 100, references_per_rollout=8).num_timesteps >= 100
     True
     """
     policy: Any = algorithm.policy
@@ -163,7 +163,7 @@ def warm_start(
             'Train one with the algorithm "bc", write it with policy.save_pretrained(folder), and give model=folder.'
         )
     own = policy.optimizer
-    teacher = BehaviourCloning(
+    teacher = BC(
         lambda *args, **kwargs: policy,  # type: ignore[arg-type]  # SB3 calls it for a new policy
         algorithm.get_env(),
         verbose=algorithm.verbose,

@@ -27,11 +27,11 @@ def make(
     *,
     n_envs: int = 32,
     seed: int | None = None,
-    kl: float | KLController | None = None,
+    kl_coef: float | KLController | None = None,
     lora: int | Mapping[str, Any] | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     policy_kwargs: Mapping[str, Any] | None = None,
-    shape: str | Mapping[str, Any] | None = None,
+    reward_transform: str | Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> BaseAlgorithm:
     """Build an algorithm of :data:`ALGORITHMS` with a language model as its policy.
@@ -47,12 +47,13 @@ def make(
         model: a name, folder, ``.gguf`` file or loaded model, see :class:`CausalLMPolicy`.
         n_envs: rows, when ``env`` is an id.
         seed: of the environments, the policy's sampling and the minibatches.
-        kl: coefficient of the KL to the initial model, or a controller such as ``AdaptiveKL``. Default: the table's.
+        kl_coef: coefficient of the KL to the initial model, or a controller such as ``AdaptiveKL``. Default: the
+            table's.
         lora: rank, or arguments of ``peft.LoraConfig``.
         env_kwargs: arguments of the environment, when ``env`` is an id.
         policy_kwargs: further arguments of the policy.
-        shape: what training adds to the reward, when ``env`` is an id: ``"length_penalty=0.01, clip=-1:1"``, see
-            :func:`textgym.wrappers.shape`.
+        reward_transform: what training adds to the reward, when ``env`` is an id: ``"length_penalty=0.01, clip=-1:1"``,
+            see :func:`textgym.wrappers.transform_reward`.
         overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ...
 
     Raises:
@@ -71,30 +72,31 @@ def make(
         able = [name for name, other in ALGORITHMS.items() if form in other.policies]
         kind = "encoder-decoder" if form == "seq2seq" else "decoder-only"
         raise ConfigError(f"{algorithm!r} can't train {kind} models. Those that can: {', '.join(able)}.")
-    if row.kl is None and kl:
-        able = [name for name, other in ALGORITHMS.items() if other.kl is not None]
-        raise ConfigError(f"{algorithm!r} takes no KL penalty (kl={kl!r}). Those that do: {', '.join(able)}.")
+    if row.kl_coef is None and kl_coef:
+        able = [name for name, other in ALGORITHMS.items() if other.kl_coef is not None]
+        raise ConfigError(f"{algorithm!r} takes no KL penalty (kl_coef={kl_coef!r}). Those that do: {', '.join(able)}.")
     vec_env = make_env(env, model, n_envs, env_kwargs)
-    if shape:
+    if reward_transform:
         if not isinstance(env, str):
             raise ConfigError(
-                f"shape={shape!r} only goes with an id: wrap the environment with textgym.wrappers.shape."
+                f"reward_transform={reward_transform!r} only goes with an id: wrap the environment with "
+                "textgym.wrappers.transform_reward."
             )
-        vec_env = TextVecEnv(wrappers.shape(vec_env.env, shape))  # type: ignore[attr-defined]
+        vec_env = TextVecEnv(wrappers.transform_reward(vec_env.env, reward_transform))  # type: ignore[attr-defined]
     if row.wrap is not None:
         wrap = {name: overrides.pop(name, default) for name, default in row.wrap_defaults.items()}
         vec_env = row.wrap(vec_env, model, **wrap)
     options = {**row.defaults, **overrides}
-    kl = row.kl if kl is None else kl
+    kl_coef = row.kl_coef if kl_coef is None else kl_coef
     reference = False
     if row.buffer is not None:
         kind = "replay_buffer" if issubclass(row.buffer, ReplayBuffer) else "rollout_buffer"
         options[f"{kind}_class"] = options.get(f"{kind}_class") or row.buffer
         if issubclass(options[f"{kind}_class"], EpisodeReplayBuffer):  # whose n-step returns discount as the algorithm
             options[f"{kind}_kwargs"] = {"gamma": options["gamma"], **options.get(f"{kind}_kwargs", {})}
-        reference = bool(kl) and hasattr(options[f"{kind}_class"], "bind")
+        reference = bool(kl_coef) and hasattr(options[f"{kind}_class"], "bind")
         if reference:
-            options[f"{kind}_kwargs"] = {"kl": kl, **options.get(f"{kind}_kwargs", {})}
+            options[f"{kind}_kwargs"] = {"kl_coef": kl_coef, **options.get(f"{kind}_kwargs", {})}
     made = row.cls(
         row.policies[form],
         vec_env,
@@ -121,7 +123,7 @@ def _bind(made: BaseAlgorithm) -> None:
     """Show the policy, which knows the initial model, to a buffer with a KL penalty."""
     for name in ("rollout_buffer", "replay_buffer"):
         buffer = getattr(made, name, None)
-        if getattr(buffer, "kl", None) is not None:
+        if getattr(buffer, "kl_controller", None) is not None:
             buffer.bind(made.policy)  # type: ignore[union-attr]
     env = made.get_env()
     if isinstance(env, CandidateVecEnv):

@@ -47,7 +47,7 @@ class EpisodicPolicyGradient(OnPolicyAlgorithm):
         normalize_advantage: whiten the advantages of a rollout.
         skip_without_signal: leave groups whose texts all scored the same out of the update.
         rollout_buffer_class: an ``EpisodeStore``.
-        rollout_buffer_kwargs: its arguments, such as ``kl``.
+        rollout_buffer_kwargs: its arguments, such as ``kl_coef``.
         stats_window_size, tensorboard_log, policy_kwargs, verbose, seed, device: as for every SB3 algorithm.
 
     Raises:

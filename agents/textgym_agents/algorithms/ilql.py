@@ -2,7 +2,7 @@
 
 | Symbol | Shape | Meaning |
 |---|---|---|
-| Q(s, a) | (tokens,) | level(s) + beta log [pi(a|s) / pi_0(a|s)]: a head, ``q_scale``, policy and initial model |
+| Q(s, a) | (tokens,) | level(s) + beta log [pi(a|s) / pi_0(a|s)]: a head, ``beta``, policy and initial model |
 | V(s) | (tokens,) | the value head: an upper expectile of Q over the log's tokens |
 | G | (tokens,) | lambda-returns with V, the targets of Q; for ``td_lambda=0`` r + V(s') |
 """
@@ -63,7 +63,7 @@ class ILQL(EpisodicPolicyGradient):
         batch_size: about how many tokens, of whole texts, make one optimiser step.
         tau: which expectile of Q V is; 0.5 the mean over the log's tokens, near 1 the best of them.
         td_lambda: 0: bootstrap from V of the next token. 1: from what the text earned; V is then not used.
-        q_scale: beta, in units of reward. A smaller one goes farther from the initial model.
+        beta: beta, in units of reward. A smaller one goes farther from the initial model.
         cql_coef: of the log's cross-entropy under the policy.
         vf_coef: how fast the heads learn, compared with the language model.
         kwargs: of ``EpisodicPolicyGradient``: ``learning_rate``, ``max_grad_norm``, ``seed``, ...
@@ -87,7 +87,7 @@ class ILQL(EpisodicPolicyGradient):
         batch_size: int | None = 1024,
         tau: float = 0.7,
         td_lambda: float = 0.95,
-        q_scale: float = 0.1,
+        beta: float = 0.1,
         cql_coef: float = 0.0,
         vf_coef: float = 3.0,
         **kwargs: Any,
@@ -95,8 +95,8 @@ class ILQL(EpisodicPolicyGradient):
         check_lambda(td_lambda)
         if not 0 < tau < 1:
             raise ConfigError(f"tau is {tau}, expected above 0 and below 1: 0.5 for the mean, 0.7 to 0.9 for more.")
-        if not q_scale > 0 or n_epochs < 1:
-            raise ConfigError(f"q_scale is {q_scale} and n_epochs {n_epochs}, expected above 0 and at least 1.")
+        if not beta > 0 or n_epochs < 1:
+            raise ConfigError(f"beta is {beta} and n_epochs {n_epochs}, expected above 0 and at least 1.")
         if not (isinstance(policy, type) and issubclass(policy, ImplicitMixin)):
             name = getattr(policy, "__name__", repr(policy))
             raise ConfigError(
@@ -104,7 +104,7 @@ class ILQL(EpisodicPolicyGradient):
             )
         self.episodes = None if episodes is None else read_log(episodes)
         self.n_epochs, self.tau, self.td_lambda = n_epochs, tau, td_lambda
-        self.q_scale, self.cql_coef = q_scale, cql_coef
+        self.beta, self.cql_coef = beta, cql_coef
         super().__init__(
             policy,
             env,
@@ -175,7 +175,7 @@ class ILQL(EpisodicPolicyGradient):
             for batch in self._minibatches(self.rollout_buffer.rewards[:, 0]):  # rewards travel as advantages do
                 judged = self.policy.judge(batch.observations, batch.actions)
                 log_ratio = judged.log_probs - batch.old_log_prob  # log pi(a|s) - log pi_0(a|s)
-                q = (judged.levels + self.q_scale * log_ratio).detach()
+                q = (judged.levels + self.beta * log_ratio).detach()
                 lengths = np.array([len(text.actions) for text in batch.observations.texts])
                 returns = self._returns(batch.advantages, judged, lengths)
                 error, surprise = returns - q, q - judged.values.detach()

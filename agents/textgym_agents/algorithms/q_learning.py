@@ -29,7 +29,7 @@ class QLearning(ActionValueLearning):
     5. Without a discount, since a text is scored once, at its end.
 
     Args:
-        policy, env, td_lambda, q_scale, ...: those of ``ActionValueLearning``.
+        policy, env, td_lambda, beta, ...: those of ``ActionValueLearning``.
         traces: "watkins" or "peng".
     """
 

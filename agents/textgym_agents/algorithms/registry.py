@@ -9,7 +9,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from textgym_agents.algorithms.ars import ARS
-from textgym_agents.algorithms.bc import BehaviourCloning
+from textgym_agents.algorithms.bc import BC
 from textgym_agents.algorithms.grpo import GRPO
 from textgym_agents.algorithms.ilql import ILQL
 from textgym_agents.algorithms.nlpo import NLPO
@@ -51,7 +51,7 @@ class Algorithm:
         paper: title, year and link.
         defaults: constructor arguments that suit text; anything given to :func:`make` replaces them.
         family: the kind of algorithm that it is, for lists.
-        kl: default coefficient of the KL to the reference model; None: it takes no such penalty.
+        kl_coef: default coefficient of the KL to the reference model; None: it takes no such penalty.
         policies: the policy for each form of model that the algorithm can train.
         buffer: its rollout or replay buffer; None: it has none, or its own.
         wrap: what puts a wrapper around the environment: ``wrap(vec_env, model, **wrap_defaults)``.
@@ -62,7 +62,7 @@ class Algorithm:
     paper: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     family: str = "actor-critic"
-    kl: float | None = 0.0
+    kl_coef: float | None = 0.0
     policies: Policies = field(default_factory=lambda: POLICIES)
     buffer: type[Any] | None = EpisodeRolloutBuffer
     wrap: Callable[..., VecEnv] | None = None
@@ -102,7 +102,7 @@ Q_DEFAULTS: Mapping[str, Any] = {
     "learning_rate": 1e-3,
     "max_grad_norm": 1.0,
     "td_lambda": 0.95,
-    "q_scale": 0.01,
+    "beta": 0.01,
     "vf_coef": 3.0,
 }
 BOLTZMANN: Policies = {"causal": BoltzmannCausalLMPolicy, "seq2seq": BoltzmannSeq2SeqLMPolicy}
@@ -111,7 +111,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         PPO,
         "Schulman et al., Proximal Policy Optimization Algorithms, 2017, https://arxiv.org/abs/1707.06347",
         PPO_DEFAULTS,
-        kl=0.01,
+        kl_coef=0.01,
     ),
     "a2c": Algorithm(
         A2C,
@@ -126,7 +126,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "use_rms_prop": False,
             "normalize_advantage": True,
         },
-        kl=0.01,
+        kl_coef=0.01,
     ),
     "trpo": Algorithm(
         TRPO,
@@ -143,7 +143,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "n_critic_updates": 5,
         },
         family="trust region",
-        kl=0.01,
+        kl_coef=0.01,
         policies={"causal": TrustRegionCausalLMPolicy, "seq2seq": TrustRegionSeq2SeqLMPolicy},
     ),
     "maskable_ppo": Algorithm(
@@ -152,7 +152,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "https://arxiv.org/abs/2006.14171",
         PPO_DEFAULTS,
         family="masked",
-        kl=0.01,
+        kl_coef=0.01,
         policies={"causal": MaskableCausalLMPolicy, "seq2seq": MaskableSeq2SeqLMPolicy},
         buffer=MaskedEpisodeRolloutBuffer,
     ),
@@ -162,7 +162,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "https://arxiv.org/abs/2210.01241",
         {**PPO_DEFAULTS, "mask_top_p": 0.9, "refresh_every": 5},
         family="masked",
-        kl=0.01,
+        kl_coef=0.01,
         policies={"causal": NLPOCausalLMPolicy, "seq2seq": NLPOSeq2SeqLMPolicy},
         buffer=MaskedEpisodeRolloutBuffer,
     ),
@@ -172,7 +172,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "https://doi.org/10.1007/BF00992696",
         {"prompts_per_rollout": 64, "group_size": 1, "learning_rate": 1e-3, "max_grad_norm": 1.0, "baseline": "mean"},
         family="policy gradient",
-        kl=0.01,
+        kl_coef=0.01,
         buffer=EpisodeStore,
     ),
     "scst": Algorithm(
@@ -180,7 +180,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "Rennie et al., Self-Critical Sequence Training for Image Captioning, 2017, https://arxiv.org/abs/1612.00563",
         {"prompts_per_rollout": 32, "group_size": 1, "learning_rate": 1e-3, "max_grad_norm": 1.0},
         family="policy gradient",
-        kl=0.01,
+        kl_coef=0.01,
         buffer=EpisodeStore,
     ),
     "rloo": Algorithm(
@@ -189,7 +189,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "LLMs, 2024, https://arxiv.org/abs/2402.14740",
         {"prompts_per_rollout": 16, "group_size": 4, "learning_rate": 1e-3, "max_grad_norm": 1.0},
         family="policy gradient",
-        kl=0.01,
+        kl_coef=0.01,
         buffer=EpisodeStore,
     ),
     "grpo": Algorithm(
@@ -205,7 +205,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "max_grad_norm": 1.0,
         },
         family="policy gradient",
-        kl=0.1,  # a mean over tokens of k3, while the others' is a sum over the text
+        kl_coef=0.1,  # a mean over tokens of k3, while the others' is a sum over the text
         buffer=EpisodeStore,
     ),
     "dqn": Algorithm(
@@ -214,7 +214,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "https://doi.org/10.1038/nature14236",
         DQN_DEFAULTS,
         family="value based",
-        kl=None,
+        kl_coef=None,
         policies={"causal": QCausalLMPolicy, "seq2seq": QSeq2SeqLMPolicy},
         buffer=EpisodeReplayBuffer,
         wrap=candidates,
@@ -226,7 +226,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "https://arxiv.org/abs/1710.10044",
         {**DQN_DEFAULTS, "learning_rate": 5e-4},  # sb3-contrib's Adam, whose eps is small
         family="value based",
-        kl=None,
+        kl_coef=None,
         policies={"causal": QuantileCausalLMPolicy, "seq2seq": QuantileSeq2SeqLMPolicy},
         buffer=EpisodeReplayBuffer,
         wrap=candidates,
@@ -237,7 +237,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "Watkins & Dayan, Q-learning, 1992, https://doi.org/10.1007/BF00992698",
         {**Q_DEFAULTS, "traces": "peng"},
         family="value based",
-        kl=0.01,
+        kl_coef=0.01,
         policies=BOLTZMANN,
         buffer=EpisodeStore,
     ),
@@ -247,7 +247,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "Learning: An Introduction, 2018, http://incompleteideas.net/book/the-book-2nd.html",
         Q_DEFAULTS,
         family="value based",
-        kl=0.01,
+        kl_coef=0.01,
         policies=BOLTZMANN,
         buffer=EpisodeStore,
     ),
@@ -263,22 +263,22 @@ ALGORITHMS: dict[str, Algorithm] = {
             "max_grad_norm": 1.0,
             "tau": 0.7,
             "td_lambda": 0.95,
-            "q_scale": 0.1,
+            "beta": 0.1,
             "cql_coef": 0.0,
             "vf_coef": 3.0,
         },
         family="offline",
-        kl=None,
+        kl_coef=None,
         policies={"causal": ImplicitCausalLMPolicy, "seq2seq": ImplicitSeq2SeqLMPolicy},
         buffer=EpisodeStore,
     ),
     "bc": Algorithm(
-        BehaviourCloning,
+        BC,
         "Pomerleau, Efficient Training of Artificial Neural Networks for Autonomous Navigation, 1991, "
         "https://doi.org/10.1162/neco.1991.3.1.88",
-        {"texts_per_step": 32, "learning_rate": 1e-3, "max_grad_norm": 1.0},
+        {"references_per_rollout": 32, "learning_rate": 1e-3, "max_grad_norm": 1.0},
         family="supervised",
-        kl=None,
+        kl_coef=None,
         buffer=EpisodeStore,
     ),
     "zero_shot": Algorithm(
@@ -286,7 +286,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "Radford et al., Language Models are Unsupervised Multitask Learners, 2019, "
         "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
         family="baseline",
-        kl=None,
+        kl_coef=None,
         buffer=None,
     ),
     "greedy": Algorithm(
@@ -294,7 +294,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "the likeliest token each time; Holtzman et al., The Curious Case of Neural Text Degeneration, 2020, "
         "https://arxiv.org/abs/1904.09751, on what that does to texts",
         family="baseline",
-        kl=None,
+        kl_coef=None,
         policies={"causal": GreedyCausalLMPolicy, "seq2seq": GreedySeq2SeqLMPolicy},
         buffer=None,
     ),
@@ -304,7 +304,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "https://arxiv.org/abs/2112.09332, section 3.2",
         {"n": 4},
         family="baseline",
-        kl=None,
+        kl_coef=None,
         buffer=None,
     ),
     "ars": Algorithm(
@@ -313,7 +313,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "https://arxiv.org/abs/1803.07055",
         {"n_delta": 8, "n_eval_episodes": 32, "learning_rate": 0.5, "delta_std": 1.0},
         family="black box",
-        kl=None,
+        kl_coef=None,
         policies={"causal": AdapterCausalLMPolicy, "seq2seq": AdapterSeq2SeqLMPolicy},
         buffer=None,
     ),

@@ -2,7 +2,7 @@
 
 | Symbol | Shape | Meaning |
 |---|---|---|
-| Q(s, a) | (tokens,) | V(s) + beta log pi(a|s): the value head, ``q_scale`` and the language model |
+| Q(s, a) | (tokens,) | V(s) + beta log pi(a|s): the value head, ``beta`` and the language model |
 | G | (tokens,) | lambda-returns, the targets of Q |
 | delta | (tokens,) | G - Q(s, a): TD errors |
 """
@@ -59,7 +59,7 @@ class ActionValueLearning(EpisodicPolicyGradient):
         prompts_per_rollout: texts of a rollout.
         batch_size: about how many tokens, of whole texts, make one optimiser step. None: all of the rollout.
         td_lambda: 0: bootstrap from the next token's value. 1: from what the text earned, as far as the algorithm may.
-        q_scale: beta, in units of reward. A smaller one makes more of a difference between two rewards.
+        beta: beta, in units of reward. A smaller one makes more of a difference between two rewards.
         vf_coef: how fast V learns, compared with the language model.
         exploration, epsilon, boltzmann_temperature: see :class:`BoltzmannMixin`.
         kwargs: of ``EpisodicPolicyGradient``: ``learning_rate``, ``max_grad_norm``, ``seed``, ...
@@ -78,7 +78,7 @@ class ActionValueLearning(EpisodicPolicyGradient):
         prompts_per_rollout: int = 64,
         group_size: int = 1,
         td_lambda: float = 1.0,
-        q_scale: float = 0.01,
+        beta: float = 0.01,
         vf_coef: float = 3.0,
         exploration: Literal["boltzmann", "epsilon_greedy"] = "boltzmann",
         epsilon: float = 0.1,
@@ -87,15 +87,15 @@ class ActionValueLearning(EpisodicPolicyGradient):
         **kwargs: Any,
     ) -> None:
         check_lambda(td_lambda)
-        if not q_scale > 0:
-            raise ConfigError(f"q_scale is {q_scale}, expected above 0, in units of reward.")
+        if not beta > 0:
+            raise ConfigError(f"beta is {beta}, expected above 0, in units of reward.")
         if not (isinstance(policy, type) and issubclass(policy, BoltzmannMixin)):
             name = getattr(policy, "__name__", repr(policy))
             raise ConfigError(
                 f"{type(self).__name__} got the policy {name}, expected BoltzmannCausalLMPolicy or "
                 "BoltzmannSeq2SeqLMPolicy."
             )
-        self.td_lambda, self.q_scale = td_lambda, q_scale
+        self.td_lambda, self.beta = td_lambda, beta
         explore = {"exploration": exploration, "epsilon": epsilon, "boltzmann_temperature": boltzmann_temperature}
         super().__init__(
             policy,
@@ -112,10 +112,10 @@ class ActionValueLearning(EpisodicPolicyGradient):
         for batch in self._minibatches(self.rollout_buffer.rewards[:, 0]):  # rewards travel as advantages do
             tokens = self.policy.token_values(batch.observations, batch.actions)
             values, log_probs, gaps = (t.detach().cpu().numpy() for t in tokens[:3])
-            chosen = values + self.q_scale * log_probs
+            chosen = values + self.beta * log_probs
             lengths = np.array([len(text.actions) for text in batch.observations.texts])
             rewards = batch.advantages.cpu().numpy()
-            yield ValuedTexts(batch, tokens, lengths, rewards, chosen, chosen + self.q_scale * gaps, gaps == 0)
+            yield ValuedTexts(batch, tokens, lengths, rewards, chosen, chosen + self.beta * gaps, gaps == 0)
 
     def _correct(self, texts: ValuedTexts, returns: NDArray[np.floating]) -> None:
         """One optimiser step along  sum_t delta_t grad Q(s_t, a_t),  with V and log pi each at a speed of its own.

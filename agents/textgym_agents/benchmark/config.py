@@ -43,7 +43,7 @@ class BenchmarkConfig:
         eval_prompts: held-out prompts, played before and after training.
         split: where they come from.
         n_envs: prompts played at once in training.
-        kl: coefficient of the KL to the initial model; None: the algorithm's default.
+        kl_coef: coefficient of the KL to the initial model; None: the algorithm's default.
         lora: rank, or None to train all weights.
         env_kwargs: arguments of the environments, such as ``reward`` or ``max_new_tokens``.
         policy_kwargs: such as ``temperature``.
@@ -64,7 +64,7 @@ class BenchmarkConfig:
     eval_prompts: int = 100
     split: str = "test"
     n_envs: int = 32
-    kl: float | None = None
+    kl_coef: float | None = None
     lora: int | None = None
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     policy_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class BenchmarkConfig:
     def command(self) -> str:
         """The command that runs this benchmark, apart from ``--out`` and ``--jobs``, which change no result."""
         words, default = self._what()
-        for name in ("model", "eval_prompts", "split", "n_envs", "kl", "lora", "threads", "warm_share"):
+        for name in ("model", "eval_prompts", "split", "n_envs", "kl_coef", "lora", "threads", "warm_share"):
             value = getattr(self, name)
             if value != getattr(default, name):
                 words += [f"--{name.replace('_', '-')}", str(value)]

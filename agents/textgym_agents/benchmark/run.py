@@ -129,7 +129,7 @@ def _train(
                 model,
                 n_envs=config.n_envs,
                 seed=key.seed,
-                kl=None if find(name).kl is None else config.kl,
+                kl_coef=None if find(name).kl_coef is None else config.kl_coef,
                 lora=config.lora,
                 env_kwargs=config.env_kwargs,
                 policy_kwargs=config.policy_kwargs,

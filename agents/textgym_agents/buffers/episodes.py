@@ -69,7 +69,7 @@ class EpisodeStore(EpisodeRolloutBuffer):
 
     Args:
         buffer_size, n_envs, gamma, gae_lambda: as SB3 gives them; not used, since texts are whole.
-        kl, kl_estimator, reference, seed: as for ``EpisodeRolloutBuffer``.
+        kl_coef, kl_estimator, reference, seed: as for ``EpisodeRolloutBuffer``.
         kl_in_reward: subtract the KL from the rewards; False: measure it only, for a loss.
         reduction: how a minibatch's loss is averaged, see :func:`textgym_agents.objectives.advantages.token_weights`.
     """
@@ -84,14 +84,19 @@ class EpisodeStore(EpisodeRolloutBuffer):
         gamma: float = 1,
         n_envs: int = 1,
         *,
-        kl: float | KLController | None = None,
+        kl_coef: float | KLController | None = None,
         kl_estimator: str = "k1",
         reference: ReferencePolicy | None = None,
         seed: int | None = None,
         kl_in_reward: bool = True,
         reduction: Reduction = "sum",
     ) -> None:
-        options: dict[str, Any] = {"kl": kl, "kl_estimator": kl_estimator, "reference": reference, "seed": seed}
+        options: dict[str, Any] = {
+            "kl_coef": kl_coef,
+            "kl_estimator": kl_estimator,
+            "reference": reference,
+            "seed": seed,
+        }
         super().__init__(0, observation_space, action_space, device, gae_lambda, gamma, 1, **options)
         token_weights(np.ones(1, dtype=np.int64), reduction)  # raises if there is no such reduction
         self.kl_in_reward, self.reduction = kl_in_reward, reduction
@@ -134,7 +139,7 @@ class EpisodeStore(EpisodeRolloutBuffer):
         self.reference_log_probs = self.log_probs
         self.kl_coef = 0.0
         self.scores = self._sums()
-        if self.kl is not None:
+        if self.kl_controller is not None:
             self._apply_kl()
         self.returns_of_texts = self._sums()
 
@@ -143,8 +148,8 @@ class EpisodeStore(EpisodeRolloutBuffer):
         return np.add.reduceat(self.rewards[:, 0].astype(np.float64), self._starts).reshape(-1, self.group_size)
 
     def _apply_kl(self) -> None:
-        assert self.kl is not None
-        self.kl_coef = self.kl.coef  # of this rollout; the controller moves on
+        assert self.kl_controller is not None
+        self.kl_coef = self.kl_controller.coef  # of this rollout; the controller moves on
         log_ratio = self._log_ratio()
         self.reference_log_probs = self.log_probs - log_ratio
         if self.kl_in_reward:

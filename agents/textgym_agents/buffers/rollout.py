@@ -80,7 +80,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
 
     Args:
         buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs: as SB3 gives them.
-        kl: coefficient of the KL to the reference model, subtracted from each token's reward: a number (fixed), an
+        kl_coef: coefficient of the KL to the reference model, subtracted from each token's reward: a number (fixed), an
             ``AdaptiveKL`` or anything with ``coef`` and ``update``. None or 0: no KL.
         kl_estimator: "k1" or "k3", what is subtracted and what a controller is told; see
             :func:`textgym_agents.objectives.kl.estimator`.
@@ -88,7 +88,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         seed: of the order of minibatches. Default: from torch's initial seed, which SB3 sets from its own.
 
     Raises:
-        ConfigError: the observation space is not that of a textgym environment, ``kl`` without a reference, or an
+        ConfigError: the observation space is not that of a textgym environment, ``kl_coef`` without a reference, or an
             unknown estimator.
     """
 
@@ -102,7 +102,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         gamma: float = 0.99,
         n_envs: int = 1,
         *,
-        kl: float | KLController | None = None,
+        kl_coef: float | KLController | None = None,
         kl_estimator: str = "k1",
         reference: ReferencePolicy | None = None,
         seed: int | None = None,
@@ -112,7 +112,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
                 f"EpisodeRolloutBuffer needs observations with input_ids and attention_mask, got {observation_space}. "
                 "Use it with a textgym environment."
             )
-        self.kl = as_controller(kl)
+        self.kl_controller = as_controller(kl_coef)
         self.kl_estimator, self._estimate = kl_estimator, estimator(kl_estimator)
         self.reference = reference
         self.seq2seq = "decoder_input_ids" in observation_space.spaces
@@ -216,14 +216,14 @@ class EpisodeRolloutBuffer(RolloutBuffer):
     def compute_returns_and_advantage(self, last_values: Tensor, dones: NDArray[Any]) -> None:
         """Subtract the KL from the rewards (once), then compute GAE as SB3 does."""
         self._fetch()
-        if self.kl is not None and not self._kl_applied:
+        if self.kl_controller is not None and not self._kl_applied:
             self._apply_kl()
         super().compute_returns_and_advantage(last_values, dones)
 
     def _apply_kl(self) -> None:
-        assert self.kl is not None
+        assert self.kl_controller is not None
         log_ratio = self._log_ratio()
-        self.rewards -= np.float32(self.kl.coef) * self._estimate(log_ratio)
+        self.rewards -= np.float32(self.kl_controller.coef) * self._estimate(log_ratio)
         self._report_kl(log_ratio)
 
     def _log_ratio(self) -> NDArray[np.float32]:
@@ -231,8 +231,8 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         if self.reference is None:
             raise ConfigError(
                 "EpisodeRolloutBuffer has a KL coefficient and no reference model. Build the algorithm with "
-                "textgym_agents.make(..., kl=...), or make the policy with policy_kwargs=dict(reference=True) and call "
-                "algorithm.rollout_buffer.bind(algorithm.policy) before learn()."
+                "textgym_agents.make(..., kl_coef=...), or make the policy with policy_kwargs=dict(reference=True) and "
+                "call algorithm.rollout_buffer.bind(algorithm.policy) before learn()."
             )
         log_ratio = np.zeros_like(self.log_probs)
         for chunk in self._chunks(self.segments(), REFERENCE_TOKENS):
@@ -243,17 +243,17 @@ class EpisodeRolloutBuffer(RolloutBuffer):
 
     def _report_kl(self, log_ratio: NDArray[np.float32]) -> None:
         """Into the statistics, and to the controller."""
-        assert self.kl is not None
+        assert self.kl_controller is not None
         episodes = len(self.segments())
         self.stats = {
             "kl": float(log_ratio.sum()) / episodes,
             "kl_per_token": float(log_ratio.mean()),
             "kl_k3_per_token": float(k3(log_ratio).mean()),
-            "kl_coef": self.kl.coef,
+            "kl_coef": self.kl_controller.coef,
         }
-        self.kl.update(float(self._estimate(log_ratio).sum()) / episodes, episodes)
-        if hasattr(self.kl, "advance"):
-            self.kl.advance(log_ratio.size)
+        self.kl_controller.update(float(self._estimate(log_ratio).sum()) / episodes, episodes)
+        if hasattr(self.kl_controller, "advance"):
+            self.kl_controller.advance(log_ratio.size)
         self._kl_applied = True
 
     def get(self, batch_size: int | None = None) -> Iterator[RolloutBufferSamples]:  # type: ignore[override]

@@ -170,7 +170,7 @@ class HealthCheck(BaseCallback):
             len(self._entropies) == self.window and now < low and self._first_entropy > FEW_NATS,
             f"The policy's entropy fell from {self._first_entropy:.2f} to {now:.3f} nats per token: it writes nearly "
             "the same text each time and finds nothing new. If the reward is as high as it can be, that is as it "
-            "should be. Otherwise lower the learning rate, raise ent_coef or kl, or begin again from an earlier "
+            "should be. Otherwise lower the learning rate, raise ent_coef or kl_coef, or begin again from an earlier "
             "checkpoint.",
         )
 
@@ -213,7 +213,7 @@ class HealthCheck(BaseCallback):
             f"{share:.0%} of the last {len(self._ran_out)} texts ran out of tokens without an end. Likely causes: "
             "max_new_tokens is too small for the task; the model was never taught to end, or earns more by going on. "
             "Raise max_new_tokens, warm up on references, or penalise it: "
-            'textgym.wrappers.shape(env, "missing_end_penalty=0.5").',
+            'textgym.wrappers.transform_reward(env, "missing_eos_penalty=0.5").',
         )
 
     def _check_finite(self) -> None:

@@ -40,15 +40,15 @@ class Schedules(BaseCallback):
     ``schedule/<name>``.
 
     Args:
-        schedules: by name. ``learning_rate``; ``kl``, the coefficient of the penalty; or any number or schedule that
-            the algorithm has: ``ent_coef``, ``vf_coef``, ``clip_range``, ``target_kl``, ... A text is taken as
+        schedules: by name. ``learning_rate``; ``kl_coef``, the coefficient of the penalty; or any number or schedule
+            that the algorithm has: ``ent_coef``, ``vf_coef``, ``clip_range``, ``target_kl``, ... A text is taken as
             :func:`parse_schedule` reads it, a number is constant.
 
     Attributes:
         tokens: seen so far.
 
     Raises:
-        ConfigError: no schedule; when training starts, a name that the algorithm doesn't have, or ``kl`` without a
+        ConfigError: no schedule; when training starts, a name that the algorithm doesn't have, or ``kl_coef`` without a
             penalty or with a controller that moves by itself. ``gamma`` and ``gae_lambda`` stay as they are.
 
     >>> Schedules(learning_rate="linear(4e-3, 0, 1000)", ent_coef=0.01).values(500)
@@ -101,13 +101,15 @@ class Schedules(BaseCallback):
 
     def _setter(self, name: str) -> Callable[[float], None]:
         """What gives the algorithm a new value."""
-        if name == "kl":
+        if name == "kl_coef":
             controller = self._kl_controller()
             return lambda value: setattr(controller, "coef", value)
         names = _settings(self.model)
         if name not in names:
             kind = type(self.model).__name__
-            raise ConfigError(f"{kind} has no setting {name!r} that can change. {did_you_mean(name, [*names, 'kl'])}")
+            raise ConfigError(
+                f"{kind} has no setting {name!r} that can change. {did_you_mean(name, [*names, 'kl_coef'])}"
+            )
         held, takes_progress = names[name]
         if not takes_progress:
             return lambda value: setattr(self.model, held, value)
@@ -116,16 +118,16 @@ class Schedules(BaseCallback):
         return lambda value: setattr(now, "value", value)
 
     def _kl_controller(self) -> FixedKL:
-        controller = getattr(getattr(self.model, "rollout_buffer", None), "kl", None)
-        controller = controller or getattr(getattr(self.model, "replay_buffer", None), "kl", None)
+        controller = getattr(getattr(self.model, "rollout_buffer", None), "kl_controller", None)
         if controller is None:
             raise ConfigError(
-                "There is a schedule for kl, and no KL penalty. Begin with one: textgym_agents.make(..., kl=0.01)."
+                "There is a schedule for kl_coef, and no KL penalty. Begin with one: "
+                "textgym_agents.make(..., kl_coef=0.01)."
             )
         if not isinstance(controller, FixedKL):
             raise ConfigError(
-                f"There is a schedule for kl, and a {type(controller).__name__} that moves the coefficient by itself. "
-                "Give kl as a number, or leave the schedule out."
+                f"There is a schedule for kl_coef, and a {type(controller).__name__} that moves it by itself. "
+                "Give kl_coef as a number, or leave the schedule out."
             )
         return controller
 

@@ -14,8 +14,8 @@ class TextLogger(BaseCallback):
     """Log, once a rollout, what the finished texts were like.
 
     Scalars: ``text/num_tokens`` (mean length), ``text/finished_<reason>`` (share of texts), ``text/reward_<part>``
-    (mean of each part of the reward), ``text/unshaped_reward`` (before reward wrappers), ``kl/...`` (from the buffer:
-    ``kl`` is the KL to the reference model of an episode in nats, ``kl_per_token`` its mean per token,
+    (mean of each part of the reward), ``text/untransformed_reward`` (before reward wrappers), ``kl/...`` (from the
+    buffer: ``kl`` is the KL to the reference model of an episode in nats, ``kl_per_token`` its mean per token,
     ``kl_k3_per_token`` the same by the k3 estimator, ``kl_coef`` its coefficient),
     ``time/rollout_tokens_per_second``, ``time/update_tokens_per_second`` (of the update before; tokens of the rollout,
     however many epochs), ``time/update_padding`` (the share of padding in what updates put through the model until
@@ -62,8 +62,8 @@ class TextLogger(BaseCallback):
             found = {"reward": info["episode"]["r"], "text/num_tokens": info["episode"]["l"]}
             found |= {f"text/finished_{why}": info.get("finish_reason") == why for why in ("eos", "stop", "length")}
             found |= {f"text/reward_{part}": value for part, value in info.get("reward_components", {}).items()}
-            if "unshaped_reward" in info:
-                found["text/unshaped_reward"] = info["unshaped_reward"]
+            if "untransformed_reward" in info:
+                found["text/untransformed_reward"] = info["untransformed_reward"]
             for name, value in found.items():
                 self._values.setdefault(name, []).append(float(value))
         return True

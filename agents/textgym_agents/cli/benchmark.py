@@ -59,7 +59,7 @@ def benchmark(
     ] = "test",
     reward: options.Reward = None,
     n_envs: options.NumEnvs = 32,
-    kl: options.Kl = None,
+    kl_coef: options.Kl = None,
     lora: options.Lora = None,
     threads: Annotated[int, typer.Option(min=1, help="Of torch in each process. Changes results a little.")] = 1,
     temperature: options.Temperature = None,
@@ -89,7 +89,7 @@ def benchmark(
 
     [cyan]textgym benchmark --algos ppo,a2c --tasks Copy,DataToText --seeds 3 --out results --jobs 2[/cyan]
     [cyan]textgym benchmark --algos ppo --tasks Copy,Translation --timesteps Copy=8000,Translation=40000 --out r2[/cyan]
-    [cyan]textgym benchmark --algos ppo,a2c --tasks Copy --algo-kwarg ppo.n_epochs=4 --kl 0.05 --out r3[/cyan]
+    [cyan]textgym benchmark --algos ppo,a2c --tasks Copy --algo-kwarg ppo.n_epochs=4 --kl-coef 0.05 --out r3[/cyan]
     [cyan]textgym benchmark --suite small --algos all --seeds 3[/cyan]
     """
     chosen: dict[str, Any] = {
@@ -98,7 +98,7 @@ def benchmark(
         "eval_prompts": eval_prompts,
         "split": split,
         "n_envs": n_envs,
-        "kl": kl,
+        "kl_coef": kl_coef,
         "lora": lora,
         "env_kwargs": options.env_arguments(env_kwarg, reward=reward),
         "policy_kwargs": options.pairs("--policy-kwarg", policy_kwarg),
@@ -222,9 +222,11 @@ def _check(config: Any) -> None:
         if dot and prefix not in trained:
             named = ",".join(config.algos)
             raise ConfigError(f"--algo-kwarg {name} is for {prefix!r}, but --algos is {named!r}.")
-    if config.kl and all(ALGORITHMS[algo].kl is None for algo in trained):
-        able = [name for name, row in ALGORITHMS.items() if row.kl is not None]
-        raise ConfigError(f"--kl {config.kl}: none of {', '.join(trained)} takes a KL penalty. {', '.join(able)} do.")
+    if config.kl_coef and all(ALGORITHMS[algo].kl_coef is None for algo in trained):
+        able = [name for name, row in ALGORITHMS.items() if row.kl_coef is not None]
+        raise ConfigError(
+            f"--kl-coef {config.kl_coef}: none of {', '.join(trained)} takes a KL penalty. {', '.join(able)} do."
+        )
     options.check_policy_kwargs(config.policy_kwargs)
 
 

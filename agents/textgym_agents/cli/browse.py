@@ -56,7 +56,7 @@ def _algorithms() -> Table:
     table.add_column("paper", overflow="fold")
     for name, row in ALGORITHMS.items():
         module = getattr(row.cls, "__module__", "").partition(".")[0]
-        kl = "none" if row.kl is None else f"{row.kl:g}"
+        kl = "none" if row.kl_coef is None else f"{row.kl_coef:g}"
         table.add_row(name, row.family, f"{module}.{getattr(row.cls, '__name__', row.cls)}", kl, row.paper)
     return table
 

@@ -96,7 +96,7 @@ def train(
         ),
     ] = None,
     n_envs: options.NumEnvs = 32,
-    kl: options.Kl = None,
+    kl_coef: options.Kl = None,
     lora: options.Lora = None,
     learning_rate: Annotated[
         float | None, typer.Option(rich_help_panel="Algorithm", help="Default: the algorithm's own.")
@@ -106,15 +106,16 @@ def train(
         typer.Option(
             metavar="NAME=SCHEDULE",
             rich_help_panel="Algorithm",
-            help="In tokens: 'learning_rate=linear(4e-3, 0, 50000)', 'kl=cosine(0.1, 0.01, 50000)'. Can be repeated.",
+            help="In tokens: 'learning_rate=linear(4e-3, 0, 50000)', 'kl_coef=cosine(0.1, 0.01, 50000)'. "
+            "Can be repeated.",
         ),
     ] = None,
-    shape: Annotated[
+    reward_transform: Annotated[
         str | None,
         typer.Option(
             metavar="TEXT",
             rich_help_panel="Environment",
-            help="Change training's reward: 'length_penalty=0.01, missing_end_penalty=0.5, clip=-1:1, whiten'.",
+            help="Change training's reward: 'length_penalty=0.01, missing_eos_penalty=0.5, clip=-1:1, whiten'.",
         ),
     ] = None,
     log: Annotated[
@@ -177,7 +178,7 @@ def train(
         timesteps=timesteps,
         seed=seed,
         n_envs=n_envs,
-        kl=kl,
+        kl_coef=kl_coef,
         lora=lora,
         split=split,
         eval_split=eval_split,
@@ -188,7 +189,7 @@ def train(
         warm_start=warm_start,
         checkpoint_every=checkpoint_every,
         schedule_timesteps=schedule_timesteps,
-        shape=shape,
+        reward_transform=reward_transform,
         schedules=schedules,
         log=options.names(log or ""),
         env_kwargs=env_kwargs,

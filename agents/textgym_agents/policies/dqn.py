@@ -64,13 +64,13 @@ class QPolicy(LanguageModelPolicy):
 
     With pi the model's distribution over the candidates of a state and pi_0 that of the initial model::
 
-        Q(s, a) = V(s) + q_scale * log(pi(a|s) / pi_0(a|s))
+        Q(s, a) = V(s) + beta * log(pi(a|s) / pi_0(a|s))
 
     This is the dueling form (Wang et al. 2016, https://arxiv.org/abs/1511.06581) with the language model's own head as
     the advantages; Guo et al., Efficient (Soft) Q-Learning for Text Generation with Limited Good Data, 2022
     (https://arxiv.org/abs/2106.07704), read logits as Q values, and Jaques et al., Sequence Tutor, 2017
     (https://arxiv.org/abs/1611.02796), stay near an initial model in this way. Where the values have been learned, pi
-    is pi_0 * exp(Q / q_scale), the best policy if each nat of KL to the initial model costs ``q_scale``, and V is what
+    is pi_0 * exp(Q / beta), the best policy if each nat of KL to the initial model costs ``beta``, and V is what
     it earns, this cost taken off. V learns from the model's hidden states without moving them.
 
     Training begins with all advantages 0 and the initial model as the policy. pi is what explores and what
@@ -83,7 +83,7 @@ class QPolicy(LanguageModelPolicy):
     the adapters twice.
 
     Args:
-        q_scale: Q for one nat of log-probability. A smaller one lets differences of Q move the policy further.
+        beta: Q for one nat of log-probability. A smaller one lets differences of Q move the policy further.
         exploration: "boltzmann": sample from pi, with the temperature and top-p of the other arguments; "greedy": the
             best candidate, SB3's epsilon-greedy exploration explores.
         reference: not used; the initial weights are always kept, since they say what the candidates are.
@@ -103,7 +103,7 @@ class QPolicy(LanguageModelPolicy):
         action_space: spaces.Space[Any],
         lr_schedule: Schedule,
         *,
-        q_scale: float = 0.1,
+        beta: float = 0.1,
         exploration: str = "boltzmann",
         **kwargs: Any,
     ) -> None:
@@ -112,19 +112,19 @@ class QPolicy(LanguageModelPolicy):
                 f"{type(self).__name__} needs observations with candidates, got {observation_space}. Build the "
                 "algorithm with textgym_agents.make, or wrap the environment in candidates(vec_env, model)."
             )
-        if not q_scale > 0 or exploration not in EXPLORATION:
+        if not beta > 0 or exploration not in EXPLORATION:
             raise ConfigError(
-                f"q_scale is {q_scale} and exploration is {exploration!r}, expected q_scale above 0 and exploration "
+                f"beta is {beta} and exploration is {exploration!r}, expected beta above 0 and exploration "
                 f"one of {', '.join(EXPLORATION)}."
             )
         tokens = spaces.Discrete(int(observation_space[CANDIDATES].high.max()) + 1)  # type: ignore[attr-defined]
-        self.q_scale, self.exploration = q_scale, exploration
+        self.beta, self.exploration = beta, exploration
         if "optimizer_class" not in kwargs and kwargs.get("optimizer_kwargs") is None:
-            # The gradient of a squared error in Q is q_scale times an error well below 1, so a tenth of the usual eps.
+            # The gradient of a squared error in Q is beta times an error well below 1, so a tenth of the usual eps.
             kwargs["optimizer_kwargs"] = {"eps": 1e-3, "betas": (0.9, 0.99), "weight_decay": 0.0}
         super().__init__(observation_space, tokens, lr_schedule, **{**kwargs, "reference": True})
         self.action_space = action_space
-        self._arguments |= {"q_scale": q_scale, "exploration": exploration}
+        self._arguments |= {"beta": beta, "exploration": exploration}
         self._make_networks(int(action_space.n))  # type: ignore[attr-defined]
 
     def _make_networks(self, num_candidates: int) -> None:
@@ -192,7 +192,7 @@ class QPolicy(LanguageModelPolicy):
         hidden = self._hidden(obs)
         now = self._candidate_logits(hidden, candidates)
         log_pi, log_pi_0 = (z - _without_repeats(z, candidates).logsumexp(-1, keepdim=True) for z in (now, before))
-        return hidden, self.q_scale * (log_pi - log_pi_0)
+        return hidden, self.beta * (log_pi - log_pi_0)
 
     def _candidate_logits(self, hidden: Tensor, candidates: Tensor) -> Tensor:
         """(n, k) logits of the candidates alone: the rest of the vocabulary costs nothing."""

@@ -27,7 +27,7 @@ class TrainConfig:
         timesteps: tokens to train on.
         seed: of everything random.
         n_envs: prompts played at once.
-        kl: coefficient of the KL to the initial model; None: the algorithm's default.
+        kl_coef: coefficient of the KL to the initial model; None: the algorithm's default.
         lora: rank, or None to train all weights.
         split: prompts to train on.
         eval_split: held-out prompts.
@@ -38,7 +38,7 @@ class TrainConfig:
         warm_start: tokens of the task's references to learn from first.
         checkpoint_every: tokens between checkpoints; None: a tenth of ``timesteps``, at most 100,000.
         schedule_timesteps: tokens over which schedules run, such as that of a learning rate; None: ``timesteps``.
-        shape: what training adds to the reward, such as "length_penalty=0.01"; evaluations are without it.
+        reward_transform: what training adds to the reward, such as "length_penalty=0.01"; evaluations are without it.
         schedules: texts for ``Schedules``, such as {"learning_rate": "linear(4e-3, 0, 50000)"}.
         log: where scalars go beside metrics.jsonl: "csv", "tensorboard", "wandb", ...
         env_kwargs, policy_kwargs, algo_kwargs: arguments of the environment, the policy, the algorithm.
@@ -50,7 +50,7 @@ class TrainConfig:
     timesteps: int = 50_000
     seed: int = 0
     n_envs: int = 32
-    kl: float | None = None
+    kl_coef: float | None = None
     lora: int | None = None
     split: str = "train"
     eval_split: str = "validation"
@@ -61,7 +61,7 @@ class TrainConfig:
     warm_start: int = 0
     checkpoint_every: int | None = None
     schedule_timesteps: int | None = None
-    shape: str | None = None
+    reward_transform: str | None = None
     schedules: Mapping[str, str] = field(default_factory=dict)
     log: Sequence[str] = ()
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)

@@ -115,11 +115,11 @@ def _run(config: TrainConfig, out: Path, progress: bool, *, resumed: bool) -> Ou
         config.model,
         n_envs=config.n_envs,
         seed=config.seed,
-        kl=config.kl,
+        kl_coef=config.kl_coef,
         lora=config.lora,
         env_kwargs={**config.env_kwargs, **split_argument(config.task, config.split)},
         policy_kwargs=config.policy_kwargs,
-        shape=config.shape,
+        reward_transform=config.reward_transform,
         **config.algo_kwargs,
     )
     if config.log:

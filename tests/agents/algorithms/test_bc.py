@@ -12,7 +12,7 @@ from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym.vector import TextGenerationVectorEnv
 from textgym_agents import make, make_vec_env
-from textgym_agents.algorithms.bc import BehaviourCloning, warm_start
+from textgym_agents.algorithms.bc import BC, warm_start
 from textgym_agents.buffers.demonstrations import draw_reference, written
 from textgym_agents.callbacks.text_logger import TextLogger
 from textgym_agents.evaluation import evaluate
@@ -29,7 +29,7 @@ def build(seq2seq=False, **options):
     env.env.unwrapped.game.task[:] = [Prompt("a b", ("c", "a a"))]
     policy = Seq2SeqLMPolicy if seq2seq else CausalLMPolicy
     kwargs = {"model": make_model(seq2seq), **options.pop("policy_kwargs", {})}
-    made = BehaviourCloning(policy, env, seed=0, max_grad_norm=1e9, policy_kwargs=kwargs, **options)
+    made = BC(policy, env, seed=0, max_grad_norm=1e9, policy_kwargs=kwargs, **options)
     made._setup_learn(100)
     return made
 
@@ -43,7 +43,7 @@ def _same_prompts():
 
 @BOTH
 def test_the_loss_is_the_mean_cross_entropy_of_the_references_tokens(seq2seq):
-    made = build(seq2seq, texts_per_step=6, learning_rate=0.0)
+    made = build(seq2seq, references_per_rollout=6, learning_rate=0.0)
     made.rollout_buffer.fill([draw_reference(made.env.env.unwrapped) for _ in range(6)])
     texts = np.split(made.rollout_buffer.actions[:, 0], made.rollout_buffer.lengths.cumsum()[:-1])
     assert {tuple(text) for text in texts} == {(3, END), (1, 1, END)}
@@ -58,7 +58,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_references_tokens(seq2seq):
 
 @BOTH
 def test_top_k_top_p_and_temperature_leave_no_reference_impossible(seq2seq):
-    made = build(seq2seq, texts_per_step=6, learning_rate=0.0, policy_kwargs={"top_k": 1, "temperature": 2.0})
+    made = build(seq2seq, references_per_rollout=6, learning_rate=0.0, policy_kwargs={"top_k": 1, "temperature": 2.0})
     made.rollout_buffer.fill([draw_reference(made.env.env.unwrapped) for _ in range(6)])
     made.train()
     assert made.logger.name_to_value["train/policy_loss"] < 10
@@ -71,7 +71,7 @@ def test_top_k_top_p_and_temperature_leave_no_reference_impossible(seq2seq):
 def test_the_model_learns_to_say_the_references(seq2seq):
     """A uniform policy says one of the two in 1 of 13 texts."""
     optimizer = {"optimizer_kwargs": {"eps": 1e-8, "weight_decay": 0.0}}  # the default's is for large models
-    made = build(seq2seq, texts_per_step=16, learning_rate=0.01, policy_kwargs=optimizer)
+    made = build(seq2seq, references_per_rollout=16, learning_rate=0.01, policy_kwargs=optimizer)
     made.learn(2000)
     (one, other) = (part.sum().exp().item() for part in log_probs(made.policy.lm, [(3, END), (1, 1, END)]))
     assert one + other > 0.9
@@ -92,7 +92,7 @@ def test_timesteps_are_the_tokens_of_references_and_callbacks_see_them():
         def _on_rollout_end(self):
             self.calls += (("end", self.model.rollout_buffer.buffer_size),)
 
-    made, seen, texts = build(texts_per_step=4), Seen(), TextLogger()
+    made, seen, texts = build(references_per_rollout=4), Seen(), TextLogger()
     made.learn(25, callback=[seen, texts])
     ends = [value for name, value in seen.calls if name == "end"]
     steps = [value for name, value in seen.calls if name == "step"]
@@ -104,7 +104,7 @@ def test_timesteps_are_the_tokens_of_references_and_callbacks_see_them():
 
 
 def test_a_callback_can_end_the_training():
-    made = build(texts_per_step=4)
+    made = build(references_per_rollout=4)
     made.learn(1000, callback=lambda *_: False)
     assert made.num_timesteps < 20
 
@@ -112,7 +112,9 @@ def test_a_callback_can_end_the_training():
 def test_the_same_seed_draws_the_same_references():
     drawn = []
     for seed in (0, 0, 1):
-        made = make("bc", "textgym/DataToText-v0", tiny_model("gpt2", 128), n_envs=2, seed=seed, texts_per_step=5)
+        made = make(
+            "bc", "textgym/DataToText-v0", tiny_model("gpt2", 128), n_envs=2, seed=seed, references_per_rollout=5
+        )
         made.learn(1)
         drawn.append(made.rollout_buffer.actions[:, 0].tolist())
     assert drawn[0] == drawn[1] != drawn[2]
@@ -159,9 +161,9 @@ def test_a_task_without_references_names_those_that_have_some(tokenizer):
     env = make_vec_env(make_env(2).env)
     env.env.unwrapped.game.task = Plain([Prompt("a b")])
     with pytest.raises(ConfigError, match=r"'Plain' has no references.*DataToText, Summarization"):
-        BehaviourCloning(CausalLMPolicy, env, policy_kwargs={"model": make_model()})
-    with pytest.raises(ConfigError, match="texts_per_step is 0"):
-        build(texts_per_step=0)
+        BC(CausalLMPolicy, env, policy_kwargs={"model": make_model()})
+    with pytest.raises(ConfigError, match="references_per_rollout is 0"):
+        build(references_per_rollout=0)
 
 
 # ---------------------------------------------------------------------- warm start
@@ -188,7 +190,7 @@ def weights(policy):
 def test_a_warm_start_moves_the_weights_and_leaves_the_rest_as_new(name, kind):
     made = small(name, kind)
     before, own, rate = weights(made.policy), made.policy.optimizer, made.policy.optimizer.param_groups[0]["lr"]
-    teacher = warm_start(made, 100, texts_per_step=4)
+    teacher = warm_start(made, 100, references_per_rollout=4)
     assert teacher.policy is made.policy
     assert teacher.num_timesteps >= 100
     assert made.num_timesteps == 0
@@ -205,9 +207,9 @@ def test_a_warm_start_moves_the_weights_and_leaves_the_rest_as_new(name, kind):
 
 def test_the_reference_of_the_kl_moves_along_unless_told_otherwise():
     for move in (True, False):
-        made = small(kl=0.1)
+        made = small(kl_coef=0.1)
         before = weights(made.policy)
-        warm_start(made, 100, texts_per_step=4, move_reference=move)
+        warm_start(made, 100, references_per_rollout=4, move_reference=move)
         reference = torch.cat([p.flatten() for p in made.policy.reference.copy.parameters()])
         assert torch.equal(reference, weights(made.policy) if move else before)
         made.learn(32)
@@ -215,9 +217,9 @@ def test_the_reference_of_the_kl_moves_along_unless_told_otherwise():
 
 
 def test_with_lora_the_adapters_are_warm_started_and_the_reference_stays():
-    made = small(kl=0.1, lora=2)
+    made = small(kl_coef=0.1, lora=2)
     frozen = [p.clone() for p in made.policy.lm.parameters() if not p.requires_grad]
-    warm_start(made, 100, texts_per_step=4)
+    warm_start(made, 100, references_per_rollout=4)
     assert all(
         torch.equal(a, b)
         for a, b in zip(frozen, [p for p in made.policy.lm.parameters() if not p.requires_grad], strict=True)
@@ -230,7 +232,7 @@ def test_with_lora_the_adapters_are_warm_started_and_the_reference_stays():
 def test_a_warm_start_in_the_midst_of_training_starts_the_rows_anew():
     made = small()
     made.learn(32)
-    warm_start(made, 50, texts_per_step=4)
+    warm_start(made, 50, references_per_rollout=4)
     made.learn(32, reset_num_timesteps=False)
     assert made.num_timesteps == 64
 
@@ -253,7 +255,7 @@ def test_the_built_in_models_improve(model, task, before, least):
 
 
 def test_horizon_cuts_references():
-    made = build(texts_per_step=2)
+    made = build(references_per_rollout=2)
     game = made.env.env.unwrapped.game
     assert written(game, game.task[0], "a b c a b") == [1, 2, 3]
     assert HORIZON == 3

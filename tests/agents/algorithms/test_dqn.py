@@ -88,7 +88,7 @@ def pass_by_hand(lm, prompt, so_far, named):
     return hidden, passed.logits[0, -1][named].log_softmax(-1)
 
 
-def q_by_hand(network, prompt, so_far, named, q_scale=0.1):
+def q_by_hand(network, prompt, so_far, named, beta=0.1):
     """(heads' outputs, k) of one state."""
     hidden, log_pi = pass_by_hand(network.lm, prompt, so_far, named)
     with torch.no_grad():
@@ -97,7 +97,7 @@ def q_by_hand(network, prompt, so_far, named, q_scale=0.1):
     if hasattr(network, "spread_net"):
         spread = network.spread_net(hidden.detach())
         value = value + spread - spread.mean()
-    return value[:, None] + q_scale * (log_pi - log_pi_0)
+    return value[:, None] + beta * (log_pi - log_pi_0)
 
 
 def by_hand(network, batch, **options):
@@ -202,7 +202,7 @@ def test_without_a_finished_text_an_update_changes_nothing():
 @pytest.mark.parametrize("seq2seq", [False, True])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_boltzmann_exploration(seq2seq, temperature):
-    """The model over the candidates, which is the initial one times exp(Q / q_scale)."""
+    """The model over the candidates, which is the initial one times exp(Q / beta)."""
     algorithm = build(seq2seq=seq2seq, policy={"temperature": temperature})
     obs = algorithm.env.reset()
     repeated = {key: np.repeat(value[:1], 4000, 0) for key, value in obs.items()}
@@ -365,7 +365,7 @@ def test_from_random_texts_it_learns_to_write_good_ones(cls, least):
         cls, k=4, moved=False, learning_rate=1e-2, batch_size=64, gradient_steps=4, train_freq=4,
         target_update_interval=ROWS * 12, exploration_initial_eps=1.0, exploration_final_eps=1.0,
         policy={"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"eps": 1e-3}, "exploration": "greedy",
-                "q_scale": 0.3},
+                "beta": 0.3},
     )  # fmt: skip
     assert len(RETURNS) == len(TEXTS) == 40
     assert _greedy_return(algorithm) < 0
@@ -390,8 +390,8 @@ def _greedy_return(algorithm):
 
 
 def test_unusable_arguments():
-    with pytest.raises(ConfigError, match="q_scale is 0 "):
-        build(policy={"q_scale": 0})
+    with pytest.raises(ConfigError, match="beta is 0 "):
+        build(policy={"beta": 0})
     with pytest.raises(ConfigError, match="exploration is 'random'"):
         build(policy={"exploration": "random"})
     with pytest.raises(ConfigError, match="n_quantiles is 0"):
@@ -400,7 +400,7 @@ def test_unusable_arguments():
     with pytest.raises(ConfigError, match="needs observations with candidates"):
         QCausalLMPolicy(env.observation_space, env.action_space, lambda _: 0.1, model=make_model())
     with pytest.raises(ConfigError, match="'dqn' takes no KL penalty"):
-        make("dqn", "textgym/Copy-v0", kl=0.1)
+        make("dqn", "textgym/Copy-v0", kl_coef=0.1)
 
 
 def test_without_sb3_contrib_the_error_says_what_to_install():

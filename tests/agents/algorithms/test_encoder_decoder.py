@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", SEQ2SEQ)
 def test_it_learns_is_evaluated_and_loads_again(kind, tmp_path):
-    ppo = small_ppo(tiny_model(kind), kl=0.1)
+    ppo = small_ppo(tiny_model(kind), kl_coef=0.1)
     held_out = EvaluateCallback(ID, every=1000, num_prompts=4, env_kwargs=SMALL, best_folder=tmp_path / "best")
     before = [p.detach().clone() for p in ppo.policy.parameters()]
     ppo.learn(128, callback=held_out)
@@ -60,7 +60,7 @@ def test_the_environment_starts_as_the_models_decoder_does():
 
 
 def test_lora_on_an_encoder_decoder_model():
-    ppo = small_ppo(tiny_model("t5"), lora=2, kl=0.1)
+    ppo = small_ppo(tiny_model("t5"), lora=2, kl_coef=0.1)
     before = {name: p.detach().clone() for name, p in ppo.policy.lm.named_parameters()}
     ppo.learn(64)
     moved = {name for name, p in ppo.policy.lm.named_parameters() if not torch.equal(p, before[name])}

@@ -30,7 +30,7 @@ BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq
 ROWS, GROUPS, K = 5, 7, 3
 
 
-def build(algorithm=RLOO, seq2seq=False, rows=ROWS, env=None, kl=0.0, **options):
+def build(algorithm=RLOO, seq2seq=False, rows=ROWS, env=None, kl_coef=0.0, **options):
     return algorithm(
         Seq2SeqLMPolicy if seq2seq else CausalLMPolicy,
         make_env(rows, seq2seq=seq2seq) if env is None else env,
@@ -38,8 +38,8 @@ def build(algorithm=RLOO, seq2seq=False, rows=ROWS, env=None, kl=0.0, **options)
             "prompts_per_rollout": GROUPS,
             "group_size": K,
             "seed": 0,
-            "policy_kwargs": {"model": make_model(seq2seq), "reference": kl != 0},
-            "rollout_buffer_kwargs": {"kl": kl},
+            "policy_kwargs": {"model": make_model(seq2seq), "reference": kl_coef != 0},
+            "rollout_buffer_kwargs": {"kl_coef": kl_coef},
             **options,
         },
     )
@@ -280,7 +280,7 @@ def test_groups_without_signal_can_be_skipped():
 
 @pytest.mark.parametrize("algorithm", [REINFORCE, SCST, RLOO])
 def test_the_kl_is_subtracted_from_the_rewards(algorithm):
-    made = build(algorithm, kl=0.5)
+    made = build(algorithm, kl_coef=0.5)
     with torch.no_grad():
         for parameter in made.policy.lm.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
@@ -302,7 +302,7 @@ def test_the_kl_is_subtracted_from_the_rewards(algorithm):
 
 def test_grpos_kl_is_in_the_loss_or_in_the_rewards():
     for in_loss in (True, False):
-        made = build(GRPO, kl=0.5, kl_in_loss=in_loss, learning_rate=0.05)
+        made = build(GRPO, kl_coef=0.5, kl_in_loss=in_loss, learning_rate=0.05)
         made.learn(100)
         store = made.rollout_buffer
         assert store.stats["kl"] != 0
@@ -350,7 +350,7 @@ def test_a_schedule_stops_at_its_end():
 
 @pytest.mark.parametrize("algorithm", [REINFORCE, GRPO])
 def test_a_saved_run_goes_on(algorithm, tmp_path):
-    made = build(algorithm, kl=0.1, policy_kwargs={"model": "textgym/small", "reference": True},
+    made = build(algorithm, kl_coef=0.1, policy_kwargs={"model": "textgym/small", "reference": True},
                  env=make_vec_env("textgym/Copy-v0", 4, max_prompt_tokens=12, max_new_tokens=4),
                  prompts_per_rollout=4, group_size=2)  # fmt: skip
     made.learn(60)

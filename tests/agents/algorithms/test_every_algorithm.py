@@ -86,10 +86,10 @@ def test_a_form_that_an_algorithm_cannot_train_names_those_that_can(monkeypatch)
 
 
 def test_an_algorithm_without_a_kl_penalty_names_those_with_one():
-    without = [name for name, row in ALGORITHMS.items() if row.kl is None]
+    without = [name for name, row in ALGORITHMS.items() if row.kl_coef is None]
     for name in without:
-        with pytest.raises(ConfigError, match=rf"'{name}' takes no KL penalty \(kl=0.1\). Those that do: ppo"):
-            make(name, ID, kl=0.1)
+        with pytest.raises(ConfigError, match=rf"'{name}' takes no KL penalty \(kl_coef=0.1\). Those that do: ppo"):
+            make(name, ID, kl_coef=0.1)
         assert make(name, ID, n_envs=2, **small(name)) is not None
 
 

@@ -23,12 +23,12 @@ class Score(NamedTuple):
     options: dict[str, Any]
 
 
-STEEP = {"kl": 0, "learning_rate": 4e-3}  # Copy is simple: it takes four times the default, and no penalty
+STEEP = {"kl_coef": 0, "learning_rate": 4e-3}  # Copy is simple: it takes four times the default, and no penalty
 WIDE = {**STEEP, "n_envs": 64, "n_steps": 16}
 SCORES: dict[str, Score] = {
     "ppo": Score(65_000, 0.05, (0.096, 0.101, 0.102), WIDE),
-    "a2c": Score(40_000, 0.02, (0.076, 0.069, 0.040), {"kl": 0}),
-    "trpo": Score(32_768, 0.01, (0.039, 0.021, 0.034), {"kl": 0, "n_steps": 64, "n_critic_updates": 2}),
+    "a2c": Score(40_000, 0.02, (0.076, 0.069, 0.040), {"kl_coef": 0}),
+    "trpo": Score(32_768, 0.01, (0.039, 0.021, 0.034), {"kl_coef": 0, "n_steps": 64, "n_critic_updates": 2}),
     "maskable_ppo": Score(65_000, 0.05, (0.096, 0.101, 0.102), WIDE),
     "nlpo": Score(65_000, 0.015, (0.116, 0.031, 0.036), WIDE),
     "reinforce": Score(40_000, 0.05, (0.140, 0.093, 0.135), STEEP),
@@ -37,8 +37,8 @@ SCORES: dict[str, Score] = {
     "grpo": Score(40_000, 0.05, (0.102, 0.146, 0.121), STEEP),
     "dqn": Score(24_000, 0.01, (0.038, 0.032, 0.025), {}),
     "qrdqn": Score(24_000, -0.03, (0.028, 0.004, 0.040), {}),
-    "q_learning": Score(40_000, 0.0, (0.036, 0.037, 0.009), {"kl": 0}),
-    "sarsa": Score(40_000, 0.0, (0.029, 0.050, 0.018), {"kl": 0}),
+    "q_learning": Score(40_000, 0.0, (0.036, 0.037, 0.009), {"kl_coef": 0}),
+    "sarsa": Score(40_000, 0.0, (0.029, 0.050, 0.018), {"kl_coef": 0}),
     # From the initial model's own texts, offline, there is next to nothing to gain on Copy: the score is not to lose.
     "ilql": Score(30_000, -0.02, (0.013, 0.003, 0.010), {"td_lambda": 1.0}),
     # The model has read a million references before.

@@ -44,7 +44,7 @@ def build(seq2seq=False, episodes=ALL, policy_kwargs=None, **options):
 
 def plain_step(made, texts, before, returns_of):
     """The gradient of ILQL's losses, token by token, by plain passes."""
-    lm, beta, loss = made.policy.lm, made.q_scale, 0.0
+    lm, beta, loss = made.policy.lm, made.beta, 0.0
     count = sum(map(len, texts))
     for text, new in zip(texts, log_probs(lm, texts), strict=True):
         if lm.config.is_encoder_decoder:
@@ -86,7 +86,7 @@ def monte_carlo(rewards, values):
 def test_a_step_equals_its_losses_away_from_the_initial_model(td_lambda, returns_of, seq2seq):
     texts = [TEXTS[i] for i in (0, 2, 5, 9, 20, 33)]
     log = [LoggedText(text, RETURNS[text], prompt_id=0) for text in texts]
-    made = build(seq2seq, log, td_lambda=td_lambda, q_scale=0.3, tau=0.8, cql_coef=0.4, vf_coef=0.6, **STANDS_STILL)
+    made = build(seq2seq, log, td_lambda=td_lambda, beta=0.3, tau=0.8, cql_coef=0.4, vf_coef=0.6, **STANDS_STILL)
     made.learn(1)
     with torch.no_grad():
         before = dict(zip(texts, log_probs(make_model(seq2seq), texts), strict=True))
@@ -135,7 +135,7 @@ def test_values_become_those_of_dynamic_programming_within_the_log(td_lambda, ta
     made = build(
         td_lambda=td_lambda,
         tau=tau,
-        q_scale=0.5,
+        beta=0.5,
         learning_rate=5e-3,
         n_epochs=n_epochs,
         batch_size=None,
@@ -296,7 +296,7 @@ def test_texts_that_do_not_fit_the_environment_are_named(text, message):
     ("options", "message"),
     [
         ({"tau": 1.0}, r"tau is 1\.0"),
-        ({"q_scale": 0}, "q_scale is 0"),
+        ({"beta": 0}, "beta is 0"),
         ({"n_epochs": 0}, "n_epochs 0"),
         ({"td_lambda": 2}, "td_lambda is 2"),
     ],
@@ -313,7 +313,7 @@ def test_wrong_arguments_are_refused(options, message):
 
 @pytest.fixture
 def row(monkeypatch):
-    new = Algorithm(ILQL, "", {"learning_rate": 4e-3}, kl=None, policies=POLICIES, buffer=EpisodeStore)
+    new = Algorithm(ILQL, "", {"learning_rate": 4e-3}, kl_coef=None, policies=POLICIES, buffer=EpisodeStore)
     monkeypatch.setitem(ALGORITHMS, "ilql", new)
 
 

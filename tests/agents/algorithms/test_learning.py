@@ -40,7 +40,7 @@ def test_an_encoder_decoder_model_learns_as_well(seed):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_ppo_learns_to_copy(seed):
     """With the demo's settings: from 0.61, 0.63, 0.63 to 0.70, 0.73, 0.73 in the run that the README shows."""
-    options = {"n_envs": 64, "n_steps": 16, "kl": 0}
+    options = {"n_envs": 64, "n_steps": 16, "kl_coef": 0}
     before, after = gain("ppo", "textgym/Copy-v0", 65_000, seed, prompts=200, **options)
     assert 0.5 < before < 0.7
     assert after > before + 0.05

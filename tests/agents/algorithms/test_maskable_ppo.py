@@ -168,7 +168,7 @@ def test_memory_per_token():
 
 
 def test_the_kl_to_the_reference_is_zero_before_training():
-    algorithm = maskable(random=True, policy={"reference": True}, rollout_buffer_kwargs={"kl": 0.1})
+    algorithm = maskable(random=True, policy={"reference": True}, rollout_buffer_kwargs={"kl_coef": 0.1})
     algorithm.rollout_buffer.bind(algorithm.policy)
     buffer = collect(algorithm)
     assert abs(buffer.stats["kl_per_token"]) < 1e-5

@@ -168,7 +168,7 @@ def test_lora_shares_the_frozen_weights():
 
 def test_the_reference_is_not_masked():
     """The KL of the sampled distribution to the whole initial model: above 0 before training, -log of what is kept."""
-    algorithm = nlpo(policy={"reference": True}, rollout_buffer_kwargs={"kl": 0.1})
+    algorithm = nlpo(policy={"reference": True}, rollout_buffer_kwargs={"kl_coef": 0.1})
     algorithm.rollout_buffer.bind(algorithm.policy)
     stats = collect(algorithm).stats
     assert 0.05 < stats["kl_per_token"] < -np.log(TOP_P)

@@ -22,7 +22,7 @@ from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
 
 
-def build(algorithm, seq2seq=False, kl=0.0, **options):
+def build(algorithm, seq2seq=False, kl_coef=0.0, **options):
     """An algorithm whose optimiser stands still, so that its gradient stays to be looked at."""
     made = algorithm(
         Seq2SeqLMPolicy if seq2seq else CausalLMPolicy,
@@ -30,8 +30,8 @@ def build(algorithm, seq2seq=False, kl=0.0, **options):
         learning_rate=0.0,
         max_grad_norm=1e9,
         seed=0,
-        policy_kwargs={"model": make_model(seq2seq), "reference": kl != 0},
-        rollout_buffer_kwargs={"kl": kl},
+        policy_kwargs={"model": make_model(seq2seq), "reference": kl_coef != 0},
+        rollout_buffer_kwargs={"kl_coef": kl_coef},
         **options,
     )
     made._setup_learn(100)
@@ -183,7 +183,7 @@ def grpo_loss(made, groups, old, reference, *, std=True, reduction="text", high=
         ({}, {}),
         ({"normalize_std": False, "loss_reduction": "constant"}, {"std": False, "reduction": "constant"}),
         ({"clip_range_high": 0.28, "loss_reduction": "token"}, {"high": 0.28, "reduction": "token"}),
-        ({"kl": 0.5}, {"beta": 0.5}),
+        ({"kl_coef": 0.5}, {"beta": 0.5}),
     ],
     ids=["grpo", "dr-grpo", "dapo", "kl"],
 )

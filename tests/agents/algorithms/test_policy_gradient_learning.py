@@ -20,7 +20,7 @@ def gain(algorithm, timesteps, seed=0, model=BUILTIN_MODEL, **options):
         learning_rate=4e-3,  # four times the default: the task is simple
         seed=seed,
         policy_kwargs={"model": model, "reference": True},
-        rollout_buffer_kwargs={"kl": 0.01},
+        rollout_buffer_kwargs={"kl_coef": 0.01},
         **options,
     )
     before = evaluate(made, ID, 100, seed=seed).reward

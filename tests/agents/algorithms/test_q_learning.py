@@ -43,7 +43,7 @@ def build(algorithm, seq2seq=False, **options):
         **{
             "learning_rate": 0.0,
             "max_grad_norm": 1e9,
-            "q_scale": BETA,
+            "beta": BETA,
             **options,
             "policy_kwargs": {"model": make_model(seq2seq), **options.get("policy_kwargs", {})},
         },
@@ -295,7 +295,7 @@ def tables(made):
     with torch.no_grad():
         tokens = made.policy.token_values(batch, actions)
     log_prob = tokens.log_probs[ends].reshape(-1, 4)
-    q = tokens.values[ends].reshape(-1, 4) + made.q_scale * log_prob
+    q = tokens.values[ends].reshape(-1, 4) + made.beta * log_prob
     return (
         {p: row.tolist() for p, row in zip(PREFIXES, q, strict=True)},
         {p: row.exp().double().numpy() for p, row in zip(PREFIXES, log_prob, strict=True)},
@@ -366,7 +366,7 @@ def visited_distance(one, other, policy, prefix=(), chance=1.0):
 @pytest.fixture
 def rows(monkeypatch):
     for name, algorithm in (("q_learning", QLearning), ("sarsa", SARSA)):
-        row = Algorithm(algorithm, "", {"learning_rate": 4e-3}, kl=0.01, policies=POLICIES, buffer=EpisodeStore)
+        row = Algorithm(algorithm, "", {"learning_rate": 4e-3}, kl_coef=0.01, policies=POLICIES, buffer=EpisodeStore)
         monkeypatch.setitem(ALGORITHMS, name, row)
 
 
@@ -398,7 +398,7 @@ def test_traces_are_one_of_two():
 def test_wrong_arguments_are_refused(algorithm):
     for options, message in (
         ({"td_lambda": -0.1}, r"td_lambda is -0\.1"),
-        ({"q_scale": 0.0}, r"q_scale is 0\.0"),
+        ({"beta": 0.0}, r"beta is 0\.0"),
         ({"exploration": "epsilon"}, "epsilon_greedy"),
         ({"epsilon": 1.2}, r"epsilon is 1\.2"),
         ({"boltzmann_temperature": 0.0}, "boltzmann_temperature is"),

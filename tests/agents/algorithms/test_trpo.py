@@ -146,7 +146,7 @@ def test_the_critic_moves_the_value_head_only():
 
 
 def test_lora_moves_adapters_only():
-    algorithm = trpo(policy={"lora": 2, "reference": True}, rollout_buffer_kwargs={"kl": 0.1})
+    algorithm = trpo(policy={"lora": 2, "reference": True}, rollout_buffer_kwargs={"kl_coef": 0.1})
     algorithm.rollout_buffer.bind(algorithm.policy)
     before = {name: p.detach().clone() for name, p in algorithm.policy.lm.named_parameters()}
     algorithm.learn(2 * ROWS * STEPS)

@@ -131,7 +131,18 @@ def test_a_suite_by_name(configured):
         [],
         ["--tasks", "Translation", "--timesteps", 50, "--seeds", 1],
         ["--timesteps", "DataToText=70", "--eval-prompts", 100, "--algos", "ppo,a2c,rloo,grpo"],
-        ["--n-envs", 8, "--kl", 0.5, "--algo-kwarg", "ppo.n_epochs=2", "--algos", "ppo,rloo+ppo", "--warm-share", 0.3],
+        [
+            "--n-envs",
+            8,
+            "--kl-coef",
+            0.5,
+            "--algo-kwarg",
+            "ppo.n_epochs=2",
+            "--algos",
+            "ppo,rloo+ppo",
+            "--warm-share",
+            0.3,
+        ],
     ],
 )
 def test_options_replace_single_values_of_a_suite_and_the_command_says_so(configured, more):
@@ -166,11 +177,11 @@ def test_errors_of_the_command(configured, arguments, message):
 
 
 def test_kl_for_algorithms_that_take_none_is_an_error_only_if_no_other_does(configured, monkeypatch):
-    monkeypatch.setitem(ALGORITHMS, "a2c", replace(ALGORITHMS["a2c"], kl=None))
-    arguments = ["--tasks", "Copy", "--kl", 0.1, "--out", "x"]
+    monkeypatch.setitem(ALGORITHMS, "a2c", replace(ALGORITHMS["a2c"], kl_coef=None))
+    arguments = ["--tasks", "Copy", "--kl-coef", 0.1, "--out", "x"]
     assert "none of a2c takes a KL penalty" in configured("--algos", "a2c", *arguments)
     config, *_ = configured("--algos", "a2c,ppo", *arguments)
-    assert config.kl == 0.1
+    assert config.kl_coef == 0.1
 
 
 def test_an_old_folder_goes_on(tmp_path):
@@ -199,12 +210,12 @@ def test_the_second_part_goes_on_from_the_first_ones_weights(tiny_folder, tmp_pa
     def watched(name, env, model, **kwargs):
         algorithm = make(name, env, model, **kwargs)
         weights = [p.detach().clone() for p in algorithm.policy.lm.parameters()]
-        built.append((name, algorithm, weights, kwargs["kl"]))
+        built.append((name, algorithm, weights, kwargs["kl_coef"]))
         return algorithm
 
     monkeypatch.setattr(running, "make", watched)
     kwargs = {**FEW["algo_kwargs"], "rloo.prompts_per_rollout": 2, "rloo.group_size": 2}
-    config = tiny(tiny_folder, "rloo+ppo", tokens=400, warm_share=0.75, kl=0.1, algo_kwargs=kwargs)
+    config = tiny(tiny_folder, "rloo+ppo", tokens=400, warm_share=0.75, kl_coef=0.1, algo_kwargs=kwargs)
     line = run(config, Key("rloo+ppo", COPY, 0), tmp_path)
     (first, rloo, initial, _), (second, ppo, start, kl) = built
     assert (first, second, kl) == ("rloo", "ppo", 0.1)
@@ -222,10 +233,10 @@ def test_the_second_part_goes_on_from_the_first_ones_weights(tiny_folder, tmp_pa
 
 
 def test_an_algorithm_that_takes_no_kl_is_not_given_one(tiny_folder, monkeypatch):
-    monkeypatch.setitem(ALGORITHMS, "a2c", replace(ALGORITHMS["a2c"], kl=None))
-    line = run(tiny(tiny_folder, "a2c", kl=0.5), Key("a2c", COPY, 0))
+    monkeypatch.setitem(ALGORITHMS, "a2c", replace(ALGORITHMS["a2c"], kl_coef=None))
+    line = run(tiny(tiny_folder, "a2c", kl_coef=0.5), Key("a2c", COPY, 0))
     assert line["kl"] is None
-    assert run(tiny(tiny_folder, "ppo", kl=0.5), Key("ppo", COPY, 0))["kl"] is not None
+    assert run(tiny(tiny_folder, "ppo", kl_coef=0.5), Key("ppo", COPY, 0))["kl"] is not None
 
 
 class Idle(ALGORITHMS["ppo"].cls):

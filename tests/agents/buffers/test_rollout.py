@@ -148,9 +148,10 @@ def test_a2c_gets_everything_in_one_batch():
     assert a2c._n_updates == 2
 
 
-def kl_run(kl, lora=None, kind="gpt2", **options):
+def kl_run(kl_coef, lora=None, kind="gpt2", **options):
     made = make(
-        "ppo", "textgym/Copy-v0", tiny_model(kind), n_envs=4, n_steps=12, batch_size=24, seed=0, kl=kl, lora=lora,
+        "ppo", "textgym/Copy-v0", tiny_model(kind), n_envs=4, n_steps=12, batch_size=24, seed=0, kl_coef=kl_coef,
+        lora=lora,
         learning_rate=5e-3, env_kwargs={"max_prompt_tokens": 12, "max_new_tokens": 10},
         policy_kwargs={"optimizer_kwargs": {"eps": 1e-8}}, **options,
     )  # fmt: skip
@@ -174,10 +175,10 @@ def test_kl_is_subtracted_from_each_tokens_reward_once():
     collect(made, 12)
     made.train()
     buffer = made.rollout_buffer
-    buffer.kl = None
+    buffer.kl_controller = None
     collect(made, 12)
     rewards = buffer.rewards.copy()
-    buffer.kl, buffer._kl_applied = FixedKL(0.5), False
+    buffer.kl_controller, buffer._kl_applied = FixedKL(0.5), False
     last = torch.zeros(4)
     buffer.compute_returns_and_advantage(last, np.zeros(4))
     expected = np.zeros_like(rewards)
@@ -204,11 +205,11 @@ def test_adaptive_kl_moves_its_coefficient():
     controller = AdaptiveKL(0.1, target=1e-6, horizon=50)
     made = kl_run(controller)
     made.learn(4 * 12 * 4)
-    assert made.rollout_buffer.kl.coef > 0.1
+    assert made.rollout_buffer.kl_controller.coef > 0.1
 
 
 def test_kl_without_a_reference_is_an_error():
-    algorithm = ppo(tiny_model("gpt2"), rollout_buffer_kwargs={"kl": 0.1})
+    algorithm = ppo(tiny_model("gpt2"), rollout_buffer_kwargs={"kl_coef": 0.1})
     with pytest.raises(ConfigError, match="no reference model"):
         collect(algorithm)
     algorithm.rollout_buffer.bind(algorithm.policy)

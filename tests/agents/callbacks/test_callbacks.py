@@ -14,8 +14,7 @@ from stable_baselines3.common.logger import Logger
 from tests.agents.tiny_models import SMALL, tiny_model
 from textgym.errors import ConfigError, MissingExtraError
 from textgym_agents import make
-from textgym_agents.callbacks import EvaluateCallback, TextLogger
-from textgym_agents.callbacks import text_logger as callbacks
+from textgym_agents.callbacks import EvaluateCallback, TextLogger, evaluation
 from textgym_agents.evaluation.held_out import Evaluation
 from textgym_agents.runs.loggers import logger_for
 
@@ -38,7 +37,7 @@ def scores(monkeypatch):
             made.append(values[len(made)])
             return Evaluation([], np.array([-1.0 * len(made)]), {name: made[-1]})
 
-        monkeypatch.setattr(callbacks, "evaluate", evaluate)
+        monkeypatch.setattr(evaluation, "evaluate", evaluate)
         return made
 
     return give

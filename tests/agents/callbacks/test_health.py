@@ -59,14 +59,14 @@ def test_healthy_runs_are_silent(algorithm):
     assert check._rollouts >= 6
 
 
-@pytest.mark.parametrize("options", [{"kl": 0.0}, {"policy_kwargs": {"temperature": 0.7}}, {"lora": 2}])
+@pytest.mark.parametrize("options", [{"kl_coef": 0.0}, {"policy_kwargs": {"temperature": 0.7}}, {"lora": 2}])
 @pytest.mark.parametrize("model", ["textgym/small", "textgym/small-seq2seq"])
 def test_healthy_settings_are_silent(model, options):
     assert causes(small(model=model, **options), 640, HealthCheck(every=2)) == []
 
 
 def test_checking_changes_no_training_run():
-    plain, checked = small(kl=0.1), small(kl=0.1)
+    plain, checked = small(kl_coef=0.1), small(kl_coef=0.1)
     plain.learn(512)
     checked.learn(512, HealthCheck(every=1))
     for a, b in zip(plain.policy.parameters(), checked.policy.parameters(), strict=True):
@@ -136,12 +136,14 @@ def rollout_arguments(model, check):
 @pytest.mark.parametrize(("policy_kwargs", "expected"), [({}, []), ({"top_p": 0.5}, ["ratio"])])
 def test_sb3_s_own_buffer_is_looked_at_too(with_policy, policy_kwargs, expected):
     with_policy(Unfiltered)
-    model = small(rollout_buffer_class=DictRolloutBuffer, kl=0, n_steps=4, batch_size=32, policy_kwargs=policy_kwargs)
+    model = small(
+        rollout_buffer_class=DictRolloutBuffer, kl_coef=0, n_steps=4, batch_size=32, policy_kwargs=policy_kwargs
+    )
     assert causes(model, 32) == expected
 
 
 def test_bfloat16_is_measured():
-    model = small(policy_kwargs={"dtype": "bfloat16"}, kl=0)
+    model = small(policy_kwargs={"dtype": "bfloat16"}, kl_coef=0)
     check = HealthCheck(every=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)
@@ -169,7 +171,7 @@ class Flattened(CausalLMPolicy):
 
 def test_a_kl_below_zero(with_policy):
     with_policy(Flattened)
-    model = small(model="textgym/small", kl=0.01, learning_rate=0.0)
+    model = small(model="textgym/small", kl_coef=0.01, learning_rate=0.0)
     check = HealthCheck()
     assert causes(model, 1024, check) == ["negative_kl"]
     assert "temperature" in check.found[0].message
@@ -181,7 +183,7 @@ def test_a_kl_below_zero(with_policy):
 
 
 def test_a_learning_rate_that_makes_the_entropy_collapse():
-    model = four(learning_rate=0.3, kl=0, policy_kwargs={"optimizer_kwargs": {"eps": 1e-8}})
+    model = four(learning_rate=0.3, kl_coef=0, policy_kwargs={"optimizer_kwargs": {"eps": 1e-8}})
     check = HealthCheck(window=3)
     found = causes(model, 1280, check)
     assert found[0] == "entropy"
@@ -189,7 +191,7 @@ def test_a_learning_rate_that_makes_the_entropy_collapse():
 
 
 def test_a_reward_that_is_always_the_same():
-    model = four("grpo", lambda samples: [0.25] * len(samples), prompts_per_rollout=4, group_size=4, kl=0)
+    model = four("grpo", lambda samples: [0.25] * len(samples), prompts_per_rollout=4, group_size=4, kl_coef=0)
     check = HealthCheck()
     assert causes(model, 400, check) == ["zero_variance"]
     assert "100% of the groups" in check.found[0].message
@@ -200,7 +202,7 @@ def test_texts_that_never_end():
     """A random model with a vocabulary of thousands hardly ever writes the end token."""
     check = HealthCheck()
     assert causes(small(), 1024, check) == ["length"]
-    assert "missing_end_penalty" in check.found[0].message
+    assert "missing_eos_penalty" in check.found[0].message
 
 
 def test_texts_that_may_not_end_sooner():

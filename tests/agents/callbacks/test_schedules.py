@@ -147,7 +147,7 @@ def test_ctrl_c_loses_no_token():
 
 
 def test_clip_ranges_coefficients_and_the_kl_follow():
-    model = ppo(kl=0.5)
+    model = ppo(kl_coef=0.5)
     model.learn(
         32,
         Schedules(
@@ -156,13 +156,13 @@ def test_clip_ranges_coefficients_and_the_kl_follow():
             ent_coef=0.02,
             target_kl=5,
             vf_coef=1,
-            kl=Linear(1, 0, 32),
+            kl_coef=Linear(1, 0, 32),
         ),
     )
     assert model.clip_range(0.123) == pytest.approx(0.2)
     assert (model.clip_range_vf(0.5), model.ent_coef, model.target_kl, model.vf_coef) == (0.3, 0.02, 5.0, 1.0)
     assert model.rollout_buffer.stats["kl_coef"] == pytest.approx(0.5)  # that of the 16 tokens before the rollout
-    assert model.logger.name_to_value["schedule/kl"] == 0.0
+    assert model.logger.name_to_value["schedule/kl_coef"] == 0.0
 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "trpo", "grpo", "rloo"])
@@ -180,7 +180,7 @@ def test_other_algorithms_follow_too(algorithm):
 
 def test_the_number_of_tokens_is_what_moves_a_scheduled_controller():
     controller = ScheduledKL(Linear(1.0, 0.0, 64))
-    model = ppo(kl=controller)
+    model = ppo(kl_coef=controller)
     model.learn(16)
     assert (model.rollout_buffer.stats["kl_coef"], controller.coef, controller.tokens) == (1.0, 0.75, 16)
     model.learn(16)
@@ -197,8 +197,8 @@ def test_the_number_of_tokens_is_what_moves_a_scheduled_controller():
         ({}, {"policy": 0.1}, "no setting 'policy'"),
         ({}, {"n_steps": 8}, "no setting 'n_steps'"),
         ({}, {"gamma": 0.9}, "no setting 'gamma'"),
-        ({"kl": 0}, {"kl": 0.1}, "no KL penalty"),
-        ({"kl": AdaptiveKL(0.1, 6)}, {"kl": 0.1}, "AdaptiveKL that moves"),
+        ({"kl_coef": 0}, {"kl_coef": 0.1}, "no KL penalty"),
+        ({"kl_coef": AdaptiveKL(0.1, 6)}, {"kl_coef": 0.1}, "AdaptiveKL that moves"),
     ],
 )
 def test_what_an_algorithm_does_not_have(options, schedules, match):

@@ -69,12 +69,12 @@ def make(name, seed, seq2seq=False, rows=ROWS, **overrides):
     """One of the table, on texts of four tokens."""
     row = ALGORITHMS[name]
     small = dict(SETTINGS.get(name, {}))
-    for setting, value in (("prompts_per_rollout", 4), ("texts_per_step", 4), ("num_candidates", 3)):
+    for setting, value in (("prompts_per_rollout", 4), ("references_per_rollout", 4), ("num_candidates", 3)):
         if setting in row.defaults or setting in row.wrap_defaults:
             small[setting] = value
     if row.defaults.get("group_size", 1) > 1:
         small["group_size"] = 2
-    kl = {} if row.kl is None else {"kl": 0.05}
+    kl = {} if row.kl_coef is None else {"kl_coef": 0.05}
     if name == "bc":  # needs references
         env, model = textgym_agents.make_vec_env("textgym/Copy-v0", rows), tiny_model("gpt2", positions=96)
     else:
@@ -170,7 +170,7 @@ VARIANTS = {
     "adapters": ("grpo", {"lora": 2}),
     "adapters, lagged mask": ("nlpo", {"lora": 2}),
     "adapters, target network": ("dqn", {"lora": 2}),
-    "adaptive KL": ("rloo", {"kl": lambda: AdaptiveKL(0.1, target=0.01, horizon=20)}),
+    "adaptive KL": ("rloo", {"kl_coef": lambda: AdaptiveKL(0.1, target=0.01, horizon=20)}),
     "schedules": ("ppo", {"learning_rate": LinearSchedule(0.1, 0.0, 0.9), "clip_range": LinearSchedule(0.3, 0.1, 1)}),
     "epsilon-greedy": ("dqn", {**GREEDY, "target_update_interval": 12}),
     "encoder-decoder, replay": ("qrdqn", {"seq2seq": True}),
@@ -183,7 +183,7 @@ VARIANTS = {
 def test_what_algorithms_are_made_of_goes_on(variant, tmp_path):
     name, options = VARIANTS[variant]
     assert_goes_on(
-        lambda seed: make(name, seed, **{k: v() if k == "kl" else v for k, v in options.items()}),
+        lambda seed: make(name, seed, **{k: v() if k == "kl_coef" else v for k, v in options.items()}),
         tmp_path / "whole",
         rounds=1,
     )
@@ -272,8 +272,8 @@ def test_two_files_without_a_pickle(saved):
     [
         ({"learning_rate": 0.5}, r"learning_rate=0.001 \(here 0.5\)"),
         ({"n_steps": 6}, r"n_steps=5 \(here 6\)"),
-        ({"kl": 0.1}, r"rollout_buffer_kwargs.kl=0.05 \(here 0.1\)"),
-        ({"kl": AdaptiveKL(0.05, 6)}, "rollout_buffer_kwargs.kl"),
+        ({"kl_coef": 0.1}, r"rollout_buffer_kwargs.kl_coef=0.05 \(here 0.1\)"),
+        ({"kl_coef": AdaptiveKL(0.05, 6)}, "rollout_buffer_kwargs.kl_coef"),
         ({"policy_kwargs": {"temperature": 0.5}}, "policy_kwargs.temperature"),
         ({"lora": 2}, "policy_kwargs.lora"),
         ({"rows": 3}, r"n_envs=4 \(here 3\)"),
@@ -294,14 +294,14 @@ def test_another_algorithm_or_environment_is_told(saved):
         ({"sampling": "sequential"}, "has sampling='random', this one 'sequential'"),
     ):
         env = four_tokens.make_env(ROWS, **changed)
-        other = textgym_agents.make("ppo", env, model, kl=0.05, **SETTINGS["ppo"])
+        other = textgym_agents.make("ppo", env, model, kl_coef=0.05, **SETTINGS["ppo"])
         if message is None:
             load_checkpoint(other, saved[1])
         else:
             with pytest.raises(ConfigError, match=message):
                 load_checkpoint(other, saved[1])
     model.resize_token_embeddings(5)
-    larger = textgym_agents.make("ppo", four_tokens.make_env(ROWS), model, kl=0.05, **SETTINGS["ppo"])
+    larger = textgym_agents.make("ppo", four_tokens.make_env(ROWS), model, kl_coef=0.05, **SETTINGS["ppo"])
     with pytest.raises(ConfigError, match=r"the shape \(4, 16\) for .*, and here there is the shape \(5, 16\)"):
         load_checkpoint(larger, saved[1])
     with pytest.raises(ConfigError, match="no checkpoint"):

@@ -306,7 +306,16 @@ def test_the_hash_of_a_model_changes_with_its_weights_and_not_with_its_card(tmp_
 def test_the_command_in_a_report_gives_the_same_configuration(monkeypatch, tmp_path):
     found = []
     monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs: found.append((config, jobs)))
-    more = ["--reward", "0.5*chrf + 0.5*rougeL", "--kl", "0.1", "--temperature", "0.8", "--env-kwarg", 'stop=["."]']
+    more = [
+        "--reward",
+        "0.5*chrf + 0.5*rougeL",
+        "--kl-coef",
+        "0.1",
+        "--temperature",
+        "0.8",
+        "--env-kwarg",
+        'stop=["."]',
+    ]
     more += ["--algo-kwarg", "ppo.n_epochs=4", "--jobs", "2", "--eval-prompts", "7"]
     arguments = ["--algos", "ppo,a2c", "--tasks", "Copy,DataToText", "--timesteps", "DataToText=40,Copy=30"]
     result = run("benchmark", *arguments, *more, "--out", tmp_path)
@@ -317,7 +326,7 @@ def test_the_command_in_a_report_gives_the_same_configuration(monkeypatch, tmp_p
         ("ppo", "a2c"),
         {"textgym/Copy-v0": 30, "textgym/DataToText-v0": 40},
         eval_prompts=7,
-        kl=0.1,
+        kl_coef=0.1,
         env_kwargs={"stop": ["."], "reward": "0.5*chrf + 0.5*rougeL"},
         policy_kwargs={"temperature": 0.8},
         algo_kwargs={"ppo.n_epochs": 4},

@@ -87,7 +87,7 @@ def test_gymnasiums_sync_vector_env_and_sb3s_own_work_as_well():
     )  # fmt: skip
     dummy = DummyVecEnv([lambda: gym.make("textgym/Copy-v0", **SMALL)] * 2)
     for env in (sync, dummy):
-        ppo = make("ppo", env, tiny_model("gpt2"), n_steps=12, batch_size=24, kl=0, seed=0)
+        ppo = make("ppo", env, tiny_model("gpt2"), n_steps=12, batch_size=24, kl_coef=0, seed=0)
         assert ppo.learn(48).num_timesteps == 48
         assert len(ppo.ep_info_buffer) > 0 or env is dummy
 

@@ -61,7 +61,7 @@ def test_the_best_policy_is_kept(tmp_path):
 
 
 def test_the_logger_tells_what_texts_were_like():
-    ppo = small_ppo(kl=0.1)
+    ppo = small_ppo(kl_coef=0.1)
     logger = TextLogger()
     ppo.learn(192, callback=logger)
     assert [row["timesteps"] for row in logger.history] == [64, 128, 192]

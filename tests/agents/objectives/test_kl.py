@@ -125,7 +125,7 @@ def filled_buffer(**options):
 @pytest.mark.parametrize("name", ["k1", "k3"])
 @pytest.mark.parametrize("fill", [filled_store, filled_buffer])
 def test_what_is_subtracted_from_the_rewards(fill, name):
-    store = fill(kl=0.5, kl_estimator=name)
+    store = fill(kl_coef=0.5, kl_estimator=name)
     expected = np.array([0.0, 0.0, 1.0]) - 0.5 * np.array(COSTS[name])
     assert store.rewards[:, 0] == pytest.approx(expected, abs=1e-4)
     # The statistics are the same for both, so that runs can be compared.
@@ -139,14 +139,14 @@ def test_what_is_subtracted_from_the_rewards(fill, name):
 def test_a_controller_is_told_the_kl_by_the_chosen_estimator(fill, name, seen):
     """Of 1.1 times the target the error is 0.1; with one text and a horizon of 10 the step is 1%."""
     controller = AdaptiveKL(0.5, target=seen / 1.1, horizon=10)
-    fill(kl=controller, kl_estimator=name)
+    fill(kl_coef=controller, kl_estimator=name)
     assert controller.coef == pytest.approx(0.5 * 1.01, rel=1e-4)
 
 
 @pytest.mark.parametrize("fill", [filled_store, filled_buffer])
 def test_a_scheduled_controller_is_told_the_tokens(fill):
     controller = ScheduledKL(lambda tokens: 0.5 - tokens / 10)
-    store = fill(kl=controller)
+    store = fill(kl_coef=controller)
     assert store.rewards[:, 0] == pytest.approx(np.array([0, 0, 1]) - 0.5 * np.array(COSTS["k1"]), abs=1e-4)
     assert (controller.tokens, controller.coef) == (3, pytest.approx(0.2))
 
@@ -165,7 +165,7 @@ def test_algorithms_take_the_estimator(algorithm):
     penalties = {}
     for name in ("k1", "k3"):
         kwargs = {"rollout_buffer_kwargs": {"kl_estimator": name}, "learning_rate": 1e-2}
-        model = make(algorithm, make_env(4), make_model(), seed=0, kl=0.5, **options, **kwargs)
+        model = make(algorithm, make_env(4), make_model(), seed=0, kl_coef=0.5, **options, **kwargs)
         model.learn(96)
         buffer = model.rollout_buffer
         log_ratio = buffer._log_ratio()

@@ -156,7 +156,7 @@ def test_sampling_is_seeded_and_apart_from_torchs_global_state():
 
 def test_masks_are_part_of_the_distribution(small_env):
     env = make_vec_env("textgym/Copy-v0", 4, min_new_tokens=3, banned_tokens=[5, 6], **small_env)
-    ppo = make("ppo", env, tiny_model("gpt2"), n_steps=12, batch_size=48, n_epochs=1, kl=0, seed=0)
+    ppo = make("ppo", env, tiny_model("gpt2"), n_steps=12, batch_size=48, n_epochs=1, kl_coef=0, seed=0)
     obs = ppo.policy.obs_to_tensor(env.reset())[0]
     log_probs = ppo.policy.get_distribution(obs).distribution.logits
     end = env.observation_space.eos_token_ids[0]
@@ -170,7 +170,7 @@ def test_predict_save_load_and_evaluate(tmp_path, small_env):
     env = make_vec_env("textgym/Copy-v0", 4, seed=0, **small_env)
     tiny_model("llama").save_pretrained(tmp_path / "start")
     AutoTokenizer.from_pretrained(_builtin_folder()).save_pretrained(tmp_path / "start")
-    ppo = make("ppo", env, str(tmp_path / "start"), n_steps=16, batch_size=32, kl=0.1, seed=0)
+    ppo = make("ppo", env, str(tmp_path / "start"), n_steps=16, batch_size=32, kl_coef=0.1, seed=0)
     ppo.learn(64)
     obs = env.reset()
     action, state = ppo.predict(obs, deterministic=True)
@@ -190,7 +190,7 @@ def test_predict_save_load_and_evaluate(tmp_path, small_env):
     AutoTokenizer.from_pretrained(tmp_path / "policy")
     for ours, theirs in zip(ppo.policy.lm.parameters(), plain.parameters(), strict=True):
         assert torch.equal(ours, theirs)
-    third = make("ppo", env, str(tmp_path / "policy"), n_steps=16, batch_size=32, kl=0)
+    third = make("ppo", env, str(tmp_path / "policy"), n_steps=16, batch_size=32, kl_coef=0)
     assert torch.equal(third.policy.value_net.weight, ppo.policy.value_net.weight)
     ppo.policy.save(tmp_path / "policy.pt")
     alone = CausalLMPolicy.load(tmp_path / "policy.pt")
@@ -206,7 +206,7 @@ def _builtin_folder():
 def test_eval_callback(tmp_path, small_env):
     env = make_vec_env("textgym/Copy-v0", 4, seed=0, **small_env)
     held_out = make_vec_env("textgym/Copy-v0", 4, split="validation", seed=1, **small_env)
-    ppo = make("ppo", env, tiny_model("gpt2"), n_steps=16, batch_size=32, kl=0, seed=0)
+    ppo = make("ppo", env, tiny_model("gpt2"), n_steps=16, batch_size=32, kl_coef=0, seed=0)
     callback = EvalCallback(held_out, n_eval_episodes=4, eval_freq=8, best_model_save_path=str(tmp_path), verbose=0)
     ppo.learn(64, callback=callback)
     assert callback.n_calls == 16
@@ -217,7 +217,9 @@ def test_eval_callback(tmp_path, small_env):
 @pytest.mark.parametrize("rank", [2, {"r": 4, "target_modules": ["c_attn"]}])
 def test_lora_trains_adapters_and_value_head_only(small_env, rank, tmp_path):
     env = make_vec_env("textgym/Copy-v0", 4, seed=0, **small_env)
-    ppo = make("ppo", env, tiny_model("gpt2"), lora=rank, n_steps=16, batch_size=32, kl=0.1, seed=0, learning_rate=0.01)
+    ppo = make(
+        "ppo", env, tiny_model("gpt2"), lora=rank, n_steps=16, batch_size=32, kl_coef=0.1, seed=0, learning_rate=0.01
+    )
     trained = {n for n, p in ppo.policy.named_parameters() if p.requires_grad}
     assert trained
     assert all("lora_" in name or "value_net" in name for name in trained)

@@ -138,7 +138,7 @@ def test_sb3_trains_it(algorithm, lora, tmp_path):
     made = algorithm(
         Seq2SeqLMPolicy, env, n_steps=12, seed=0, rollout_buffer_class=EpisodeRolloutBuffer,
         policy_kwargs={"model": tiny_model("t5"), "lora": lora, "reference": True},
-        rollout_buffer_kwargs={"kl": 0.1},
+        rollout_buffer_kwargs={"kl_coef": 0.1},
     )  # fmt: skip
     made.rollout_buffer.bind(made.policy)
     before = [p.clone() for p in made.policy.parameters() if p.requires_grad]

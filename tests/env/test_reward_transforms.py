@@ -13,14 +13,14 @@ from tests.env.text_games import byte_tokenizer, exact, letters
 from textgym import Sample, TextGenerationEnv, TextGenerationVectorEnv
 from textgym.errors import ConfigError
 from textgym.wrappers import (
-    SHAPES,
+    REWARD_TRANSFORMS,
     ClipReward,
     LengthPenalty,
-    MissingEndPenalty,
+    MissingEOSPenalty,
     RewardWrapper,
     ScaleReward,
     WhitenReward,
-    shape,
+    transform_reward,
 )
 
 TOKENIZER = byte_tokenizer()
@@ -47,9 +47,9 @@ def text(tokens, reason="eos"):
         (LengthPenalty, {"per_token": 0.1, "beyond": 8}, text(10), 0.8),
         (LengthPenalty, {"per_token": 0.1, "beyond": 10}, text(10), 1.0),
         (LengthPenalty, {"per_token": -0.1}, text(2), 1.2),  # a bonus
-        (MissingEndPenalty, {"penalty": 0.25}, text(3, "length"), 0.75),
-        (MissingEndPenalty, {"penalty": 0.25}, text(3, "eos"), 1.0),
-        (MissingEndPenalty, {"penalty": 0.25}, text(3, "stop"), 1.0),
+        (MissingEOSPenalty, {"penalty": 0.25}, text(3, "length"), 0.75),
+        (MissingEOSPenalty, {"penalty": 0.25}, text(3, "eos"), 1.0),
+        (MissingEOSPenalty, {"penalty": 0.25}, text(3, "stop"), 1.0),
         (ClipReward, {"low": -1, "high": 0.5}, text(1), 0.5),
         (ClipReward, {"low": 2, "high": 3}, text(1), 2.0),
         (ClipReward, {"low": -1, "high": 3}, text(1), 1.0),
@@ -86,26 +86,26 @@ def test_whitening_goes_on_from_its_state(make):
 
 
 def test_only_the_last_step_of_a_single_environment_is_shaped():
-    env = shape(single(), "scale=2, length_penalty=0.5, clip=0.25:9")
+    env = transform_reward(single(), "scale=2, length_penalty=0.5, clip=0.25:9")
     env.reset(options={"prompt_id": 0})
     _, reward, _, _, info = env.step(A)
     assert (reward, info) == (0.0, {})  # not clipped to 0.25
     _, reward, _, _, info = env.step(EOS)
     assert reward == 2 * 1.0 - 0.5 * 2
-    assert info["unshaped_reward"] == 1.0
+    assert info["untransformed_reward"] == 1.0
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
 def test_rows_of_a_vector_environment_are_shaped_where_they_end(mode):
-    envs = shape(vector(autoreset_mode=mode), {"scale": 2, "length_penalty": (0.5, 1)})
+    envs = transform_reward(vector(autoreset_mode=mode), {"scale": 2, "length_penalty": (0.5, 1)})
     envs.reset(options={"prompt_id": [0, 1, 2]})
     assert envs.step([A, A, A])[1].tolist() == [0, 0, 0]
     _, rewards, terminated, _, infos = envs.step([EOS, EOS, A])
     assert rewards.tolist() == [2 * 1.0 - 0.5, 2 * -0.1 - 0.5, 0.0]
     assert terminated.tolist() == [True, True, False]
     told = infos["final_info"] if mode == AutoresetMode.SAME_STEP else infos
-    assert told["unshaped_reward"].tolist() == [1.0, -0.1, 0.0]
-    assert told["_unshaped_reward"].tolist() == [True, True, False]
+    assert told["untransformed_reward"].tolist() == [1.0, -0.1, 0.0]
+    assert told["_untransformed_reward"].tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("vectorization", ["sync", "vector_entry_point"])
@@ -114,19 +114,21 @@ def test_foreign_vector_environments_tell_the_same(vectorization):
     try:
         how = {"autoreset_mode": AutoresetMode.SAME_STEP}
         how = how if vectorization == "vector_entry_point" else {"vector_kwargs": how}
-        envs = shape(gymnasium.make_vec("tests/Shaped-v0", 2, vectorization_mode=vectorization, **how), "scale=3")
+        envs = transform_reward(
+            gymnasium.make_vec("tests/Shaped-v0", 2, vectorization_mode=vectorization, **how), "scale=3"
+        )
         envs.reset(options={"prompt_id": 0})
         envs.step(np.array([A, B]))
         _, rewards, _, _, infos = envs.step(np.array([EOS, B]))
         assert rewards.tolist() == [3.0, 0.0]
-        assert infos["final_info"]["unshaped_reward"].tolist() == [1.0, 0.0]
+        assert infos["final_info"]["untransformed_reward"].tolist() == [1.0, 0.0]
     finally:
         del gymnasium.registry["tests/Shaped-v0"]
 
 
 def test_wrappers_are_applied_in_the_order_of_their_names():
-    assert [shape(single(), how).reward(text(1), 5.0) for how in ("clip=0:2", "scale=0.1")] == [2.0, 0.5]
-    env = shape(single(), "clip=0:2, scale=10")
+    assert [transform_reward(single(), how).reward(text(1), 5.0) for how in ("clip=0:2", "scale=0.1")] == [2.0, 0.5]
+    env = transform_reward(single(), "clip=0:2, scale=10")
     env.reset(options={"prompt_id": 0})
     env.step(A)
     assert env.step(EOS)[1] == 10.0
@@ -137,7 +139,7 @@ def test_wrappers_are_applied_in_the_order_of_their_names():
 @pytest.mark.parametrize("how", [None, "", {}, "  "])
 def test_nothing_leaves_the_environment_as_it_is(how):
     env = single()
-    assert shape(env, how) is env
+    assert transform_reward(env, how) is env
 
 
 @pytest.mark.parametrize(
@@ -146,8 +148,8 @@ def test_nothing_leaves_the_environment_as_it_is(how):
         ("length_penalty=0.01", LengthPenalty, {"per_token": 0.01, "beyond": 0}),
         ("length_penalty=0.01:20", LengthPenalty, {"per_token": 0.01, "beyond": 20}),
         ("length_penalty", LengthPenalty, {"per_token": 0.01}),
-        ("missing_end_penalty=2", MissingEndPenalty, {"penalty": 2.0}),
-        ({"missing_end_penalty": 2}, MissingEndPenalty, {"penalty": 2.0}),
+        ("missing_eos_penalty=2", MissingEOSPenalty, {"penalty": 2.0}),
+        ({"missing_eos_penalty": 2}, MissingEOSPenalty, {"penalty": 2.0}),
         ("clip=-1:1e3", ClipReward, {"low": -1.0, "high": 1000.0}),
         ({"clip": {"low": 0, "high": 1}}, ClipReward, {"low": 0.0, "high": 1.0}),
         ("whiten", WhitenReward, {"count": 0}),
@@ -156,7 +158,7 @@ def test_nothing_leaves_the_environment_as_it_is(how):
     ],
 )
 def test_names_and_values(how, kind, attributes):
-    env = shape(single(), how)
+    env = transform_reward(single(), how)
     assert isinstance(env, kind)
     assert {name: getattr(env, name) for name in attributes} == attributes
 
@@ -180,13 +182,13 @@ def test_names_and_values(how, kind, attributes):
 )
 def test_wrong_shapes(how, match):
     with pytest.raises(ConfigError, match=match):
-        shape(single(), how)
+        transform_reward(single(), how)
 
 
 def test_every_name_is_a_reward_wrapper_with_a_spec():
-    for name, build in SHAPES.items():
+    for name, build in REWARD_TRANSFORMS.items():
         assert issubclass(build, RewardWrapper)
-        env = shape(
+        env = transform_reward(
             gymnasium.make("textgym/Copy-v0"), {name: (0, 1) if name == "clip" else None if name != "scale" else 2}
         )
         again = gymnasium.make(env.spec)

@@ -32,11 +32,11 @@ class LengthPenalty(RewardWrapper):
         return reward - self.per_token * max(0, len(sample.token_ids) - self.beyond)
 
 
-class MissingEndPenalty(RewardWrapper):
+class MissingEOSPenalty(RewardWrapper):
     """Subtract ``penalty`` from the reward of a text that ran out of tokens (``finish_reason`` "length").
 
     >>> import gymnasium
-    >>> MissingEndPenalty(gymnasium.make("textgym/Copy-v0"), 0.5).reward(Sample("", "hi", finish_reason="length"), 1.0)
+    >>> MissingEOSPenalty(gymnasium.make("textgym/Copy-v0"), 0.5).reward(Sample("", "hi", finish_reason="length"), 1.0)
     0.5
     """
 
@@ -86,8 +86,8 @@ class WhitenReward(RewardWrapper):
     """Shift and scale the rewards of texts to mean 0 and deviation 1, by the mean and deviation of all texts so far.
 
     The same text earns another reward later on: values and baselines must follow, and rewards of different times can't
-    be compared (``info["unshaped_reward"]`` keeps them). Leave it out of evaluations. The first text, and any while all
-    have been equal, earns 0. The sums are Welford's (1962), https://doi.org/10.1080/00401706.1962.10490022.
+    be compared (``info["untransformed_reward"]`` keeps them). Leave it out of evaluations. The first text, and any
+    while all have been equal, earns 0. The sums are Welford's (1962), https://doi.org/10.1080/00401706.1962.10490022.
 
     Attributes:
         count, mean: of the rewards so far.
@@ -122,39 +122,39 @@ class WhitenReward(RewardWrapper):
         self.count, self.mean, self.squares = int(state["count"]), float(state["mean"]), float(state["squares"])
 
 
-SHAPES: Mapping[str, type[RewardWrapper]] = {
+REWARD_TRANSFORMS: Mapping[str, type[RewardWrapper]] = {
     "length_penalty": LengthPenalty,
-    "missing_end_penalty": MissingEndPenalty,
+    "missing_eos_penalty": MissingEOSPenalty,
     "clip": ClipReward,
     "scale": ScaleReward,
     "whiten": WhitenReward,
 }
 
 
-def shape(env: Any, how: str | Mapping[str, Any] | None) -> Any:
+def transform_reward(env: Any, how: str | Mapping[str, Any] | None) -> Any:
     """Wrap an ``Env`` or a ``VectorEnv`` in wrappers named in ``how``, the first one innermost.
 
     Args:
         env: the environment.
         how: a text, ``name=value`` with commas between and colons between the values of one name; or a dict whose
             values are the first argument, a sequence of arguments or a dict of them, and True or None for no argument.
-            Names: those of ``SHAPES``. Nothing or None: the environment as it is.
+            Names: those of ``REWARD_TRANSFORMS``. Nothing or None: the environment as it is.
 
     Raises:
         ConfigError: an unknown name, or a value that it doesn't take.
 
     >>> import gymnasium
     >>> env = gymnasium.make("textgym/Copy-v0")
-    >>> env = shape(env, "length_penalty=0.1:2, missing_end_penalty=0.5, clip=-1:1, scale=2, whiten")
+    >>> env = transform_reward(env, "length_penalty=0.1:2, missing_eos_penalty=0.5, clip=-1:1, scale=2, whiten")
     >>> type(env).__name__, env.env.factor, env.env.env.low, env.env.env.env.env.beyond
     ('WhitenReward', 2.0, -1.0, 2)
-    >>> type(shape(env, {"clip": (0, 1), "length_penalty": {"beyond": 20}})).__name__
+    >>> type(transform_reward(env, {"clip": (0, 1), "length_penalty": {"beyond": 20}})).__name__
     'LengthPenalty'
     """
     for name, given in _parts(how):
-        if name not in SHAPES:
-            raise ConfigError(f"No reward shaping is called {name!r}. {did_you_mean(name, SHAPES)}")
-        build = SHAPES[name]
+        if name not in REWARD_TRANSFORMS:
+            raise ConfigError(f"No reward transform is called {name!r}. {did_you_mean(name, REWARD_TRANSFORMS)}")
+        build = REWARD_TRANSFORMS[name]
         signature = inspect.signature(build.__init__)
         positional: Sequence[Any] = ()
         named: Mapping[str, Any] = {}
@@ -179,7 +179,7 @@ def _parts(how: str | Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
         yield from how.items()
         return
     if not isinstance(how, str | None):
-        raise ConfigError(f"shape got {how!r}, expected a text such as 'clip=-1:1, scale=2' or a dict.")
+        raise ConfigError(f"transform_reward got {how!r}, expected a text such as 'clip=-1:1, scale=2' or a dict.")
     for part in (how or "").split(","):
         name, equals, values = part.strip().partition("=")
         if name or equals:
