@@ -234,7 +234,7 @@ def algorithms_table(old: str) -> str:
         own = cls.__module__.startswith("textgym_agents")
         file = cls.__module__.replace(".", "/") + ".py" if own else "textgym_agents/algorithms/registry.py"
         paper = re.sub(r"^(.*), (https?://[^ ,]+)", r"[\1](\2)", row.paper)
-        tests = " ".join(f"[{one}](../tests/agents/{one})" for one in files_that_test(name, cls.__name__))
+        tests = " ".join(f"[{Path(one).name}](../tests/agents/{one})" for one in files_that_test(name, cls.__name__))
         shown = f"[{Path(file).name}]({file})"
         rows.append((f"`{name}`", row.family, paper, f"`{public_name(cls)}`", shown, tests))
     return table(("algorithm", "family", "paper", "class", "file", "test", "benchmark result"), keep_last(old, rows))
@@ -258,18 +258,11 @@ def defaults_table(old: str) -> str:
 
 def files_that_test(name: str, class_name: str) -> list[str]:
     """The test file of an algorithm: its own, or else the first of the shared ones that runs it."""
-    candidates = (
-        f"test_{name}.py",
-        "test_policy_gradient_learning.py",
-        "test_baselines.py",
-        "test_behaviour_cloning.py",
-        "test_dqn.py",
-        "test_q_learning.py",
-        "test_learning.py",
-    )
-    for file in (ROOT / "tests" / "agents" / candidate for candidate in candidates):
-        if file.is_file() and re.search(rf'"{name}"|\b{class_name}\(', file.read_text(encoding="utf-8")):
-            return [file.name]
+    folder = ROOT / "tests" / "agents" / "algorithms"
+    candidates = (f"test_{name}.py", "test_policy_gradient.py", "test_no_training.py", "test_dqn.py", "test_learning.py")
+    for file in [*(folder / candidate for candidate in candidates), folder / "test_q_learning.py"]:
+        if file.is_file() and re.search(rf'"{name}"|\b{class_name}\b', file.read_text(encoding="utf-8")):
+            return [f"algorithms/{file.name}"]
     return []
 
 
