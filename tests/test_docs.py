@@ -259,7 +259,13 @@ def defaults_table(old: str) -> str:
 def files_that_test(name: str, class_name: str) -> list[str]:
     """The test file of an algorithm: its own, or else the first of the shared ones that runs it."""
     folder = ROOT / "tests" / "agents" / "algorithms"
-    candidates = (f"test_{name}.py", "test_policy_gradient.py", "test_no_training.py", "test_dqn.py", "test_learning.py")
+    candidates = (
+        f"test_{name}.py",
+        "test_policy_gradient.py",
+        "test_no_training.py",
+        "test_learning.py",
+        "test_dqn.py",
+    )
     for file in [*(folder / candidate for candidate in candidates), folder / "test_q_learning.py"]:
         if file.is_file() and re.search(rf'"{name}"|\b{class_name}\b', file.read_text(encoding="utf-8")):
             return [f"algorithms/{file.name}"]
