@@ -15,19 +15,19 @@ from stable_baselines3.common.callbacks import CallbackList
 from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.registration import split_argument
-from textgym_agents.report import markdown
 from textgym_agents.algorithms import make
 from textgym_agents.algorithms.bc import warm_start
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
-from textgym_agents.checkpoint import CheckpointCallback, find_checkpoint, load_checkpoint
-from textgym_agents.report.curves import Curve, plot_curves
-from textgym_agents.evaluation.held_out import evaluate
 from textgym_agents.callbacks.health import HealthCheck
-from textgym_agents.runs.loggers import logger_for
-from textgym_agents.report.provenance import command_line, model_hash, versions
-from textgym_agents.runs.folder import TrainConfig, prepare, read_config, store_config
 from textgym_agents.callbacks.progress import MetricsFile, TrainingBar
 from textgym_agents.callbacks.schedules import Schedules
+from textgym_agents.checkpoint import CheckpointCallback, find_checkpoint, load_checkpoint
+from textgym_agents.evaluation.held_out import evaluate
+from textgym_agents.report import markdown
+from textgym_agents.report.curves import Curve, plot_curves
+from textgym_agents.report.provenance import command_line, model_hash, versions
+from textgym_agents.runs.folder import TrainConfig, prepare, read_config, store_config
+from textgym_agents.runs.loggers import logger_for
 
 NUM_SAMPLES = 5
 CHECKPOINT = "checkpoint"
