@@ -1,10 +1,13 @@
 # `make demo` and `make test` set themselves up in .venv. The second time they start at once.
 #   make demo TORCH=cuda     uses PyPI's own build of PyTorch (CUDA on Linux) instead of the CPU build
 #   make test PYTHON=python3.13
+#   make test JOBS=1         one process; the default is one for each core
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 TORCH ?= cpu
 BIN := $(VENV)/bin
+JOBS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Where PyTorch publishes its CPU builds; asked only if no other source that pip knows has one.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -13,7 +16,7 @@ CONSTRAINTS := --constraint constraints-cpu.txt
 TORCH_FALLBACK := --extra-index-url $(TORCH_INDEX)
 endif
 
-.PHONY: help demo test test-slow check format bench clean
+.PHONY: help demo test test-slow lint check format bench clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -22,17 +25,18 @@ demo: $(VENV)/.core  ## PPO and A2C improve a small language model on two tasks:
 	  --timesteps SentimentContinuation=10000,Copy=65000 --n-envs 64 --algo-kwarg ppo.n_steps=16 \
 	  --algo-kwarg a2c.n_steps=8 --algo-kwarg learning_rate=4e-3 --kl-coef 0 --eval-prompts 200 --out demo-results
 
-test: $(VENV)/.test  ## the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.test  ## the tests, in one process a core
+	$(PYTEST)
 
 test-slow: $(VENV)/.test  ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
-check: $(VENV)/.dev  ## format, lint, types, tests
+lint: $(VENV)/.dev  ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+check: lint test  ## format, lint, types, tests
 
 format: $(VENV)/.dev  ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
