@@ -10,9 +10,6 @@ from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.benchmark.composites import parts
 from textgym_agents.report.provenance import command_line
 
-WARM_SHARE = 0.5
-LATER: dict[str, Any] = {"warm_share": WARM_SHARE, "suite": None}  # attributes that came later, with their defaults
-
 
 class Key(NamedTuple):
     """Names one run."""
@@ -71,7 +68,7 @@ class BenchmarkConfig:
     algo_kwargs: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 1
     model_hash: str | None = None
-    warm_share: float = WARM_SHARE
+    warm_share: float = 0.5
     suite: str | None = None
 
     def __post_init__(self) -> None:
@@ -97,12 +94,9 @@ class BenchmarkConfig:
         return {**common, **own}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for ``config.json`` and for the processes.
-
-        Without ``LATER`` where they have their defaults: folders from before these existed go on as they are.
-        """
+        """Plain values, for ``config.json`` and for the processes."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return {name: value for name, value in plain.items() if name not in LATER or value != LATER[name]}
+        return plain
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "BenchmarkConfig":
@@ -111,7 +105,7 @@ class BenchmarkConfig:
 
     def differences(self, other: "BenchmarkConfig") -> list[str]:
         """One line for each attribute that differs, with both values."""
-        mine, theirs = LATER | self.to_json(), LATER | other.to_json()
+        mine, theirs = self.to_json(), other.to_json()
         return [f"{name}: {theirs[name]!r} there, {mine[name]!r} here" for name in mine if mine[name] != theirs[name]]
 
     def command(self) -> str:

@@ -18,7 +18,7 @@ from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, aggregate
 from textgym_agents.benchmark.comparison import compare
 from textgym_agents.benchmark.config import BenchmarkConfig, Key, short_name
 from textgym_agents.benchmark.numbers import number, show
-from textgym_agents.benchmark.store import read_runs, write_atomically
+from textgym_agents.benchmark.store import write_atomically
 from textgym_agents.report import markdown
 from textgym_agents.report.curves import Curve, plot_curves
 
@@ -49,11 +49,6 @@ def write_report(folder: str | Path, config: BenchmarkConfig, runs: Sequence[Map
     timings = {str(Key(run["algo"], run["task"], run["seed"])): run["seconds"] for run in runs}
     write_atomically(folder / "timings.json", json.dumps({"seconds": timings}, indent=2) + "\n")
     return rows
-
-
-def load_runs(folder: str | Path) -> list[dict[str, Any]]:
-    """The finished runs in a benchmark's folder."""
-    return read_runs(Path(folder) / "results.jsonl")
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -85,9 +85,8 @@ class TextLogger(BaseCallback):
 
     def _finish_row(self) -> None:
         row = {name: float(np.mean(values)) for name, values in self._values.items()}
-        for buffer in ("rollout_buffer", "replay_buffer"):
-            stats = getattr(getattr(self.model, buffer, None), "stats", {})
-            row |= {f"kl/{name}": value for name, value in stats.items()}
+        stats = getattr(getattr(self.model, "rollout_buffer", None), "stats", {})
+        row |= {f"kl/{name}": value for name, value in stats.items()}
         policy: Any = self.model.policy
         if getattr(policy, "packed_tokens", 0):
             row["time/update_padding"] = policy.padding_tokens / policy.packed_tokens

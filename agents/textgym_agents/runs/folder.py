@@ -12,7 +12,7 @@ from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.report.provenance import model_hash, versions
 
 # What `overwrite` may delete: nothing that a training run didn't write.
-FILES = ("config.json", "metrics.jsonl", "samples.md", "learning_curve.png", "checkpoint.zip")  # the last: long ago
+FILES = ("config.json", "metrics.jsonl", "samples.md", "learning_curve.png")
 FOLDERS = ("policy", "best", "checkpoint", "checkpoint.new", "checkpoint.old", "logs")
 
 

@@ -184,11 +184,8 @@ def test_kl_for_algorithms_that_take_none_is_an_error_only_if_no_other_does(conf
     assert config.kl_coef == 0.1
 
 
-def test_an_old_folder_goes_on(tmp_path):
+def test_a_folder_of_another_warm_share_is_refused(tmp_path):
     config = BenchmarkConfig(("ppo",), {COPY: 100})
-    stored = config.to_json()
-    assert "suite" not in stored
-    assert "warm_share" not in stored
     ResultStore(tmp_path, config)
     with pytest.raises(ConfigError, match=r"warm_share: 0.5 there, 0.3 here"):
         ResultStore(tmp_path, replace(config, warm_share=0.3))
