@@ -213,7 +213,7 @@ def _tokenizer_state(env: TextGenerationEnv) -> tuple[Any, ...]:
 
 
 def _check_gymnasium(env: TextGenerationEnv) -> None:
-    if env.game.rules.masked:
+    if env.mdp.rules.masked:
         return  # it samples actions without asking for masks
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it tries every render mode
         warnings.simplefilter("error")
@@ -266,7 +266,7 @@ def _check_reference(env: gymnasium.Env[Any, Any], prompt_id: int) -> None:
     """A reference earns at least what an empty and a random completion earn."""
     base: Any = env.unwrapped
     prompt = base.task[prompt_id]
-    rules = base.game.rules
+    rules = base.mdp.rules
     empty = _return_of(env, prompt_id, []) if not rules.masked else None  # must not crash
     if base.reward is None or not prompt.references or rules.masked:
         return
@@ -287,7 +287,7 @@ def _return_of(env: gymnasium.Env[Any, Any], prompt_id: int, tokens: list[int]) 
     base: Any = env.unwrapped
     env.reset(options={"prompt_id": prompt_id})
     total, done = 0.0, False
-    for token in [*tokens, base.game.rules.eos_token_id]:
+    for token in [*tokens, base.mdp.rules.eos_token_id]:
         if not done:
             _, reward, terminated, truncated, _ = env.step(token)
             total, done = total + float(reward), terminated or truncated
@@ -297,7 +297,7 @@ def _return_of(env: gymnasium.Env[Any, Any], prompt_id: int, tokens: list[int]) 
 def _check_copies(env: TextGenerationEnv) -> None:
     """A copy made in the middle of an episode goes on like the original."""
     env.reset(seed=3)
-    legal = np.flatnonzero(env.action_masks() & ~env.game.rules.is_eos)
+    legal = np.flatnonzero(env.action_masks() & ~env.mdp.rules.is_eos)
     if not len(legal):
         return
     copies = [copy.deepcopy(env), _pickled(env, "environment")]

@@ -1,13 +1,15 @@
 """The heart of textgym: what a prompt, a sample, a reward, a task and an environment are. Read this file first.
 
-A *task* is a sequence of prompts. An *environment* plays one prompt per episode, one token per step. When the text
-ends, a *reward* scores it. Everything else in the package is a task, a reward, or a way to run an environment.
+A *task* is a sequence of prompts; a *reward* scores finished completions. :class:`TextMDP` joins the two with a
+tokenizer to a Markov decision process: which prompt an episode starts from, which tokens are legal and which end it,
+and what the completion is worth. :class:`TextGenerationEnv` plays it, one prompt per episode and one token per step.
+Everything else in the package is a task, a reward, or a way to run an environment.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, SupportsFloat, Unpack, runtime_checkable
+from typing import Any, Literal, Protocol, SupportsFloat, Unpack, cast, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -17,7 +19,7 @@ from textgym.arguments import check_reset_options, check_seed
 from textgym.errors import ConfigError, PromptIdError, RenderModeError, ResetNeededError, RewardError, did_you_mean
 from textgym.rendering import Printer, frame
 from textgym.rules import LENGTH, RUNNING, STOP, TextOptions, TokenRules
-from textgym.saved_state import game_state, generator_from, generator_state, set_game_state
+from textgym.saved_state import generator_from, generator_state, mdp_state, set_mdp_state
 from textgym.spaces import TextSpace
 from textgym.token_buffer import Observation, TokenBuffer
 from textgym.tokenizer import Tokenizer, load_tokenizer
@@ -162,10 +164,18 @@ def _checked(name: str, value: object, index: int, sample: Sample) -> Score:
     return Score(value, {part: float(number) for part, number in score.components.items()})
 
 
-class TextGame:
-    """What the single and the vector environment share: drawing prompts, and scoring finished texts.
+class TextMDP:
+    """The Markov decision process that the single and the vector environment play, ``mdp`` in both.
 
-    The rules over tokens are in ``rules``, the token arrays in a ``TokenBuffer``: neither knows of tasks or rewards.
+    It owns what surrounds the tokens: it draws a prompt, encodes it as the initial state, and scores finished
+    completions. An environment keeps the states themselves in a ``TokenBuffer``.
+
+    Attributes:
+        task: the prompts.
+        reward: scores finished completions; None: every return is 0.
+        tokenizer: encodes prompts and decodes completions.
+        rules: the transitions: which tokens are legal, which end an episode, and how text becomes tokens.
+        next_prompt_id: of ``sampling="sequential"``.
     """
 
     def __init__(
@@ -187,7 +197,7 @@ class TextGame:
         self.task, self.reward = task, reward
         self.tokenizer = load_tokenizer(tokenizer)
         self.rules = TokenRules(self.tokenizer, task, options)
-        self.next_prompt_id = 0  # for sampling="sequential"
+        self.next_prompt_id = 0
 
     def draw(self, generator: np.random.Generator) -> int:
         """The index of the prompt to play next."""
@@ -219,7 +229,7 @@ class TextGame:
         token_ids: Sequence[Sequence[int]],
         codes: Sequence[int],
     ) -> tuple[list[Sample], list[float], list[dict[str, Any]]]:
-        """Score texts that ended together, in one call of the reward. Returns samples, rewards and final infos."""
+        """Score episodes that ended together, in one call of the reward. Returns samples, rewards and final infos."""
         samples = [
             Sample(
                 prompt=prompt.text,
@@ -248,6 +258,37 @@ class TextGame:
             "reward_components": components,
         }
         return info if score.value is not None else {**info, "reward_abstained": True}
+
+
+class TextEnv(Protocol):
+    """What text environments have in common, single or vector: what :func:`text_env` returns."""
+
+    @property
+    def mdp(self) -> TextMDP: ...
+    @property
+    def np_random(self) -> np.random.Generator: ...
+
+
+def text_env(env: Any) -> TextEnv:
+    """The text environment inside any wrappers: those of Gymnasium, or an SB3 ``VecEnv`` that holds it as ``env``.
+
+    Raises:
+        ConfigError: there is none.
+
+    >>> import textgym
+    >>> env = textgym.wrappers.CompletionAction(gymnasium.make("textgym/Copy-v0"))
+    >>> text_env(env).mdp.task.name
+    'Copy'
+    """
+    inner = env
+    while not isinstance(getattr(inner, "mdp", None), TextMDP):
+        inner = getattr(inner, "env", None) or getattr(inner, "venv", None)
+        if inner is None:
+            raise ConfigError(
+                f"{type(env).__name__} holds no text environment. Make one with an id of textgym or of "
+                "textgym.register, or from TextGenerationEnv or TextGenerationVectorEnv."
+            )
+    return cast(TextEnv, inner)
 
 
 class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
@@ -322,12 +363,12 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
                 f"render_mode={render_mode!r} is unknown. {did_you_mean(render_mode, self.metadata['render_modes'])}"
             )
         self.render_mode = render_mode
-        self.game = TextGame(task, reward, tokenizer, options)
-        self.task, self.reward, self.tokenizer = task, reward, self.game.tokenizer
-        self.observation_space: TextSpace = TextSpace(self.game.rules)  # type: ignore[assignment]
-        self.action_space = gymnasium.spaces.Discrete(self.game.rules.vocab_size)
+        self.mdp = TextMDP(task, reward, tokenizer, options)
+        self.task, self.reward, self.tokenizer = task, reward, self.mdp.tokenizer
+        self.observation_space: TextSpace = TextSpace(self.mdp.rules)  # type: ignore[assignment]
+        self.action_space = gymnasium.spaces.Discrete(self.mdp.rules.vocab_size)
         self.last_sample: Sample | None = None  # of the last finished episode
-        self._buffer = TokenBuffer(self.game.rules, 1)
+        self._buffer = TokenBuffer(self.mdp.rules, 1)
         self._prompt: Prompt | None = None
         self._prompt_id = -1
         self._running, self._score = False, 0.0
@@ -344,10 +385,10 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
         seed, given = check_seed(seed), check_reset_options(options, ("prompt_id",))
         super().reset(seed=seed)
         if seed is not None:
-            self.game.next_prompt_id = 0
+            self.mdp.next_prompt_id = 0
         prompt_id = given.get("prompt_id")
-        drawn = self.game.draw(self.np_random) if prompt_id is None else prompt_id
-        self._prompt, info = self.game.start(self._buffer, 0, drawn)
+        drawn = self.mdp.draw(self.np_random) if prompt_id is None else prompt_id
+        self._prompt, info = self.mdp.start(self._buffer, 0, drawn)
         self._prompt_id, self._running = info["prompt_id"], True
         if self.render_mode == "human":
             self._printer.begin(self._prompt.text)
@@ -365,7 +406,7 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
             raise ResetNeededError(
                 "No episode is running: call reset() before the first step and after an episode's end."
             )
-        rules, buffer = self.game.rules, self._buffer
+        rules, buffer = self.mdp.rules, self._buffer
         token = rules.token(action)
         if not 0 <= token < rules.vocab_size:
             raise rules.outside(token)
@@ -373,7 +414,7 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
         reward, info = 0.0, {}
         if code != RUNNING:
             self._running = False
-            ended = self.game.finish([self._prompt], [self._prompt_id], [buffer.generated(0)], [code])
+            ended = self.mdp.finish([self._prompt], [self._prompt_id], [buffer.generated(0)], [code])
             self.last_sample, reward, info = ended[0][0], ended[1][0], ended[2][0]
             self._score = reward
         if self.render_mode == "human":
@@ -384,7 +425,7 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
     def get_state(self) -> dict[str, Any]:
         """All that decides what comes next, as plain values and numpy arrays; see ``TextGenerationVectorEnv``."""
         return {
-            **game_state(self.game, 1),
+            **mdp_state(self.mdp, 1),
             "rows": self._buffer.get_state(),
             "prompt_id": self._prompt_id,
             "running": self._running,
@@ -393,27 +434,27 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where the environment that told this state was. It was made with the same arguments.
+        """Go on exactly where the environment was whose ``get_state`` returned this. Both have the same arguments.
 
         Raises:
             ConfigError: the state is that of an environment with other columns, tokens or prompts.
         """
-        self._prompt = set_game_state(self.game, state, [state["prompt_id"]])[0]
+        self._prompt = set_mdp_state(self.mdp, state, [state["prompt_id"]])[0]
         self._buffer.set_state(state["rows"])
         self._prompt_id, self._running, self._score = state["prompt_id"], state["running"], state["score"]
         self._np_random = generator_from(state["np_random"])
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """(V,) bool, True where a token is legal now, as sb3-contrib expects it. Read-only."""
-        mask: npt.NDArray[np.bool_] = self.game.rules.mask(self._buffer.counts)[0]
+        mask: npt.NDArray[np.bool_] = self.mdp.rules.mask(self._buffer.counts)[0]
         return mask
 
     def encode_completion(self, text: str) -> list[int]:
         """The actions that write ``text`` and end it: the reference solution where ``text`` is a reference."""
-        return self.game.rules.encode_completion(text)
+        return self.mdp.rules.encode_completion(text)
 
     def _text(self) -> str:
-        return self.game.rules.decode_completion(self._buffer.generated(0))
+        return self.mdp.rules.decode_completion(self._buffer.generated(0))
 
     def render(self) -> str | None:
         """With render_mode "ansi": prompt, text so far and, after the end, the score. "human" prints as it goes."""

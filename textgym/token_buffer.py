@@ -117,7 +117,7 @@ class TokenBuffer:
         return {**self.observations(), "counts": self.counts}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``get_state`` told of a buffer of the same shape."""
+        """Continue from the ``get_state`` of a buffer of the same shape."""
         for name, array in self.arrays.items():
             array[...] = state[name]
         self._next = self._first + state["counts"]

@@ -11,11 +11,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from textgym.arguments import check_reset_options, check_seed
-from textgym.core import Prompt, Reward, Sample, Task, TextGame
+from textgym.core import Prompt, Reward, Sample, Task, TextMDP
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
 from textgym.rendering import frame
 from textgym.rules import LENGTH, RUNNING, Bools, Codes, Ints, TextOptions
-from textgym.saved_state import game_state, generator_from, generator_state, set_game_state
+from textgym.saved_state import generator_from, generator_state, mdp_state, set_mdp_state
 from textgym.spaces import TextSpace
 from textgym.token_buffer import Observation, TokenBuffer
 from textgym.tokenizer import Tokenizer
@@ -63,16 +63,16 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         if render_mode not in (None, "ansi"):
             raise ConfigError(f"render_mode={render_mode!r} is unknown to the vector form, expected 'ansi' or None.")
         self.num_envs, self.copy, self.render_mode = int(num_envs), copy, render_mode
-        self.game = TextGame(task, reward, tokenizer, options)
-        self.task, self.reward, self.tokenizer = task, reward, self.game.tokenizer
+        self.mdp = TextMDP(task, reward, tokenizer, options)
+        self.task, self.reward, self.tokenizer = task, reward, self.mdp.tokenizer
         self.metadata = {"render_modes": ["ansi"], "render_fps": 10}
         self.set_autoreset_mode(autoreset_mode)
-        self.single_observation_space: TextSpace = TextSpace(self.game.rules)
-        self.single_action_space = Discrete(self.game.rules.vocab_size)
+        self.single_observation_space: TextSpace = TextSpace(self.mdp.rules)
+        self.single_action_space = Discrete(self.mdp.rules.vocab_size)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.last_samples: list[Sample | None] = [None] * self.num_envs  # of each row's last finished episode
-        self._buffer = TokenBuffer(self.game.rules, self.num_envs)
+        self._buffer = TokenBuffer(self.mdp.rules, self.num_envs)
         self._prompts: list[Prompt | None] = [None] * self.num_envs
         self._prompt_ids = [-1] * self.num_envs
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs
@@ -145,14 +145,14 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             for row in new:
                 self._generators[row] = np.random.Generator(np.random.PCG64(children[row]))
         if any(one is not None for one in seeds):
-            self.game.next_prompt_id = 0
+            self.mdp.next_prompt_id = 0
 
     def _start(self, row: int, prompt_id: int | None = None) -> dict[str, Any]:
         generator = self._generators[row]
         if generator is None:  # after a reset with a list of seeds that has None here
             generator = self._generators[row] = seeding.np_random()[0]
-        drawn = self.game.draw(generator) if prompt_id is None else prompt_id
-        self._prompts[row], info = self.game.start(self._buffer, row, drawn)
+        drawn = self.mdp.draw(generator) if prompt_id is None else prompt_id
+        self._prompts[row], info = self.mdp.start(self._buffer, row, drawn)
         self._prompt_ids[row], self._ended[row] = info["prompt_id"], False
         return info
 
@@ -186,7 +186,7 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         terminated, truncated = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs, dtype=np.bool_)
         if np.count_nonzero(codes):
-            if self.game.rules.length_is_truncation:
+            if self.mdp.rules.length_is_truncation:
                 truncated = codes == LENGTH
             terminated = (codes != RUNNING) & ~truncated
             self._finish(np.flatnonzero(codes).tolist(), codes, rewards, infos)
@@ -209,7 +209,7 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         self._ended[rows] = True
         self._any_ended = True
         prompts = [prompt for row in rows if (prompt := self._prompts[row]) is not None]
-        samples, values, finals = self.game.finish(
+        samples, values, finals = self.mdp.finish(
             prompts,
             [self._prompt_ids[row] for row in rows],
             [self._buffer.generated(row) for row in rows],
@@ -261,7 +261,7 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         True
         """
         return {
-            **game_state(self.game, self.num_envs),
+            **mdp_state(self.mdp, self.num_envs),
             "rows": self._buffer.get_state(),
             "prompt_ids": list(self._prompt_ids),
             "ended": self._ended.copy(),
@@ -271,14 +271,14 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where the environment that told this state was. It was made with the same arguments.
+        """Go on exactly where the environment was whose ``get_state`` returned this. Both have the same arguments.
 
         Raises:
             ConfigError: the state is that of an environment with other rows, columns, tokens or prompts.
         """
         if len(state["prompt_ids"]) != self.num_envs:
             raise ConfigError(f"The saved environment has {len(state['prompt_ids'])} rows, this one {self.num_envs}.")
-        self._prompts = set_game_state(self.game, state, state["prompt_ids"])
+        self._prompts = set_mdp_state(self.mdp, state, state["prompt_ids"])
         self._buffer.set_state(state["rows"])
         self._prompt_ids = list(state["prompt_ids"])
         self.set_autoreset_mode(state["autoreset_mode"])
@@ -297,16 +297,16 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
 
     def action_masks(self) -> Bools:
         """(num_envs, V) bool, True where a token is legal now. Read-only where all rows agree."""
-        return self.game.rules.mask(self._buffer.counts)
+        return self.mdp.rules.mask(self._buffer.counts)
 
     def encode_completion(self, text: str) -> list[int]:
         """The actions that write ``text`` and end it."""
-        return self.game.rules.encode_completion(text)
+        return self.mdp.rules.encode_completion(text)
 
     def render(self) -> tuple[str, ...] | None:
         """With render_mode "ansi": prompt and text so far of every row."""
         if self.render_mode is None:
             return None
-        texts = [self.game.rules.decode_completion(self._buffer.generated(row)) for row in range(self.num_envs)]
+        texts = [self.mdp.rules.decode_completion(self._buffer.generated(row)) for row in range(self.num_envs)]
         prompts = [prompt.text if prompt else "" for prompt in self._prompts]
         return tuple(frame(prompt, text, None) for prompt, text in zip(prompts, texts, strict=True))

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
+from stable_baselines3.common.vec_env import VecNormalize
 
 import textgym
 from tests.env.text_games import ListTask, byte_tokenizer, exact, letters, share, write
 from textgym import Prompt, Sample, TextGenerationEnv
+from textgym.core import text_env
 from textgym.errors import (
     ConfigError,
     InvalidActionError,
@@ -22,6 +24,7 @@ from textgym.errors import (
     SeedError,
     TokenizerError,
 )
+from textgym_agents.envs.vec_env import TextVecEnv
 
 
 @pytest.fixture
@@ -412,3 +415,21 @@ def test_a_step_costs_microseconds():
 def test_the_parts_are_public():
     for name in textgym.__all__:
         assert getattr(textgym, name) is not None
+
+
+def test_the_text_environment_is_found_in_any_wrappers(env):
+    wrapped = gymnasium.wrappers.TimeLimit(textgym.wrappers.RewardWrapper(env), 5)
+    assert text_env(wrapped) is env
+    assert text_env(env).mdp.task == letters()
+    rows = textgym.TextGenerationVectorEnv(2, letters(), exact)
+    assert text_env(gymnasium.wrappers.vector.RecordEpisodeStatistics(rows)) is rows
+
+
+def test_the_text_environment_is_found_in_sb3_s_vectors():
+    rows = textgym.TextGenerationVectorEnv(2, letters(), exact, autoreset_mode="SameStep")
+    assert text_env(VecNormalize(TextVecEnv(rows), norm_obs=False)) is rows
+
+
+def test_other_environments_hold_no_text_environment():
+    with pytest.raises(ConfigError, match="holds no text environment"):
+        text_env(gymnasium.make("CartPole-v1"))

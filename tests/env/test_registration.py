@@ -77,8 +77,8 @@ def test_an_unknown_id_names_the_closest():
 def test_arguments_reach_task_and_environment(make):
     env = make(COPY, split="validation", seed=3, max_new_tokens=7, min_new_tokens=2, sampling="sequential").unwrapped
     assert len(env.task) == 1000
-    assert env.game.rules.max_new_tokens == 7
-    assert env.game.rules.min_new_tokens == 2
+    assert env.mdp.rules.max_new_tokens == 7
+    assert env.mdp.rules.min_new_tokens == 2
     other = make(COPY, split="validation", seed=4).unwrapped
     assert env.task[0] != other.task[0]
 
@@ -140,8 +140,8 @@ def test_a_class_or_function_takes_its_arguments_from_make(task):
     textgym.register("mine/Greetings-v0", task, "exact_match", max_new_tokens=20)
     env = gymnasium.make("mine/Greetings-v0", split="test").unwrapped
     assert env.reset(options={"prompt_id": 0})[1]["prompt"] == "Greet Ann (test):"
-    assert env.game.rules.max_new_tokens == 20
-    assert gymnasium.make("mine/Greetings-v0", max_new_tokens=5).unwrapped.game.rules.max_new_tokens == 5
+    assert env.mdp.rules.max_new_tokens == 20
+    assert gymnasium.make("mine/Greetings-v0", max_new_tokens=5).unwrapped.mdp.rules.max_new_tokens == 5
     with pytest.raises(ConfigError, match=r"'spli'\. Did you mean 'split'"):
         gymnasium.make("mine/Greetings-v0", spli="test")
 

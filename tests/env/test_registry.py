@@ -121,7 +121,7 @@ def test_prompts_and_references_fit_the_task_s_own_budgets(env_id):
     env = gymnasium.make(env_id).unwrapped
     if len(env.tokenizer) < 1000:
         pytest.skip("budgets are chosen for a tokenizer of about 4 characters a token, this one has one byte")
-    rules = env.game.rules
+    rules = env.mdp.rules
     cut = [rules.encode_prompt(env.task[i].text)[1] > 0 for i in range(50)]
     long = [len(env.encode_completion(env.task[i].references[0])) > rules.max_new_tokens for i in range(50)]
     assert np.mean(cut) < 0.1

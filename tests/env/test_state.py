@@ -46,7 +46,7 @@ def same(one, other):
 def test_a_vector_environment_goes_on(sampling, form, mode, played):
     one, other = (vector(mode, form=form, sampling=sampling) for _ in range(2))
     actions = np.random.default_rng(0)
-    ends = one.game.rules.eos_token_id
+    ends = one.mdp.rules.eos_token_id
 
     def draw():
         return np.where(actions.random(3) < 0.2, ends, actions.integers(10, 200, 3))
@@ -70,7 +70,7 @@ def test_a_vector_environment_goes_on(sampling, form, mode, played):
 def test_rows_that_wait_go_on_waiting():
     one, other = vector("Disabled"), vector("SameStep")
     one.reset(seed=1)
-    end = one.game.rules.eos_token_id
+    end = one.mdp.rules.eos_token_id
     one.step(np.array([end, 20, end]))
     other.set_state(one.get_state())
     assert other.ended.tolist() == [True, False, True]

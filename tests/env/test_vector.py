@@ -1,4 +1,4 @@
-"""TextGenerationVectorEnv: the same game as single environments, in Gymnasium's vector conventions."""
+"""TextGenerationVectorEnv: the same episodes as single environments, in Gymnasium's vector conventions."""
 
 import copy
 import pickle
@@ -376,7 +376,7 @@ def test_gymnasium_s_own_vector_wrappers_work():
 def test_a_text_is_decoded_when_it_ends_and_not_before(monkeypatch):
     decoded = []
     envs = vector(3, task=ListTask([Prompt("p", ("a",))]), max_new_tokens=4)
-    rules = envs.game.rules
+    rules = envs.mdp.rules
     monkeypatch.setattr(rules, "decode_completion", lambda ids: decoded.append(list(ids)) or "x")
     envs.reset(seed=0)
     a, b = LETTERS[:2]

@@ -10,7 +10,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from textgym.core import TextGame
+from textgym.core import TextMDP
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError
 from textgym.spaces import CompletionSpace
 from textgym.vector import TextGenerationVectorEnv
@@ -19,16 +19,16 @@ from textgym.wrappers.either import EitherWrapper, VectorWrapperBase
 
 class _EnvCompletion(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
-        game = getattr(env.unwrapped, "game", None)
-        if not isinstance(game, TextGame):
+        mdp = getattr(env.unwrapped, "mdp", None)
+        if not isinstance(mdp, TextMDP):
             raise ConfigError(f"CompletionAction needs a text environment, got {env}.")
         gymnasium.Wrapper.__init__(self, env)
-        self._game = game
-        self.action_space = _space(game)
+        self._mdp = mdp
+        self.action_space = _space(mdp)
 
     def step(self, action: "str | Sequence[int]") -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         total, done, result = 0.0, False, None
-        for token in _tokens(self._game, action):
+        for token in _tokens(self._mdp, action):
             observation, reward, terminated, truncated, info = self.env.step(token)
             total += float(reward)
             result = (observation, total, terminated, truncated, info)
@@ -49,7 +49,7 @@ class _VectorCompletion(VectorWrapperBase):
                 "vectorization wrap each environment: gymnasium.make_vec(..., wrappers=[CompletionAction])."
             )
         VectorWrapperBase.__init__(self, env)
-        self.single_action_space = _space(base.game)
+        self.single_action_space = _space(base.mdp)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         # Rows end at different tokens and must wait for each other, so this wrapper resets them instead of the env.
         self._base, self._mode, self._reset_next = base, base.autoreset_mode, False
@@ -74,9 +74,7 @@ class _VectorCompletion(VectorWrapperBase):
         waiting = self._base.ended
         if waiting.all():
             raise ResetNeededError("No episode is running: call reset() before the first step and after the end.")
-        rows = [
-            _tokens(self._base.game, text) if running else [] for text, running in zip(texts, ~waiting, strict=True)
-        ]
+        rows = [_tokens(self._base.mdp, text) if running else [] for text, running in zip(texts, ~waiting, strict=True)]
         observations, infos = None, {}
         for column in range(max(map(len, rows))):
             if self._base.ended.all():
@@ -115,19 +113,19 @@ class CompletionAction(EitherWrapper):
     vector_base = _VectorCompletion
 
 
-def _space(game: TextGame) -> CompletionSpace:
-    return CompletionSpace(max_length=4 * game.rules.max_new_tokens)  # about 4 characters a token
+def _space(mdp: TextMDP) -> CompletionSpace:
+    return CompletionSpace(max_length=4 * mdp.rules.max_new_tokens)  # about 4 characters a token
 
 
-def _tokens(game: TextGame, action: object) -> list[int]:
+def _tokens(mdp: TextMDP, action: object) -> list[int]:
     if isinstance(action, str):
-        return game.rules.encode_completion(action)
+        return mdp.rules.encode_completion(action)
     if not isinstance(action, Sequence | np.ndarray) or isinstance(action, bytes):
         raise InvalidActionError(
             f"Action {action!r} is a {type(action).__name__}, expected the completion: text or a sequence of token ids."
         )
-    tokens = [game.rules.token(token) for token in action]
-    return tokens if tokens and tokens[-1] in game.rules.eos_token_ids else [*tokens, game.rules.eos_token_id]
+    tokens = [mdp.rules.token(token) for token in action]
+    return tokens if tokens and tokens[-1] in mdp.rules.eos_token_ids else [*tokens, mdp.rules.eos_token_id]
 
 
 def _merge(infos: dict[str, Any], new: dict[str, Any]) -> None:

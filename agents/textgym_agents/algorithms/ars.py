@@ -9,6 +9,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from textgym.core import text_env
 from textgym.errors import ConfigError
 from textgym_agents.algorithms import sb3_contrib as contrib
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
@@ -105,9 +106,9 @@ class ARS(contrib.ARS):  # type: ignore[misc]
         """(candidates,) mean returns of the texts of each of the weights (candidates, parameters)."""
         if async_eval is not None:
             raise ConfigError("ARS on language models evaluates in one process: leave async_eval out.")
-        vector: Any = self.env.env.unwrapped
+        vector = text_env(self.env)
         self.ep_info_buffer: Any = []
-        prompt_ids = np.array([vector.game.draw(vector.np_random) for _ in range(self.n_eval_episodes)])
+        prompt_ids = np.array([vector.mdp.draw(vector.np_random) for _ in range(self.n_eval_episodes)])
         stream = int(vector.np_random.integers(2**32))
         found = torch.zeros(len(candidate_weights), device=self.device)
         for index, weights in enumerate(candidate_weights):

@@ -16,6 +16,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
+from textgym.core import text_env
 from textgym.errors import ConfigError
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
 from textgym_agents.buffers.demonstrations import check_task, draw_reference
@@ -96,7 +97,7 @@ class BC(EpisodicPolicyGradient):
     def _setup_model(self) -> None:
         OnPolicyAlgorithm._setup_model(self)  # not the base's, which wants a text for every row: no row plays here
         if self.env is not None:
-            check_task(self.env.env.unwrapped.game)  # type: ignore[attr-defined]
+            check_task(text_env(self.env).mdp)
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
@@ -104,7 +105,7 @@ class BC(EpisodicPolicyGradient):
         """Fill the store with references. ``n_rollout_steps`` is SB3's and not used."""
         assert isinstance(rollout_buffer, EpisodeStore)
         callback.on_rollout_start()
-        vector: Any = env.env.unwrapped  # type: ignore[attr-defined]
+        vector = text_env(env)
         episodes = [draw_reference(vector, self.separator) for _ in range(self.prompts_per_rollout)]
         rollout_buffer.fill(episodes)
         self.num_timesteps += rollout_buffer.buffer_size

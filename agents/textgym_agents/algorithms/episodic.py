@@ -23,7 +23,7 @@ from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from torch import Tensor
 
-from textgym.core import TextGenerationEnv
+from textgym.core import TextGenerationEnv, text_env
 from textgym.errors import ConfigError
 from textgym_agents.buffers.episodes import Episode, EpisodeSamples, EpisodeStore, Recorder
 from textgym_agents.envs.sync_vector import SingleEnvs
@@ -154,8 +154,8 @@ class EpisodicPolicyGradient(OnPolicyAlgorithm):
         assert isinstance(rollout_buffer, EpisodeStore)
         self.policy.set_training_mode(False)
         callback.on_rollout_start()
-        vector: Any = env.env.unwrapped
-        prompt_ids = np.array([vector.game.draw(vector.np_random) for _ in range(self.prompts_per_rollout)])
+        vector = text_env(env)
+        prompt_ids = np.array([vector.mdp.draw(vector.np_random) for _ in range(self.prompts_per_rollout)])
         episodes = self._play_rollout(env, callback, prompt_ids)
         if episodes is None:
             return False

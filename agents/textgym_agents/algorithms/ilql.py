@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
+from textgym.core import text_env
 from textgym.errors import ConfigError
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
 from textgym_agents.buffers.episodes import Episode
@@ -124,9 +125,9 @@ class ILQL(EpisodicPolicyGradient):
         self, env: TextVecEnv, callback: BaseCallback, prompt_ids: NDArray[np.integer]
     ) -> list[Episode] | None:
         """The whole log, which is what SB3 sees as one long rollout."""
-        vector: Any = env.env.unwrapped
+        vector = text_env(env)
         if self.episodes is not None:
-            return self._given(as_episodes(self.episodes, vector.game), callback)
+            return self._given(as_episodes(self.episodes, vector.mdp), callback)
         log: list[Episode] = []
         while True:
             played = super()._play_rollout(env, callback, prompt_ids)
@@ -135,7 +136,7 @@ class ILQL(EpisodicPolicyGradient):
             log += played
             if self.num_timesteps >= self._total_timesteps:
                 return log
-            prompt_ids = np.array([vector.game.draw(vector.np_random) for _ in range(self.prompts_per_rollout)])
+            prompt_ids = np.array([vector.mdp.draw(vector.np_random) for _ in range(self.prompts_per_rollout)])
 
     def _given(self, episodes: list[Episode], callback: BaseCallback) -> list[Episode] | None:
         """A log from elsewhere, with the log-probabilities that the policy gives it before it learns."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgym.core import Prompt, Sample, TextGame
+from textgym.core import Prompt, Sample, TextMDP
 from textgym.errors import DatasetError, InvalidActionError
 from textgym_agents.buffers.episodes import Episode
 
@@ -89,17 +89,17 @@ def read_log(source: str | Path | Sequence[LoggedText | Mapping[str, Any]]) -> l
     return found
 
 
-def as_episodes(texts: Iterable[LoggedText], game: TextGame) -> list[Episode]:
+def as_episodes(texts: Iterable[LoggedText], mdp: TextMDP) -> list[Episode]:
     """Logged texts as an ``EpisodeStore`` takes them, each reward at its text's last token.
 
     Raises:
         DatasetError: the task has no such prompt, or the environment would never have let this text be written.
     """
-    return [_episode(text, game, f"text {number} of the log") for number, text in enumerate(texts)]
+    return [_episode(text, mdp, f"text {number} of the log") for number, text in enumerate(texts)]
 
 
-def _episode(text: LoggedText, game: TextGame, where: str) -> Episode:
-    rules, actions = game.rules, np.array(text.token_ids, dtype=np.int64)
+def _episode(text: LoggedText, mdp: TextMDP, where: str) -> Episode:
+    rules, actions = mdp.rules, np.array(text.token_ids, dtype=np.int64)
     if len(actions) > rules.max_new_tokens:
         raise DatasetError(
             f"{where} has {len(actions)} tokens, the environment allows {rules.max_new_tokens}. Raise max_new_tokens."
@@ -110,7 +110,7 @@ def _episode(text: LoggedText, game: TextGame, where: str) -> Episode:
         raise DatasetError(f"{where} could not have been written in this environment: {error}") from None
     if rules.is_eos[actions[:-1]].any():
         raise DatasetError(f"{where} goes on after an end token: {actions.tolist()}. Each text is an entry of its own.")
-    read = _prompt(text, game, where)
+    read = _prompt(text, mdp, where)
     start = np.array([rules.decoder_start_token_id], dtype=np.int32)
     context, prompt = (start, read) if rules.form == "seq2seq" else (read, None)
     nothing = np.zeros(len(actions), dtype=np.float32)
@@ -119,9 +119,9 @@ def _episode(text: LoggedText, game: TextGame, where: str) -> Episode:
     return Episode(context, prompt, actions.astype(np.int32), rewards, nothing, nothing)
 
 
-def _prompt(text: LoggedText, game: TextGame, where: str) -> Ints:
+def _prompt(text: LoggedText, mdp: TextMDP, where: str) -> Ints:
     """The prompt's tokens."""
-    rules = game.rules
+    rules = mdp.rules
     if text.prompt_ids is not None:
         ids = np.array(text.prompt_ids)
         if not 0 < len(ids) <= rules.max_prompt_tokens or ids.min() < 0 or ids.max() >= rules.vocab_size:
@@ -131,9 +131,9 @@ def _prompt(text: LoggedText, game: TextGame, where: str) -> Ints:
             )
         return ids.astype(np.int32)
     assert text.prompt_id is not None
-    if not 0 <= text.prompt_id < len(game.task):
-        raise DatasetError(f"{where}: prompt_id {text.prompt_id} names no prompt, the task has {len(game.task)}.")
-    prompt: Prompt = game.task[text.prompt_id]
+    if not 0 <= text.prompt_id < len(mdp.task):
+        raise DatasetError(f"{where}: prompt_id {text.prompt_id} names no prompt, the task has {len(mdp.task)}.")
+    prompt: Prompt = mdp.task[text.prompt_id]
     return rules.encode_prompt(prompt.text)[0].astype(np.int32)
 
 

@@ -21,7 +21,7 @@ LEFT_OUT = {
     *("start_time", "_started", "_rollout_end", "_num_timesteps_at_start"),  # clocks of the process
     *("_total_timesteps", "locals", "globals", "model", "parent", "_logger", "_custom_logger"),  # learn() sets these
     *("policy", "optimizer", "reference", "rollout_buffer", "replay_buffer"),  # saved by other means
-    *("env", "venv", "envs", "game", "task", "reward", "tokenizer", "observation_space", "action_space", "lr_schedule"),
+    *("env", "venv", "envs", "mdp", "task", "reward", "tokenizer", "observation_space", "action_space", "lr_schedule"),
     *("_caches", "_cache_version", "_arguments", "_parameters", "_buffers", "_modules"),
 }
 LONGEST = 1000  # of an argument's text

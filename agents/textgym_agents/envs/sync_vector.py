@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from textgym.core import TextGenerationEnv
+from textgym.core import TextGenerationEnv, text_env
 from textgym.errors import ConfigError
 
 Obs = dict[str, NDArray[Any]]
@@ -49,8 +49,8 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
         self.single_action_space = self.envs[0].action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        first: Any = self.envs[0].unwrapped
-        self.game, self.task = first.game, first.task
+        self.mdp = text_env(self.envs[0]).mdp
+        self.task = self.mdp.task
         self._observations: list[Obs] = [{}] * self.num_envs
         self._ended = np.ones(self.num_envs, dtype=np.bool_)
         self.metadata = dict(self.envs[0].metadata)

@@ -89,10 +89,7 @@ def evaluate(
     if isinstance(env, str):
         given = {**split_argument(env, split), **(env_kwargs or {})}
         env = make_vec_env(env, min(n_envs, num_prompts), **_fitting(policy, given))
-    if not _is_sequential(env):
-        raise ConfigError('evaluate() needs an id, or a TextVecEnv of an environment made with sampling="sequential".')
-    vector_env: Any = env.env.unwrapped
-    task = vector_env.task
+    task = _sequential(env).task
     if not 0 < num_prompts <= len(task):
         raise ConfigError(f"num_prompts is {num_prompts}, the split has {len(task)} prompts.")
     best_of = _known(policy, "best_of", 1) if best_of is None else best_of
@@ -104,7 +101,7 @@ def evaluate(
             plays.append(_play(policy, env, num_prompts, deterministic, progress))
     ordered = [max(texts, key=lambda text: text[1]) for texts in zip(*plays, strict=True)]
     samples = [sample for sample, _, _ in ordered]
-    values = compute_metrics(task.metrics if metrics is None else metrics, samples)
+    values = compute_metrics(getattr(task, "metrics", ()) if metrics is None else metrics, samples)
     values["num_tokens"] = float(np.mean([len(s.token_ids) for s in samples]))
     names = sorted({name for _, _, parts in ordered for name in parts})
     components = {n: float(np.mean([parts[n] for _, _, parts in ordered if n in parts])) for n in names}
@@ -147,16 +144,19 @@ def _streams(seed: int, count: int) -> list[int]:
     return [seed, *(int(child.generate_state(1, np.uint32)[0]) for child in further)]
 
 
-def _is_sequential(env: Any) -> bool:
+def _sequential(env: Any) -> TextGenerationVectorEnv:
+    """The vector environment in a TextVecEnv. Raises ConfigError unless it plays its prompts in their order."""
     inner = getattr(getattr(env, "env", None), "unwrapped", None)
-    return isinstance(inner, TextGenerationVectorEnv) and inner.game.rules.sampling == "sequential"
+    if not isinstance(inner, TextGenerationVectorEnv) or inner.mdp.rules.sampling != "sequential":
+        raise ConfigError('evaluate() needs an id, or a TextVecEnv of an environment made with sampling="sequential".')
+    return inner
 
 
 def _play(
     policy: Any, env: TextVecEnv, num_prompts: int, deterministic: bool, progress: bool
 ) -> list[tuple[Sample, float, Mapping[str, float]]]:
     """Sample, return and reward components for the prompts 0 to ``num_prompts - 1``."""
-    vector_env: Any = env.env.unwrapped
+    vector_env = _sequential(env)
     found: dict[int, tuple[Sample, float, Mapping[str, float]]] = {}
     env.seed(0)
     obs: Any = env.reset()
@@ -167,7 +167,7 @@ def _play(
         for row in np.flatnonzero(dones):
             sample = vector_env.last_samples[row]
             # Rows that finish early go on to later prompts: leave those out, or short texts would count more often.
-            if sample.prompt_id < num_prompts and sample.prompt_id not in found:
+            if sample is not None and sample.prompt_id < num_prompts and sample.prompt_id not in found:
                 info = infos[row]
                 found[sample.prompt_id] = sample, info["episode"]["r"], info.get("reward_components", {})
                 next(bar, None)

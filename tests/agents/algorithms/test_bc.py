@@ -26,7 +26,7 @@ BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq
 def build(seq2seq=False, **options):
     """On a language of four tokens, with references of one and two of them."""
     env = make_env(2, seq2seq=seq2seq)
-    env.env.unwrapped.game.task[:] = [Prompt("a b", ("c", "a a"))]
+    env.env.unwrapped.mdp.task[:] = [Prompt("a b", ("c", "a a"))]
     policy = Seq2SeqLMPolicy if seq2seq else CausalLMPolicy
     kwargs = {"model": make_model(seq2seq), **options.pop("policy_kwargs", {})}
     made = BC(policy, env, seed=0, max_grad_norm=1e9, policy_kwargs=kwargs, **options)
@@ -132,7 +132,7 @@ def test_a_reference_is_encoded_as_the_environment_would_see_it(tokenizer, promp
     env = TextGenerationVectorEnv(
         1, [Prompt(prompt, (reference,))], tokenizer=tokenizer, max_prompt_tokens=8, max_new_tokens=8, **options
     )
-    actions = written(env.game, env.task[0], reference)
+    actions = written(env.mdp, env.task[0], reference)
     assert tokenizer.decode(actions, skip_special_tokens=True) == text
     assert (actions[-1] == tokenizer.eos_token_id) == ended
     env.reset()
@@ -159,7 +159,7 @@ def test_a_task_without_references_names_those_that_have_some(tokenizer):
         name, max_prompt_tokens, max_new_tokens = "Plain", 8, 8
 
     env = make_vec_env(make_env(2).env)
-    env.env.unwrapped.game.task = Plain([Prompt("a b")])
+    env.env.unwrapped.mdp.task = Plain([Prompt("a b")])
     with pytest.raises(ConfigError, match=r"'Plain' has no references.*DataToText, Summarization"):
         BC(CausalLMPolicy, env, policy_kwargs={"model": make_model()})
     with pytest.raises(ConfigError, match="references_per_rollout is 0"):
@@ -256,6 +256,6 @@ def test_the_built_in_models_improve(model, task, before, least):
 
 def test_horizon_cuts_references():
     made = build(references_per_rollout=2)
-    game = made.env.env.unwrapped.game
-    assert written(game, game.task[0], "a b c a b") == [1, 2, 3]
+    mdp = made.env.env.unwrapped.mdp
+    assert written(mdp, mdp.task[0], "a b c a b") == [1, 2, 3]
     assert HORIZON == 3

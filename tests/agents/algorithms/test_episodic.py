@@ -271,7 +271,7 @@ def test_groups_without_signal_can_be_skipped():
     assert made.logger.name_to_value["group/zero_variance"] == pytest.approx(1 - signal.mean())
     tokens = sum(len(batch.actions) for batch in made._minibatches(store.scores))
     assert tokens == store.lengths.reshape(GROUPS, K)[signal].sum()
-    made.env.env.unwrapped.game.reward = lambda samples: [1.0] * len(samples)
+    made.env.env.unwrapped.mdp.reward = lambda samples: [1.0] * len(samples)
     collect(made)
     before = weights(made)
     made.train()  # nothing is left to learn from

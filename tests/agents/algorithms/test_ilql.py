@@ -231,9 +231,9 @@ def test_a_log_survives_its_file(tmp_path):
 
 @BOTH
 def test_episodes_hold_the_prompt_and_its_reward(seq2seq):
-    game = make_env(1, seq2seq=seq2seq).env.unwrapped.game
+    mdp = make_env(1, seq2seq=seq2seq).env.unwrapped.mdp
     by_id, by_tokens = as_episodes(
-        [LoggedText((3, 0), 1.5, prompt_id=1), LoggedText((1, 2, 3), -1.0, prompt_ids=(2,))], game
+        [LoggedText((3, 0), 1.5, prompt_id=1), LoggedText((1, 2, 3), -1.0, prompt_ids=(2,))], mdp
     )
     read = [(e.prompt if seq2seq else e.context).tolist() for e in (by_id, by_tokens)]
     assert read == [[3, 1], [2]]  # prompt 1 is "c a"
@@ -289,7 +289,7 @@ def test_files_that_are_no_logs_are_named(tmp_path):
 )
 def test_texts_that_do_not_fit_the_environment_are_named(text, message):
     with pytest.raises(DatasetError, match=f"text 1 of the log.*{message}"):
-        as_episodes([ALL[0], text], make_env(1).env.unwrapped.game)
+        as_episodes([ALL[0], text], make_env(1).env.unwrapped.mdp)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.agents.tiny_models import SMALL, tiny_model
+from textgym import Prompt, TextGenerationVectorEnv
 from textgym.errors import ConfigError
 from textgym_agents import make, make_vec_env
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
@@ -79,3 +80,14 @@ def test_a_random_environment_is_refused():
         evaluate(small_ppo(), make_vec_env(ID, 2, **SMALL), 4)
     with pytest.raises(ConfigError, match="the split has 1000"):
         evaluate(small_ppo(), ID, 1001, env_kwargs=SMALL)
+
+
+def test_a_plain_list_of_prompts_has_no_metrics_of_its_own():
+    envs = TextGenerationVectorEnv(
+        2,
+        [Prompt("a:", ("a",)), Prompt("b:", ("b",))],
+        sampling="sequential",
+        autoreset_mode="SameStep",
+        **SMALL,
+    )
+    assert set(evaluate(small_ppo(), make_vec_env(envs), 2).metrics) == {"num_tokens"}
