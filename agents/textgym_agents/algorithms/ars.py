@@ -46,6 +46,7 @@ class ARS(contrib.ARS):  # type: ignore[misc]
         learning_rate: of a step whose directions are weighed by returns in units of their standard deviation.
         n_eval_episodes: texts that a candidate writes.
         deterministic: candidates write their likeliest texts.
+        seed: of the directions and of sampling.
         kwargs: others of sb3-contrib's class.
 
     Raises:

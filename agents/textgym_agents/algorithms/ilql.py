@@ -55,12 +55,12 @@ class ILQL(EpisodicPolicyGradient):
        the softmax of Q / beta on top of log pi_0: behaviour cloning.
 
     Args:
-        samples_from_policy = False  # what is learnt from is no sample of the policy: HealthCheck minds the rest
-    policy: ``ImplicitCausalLMPolicy`` or ``ImplicitSeq2SeqLMPolicy``.
+        policy: ``ImplicitCausalLMPolicy`` or ``ImplicitSeq2SeqLMPolicy``.
         env: a ``TextVecEnv`` (see ``make_vec_env``), or an id.
         episodes: a log, see :func:`textgym_agents.buffers.offline.read_log`.
         n_epochs: how often each text of the log is learnt from.
-        prompts_per_rollout: how many texts are played together when a log is made.
+        prompts_per_rollout: prompts that are drawn together when a log is made.
+        group_size: completions of each of them.
         batch_size: about how many tokens, of whole texts, make one optimiser step.
         tau: which expectile of Q V is; 0.5 the mean over the log's tokens, near 1 the best of them.
         td_lambda: 0: bootstrap from V of the next token. 1: from what the text earned; V is then not used.
@@ -74,6 +74,7 @@ class ILQL(EpisodicPolicyGradient):
         DatasetError: a log that can't be read, or a text that the environment would not have let be written.
     """
 
+    samples_from_policy = False  # a log may be anybody's: HealthCheck leaves out what assumes samples
     policy: ImplicitMixin
 
     def __init__(

@@ -33,7 +33,9 @@ class NLPO(PPO):
         env: as for PPO.
         mask_top_p: probability that the mask keeps; 1: no mask, which is PPO.
         refresh_every: updates between two copies; None: never, a static mask.
-        kwargs: those of PPO. The buffer must be a ``MaskedEpisodeRolloutBuffer``, the default.
+        policy_kwargs: further arguments of the policy.
+        rollout_buffer_class: a ``MaskedEpisodeRolloutBuffer``, the default.
+        kwargs: those of PPO.
 
     Raises:
         ConfigError: another buffer or policy, or ``refresh_every`` below 1.

@@ -53,21 +53,23 @@ class ActionValueLearning(EpisodicPolicyGradient):
     https://arxiv.org/abs/1511.06581.
 
     Args:
-        samples_from_policy = False  # what is learnt from is no sample of the policy: HealthCheck minds the rest
-    policy: ``BoltzmannCausalLMPolicy`` or ``BoltzmannSeq2SeqLMPolicy``.
+        policy: ``BoltzmannCausalLMPolicy`` or ``BoltzmannSeq2SeqLMPolicy``.
         env: a ``TextVecEnv`` (see ``make_vec_env``), or an id.
-        prompts_per_rollout: texts of a rollout.
+        prompts_per_rollout: prompts drawn for a rollout.
+        group_size: completions of each of them.
         batch_size: about how many tokens, of whole texts, make one optimiser step. None: all of the rollout.
         td_lambda: 0: bootstrap from the next token's value. 1: from what the text earned, as far as the algorithm may.
         beta: beta, in units of reward. A smaller one makes more of a difference between two rewards.
         vf_coef: how fast V learns, compared with the language model.
         exploration, epsilon, boltzmann_temperature: see :class:`BoltzmannMixin`.
+        policy_kwargs: further arguments of the policy.
         kwargs: of ``EpisodicPolicyGradient``: ``learning_rate``, ``max_grad_norm``, ``seed``, ...
 
     Raises:
         ConfigError: another policy, or a number outside its range.
     """
 
+    samples_from_policy = False  # exploration may be epsilon-greedy: HealthCheck leaves out what assumes samples
     policy: BoltzmannMixin
 
     def __init__(

@@ -16,7 +16,7 @@ class EvaluateCallback(BaseCallback):
     Args:
         env_id: id of the environment.
         every: tokens between two evaluations; the first is before training.
-        num_prompts: see :func:`textgym_agents.evaluation.evaluate`, as are the rest.
+        num_prompts, deterministic, split, env_kwargs: see :func:`textgym_agents.evaluation.evaluate`.
         metric: what "best" means, higher being better: "reward", or any other name in ``history``.
         best_folder: where ``save_pretrained`` writes the policy with the best held-out metric; None: nowhere.
         patience: end the training after so many evaluations in a row without an improvement; None: never.

@@ -292,6 +292,15 @@ def test_what_is_not_sampled_from_the_policy_is_not_judged_as_if_it_were():
     assert {"ratio", "entropy", "negative_kl"} & set(causes(model, 256)) == set()
 
 
+@pytest.mark.parametrize("name", ["q_learning", "sarsa", "ilql"])
+def test_algorithms_that_do_not_sample_from_their_policy_say_so(name):
+    check = HealthCheck()
+    model = make(name, ID, n_envs=2, prompts_per_rollout=2, env_kwargs=SMALL, seed=0).learn(8, callback=check)
+    assert check._rollouts == 1
+    assert not check._entropies  # it is measured where tokens are samples of the policy
+    assert not type(model).samples_from_policy
+
+
 def test_tokens_that_the_update_drops():
     """With top-p a step of the optimiser can put a token of the rollout outside: then approx_kl is infinite."""
     assert "not_finite" in causes(small(policy_kwargs={"top_p": 0.5}, learning_rate=0.05), 384)
