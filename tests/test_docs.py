@@ -215,12 +215,12 @@ def ids_table(_: str) -> str:
 def rewards_table(_: str) -> str:
     """The rewards, from their classes and the names that formulas know."""
     from textgym.rewards import REWARDS
-    from textgym.rewards.parse import REWARD_NAMES
+    from textgym.rewards.registry import class_of, formula_names
 
-    names: dict[type, list[str]] = {}
-    for name, factory in REWARD_NAMES.items():
-        names.setdefault(type(factory()), []).append(f"`{name}`")
-    rows = [(f"`{cls.__name__}`", ", ".join(names.get(cls, ["-"])), first_line(cls)) for cls in REWARDS.values()]
+    names: dict[Any, list[str]] = {}
+    for name, factory in REWARDS.items():
+        names.setdefault(class_of(factory), []).append(f"`{name}`" if name in formula_names() else "-")
+    rows = [(f"`{cls.__name__}`", ", ".join(known), first_line(cls)) for cls, known in names.items()]
     return table(("class", "in formulas", "what it is"), rows)
 
 

@@ -11,7 +11,7 @@ from textgym import checker, errors, wrappers
 from textgym.core import Prompt, Reward, Sample, Score, Task, TextGenerationEnv, score_samples
 from textgym.errors import TextGymError
 from textgym.registration import register, register_all
-from textgym.rewards import reward
+from textgym.rewards import register_reward, reward
 from textgym.spaces import TextSpace
 from textgym.tokenizer import load_tokenizer
 from textgym.vector import TextGenerationVectorEnv
@@ -36,6 +36,7 @@ __all__ = [
     "load_tokenizer",
     "register",
     "register_all",
+    "register_reward",
     "reward",
     "score_samples",
     "wrappers",

@@ -5,7 +5,7 @@ import pytest
 from textgym.core import Sample, score_samples
 from textgym.errors import ConfigError
 from textgym.rewards import parse_reward
-from textgym.rewards.parse import REWARD_NAMES
+from textgym.rewards.registry import formula_names
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_formulas(text, expected):
     assert repr(parse_reward(text)) == expected
 
 
-@pytest.mark.parametrize("name", REWARD_NAMES)
+@pytest.mark.parametrize("name", formula_names())
 def test_every_name_is_a_reward(name):
     (score,) = score_samples(parse_reward(name), [Sample("", "a cat", ("a cat",), metadata={"keywords": ["cat"]})])
     assert 0.5 <= score.value <= 1
@@ -36,13 +36,15 @@ def test_every_name_is_a_reward(name):
     [
         ("", "a number or a name is expected, at character 1"),
         ("bleu +", "it ends where a number or a name is expected, at character 7"),
-        ("* bleu", r"'\*' stands where a number or a name is expected, at character 1"),
-        ("bleu rouge1", r"'rouge1' stands where '\+' or '\*' is expected, at character 6"),
-        ("2 bleu", "'bleu' stands where"),
+        ("* bleu", r"'\*' is where a number or a name is expected, at character 1"),
+        ("bleu rouge1", r"'rouge1' is where '\+' or '\*' is expected, at character 6"),
+        ("2 bleu", "'bleu' is where"),
         ("bleu - 1", "'-' is unknown, at character 6"),
         ("bleu()", r"'\(' is unknown, at character 5"),
         ("__import__('os')", "No reward is called '__import__'"),
         ("blue", "Did you mean 'bleu'"),
+        ("2*blue", r"Did you mean 'bleu'\? The formula is '2\*blue'"),
+        ("judge", r"needs criteria, backend. Make it in Python, LLMJudge\(criteria, backend\)"),
         ("0.5 * 2", "is the number 1.0. Name a reward: bleu,"),
     ],
 )

@@ -13,6 +13,7 @@ from textgym.core import Sample, score_samples
 from textgym.errors import ConfigError, MissingExtraError, RewardError
 from textgym.metrics import rouge as rouge_metric
 from textgym.rewards import BLEU, REWARDS, ROUGE, ChrF, ExactMatch, KeywordCoverage, Length, Sentiment
+from textgym.rewards.registry import class_of, describe, formula_names, make_reward
 
 REFERENCE = "the cat sat on the mat"
 SAMPLES = [
@@ -23,8 +24,7 @@ SAMPLES = [
     Sample("p", "A \x00 control \x1b[31m, and\ttabs\u2028.", (REFERENCE,), metadata={"keywords": ["tabs"]}),
     Sample("p", "今天天气不错", ("今天天气很好",), metadata={"keywords": ["天气", "下雨"]}),
 ]
-BUILT_IN = [BLEU(), ROUGE("1"), ROUGE("2"), ROUGE("L"), ROUGE("Lsum"), ChrF(), ChrF(word_order=2), Sentiment(),
-            Length(), Length(target=3, unit="words"), KeywordCoverage(), ExactMatch()]  # fmt: skip
+BUILT_IN = [*map(make_reward, formula_names()), ChrF(word_order=2), Length(target=3, unit="words")]
 
 
 @pytest.mark.parametrize("reward", BUILT_IN, ids=repr)
@@ -48,17 +48,18 @@ def test_the_reference_itself_scores_one_and_nothing_scores_zero(reward):
     assert reward(SAMPLES)[2] == 0
 
 
-def test_names():
-    names = [reward.name for reward in BUILT_IN]
-    assert names == ["bleu", "rouge1", "rouge2", "rougeL", "rougeLsum", "chrf", "chrf++", "sentiment", "length",
-                     "length", "coverage", "exact_match"]  # fmt: skip
+@pytest.mark.parametrize("name", formula_names())
+def test_a_reward_is_named_as_in_formulas(name):
+    assert make_reward(name).name == name
 
 
-@pytest.mark.parametrize("name", [name for name in REWARDS if name != "judge"])
-def test_the_table_makes_rewards_with_default_settings(name):
-    reward = REWARDS[name]()
-    assert reward(SAMPLES)
-    assert repr(reward).startswith(f"{REWARDS[name].__name__}(")
+@pytest.mark.parametrize("name", REWARDS)
+def test_every_reward_describes_itself(name):
+    call, documentation = describe(name)
+    assert call.startswith(f"{class_of(REWARDS[name]).__name__}(")
+    assert documentation.endswith((".", ")", ":", "5"))
+    if name in formula_names():
+        assert call == repr(make_reward(name))
 
 
 def test_parity_of_the_rewards():

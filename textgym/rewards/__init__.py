@@ -1,9 +1,11 @@
 """Rewards for finished texts: the built-in ones in [0, 1], all over batches, all with arithmetic.
 
-``0.7 * BLEU() + 0.3 * ROUGE("L")`` is a reward, and so is any function that ``@reward`` decorates.
+``0.7 * BLEU() + 0.3 * ROUGE("L")`` is a reward, and so is any function that ``@reward`` decorates. A reward of the
+package is a file here, with its import and its row in ``REWARDS``; one from elsewhere is a call of ``register_reward``.
 """
 
-from textgym.core import Reward
+from functools import partial
+
 from textgym.rewards.base import BatchReward
 from textgym.rewards.bleu import BLEU
 from textgym.rewards.chrf import ChrF
@@ -15,19 +17,25 @@ from textgym.rewards.judge import LLMJudge
 from textgym.rewards.keywords import KeywordCoverage
 from textgym.rewards.length import Length
 from textgym.rewards.parse import parse_reward
+from textgym.rewards.registry import REWARDS, register_reward
 from textgym.rewards.rouge import ROUGE
 from textgym.rewards.sentiment import Sentiment
 
-REWARDS: dict[str, type[Reward]] = {
-    "bleu": BLEU,
-    "rouge": ROUGE,
-    "chrf": ChrF,
-    "sentiment": Sentiment,
-    "length": Length,
-    "coverage": KeywordCoverage,
-    "exact_match": ExactMatch,
-    "judge": LLMJudge,
-}
+REWARDS.update(
+    {
+        "bleu": BLEU,
+        "rouge1": partial(ROUGE, "1"),
+        "rouge2": partial(ROUGE, "2"),
+        "rougeL": partial(ROUGE, "L"),
+        "rougeLsum": partial(ROUGE, "Lsum"),
+        "chrf": ChrF,
+        "sentiment": Sentiment,
+        "length": Length,
+        "coverage": KeywordCoverage,
+        "exact_match": ExactMatch,
+        "judge": LLMJudge,  # which needs criteria and a backend: in Python only
+    }
+)
 
 __all__ = [
     "BLEU",
@@ -47,5 +55,6 @@ __all__ = [
     "WeightedSum",
     "as_reward",
     "parse_reward",
+    "register_reward",
     "reward",
 ]

@@ -1,31 +1,10 @@
-"""Rewards written as text, for the command line: ``0.7*bleu + 0.3*rougeL``."""
+"""Rewards as formulas, for the command line and ``gymnasium.make``: ``0.7*bleu + 0.3*rougeL``."""
 
 import re
-from collections.abc import Callable
-from functools import partial
 
-from textgym.errors import ConfigError, did_you_mean
+from textgym.errors import ConfigError
 from textgym.rewards.base import BatchReward
-from textgym.rewards.bleu import BLEU
-from textgym.rewards.chrf import ChrF
-from textgym.rewards.exact_match import ExactMatch
-from textgym.rewards.keywords import KeywordCoverage
-from textgym.rewards.length import Length
-from textgym.rewards.rouge import ROUGE
-from textgym.rewards.sentiment import Sentiment
-
-REWARD_NAMES: dict[str, Callable[[], BatchReward]] = {
-    "bleu": BLEU,
-    "rouge1": partial(ROUGE, "1"),
-    "rouge2": partial(ROUGE, "2"),
-    "rougeL": partial(ROUGE, "L"),
-    "rougeLsum": partial(ROUGE, "Lsum"),
-    "chrf": ChrF,
-    "sentiment": Sentiment,
-    "length": Length,
-    "coverage": KeywordCoverage,
-    "exact_match": ExactMatch,
-}
+from textgym.rewards.registry import formula_names, make_reward
 
 _TOKEN = re.compile(r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[+*]))")
 
@@ -33,8 +12,7 @@ _TOKEN = re.compile(r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P
 def parse_reward(text: str) -> BatchReward:
     """The reward that a formula of numbers, names, ``+`` and ``*`` describes. Case doesn't matter in names.
 
-    Names: bleu, rouge1, rouge2, rougeL, rougeLsum, chrf, sentiment, length (near that of a reference), coverage,
-    exact_match; all with their default settings.
+    Names: those of ``textgym.rewards.REWARDS`` that need no arguments, each with its default settings.
 
     Raises:
         ConfigError: an unknown name, a misplaced or unknown character, or a formula without a name. It says where.
@@ -55,7 +33,7 @@ def parse_reward(text: str) -> BatchReward:
         token = match.group(match.lastgroup or 0)
         if (match.lastgroup != "sign") != expects_operand:
             expected = "a number or a name" if expects_operand else "'+' or '*'"
-            raise _error(text, match.start(match.lastgroup or 0), f"{token!r} stands where {expected} is expected")
+            raise _error(text, match.start(match.lastgroup or 0), f"{token!r} is where {expected} is expected")
         if match.lastgroup == "number":
             operands[-1].append(float(token))
         elif match.lastgroup == "name":
@@ -68,15 +46,15 @@ def parse_reward(text: str) -> BatchReward:
         raise _error(text, stop, "it ends where a number or a name is expected")
     result = _evaluated(operands)
     if not isinstance(result, BatchReward):
-        raise ConfigError(f"The reward {text!r} is the number {result}. Name a reward: {', '.join(REWARD_NAMES)}.")
+        raise ConfigError(f"The reward {text!r} is the number {result}. Name a reward: {', '.join(formula_names())}.")
     return result
 
 
 def _named(text: str, name: str) -> BatchReward:
-    lowered = {known.lower(): make for known, make in REWARD_NAMES.items()}
-    if name.lower() not in lowered:
-        raise ConfigError(f"No reward is called {name!r} (in {text!r}). {did_you_mean(name, REWARD_NAMES)}")
-    return lowered[name.lower()]()
+    try:
+        return make_reward(name)
+    except ConfigError as error:
+        raise ConfigError(str(error) if text.strip() == name else f"{error} The formula is {text!r}.") from None
 
 
 def _evaluated(terms: list[list[BatchReward | float]]) -> BatchReward | float:

@@ -62,12 +62,12 @@ def _algorithms() -> Table:
 
 
 def _rewards() -> Table:
-    from textgym.rewards.parse import REWARD_NAMES
+    from textgym.rewards import REWARDS
+    from textgym.rewards.registry import describe
 
-    table = Table("reward", "class", "what")
-    for name, factory in REWARD_NAMES.items():
-        reward = factory()
-        table.add_row(name, repr(reward), _first_line(type(reward)))
+    table = Table("reward", "in Python", "what")
+    for name in REWARDS:
+        table.add_row(name, *describe(name))
     table.caption = "Combine them: --reward '0.7*bleu + 0.3*rougeL', --reward 'sentiment*coverage'"
     return table
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import textgym_agents
 from tests.agents.saved_model import save_tiny_model
 from textgym.errors import ConfigError
+from textgym.rewards import REWARDS
 from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.cli import app, benchmark, options
 from textgym_agents.evaluation.held_out import evaluate, load_policy
@@ -129,7 +130,7 @@ def test_list():
 
 def test_list_algorithms_rewards_metrics():
     output = run("list", "--algorithms", "--rewards", "--metrics").output
-    for name in (*textgym_agents.ALGORITHMS, "rougeL", "exact_match", "distinct2"):
+    for name in (*textgym_agents.ALGORITHMS, *REWARDS, "distinct2"):
         assert name in output
 
 

@@ -1,0 +1,123 @@
+"""Rewards by name: the table that formulas, ``gymnasium.make(reward=...)`` and the command line read."""
+
+import inspect
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from textgym.core import Reward
+from textgym.errors import ConfigError, did_you_mean
+from textgym.rewards.base import BatchReward
+from textgym.rewards.functions import as_reward
+
+RewardFactory = Callable[..., Reward]
+
+REWARDS: dict[str, RewardFactory] = {}  # name -> what makes the reward; the built-in ones are in textgym.rewards
+
+_NAME = re.compile(r"[A-Za-z_]\w*")  # what a formula reads as a name
+_TAKEN = ("default",)  # gymnasium.make(reward="default") is the task's own
+
+
+def register_reward(name: str, factory: RewardFactory) -> None:
+    """Give a reward a name, which formulas, ``gymnasium.make(reward=...)`` and the command line then accept.
+
+    Registering the same object again changes nothing.
+
+    Args:
+        name: letters, digits and ``_``, not beginning with a digit. Formulas ignore case.
+        factory: a class, or a function without arguments that returns a reward. It is called whenever the reward is
+            made, not now.
+
+    Raises:
+        ConfigError: the name is taken or can't stand in a formula, or the factory can't be called without arguments.
+
+    >>> from textgym.rewards import parse_reward, reward
+    >>> @reward
+    ... def one_sentence(sample):
+    ...     return float(sample.completion.count(".") == 1)
+    >>> register_reward("one_sentence", lambda: one_sentence)
+    >>> parse_reward("0.8*bleu + 0.2*one_sentence")
+    0.8 * BLEU() + 0.2 * reward(one_sentence)
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name.lower() in _TAKEN:
+        raise ConfigError(
+            f"name={name!r} can't name a reward, expected letters, digits and '_', not beginning with a digit, and not "
+            f"{' or '.join(map(repr, _TAKEN))}."
+        )
+    if not callable(factory) or isinstance(factory, BatchReward):
+        raise ConfigError(
+            f"The reward {name!r} got {factory!r}, expected what makes it: a class, or a function without arguments. "
+            f"For a reward that is already made: register_reward({name!r}, lambda: my_reward)."
+        )
+    if needed := needed_arguments(factory):
+        raise ConfigError(
+            f"The reward {name!r} can't be made by its name, its factory needs {', '.join(needed)}. Give them: "
+            f"register_reward({name!r}, functools.partial(factory, {needed[0]}=...))."
+        )
+    known = next((other for other in REWARDS if other.lower() == name.lower()), None)
+    if known is not None and REWARDS[known] is not factory:
+        raise ConfigError(f"There is a reward {known!r} already, made by {describe(known)[0]}. Choose another name.")
+    REWARDS[name if known is None else known] = factory
+
+
+def make_reward(name: str) -> BatchReward:
+    """The reward of this name, case ignored.
+
+    Raises:
+        ConfigError: there is none, it needs arguments, or its factory made something else than a reward.
+
+    >>> make_reward("rougel")
+    ROUGE('L')
+    """
+    known = next((other for other in REWARDS if other.lower() == name.lower()), None)
+    if known is None:
+        raise ConfigError(f"No reward is called {name!r}. {did_you_mean(name, formula_names())}")
+    if needed := needed_arguments(REWARDS[known]):
+        raise ConfigError(
+            f"The reward {known!r} can't be made by its name, it needs {', '.join(needed)}. Make it in Python, "
+            f"{describe(known)[0]}, and pass the object."
+        )
+    made = REWARDS[known]()
+    if not callable(made) or isinstance(made, type):
+        raise ConfigError(f"The factory of the reward {known!r} made {made!r}, expected a function of samples.")
+    return as_reward(made)
+
+
+def formula_names() -> list[str]:
+    """The names that make a reward by themselves, without arguments."""
+    return [name for name, factory in REWARDS.items() if not needed_arguments(factory)]
+
+
+def needed_arguments(factory: RewardFactory) -> list[str]:
+    """The arguments without which the factory can't be called."""
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    try:
+        parameters = inspect.signature(factory).parameters.items()
+    except ValueError:  # some of Python's own callables have no signature
+        return []
+    return [name for name, value in parameters if value.default is value.empty and value.kind not in variadic]
+
+
+def class_of(factory: RewardFactory) -> Any:
+    """The class or function behind a factory: what to read the documentation of.
+
+    >>> class_of(REWARDS["rougeL"]).__name__
+    'ROUGE'
+    """
+    return class_of(factory.func) if isinstance(factory, partial) else factory
+
+
+def describe(name: str) -> tuple[str, str]:
+    """How a named reward is made in Python, and the first line of its documentation. Makes nothing.
+
+    >>> describe("rougeL")[0], describe("judge")[0]
+    ("ROUGE('L')", 'LLMJudge(criteria, backend)')
+    """
+    factory = REWARDS[name]
+    parts = list(needed_arguments(factory))
+    if isinstance(factory, partial):
+        parts = [*map(repr, factory.args), *(f"{key}={value!r}" for key, value in factory.keywords.items()), *parts]
+    cls = class_of(factory)
+    call = f"{getattr(cls, '__name__', repr(cls))}({', '.join(parts)})"
+    return call, (cls.__doc__ or "").strip().partition("\n")[0].replace("``", "")
