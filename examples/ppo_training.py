@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--env", default="textgym/SentimentContinuation-v0")
     parser.add_argument("--timesteps", type=int, default=3072, help="tokens to train on")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--prompts", type=int, default=50, help="held-out prompts")
+    parser.add_argument("--num-prompts", type=int, default=50, help="held-out prompts")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
@@ -35,10 +35,10 @@ def main() -> None:
         rollout_buffer_class=EpisodeRolloutBuffer,
         seed=arguments.seed,
     )
-    before = evaluate(ppo, arguments.env, arguments.prompts, split="validation")
+    before = evaluate(ppo, arguments.env, arguments.num_prompts, split="validation")
     log = TextLogger()
     ppo.learn(arguments.timesteps, callback=log)
-    after = evaluate(ppo, arguments.env, arguments.prompts, split="validation")
+    after = evaluate(ppo, arguments.env, arguments.num_prompts, split="validation")
 
     for row in log.history[:: max(1, len(log.history) // 8)]:
         print(
@@ -47,7 +47,7 @@ def main() -> None:
     print(f"{after.samples[0].prompt}")
     for when, result in (("before", before), ("after", after)):
         print(f"  {when}: {result.samples[0].completion!r}")
-    print(f"held-out reward on {arguments.prompts} prompts: {before.reward:.3f} before, {after.reward:.3f} after")
+    print(f"held-out reward on {arguments.num_prompts} prompts: {before.reward:.3f} before, {after.reward:.3f} after")
 
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ def main() -> None:
     parser.add_argument("--algo", default="rloo", choices=textgym_agents.ALGORITHMS)
     parser.add_argument("--env", default="textgym/SentimentContinuation-v0")
     parser.add_argument("--timesteps", type=int, default=4000, help="tokens to train on")
-    parser.add_argument("--prompts", type=int, default=50, help="held-out prompts")
+    parser.add_argument("--num-prompts", type=int, default=50, help="held-out prompts")
     arguments = parser.parse_args()
 
     algorithm = textgym_agents.make(arguments.algo, arguments.env, seed=0)
-    before = evaluate(algorithm, arguments.env, arguments.prompts, split="validation")
+    before = evaluate(algorithm, arguments.env, arguments.num_prompts, split="validation")
     algorithm.learn(arguments.timesteps)
-    after = evaluate(algorithm, arguments.env, arguments.prompts, split="validation")
+    after = evaluate(algorithm, arguments.env, arguments.num_prompts, split="validation")
 
     print(textgym_agents.ALGORITHMS[arguments.algo].paper)
     print(f"{after.samples[0].prompt}{after.samples[0].completion}")

@@ -73,7 +73,7 @@ def test_the_command_works_in_an_empty_environment(wheel: Path, tmp_path: Path) 
     where = run(python, "-c", "import textgym, textgym_agents; print(textgym.__file__)", cwd=folder)
     assert where.startswith(str(venv))
     assert "textgym/Copy-v0" in run(command, "list", cwd=folder)
-    assert "reward" in run(command, "evaluate", "textgym/Copy-v0", "--prompts", "4", cwd=folder)
+    assert "reward" in run(command, "evaluate", "textgym/Copy-v0", "--num-prompts", "4", cwd=folder)
 
 
 def run(*command: str | Path, cwd: Path) -> str:

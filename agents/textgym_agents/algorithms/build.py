@@ -6,11 +6,10 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.vec_env import VecEnv
 
 from textgym import wrappers
 from textgym.errors import ConfigError, did_you_mean
-from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
+from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
 from textgym_agents.algorithms.registry import ALGORITHMS, POLICIES, Algorithm
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
@@ -75,7 +74,7 @@ def make(
     if row.kl_coef is None and kl_coef:
         able = [name for name, other in ALGORITHMS.items() if other.kl_coef is not None]
         raise ConfigError(f"{algorithm!r} takes no KL penalty (kl_coef={kl_coef!r}). Those that do: {', '.join(able)}.")
-    vec_env = make_env(env, model, n_envs, env_kwargs)
+    vec_env = make_vec_env(env, n_envs, model=model, **(env_kwargs or {}))
     if reward_transform:
         if not isinstance(env, str):
             raise ConfigError(
@@ -149,7 +148,7 @@ def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> Ba
     made: BaseAlgorithm = row.cls.load(path, **kwargs)  # type: ignore[attr-defined]
     if env is not None:
         model = made.policy_kwargs.get("model", BUILTIN_MODEL)
-        vec_env = make_env(env, model, made.n_envs)
+        vec_env = make_vec_env(env, made.n_envs, model=model)
         if row.wrap is not None:
             given = {"num_candidates": int(made.action_space.n)}  # type: ignore[attr-defined]
             vec_env = row.wrap(vec_env, model, **{**row.wrap_defaults, **given})
@@ -165,40 +164,3 @@ def policy_class(model: Any) -> type[LanguageModelPolicy]:
     'Seq2SeqLMPolicy'
     """
     return POLICIES["seq2seq" if models.is_encoder_decoder(model) else "causal"]
-
-
-def make_env(env: Any, model: Any, n_envs: int = 1, env_kwargs: Mapping[str, Any] | None = None) -> VecEnv:
-    """The environment that a model needs, with arguments as for :func:`make`.
-
-    Raises:
-        ConfigError: an environment whose form is not the model's, or arguments for one that is already made.
-
-    >>> make_env("textgym/Copy-v0", "textgym/small-seq2seq").observation_space["decoder_input_ids"].shape
-    (17,)
-    """
-    given = dict(env_kwargs or {})
-    needed = _form(model)
-    if isinstance(env, str):
-        if "tokenizer" not in given and isinstance(model, str | Path) and model != BUILTIN_MODEL:
-            given["tokenizer"] = model if model in BUILTIN_MODELS else models.load_tokenizer(model)
-        vec_env = make_vec_env(env, n_envs, **{**needed, **given})
-    elif given:
-        raise ConfigError(f"env_kwargs {sorted(given)} only go with an id; this environment is already made.")
-    else:
-        vec_env = make_vec_env(env)
-    keys = getattr(vec_env.observation_space, "spaces", {})
-    if "input_ids" in keys and ("decoder_input_ids" in keys) != bool(needed):
-        arguments = ", ".join(f"{name}={value!r}" for name, value in (needed or {"form": "causal"}).items())
-        raise ConfigError(
-            f"The model is {'an encoder-decoder' if needed else 'a decoder-only'} model, the environment was made for "
-            f"the other kind. Make it with {arguments}, or give its id and leave these arguments out."
-        )
-    return vec_env
-
-
-def _form(model: Any) -> dict[str, Any]:
-    """The arguments of an environment that an encoder-decoder model needs; none for other models."""
-    if not models.is_encoder_decoder(model):
-        return {}
-    start = models.decoder_start_token_id(model)
-    return {"form": "seq2seq"} if start is None else {"form": "seq2seq", "decoder_start_token_id": start}

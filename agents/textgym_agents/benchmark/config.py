@@ -38,7 +38,7 @@ class BenchmarkConfig:
         model: name or folder.
         model_hash: of its files, see ``provenance.model_hash``: a model that changes halfway would mix two benchmarks.
         eval_prompts: held-out prompts, played before and after training.
-        split: where they come from.
+        eval_split: where they come from.
         n_envs: prompts played at once in training.
         kl_coef: coefficient of the KL to the initial model; None: the algorithm's default.
         lora: rank, or None to train all weights.
@@ -58,8 +58,8 @@ class BenchmarkConfig:
     tasks: Mapping[str, int]
     seeds: int = 3
     model: str = BUILTIN_MODEL
-    eval_prompts: int = 100
-    split: str = "test"
+    eval_prompts: int = 200
+    eval_split: str = "test"
     n_envs: int = 32
     kl_coef: float | None = None
     lora: int | None = None
@@ -111,7 +111,7 @@ class BenchmarkConfig:
     def command(self) -> str:
         """The command that runs this benchmark, apart from ``--out`` and ``--jobs``, which change no result."""
         words, default = self._what()
-        for name in ("model", "eval_prompts", "split", "n_envs", "kl_coef", "lora", "threads", "warm_share"):
+        for name in ("model", "eval_prompts", "eval_split", "n_envs", "kl_coef", "lora", "threads", "warm_share"):
             value = getattr(self, name)
             if value != getattr(default, name):
                 words += [f"--{name.replace('_', '-')}", str(value)]

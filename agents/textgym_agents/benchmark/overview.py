@@ -28,7 +28,7 @@ def overview(config: BenchmarkConfig, runs: Runs, rows: Sequence[Row], found: Co
         "# Benchmark results",
         f"{algos} algorithms, {len(config.tasks)} tasks, {config.seeds} seeds ({len(runs)} of {total} runs finished). "
         f"Model `{config.model}`. Each run was evaluated on the same {config.eval_prompts} prompts of the "
-        f"{config.split} split before and after training. {_budget(config)}",
+        f"{config.eval_split} split before and after training. {_budget(config)}",
         "```sh\n" + config.command() + "\n```",
         f"![Reward of each algorithm on each task]({COMPARISON})",
     ]

@@ -111,7 +111,7 @@ def markdown_report(config: BenchmarkConfig, runs: Sequence[Mapping[str, Any]], 
         "# Benchmark results",
         f"{len(config.algos)} algorithms, {len(config.tasks)} tasks, {config.seeds} seeds ({len(runs)} of {total} runs "
         f"finished). Model `{config.model}`. Each run was evaluated on the same {config.eval_prompts} prompts of the "
-        f"{config.split} split before and after training.",
+        f"{config.eval_split} split before and after training.",
         "```sh\n" + config.command() + "\n```",
         "![Learning curves](learning_curves.png)",
         markdown.table(HEADER, [cells(row) for row in without_repeats(rows)]),

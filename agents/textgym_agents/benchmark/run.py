@@ -149,7 +149,7 @@ def _train(
 
 
 def _held_out(config: BenchmarkConfig) -> dict[str, Any]:
-    return {"split": config.split, "env_kwargs": config.env_kwargs}
+    return {"split": config.eval_split, "env_kwargs": config.env_kwargs}
 
 
 def _curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

@@ -16,7 +16,8 @@ class EvaluateCallback(BaseCallback):
     Args:
         env_id: id of the environment.
         every: tokens between two evaluations; the first is before training.
-        num_prompts, deterministic, split, env_kwargs: see :func:`textgym_agents.evaluation.evaluate`.
+        num_prompts, deterministic, env_kwargs: see :func:`textgym_agents.evaluate`.
+        split: by default "validation", since these evaluations guide the training; "test" is for results.
         metric: what "best" means, higher being better: "reward", or any other name in ``history``.
         best_folder: where ``save_pretrained`` writes the policy with the best held-out metric; None: nowhere.
         patience: end the training after so many evaluations in a row without an improvement; None: never.
@@ -35,7 +36,7 @@ class EvaluateCallback(BaseCallback):
         self,
         env_id: str,
         every: int,
-        num_prompts: int = 100,
+        num_prompts: int = 200,
         *,
         metric: str = "reward",
         best_folder: str | Path | None = None,

@@ -53,8 +53,8 @@ def benchmark(
     model: options.Model = BUILTIN_MODEL,
     eval_prompts: Annotated[
         int, typer.Option(min=1, rich_help_panel="Evaluation", help="Held-out prompts, played before and after.")
-    ] = 100,
-    split: Annotated[
+    ] = 200,
+    eval_split: Annotated[
         str, typer.Option(rich_help_panel="Evaluation", help="Where held-out prompts come from.")
     ] = "test",
     reward: options.Reward = None,
@@ -96,7 +96,7 @@ def benchmark(
         "seeds": seeds,
         "model": model,
         "eval_prompts": eval_prompts,
-        "split": split,
+        "eval_split": eval_split,
         "n_envs": n_envs,
         "kl_coef": kl_coef,
         "lora": lora,

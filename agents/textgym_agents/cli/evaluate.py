@@ -19,7 +19,7 @@ NUM_SAMPLES = 3
 def evaluate(
     task: options.Task,
     model: options.Model = BUILTIN_MODEL,
-    prompts: Annotated[int, typer.Option(min=1, help="How many, from the first of the split on.")] = 200,
+    num_prompts: Annotated[int, typer.Option(min=1, help="How many, from the first of the split on.")] = 200,
     split: Annotated[str, typer.Option(rich_help_panel="Environment", help="Where the prompts come from.")] = "test",
     deterministic: Annotated[
         bool,
@@ -57,7 +57,7 @@ def evaluate(
 
     [cyan]textgym evaluate DataToText[/cyan]
     [cyan]textgym evaluate DataToText --model runs/data-to-text/policy --metrics bleu,rougeL,coverage[/cyan]
-    [cyan]textgym evaluate Summarization --model gpt2 --prompts 50 --deterministic --json gpt2.json[/cyan]
+    [cyan]textgym evaluate Summarization --model gpt2 --num-prompts 50 --deterministic --json gpt2.json[/cyan]
     """
     env_id = options.resolve_id(task)
     env_kwargs = options.env_arguments(
@@ -87,7 +87,7 @@ def evaluate(
     result = play(
         policy,
         env_id,
-        prompts,
+        num_prompts,
         metrics=wanted,
         deterministic=deterministic,
         seed=seed,
@@ -100,7 +100,7 @@ def evaluate(
     bounds = intervals(result.rewards, result.samples, result.metrics, seed=seed)
     console = Console()
     how = "likeliest tokens" if deterministic else "sampled" if best_of == 1 else f"best of {best_of} samples"
-    console.print(Text(f"{env_id}, {model}, {prompts} prompts of {split}, {how}"), soft_wrap=True)
+    console.print(Text(f"{env_id}, {model}, {num_prompts} prompts of {split}, {how}"), soft_wrap=True)
     console.print(_table(result, bounds))
     for sample, value in list(zip(result.samples, result.rewards, strict=True))[:NUM_SAMPLES]:
         console.print(_panel(sample, float(value)))

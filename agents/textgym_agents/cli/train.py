@@ -82,7 +82,7 @@ def train(
     ] = None,
     eval_prompts: Annotated[
         int, typer.Option(min=1, rich_help_panel="Evaluation", help="How many held-out prompts.")
-    ] = 100,
+    ] = 200,
     stop_metric: Annotated[
         str,
         typer.Option(

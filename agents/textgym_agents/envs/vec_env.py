@@ -1,8 +1,9 @@
 """A Gymnasium vector environment behind Stable-Baselines3's VecEnv interface, without a copy per environment."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -15,6 +16,8 @@ from stable_baselines3.common.vec_env import VecEnv
 import textgym  # noqa: F401  (registers the ids)
 from textgym.core import TextGenerationEnv
 from textgym.errors import ConfigError
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
+from textgym_agents import models
 from textgym_agents.envs.sync_vector import SingleEnvs
 
 Obs = dict[str, NDArray[Any]]
@@ -171,20 +174,33 @@ class TextVecEnv(VecEnv):
         return [wrapped] * len(list(self._get_indices(indices)))
 
 
-def make_vec_env(env: Any, n_envs: int = 16, *, seed: int | None = None, **env_kwargs: Any) -> VecEnv:
+def make_vec_env(
+    env: Any, n_envs: int = 32, *, model: Any = None, seed: int | None = None, **env_kwargs: Any
+) -> VecEnv:
     """An SB3 VecEnv from an id, an environment, a vector environment or a VecEnv.
 
     Args:
         env: ``"textgym/Copy-v0"``, a ``gymnasium.Env`` (one row), a ``gymnasium.vector.VectorEnv`` or an SB3
             ``VecEnv``.
         n_envs: rows, when ``env`` is an id.
+        model: a name, folder or loaded model that will act. With an id, the environment gets this model's tokenizer,
+            and the form and start token that an encoder-decoder model needs, unless ``env_kwargs`` says otherwise.
+            None: the environment's defaults, which suit the built-in decoder-only model.
         seed: of the first reset.
         env_kwargs: arguments of the environment, when ``env`` is an id.
+
+    Raises:
+        ConfigError: no environment, arguments for one that is already made, or one whose form is not the model's.
 
     >>> env = make_vec_env("textgym/Copy-v0", n_envs=2, seed=1)
     >>> env.reset()["input_ids"].shape == (2, *env.observation_space["input_ids"].shape)
     True
+    >>> make_vec_env("textgym/Copy-v0", model="textgym/small-seq2seq").observation_space["decoder_input_ids"].shape
+    (17,)
     """
+    if env_kwargs and not isinstance(env, str):
+        raise ConfigError(f"{', '.join(env_kwargs)}: only with an id; this environment is already made.")
+    needed = {} if model is None else _form(model)
     if isinstance(env, VecEnv):
         vec_env = env
     elif isinstance(env, VectorEnv):
@@ -198,7 +214,7 @@ def make_vec_env(env: Any, n_envs: int = 16, *, seed: int | None = None, **env_k
                 num_envs=n_envs,
                 vectorization_mode="vector_entry_point",
                 autoreset_mode=AutoresetMode.SAME_STEP,
-                **env_kwargs,
+                **{**needed, **_tokenizer(model, env_kwargs), **env_kwargs},
             )
         )
     else:
@@ -206,6 +222,28 @@ def make_vec_env(env: Any, n_envs: int = 16, *, seed: int | None = None, **env_k
             f"env is a {type(env).__name__}, expected an id such as 'textgym/Copy-v0', a text environment, a gymnasium "
             "VectorEnv or an SB3 VecEnv. Several single environments: make_vec_env(SingleEnvs([...]))."
         )
+    keys = getattr(vec_env.observation_space, "spaces", {})
+    if model is not None and "input_ids" in keys and ("decoder_input_ids" in keys) != bool(needed):
+        arguments = ", ".join(f"{name}={value!r}" for name, value in (needed or {"form": "causal"}).items())
+        raise ConfigError(
+            f"The model is {'an encoder-decoder' if needed else 'a decoder-only'} model, the environment was made for "
+            f"the other kind. Make it with {arguments}, or give its id and leave these arguments out."
+        )
     if seed is not None:
         vec_env.seed(seed)
     return vec_env
+
+
+def _form(model: Any) -> dict[str, Any]:
+    """The arguments of an environment that an encoder-decoder model needs; none for other models."""
+    if not models.is_encoder_decoder(model):
+        return {}
+    start = models.decoder_start_token_id(model)
+    return {"form": "seq2seq"} if start is None else {"form": "seq2seq", "decoder_start_token_id": start}
+
+
+def _tokenizer(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The tokenizer of a model that is a name or folder, unless one is given or the default is the model's."""
+    if "tokenizer" in given or not isinstance(model, str | Path) or model == BUILTIN_MODEL:
+        return {}
+    return {"tokenizer": model if model in BUILTIN_MODELS else models.load_tokenizer(model)}

@@ -16,7 +16,7 @@ from textgym.errors import ConfigError
 from textgym.metrics import compute_metrics
 from textgym.registration import split_argument
 from textgym.vector import TextGenerationVectorEnv
-from textgym_agents.algorithms import make_env, policy_class
+from textgym_agents.algorithms import policy_class
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.policies.base import LanguageModelPolicy
 
@@ -66,7 +66,8 @@ def evaluate(
     Args:
         policy: an SB3 algorithm or policy, or anything with ``predict`` that wraps a policy as its ``policy``.
         env: an id, or a TextVecEnv whose environment was made with ``sampling="sequential"``.
-        num_prompts: how many; at most the split's size.
+        num_prompts: how many; at most the split's size. With the default, 200, the 95 % interval of a mean reward
+            between 0 and 1 is about 0.1 wide.
         metrics: names from ``textgym.metrics.METRICS``. Default: those of the task.
         deterministic: the likeliest token each time instead of a sample.
         best_of: play each prompt so many times, every time with a random stream of its own, and keep the text with the
@@ -76,8 +77,10 @@ def evaluate(
             the algorithm "best_of_n".
         seed: of the sampling, whose stream is apart from that of training.
         n_envs: prompts played at once, when ``env`` is an id.
-        split, env_kwargs: of the environment, when ``env`` is an id. Default tokenizer, form and start token: those
-            of the policy.
+        split: of the environment, when ``env`` is an id: "test" for results; "validation" for choices while a policy
+            is made, such as when to stop.
+        env_kwargs: of the environment, when ``env`` is an id. Default tokenizer, form and start token: those of the
+            policy.
         progress: show a bar.
 
     Raises:
@@ -116,7 +119,7 @@ def load_policy(
     >>> load_policy("textgym/small", "textgym/Copy-v0").form
     'causal'
     """
-    env = make_env(env_id, model, env_kwargs=env_kwargs)
+    env = make_vec_env(env_id, 1, model=model, **(env_kwargs or {}))
     build = policy_class(model)
     return build(env.observation_space, env.action_space, lambda _: 0.0, model=model, **policy_kwargs)
 

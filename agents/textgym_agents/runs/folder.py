@@ -30,7 +30,7 @@ class TrainConfig:
         kl_coef: coefficient of the KL to the initial model; None: the algorithm's default.
         lora: rank, or None to train all weights.
         split: prompts to train on.
-        eval_split: held-out prompts.
+        eval_split: held-out prompts, by default those for choices such as ``patience``.
         eval_every: tokens between evaluations; None: before and after only.
         eval_prompts: how many held-out prompts.
         stop_metric: what the best policy is chosen by, and ``patience`` looks at: "reward" or a metric of the task.
@@ -55,7 +55,7 @@ class TrainConfig:
     split: str = "train"
     eval_split: str = "validation"
     eval_every: int | None = None
-    eval_prompts: int = 100
+    eval_prompts: int = 200
     stop_metric: str = "reward"
     patience: int | None = None
     warm_start: int = 0

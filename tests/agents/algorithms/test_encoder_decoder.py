@@ -118,13 +118,13 @@ def test_the_command_trains_and_evaluates(folder, tmp_path):
     few = ["--n-envs", 4, "--algo-kwarg", "n_steps=16", "--algo-kwarg", "batch_size=32", "--eval-prompts", 4]
     run("train", "Copy", "--model", folder, "--timesteps", 128, "--out", out, *few)
     assert json.loads((out / "policy" / "config.json").read_text())["is_encoder_decoder"]
-    assert "reward" in run("evaluate", "Copy", "--model", out / "policy", "--prompts", 4)
+    assert "reward" in run("evaluate", "Copy", "--model", out / "policy", "--num-prompts", 4)
     assert evaluate(load_policy(out / "policy", ID), ID, 4).rewards.shape == (4,)
 
 
 def test_the_command_with_the_builtin_model(tmp_path):
     file = tmp_path / "found.json"
-    output = run("evaluate", "Copy", "--model", BUILTIN_SEQ2SEQ, "--prompts", 16, "--json", file)
+    output = run("evaluate", "Copy", "--model", BUILTIN_SEQ2SEQ, "--num-prompts", 16, "--json", file)
     assert BUILTIN_SEQ2SEQ in output
     assert json.loads(file.read_text())["values"]["reward"] > 0.2
 

@@ -111,7 +111,7 @@ def test_swapping_the_algorithm_changes_no_other_line_of_the_example(name, monke
     script = Path(__file__).parents[3] / "examples" / "swap_algorithm.py"
     real = make
     monkeypatch.setattr("textgym_agents.make", lambda *args, **options: real(*args, n_envs=2, **small(name), **options))
-    arguments = ["--algo", name, "--env", ID, "--timesteps", "16", "--prompts", "2"]
+    arguments = ["--algo", name, "--env", ID, "--timesteps", "16", "--num-prompts", "2"]
     monkeypatch.setattr(sys, "argv", [str(script), *arguments])
     runpy.run_path(str(script), run_name="__main__")
     assert f"tokens of {name}: " in capsys.readouterr().out

@@ -3,11 +3,12 @@
 import pytest
 
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
-from textgym_agents.algorithms import make_env, policy_class
+from textgym_agents.algorithms import policy_class
 from textgym_agents.algorithms.grpo import GRPO
 from textgym_agents.algorithms.reinforce import REINFORCE
 from textgym_agents.algorithms.rloo import RLOO
 from textgym_agents.algorithms.scst import SCST
+from textgym_agents.envs.vec_env import make_vec_env
 from textgym_agents.evaluation import evaluate
 
 ID = "textgym/SentimentContinuation-v0"
@@ -16,7 +17,7 @@ ID = "textgym/SentimentContinuation-v0"
 def gain(algorithm, timesteps, seed=0, model=BUILTIN_MODEL, **options):
     made = algorithm(
         policy_class(model),
-        make_env(ID, model, 32),
+        make_vec_env(ID, 32, model=model),
         learning_rate=4e-3,  # four times the default: the task is simple
         seed=seed,
         policy_kwargs={"model": model, "reference": True},

@@ -175,7 +175,7 @@ def test_play_gives_full_marks_to_the_reference():
 
 def test_evaluate(tiny_folder, tmp_path):
     file = tmp_path / "found.json"
-    arguments = ["evaluate", "Copy", "--model", tiny_folder, "--prompts", 12, "--seed", 3, "--json", file]
+    arguments = ["evaluate", "Copy", "--model", tiny_folder, "--num-prompts", 12, "--seed", 3, "--json", file]
     result = run(*arguments, "--metrics", "chrf,distinct1", "--temperature", 0.7)
     assert result.exit_code == 0, result.output
     stored = json.loads(file.read_text())
@@ -229,7 +229,7 @@ def test_train_writes_everything(trained):
 
 def test_a_trained_policy_loads_again(trained):
     out, _ = trained
-    result = run("evaluate", "Copy", "--model", out / "policy", "--prompts", 4)
+    result = run("evaluate", "Copy", "--model", out / "policy", "--num-prompts", 4)
     assert result.exit_code == 0, result.output
     assert "reward" in result.output
     policy = load_policy(out / "policy", "textgym/Copy-v0")

@@ -70,6 +70,20 @@ def test_wrong_autoreset_mode():
         make_vec_env(gym.make("CartPole-v1"))
 
 
+def test_the_environment_that_a_model_needs():
+    env = make_vec_env("textgym/Copy-v0", 2, model="textgym/small-seq2seq", **SMALL)
+    assert "decoder_input_ids" in env.observation_space.spaces
+    assert make_vec_env(env, model="textgym/small-seq2seq") is env
+    with pytest.raises(ConfigError, match="The model is a decoder-only model, the environment was made for the other"):
+        make_vec_env(env, model="textgym/small")
+
+
+def test_arguments_for_an_environment_that_is_already_made_are_refused():
+    env = make_vec_env("textgym/Copy-v0", 2, **SMALL)
+    with pytest.raises(ConfigError, match="max_new_tokens: only with an id; this environment is already made"):
+        make_vec_env(env, max_new_tokens=3)
+
+
 def test_observations_that_the_next_step_overwrites_are_refused():
     """SB3 stores an observation after the step that follows it."""
     with pytest.raises(ConfigError, match="Leave copy=True"):

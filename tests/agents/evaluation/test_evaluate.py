@@ -1,5 +1,7 @@
 """Evaluation plays each held-out prompt once, and leaves the training run as it was."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,11 @@ import torch
 from tests.agents.tiny_models import SMALL, tiny_model
 from textgym import Prompt, TextGenerationVectorEnv
 from textgym.errors import ConfigError
-from textgym_agents import make, make_vec_env
+from textgym_agents import cli, make, make_vec_env
+from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.evaluation import evaluate
+from textgym_agents.runs.folder import TrainConfig
 
 ID = "textgym/Copy-v0"
 
@@ -51,6 +55,32 @@ def test_evaluating_changes_no_training_run():
     assert [row["timesteps"] for row in callback.history] == [0, 64, 128]
     for a, b in zip(plain.policy.parameters(), evaluated.policy.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_the_number_of_rows_and_the_held_out_prompts_have_one_default_everywhere():
+    def defaults(*names):
+        functions = (make, make_vec_env, evaluate, EvaluateCallback, TrainConfig, BenchmarkConfig)
+        commands = (cli.train.train, cli.evaluate.evaluate, cli.benchmark.benchmark)
+        for function in (*functions, *commands):
+            for name, parameter in inspect.signature(function).parameters.items():
+                if name in names:
+                    yield function.__qualname__, parameter.default
+
+    assert {value for _, value in defaults("n_envs")} == {32}
+    assert {value for _, value in defaults("num_prompts", "eval_prompts")} == {200}
+    # Choices that a training run makes go by other prompts than results do.
+    assert dict(defaults("eval_split")) == {
+        "TrainConfig": "validation",
+        "train": "validation",
+        "BenchmarkConfig": "test",
+        "benchmark": "test",
+    }
+    assert dict(defaults("split")) == {
+        "evaluate": "test",
+        "EvaluateCallback": "validation",
+        "TrainConfig": "train",
+        "train": "train",
+    }
 
 
 def test_the_best_policy_is_kept(tmp_path):
