@@ -63,6 +63,10 @@ class JudgeError(TextGymError, RuntimeError):
     """A judge's call failed, or its reply holds no verdict. It is never turned into a score."""
 
 
+class PluginError(TextGymError, ImportError):
+    """A module with tasks, rewards or algorithms of the user's own can't be imported."""
+
+
 class MissingExtraError(TextGymError, ImportError):
     """A feature needs an optional dependency that isn't installed."""
 
