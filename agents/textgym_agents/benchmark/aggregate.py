@@ -18,24 +18,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
 from textgym.errors import ConfigError
-from textgym_agents.evaluation.statistics import PromptStatistics
+from textgym_agents.evaluation.statistics import Floats, PromptStatistics
+from textgym_agents.report.numbers import Estimate, rounded
 
-Floats = NDArray[np.float64]
+Runs = Sequence[Mapping[str, Any]]  # lines of ``results.jsonl``
 ALL_TASKS = "all tasks"
-CHUNK = 250  # resamples at once: bounds the memory of (resamples, prompts, numbers)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with the bounds of its 95 % interval; NaN bounds where there is none."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -90,7 +80,7 @@ def iqm(values: Floats) -> Floats:
     return np.asarray(trim_mean(values, 0.25, axis=-1), dtype=np.float64)
 
 
-def aggregate(runs: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed: int = 0) -> list[Row]:
+def aggregate(runs: Runs, *, resamples: int = 2000, seed: int = 0) -> list[Row]:
     """One row for each algorithm, task and measure, tasks in the order in which they first appear.
 
     Args:
@@ -124,7 +114,7 @@ def aggregate(runs: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed:
     return rows
 
 
-def _cell(group: Sequence[Mapping[str, Any]], measure: str, resamples: int, seed: int) -> Cell:
+def _cell(group: Runs, measure: str, resamples: int, seed: int) -> Cell:
     sides = [np.array([run[side][measure] for run in group], dtype=np.float64) for side in ("before", "after")]
     stored = [[run["per_prompt"][side].get(measure) for run in group] for side in ("before", "after")]
     if any(one is None for side in stored for one in side):
@@ -136,22 +126,18 @@ def _cell(group: Sequence[Mapping[str, Any]], measure: str, resamples: int, seed
             f"The runs of {group[0]['algo']} on {group[0]['task']} were evaluated on {sorted(sizes)} prompts, expected "
             "the same number. Results of different benchmarks are in one file."
         )
-    name = zlib.crc32(f"{group[0]['algo']} {group[0]['task']}".encode())
-    rng = np.random.default_rng(np.random.SeedSequence([seed, name]))
+    rng = generator(seed, f"{group[0]['algo']} {group[0]['task']}")
     num_prompts = sizes.pop()
     prompts = rng.integers(num_prompts, size=(resamples, num_prompts))
     seeds = rng.integers(len(group), size=(resamples, len(group)))
-    before, after = (np.take_along_axis(_values(side, prompts), seeds, axis=1) for side in statistics)
+    values = [np.stack([one.resampled(prompts) for one in side], axis=1) for side in statistics]
+    before, after = (np.take_along_axis(side, seeds, axis=1) for side in values)
     return Cell(sides[0], sides[1], (before, after))
 
 
-def _values(statistics: Sequence[PromptStatistics], prompts: NDArray[np.integer]) -> Floats:
-    """(resamples, seeds): each seed's value on each resample of the prompts (resamples, picks)."""
-    columns = []
-    for one in statistics:
-        parts = [one.values(prompts[start : start + CHUNK]) for start in range(0, len(prompts), CHUNK)]
-        columns.append(np.concatenate(parts))
-    return np.stack(columns, axis=1)
+def generator(seed: int, name: str) -> np.random.Generator:
+    """Random numbers that depend on the seed and a name only."""
+    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
 
 
 def _joined(cells: Sequence[Cell]) -> Cell:
@@ -164,7 +150,7 @@ def _joined(cells: Sequence[Cell]) -> Cell:
     return Cell(np.concatenate([c.before for c in cells]), np.concatenate([c.after for c in cells]), both)
 
 
-def _row(algo: str, task: str, measure: str, group: Sequence[Mapping[str, Any]], cell: Cell) -> Row:
+def _row(algo: str, task: str, measure: str, group: Runs, cell: Cell) -> Row:
     return Row(
         algo=algo,
         task=task,
@@ -193,14 +179,3 @@ def estimate(value: float, resampled: Floats | None) -> Estimate:
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.nanquantile(resampled, [0.025, 0.975])
     return Estimate(value, float(low), float(high))
-
-
-def rounded(value: Any) -> Any:
-    """Plain values with numbers rounded to 6 places, None for NaN."""
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(item) for item in value]
-    if isinstance(value, float):
-        return None if np.isnan(value) else round(value, 6)
-    return value

@@ -1,22 +1,43 @@
-"""What the pictures of a comparison of many algorithms show."""
+"""What the pictures of a benchmark show: learning curves, and of many algorithms a comparison."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from textgym_agents.benchmark import pictures, suites
+from textgym_agents.benchmark import suites
+from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, Runs
 from textgym_agents.benchmark.comparison import Comparison, Overall
 from textgym_agents.benchmark.config import short_name
-from textgym_agents.benchmark.pictures import Dot
-from textgym_agents.report.curves import COLOURS, Curve
+from textgym_agents.report.curves import Curve, plot_curve_grid, plot_curves
+from textgym_agents.report.dots import Dot, plot_dots
+from textgym_agents.report.figures import COLORS
 
 COMPARISON, CURVES = "comparison.png", "learning_curves.png"
-Runs = Sequence[Mapping[str, Any]]
 
 
-def draw(folder: Path, runs: Runs, found: Comparison) -> None:
+def draw_few(folder: Path, runs: Runs, rows: Sequence[Row]) -> None:
+    """Write ``learning_curves.png`` with one panel a task, rewards on held-out prompts included."""
+    panels: dict[str, list[Curve]] = {}
+    for row in rows:
+        if row.measure != "reward" or row.task == ALL_TASKS:
+            continue
+        mine = [run for run in runs if (run["algo"], run["task"]) == (row.algo, row.task)]
+        after, panel = row.mean.after, panels.setdefault(short_name(row.task), [])
+        beside = row.timesteps * (1 + 0.015 * len(panel))  # so that error bars don't hide each other
+        panel.append(
+            Curve(
+                label=row.algo,
+                runs=[(run["curve"]["timesteps"], run["curve"]["reward"]) for run in mine],
+                before=row.mean.before.value,
+                held_out=[(beside, after.value, after.low, after.high)],
+            )
+        )
+    plot_curves(panels, folder / CURVES)
+
+
+def draw_many(folder: Path, runs: Runs, found: Comparison) -> None:
     """Write ``comparison.png`` and, where anything was trained, ``learning_curves.png``."""
     order = [whole.algo for whole in found.overall]
     order += [one.algo for standings in found.standings.values() for one in standings]
@@ -31,10 +52,10 @@ def draw(folder: Path, runs: Runs, found: Comparison) -> None:
         title = f"{_short_title(short_name(task))}\nreward"
         columns[title] = {one.algo: Dot(one.after, one.verdict) for one in standings}
         lines[title] = float(np.mean([one.after.value - one.gain.value for one in standings]))
-    pictures.plot_dots(columns, order, lines, found.reference, folder / COMPARISON)
+    plot_dots(columns, order, lines, found.reference, folder / COMPARISON)
     groups = _groups(runs)
     if groups:
-        pictures.plot_small_multiples(groups, _curves(runs), _levels(found), folder / CURVES)
+        plot_curve_grid(groups, _curves(runs), _levels(found), folder / CURVES)
 
 
 def _overall_verdict(one: Overall, found: Comparison) -> str:
@@ -63,13 +84,13 @@ def _groups(runs: Runs) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     last = ""
     for family, algos in families.items():
-        pieces = [algos[start : start + len(COLOURS)] for start in range(0, len(algos), len(COLOURS))]
-        for number_, piece in enumerate(pieces):
+        pieces = [algos[start : start + len(COLORS)] for start in range(0, len(algos), len(COLORS))]
+        for number, piece in enumerate(pieces):
             if last and len(groups[last]) + len(piece) <= 4:
                 groups[f"{last}, {family}"] = groups.pop(last) + piece
                 last = f"{last}, {family}"
             else:
-                last = family if number_ == 0 else f"{family} {number_ + 1}"
+                last = family if number == 0 else f"{family} {number + 1}"
                 groups[last] = piece
     return groups
 

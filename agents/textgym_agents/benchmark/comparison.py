@@ -12,18 +12,16 @@ number of seeds in every resample, and the probability of improvement.
 | `drawn` | (resamples, seeds) | the same for resampled seeds and prompts |
 """
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from textgym_agents.benchmark.aggregate import CHUNK, Estimate, estimate, iqm, rounded
-from textgym_agents.evaluation.statistics import PromptStatistics
+from textgym_agents.benchmark.aggregate import Runs, estimate, generator, iqm
+from textgym_agents.evaluation.statistics import Floats, PromptStatistics
+from textgym_agents.report.numbers import Estimate, rounded
 
-Floats = NDArray[np.float64]
 Verdict = Literal["better", "unclear", "worse", "itself"]
 SUPERVISED = "bc"
 
@@ -108,7 +106,7 @@ class _Cell:
         return self.drawn_after - self.drawn_before
 
 
-def compare(runs: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed: int = 0) -> Comparison:
+def compare(runs: Runs, *, resamples: int = 2000, seed: int = 0) -> Comparison:
     """Compare the algorithms of finished runs by their rewards on held-out prompts.
 
     Args:
@@ -133,33 +131,23 @@ def compare(runs: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed: i
     return Comparison(reference, standings, sorted(overall, key=lambda one: -one.score.value), scaled, duels)
 
 
-def _cells(runs: Sequence[Mapping[str, Any]], resamples: int, seed: int) -> dict[str, _Cell]:
+def _cells(runs: Runs, resamples: int, seed: int) -> dict[str, _Cell]:
     """The runs of one task by algorithm, on the same resamples of its prompts."""
     task = runs[0]["task"]
     num_prompts = len(runs[0]["per_prompt"]["after"]["reward"]["rows"])
-    prompts = _rng(seed, task).integers(num_prompts, size=(resamples, num_prompts))
+    prompts = generator(seed, task).integers(num_prompts, size=(resamples, num_prompts))
     found = {}
     for algo in dict.fromkeys(run["algo"] for run in runs):
         mine = sorted((run for run in runs if run["algo"] == algo), key=lambda run: run["seed"])
-        picks = _rng(seed, f"{algo} {task}").integers(len(mine), size=(resamples, len(mine)))
+        picks = generator(seed, f"{algo} {task}").integers(len(mine), size=(resamples, len(mine)))
         sides = []
         for side in ("before", "after"):
             statistics = [PromptStatistics.from_json(run["per_prompt"][side]["reward"]) for run in mine]
-            values = np.stack([_on_resamples(one, prompts) for one in statistics], axis=1)
+            values = np.stack([one.resampled(prompts) for one in statistics], axis=1)
             sides.append((np.array([one.value for one in statistics]), np.take_along_axis(values, picks, axis=1)))
         (before, drawn_before), (after, drawn_after) = sides
         found[algo] = _Cell(before, after, drawn_before, drawn_after)
     return found
-
-
-def _rng(seed: int, name: str) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
-
-
-def _on_resamples(statistics: PromptStatistics, prompts: NDArray[np.integer]) -> Floats:
-    """(resamples,) in pieces that bound the memory."""
-    pieces = [statistics.values(prompts[start : start + CHUNK]) for start in range(0, len(prompts), CHUNK)]
-    return np.concatenate(pieces)
 
 
 def _room(cells: Mapping[str, _Cell]) -> float:

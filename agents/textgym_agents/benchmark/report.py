@@ -13,20 +13,19 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from textgym_agents.benchmark import charts, overview
-from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, aggregate
+from textgym_agents.benchmark import charts, ranking
+from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, Runs, aggregate
 from textgym_agents.benchmark.comparison import compare
 from textgym_agents.benchmark.config import BenchmarkConfig, Key, short_name
-from textgym_agents.benchmark.numbers import number, show
 from textgym_agents.benchmark.store import write_atomically
-from textgym_agents.report import markdown
-from textgym_agents.report.curves import Curve, plot_curves
+from textgym_agents.report import markdown, terminal
+from textgym_agents.report.numbers import number, show
 
 HEADER = ("task", "algorithm", "measure", "before", "after", "difference", "IQM of the difference")
-FEW = 3  # algorithms, whose curves one picture shows; with more, tables are sorted and ``overview`` draws
+FEW = 3  # algorithms, whose curves one picture shows; more are ranked: see ``ranking``
 
 
-def write_report(folder: str | Path, config: BenchmarkConfig, runs: Sequence[Mapping[str, Any]]) -> list[Row]:
+def write_report(folder: str | Path, config: BenchmarkConfig, runs: Runs) -> list[Row]:
     """Write all files of the report into ``folder`` and return the rows of the table."""
     folder = Path(folder)
     rows = aggregate(runs)
@@ -37,13 +36,14 @@ def write_report(folder: str | Path, config: BenchmarkConfig, runs: Sequence[Map
         "rows": [row.to_json() for row in rows],
     }
     comparison = compare(runs) if len(config.algos) > FEW else None
-    if comparison is not None:
-        found["comparison"] = comparison.to_json()
-        text = overview.overview(config, runs, rows, comparison, _versions_in_words(runs))
-        charts.draw(folder, runs, comparison)
+    if comparison is None:
+        text = page(config, runs, rows)
+        charts.draw_few(folder, runs, rows)
     else:
-        text = markdown_report(config, runs, rows)
-        plot_curves(_panels(runs, rows), folder / "learning_curves.png")
+        found["comparison"] = comparison.to_json()
+        introduction = _introduction(config, runs, len({run["algo"] for run in runs}))
+        text = ranking.page(config, runs, rows, comparison, introduction, _versions_in_words(runs))
+        charts.draw_many(folder, runs, comparison)
     write_atomically(folder / "results.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     write_atomically(folder / "results.md", text)
     timings = {str(Key(run["algo"], run["task"], run["seed"])): run["seconds"] for run in runs}
@@ -65,13 +65,10 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def terminal_tables(rows: Sequence[Row]) -> Iterator[Table]:
-    """One table a task for the terminal. A reward whose interval excludes 0 is coloured: green up, red down."""
+    """One table a task for the terminal. A reward whose interval excludes 0 is in color: green up, red down."""
     for task in dict.fromkeys(row.task for row in rows):
-        table = Table(title=_task_name(task), title_justify="left", title_style="bold")
-        for name in ("algorithm", "measure"):
-            table.add_column(name)
-        for name in ("before", "after", "difference", "its IQM"):
-            table.add_column(name, justify="right", no_wrap=name == "difference")
+        header = ("algorithm", "measure", "before", "after", "difference", "its IQM")
+        table = terminal.table(_task_name(task), header, header[:2], [name for name in header if name != "difference"])
         mine = [row for row in without_repeats(rows) if row.task == task]
         for row, following in zip(mine, [*mine[1:], None], strict=True):
             low, high = row.mean.difference.low, row.mean.difference.high
@@ -89,9 +86,9 @@ def terminal_tables(rows: Sequence[Row]) -> Iterator[Table]:
         yield table
 
 
-def tables(config: BenchmarkConfig, runs: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> Iterator[Table]:
+def tables(config: BenchmarkConfig, runs: Runs, rows: Sequence[Row]) -> Iterator[Table]:
     """What the terminal shows: all measures of a few algorithms, or the rewards of many, sorted."""
-    return overview.terminal_tables(compare(runs)) if len(config.algos) > FEW else terminal_tables(rows)
+    return ranking.terminal_tables(compare(runs)) if len(config.algos) > FEW else terminal_tables(rows)
 
 
 def without_repeats(rows: Sequence[Row]) -> list[Row]:
@@ -104,16 +101,21 @@ def _task_name(task: str) -> str:
     return task if task == ALL_TASKS else short_name(task)
 
 
-def markdown_report(config: BenchmarkConfig, runs: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> str:
-    """The text of ``results.md``."""
-    total = len(config.run_keys())
+def _introduction(config: BenchmarkConfig, runs: Runs, algos: int) -> str:
+    return (
+        f"{algos} algorithms, {len(config.tasks)} tasks, {config.seeds} seeds ({len(runs)} of "
+        f"{len(config.run_keys())} runs finished). Model `{config.model}`. Each run was evaluated on the same "
+        f"{config.eval_prompts} prompts of the {config.eval_split} split before and after training."
+    )
+
+
+def page(config: BenchmarkConfig, runs: Runs, rows: Sequence[Row]) -> str:
+    """The text of ``results.md`` for a few algorithms: one table with all measures."""
     parts = [
         "# Benchmark results",
-        f"{len(config.algos)} algorithms, {len(config.tasks)} tasks, {config.seeds} seeds ({len(runs)} of {total} runs "
-        f"finished). Model `{config.model}`. Each run was evaluated on the same {config.eval_prompts} prompts of the "
-        f"{config.eval_split} split before and after training.",
+        _introduction(config, runs, len(config.algos)),
         "```sh\n" + config.command() + "\n```",
-        "![Learning curves](learning_curves.png)",
+        f"![Learning curves]({charts.CURVES})",
         markdown.table(HEADER, [cells(row) for row in without_repeats(rows)]),
         "Values are means over seeds. Brackets are 95 % intervals of a bootstrap over seeds and prompts, the "
         "difference paired by prompt and seed. The interquartile mean (IQM) leaves out the lowest and the highest "
@@ -130,8 +132,8 @@ def markdown_report(config: BenchmarkConfig, runs: Sequence[Mapping[str, Any]], 
     return "\n\n".join(parts) + "\n"
 
 
-def _sample_blocks(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The sample texts of each algorithm and task, from its first seed."""
+def _sample_blocks(runs: Runs) -> list[str]:
+    """The sample completions of each algorithm and task, from its first seed."""
     first: dict[tuple[str, str], Mapping[str, Any]] = {}
     for run in sorted(runs, key=lambda run: run["seed"]):
         first.setdefault((run["task"], run["algo"]), run)
@@ -144,26 +146,7 @@ def _sample_blocks(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     return blocks
 
 
-def _panels(runs: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> dict[str, list[Curve]]:
-    panels: dict[str, list[Curve]] = {}
-    for row in rows:
-        if row.measure != "reward" or row.task == ALL_TASKS:
-            continue
-        mine = [run for run in runs if (run["algo"], run["task"]) == (row.algo, row.task)]
-        after, panel = row.mean.after, panels.setdefault(short_name(row.task), [])
-        beside = row.timesteps * (1 + 0.015 * len(panel))  # so that error bars don't hide each other
-        panel.append(
-            Curve(
-                label=row.algo,
-                runs=[(run["curve"]["timesteps"], run["curve"]["reward"]) for run in mine],
-                before=row.mean.before.value,
-                held_out=[(beside, after.value, after.low, after.high)],
-            )
-        )
-    return panels
-
-
-def _versions(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _versions(runs: Runs) -> dict[str, str]:
     """Versions of all runs; several of one library are joined, so that a mixture shows."""
     found: dict[str, list[str]] = {}
     for run in runs:
@@ -173,5 +156,5 @@ def _versions(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {name: " and ".join(values) for name, values in found.items()}
 
 
-def _versions_in_words(runs: Sequence[Mapping[str, Any]]) -> str:
+def _versions_in_words(runs: Runs) -> str:
     return ", ".join(f"{name} {value}" for name, value in _versions(runs).items())

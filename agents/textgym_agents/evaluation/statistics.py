@@ -1,4 +1,4 @@
-"""What must be known of each prompt to compute a reward or a corpus metric for any resample of the prompts.
+"""The statistics of each prompt from which a reward or a corpus metric follows for any resample of the prompts.
 
 A bootstrap over prompts computes a corpus metric thousands of times. For a mean, one number a prompt is enough. For
 BLEU and chrF the n-gram counts of each prompt are: they are summed over the resampled prompts, and the score follows
@@ -24,6 +24,7 @@ from textgym.metrics.bleu import reference_streams, sacrebleu_bleu
 from textgym.metrics.words import bleu_tokenizer
 
 Floats = NDArray[np.float64]
+CHUNK = 250  # resamples at once: bounds the memory of (resamples, prompts, numbers)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class PromptStatistics:
         combine = _COMBINE[self.kind]
         flat = [combine([int(n) for n in row]) for row in sums.reshape(-1, sums.shape[-1])]
         return np.array(flat).reshape(sums.shape[:-1])
+
+    def resampled(self, index: NDArray[np.integer]) -> Floats:
+        """The same for many resamples (resamples, picks), some at a time; returns (resamples,)."""
+        return np.concatenate([self.values(index[start : start + CHUNK]) for start in range(0, len(index), CHUNK)])
 
     def to_json(self) -> dict[str, Any]:
         """For a results file; values rounded to 6 places, counts whole."""

@@ -1,1 +1,5 @@
-"""Where numbers come from, and how they are shown."""
+"""Where numbers come from, and how they are shown: as Markdown, in the terminal and as pictures.
+
+``provenance`` has versions, weights and the machine; ``numbers`` writes estimates with intervals; ``markdown`` and
+``terminal`` make tables; ``curves`` and ``dots`` draw on ``figures``.
+"""

@@ -1,20 +1,18 @@
-"""Learning curves as a picture: one panel per task, one colour per algorithm."""
+"""Learning curves as pictures: one panel per task, or a grid of tasks and groups of algorithms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")  # draws into files; a display is neither needed nor opened
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-# Okabe and Ito's colours: told apart by colour-blind readers too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+from textgym_agents.report.figures import COLORS, REFERENCE, count_tokens, figure, legend_below, plain
+
+MAX_POINTS = 24  # of a curve in a grid
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Curve:
 
     Attributes:
         label: in the legend.
-        runs: per seed, tokens of training and the mean reward of the texts written in each rollout.
+        runs: per seed, tokens of training and the mean reward of the episodes of each rollout.
         before: mean reward on held-out prompts before training; None: not drawn.
         held_out: tokens of training, mean reward on held-out prompts, and the bounds of its interval (NaN: none).
     """
@@ -44,38 +42,22 @@ def plot_curves(panels: Mapping[str, Sequence[Curve]], path: str | Path) -> None
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     labels = list(dict.fromkeys(curve.label for curves in panels.values() for curve in curves))
-    colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
-    style: Any = {"font.size": 12, "axes.titlesize": 14, "axes.labelsize": 12, "legend.fontsize": 11}
-    with plt.rc_context(style):
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(max(7.0, 5.2 * columns), 4.2 * rows + 0.6), squeeze=False, layout="constrained"
-        )
+    colors = {label: COLORS[i % len(COLORS)] for i, label in enumerate(labels)}
+    with figure(path, rows, columns, (max(7.0, 5.2 * columns), 4.2 * rows + 0.6)) as (drawn, axes):
         for axis, (title, curves) in zip(axes.flat, panels.items(), strict=False):
-            _panel(axis, title, curves, colours)
+            _panel(axis, title, curves, colors)
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
-        handles: dict[str, Any] = {}
-        for axis in axes.flat:
-            for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-                handles.setdefault(label, handle)
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(5, len(handles)))
-        # Without metadata equal curves give equal files.
-        figure.savefig(path, dpi=130, metadata={"Software": None})
-        plt.close(figure)
+        legend_below(drawn, axes, 5)
 
 
-def _panel(axis: Axes, title: str, curves: Sequence[Curve], colours: Mapping[str, str]) -> None:
+def _panel(axis: Axes, title: str, curves: Sequence[Curve], colors: Mapping[str, str]) -> None:
     for curve in curves:
-        colour = colours[curve.label]
-        steps, rewards = aligned(curve.runs)
-        if len(steps):
-            marker = "." if len(steps) == 1 else ""
-            axis.plot(steps, rewards.mean(0), color=colour, linewidth=2, marker=marker, label=curve.label)
-        if len(steps) and len(rewards) > 1:
-            axis.fill_between(steps, rewards.min(0), rewards.max(0), color=colour, alpha=0.18, linewidth=0)
+        color = colors[curve.label]
+        _training(axis, *aligned(curve.runs), color=color, band=0.18, label=curve.label)
         if curve.held_out:
             at, value, low, high = np.array(curve.held_out, dtype=np.float64).T
-            looks: dict[str, Any] = {"color": colour, "markersize": 6, "label": f"{curve.label}, held out"}
+            looks: dict[str, Any] = {"color": color, "markersize": 6, "label": f"{curve.label}, held out"}
             if np.isnan(low).all():
                 axis.plot(at, value, "o:", clip_on=False, **looks)
             else:
@@ -83,15 +65,82 @@ def _panel(axis: Axes, title: str, curves: Sequence[Curve], colours: Mapping[str
                 axis.errorbar(at, value, yerr=errors, fmt="o", capsize=4, **looks)
     levels = [curve.before for curve in curves if curve.before is not None]
     if levels:
-        axis.axhline(float(np.mean(levels)), color="0.35", linestyle="--", linewidth=1.5, label="before, held out")
+        axis.axhline(float(np.mean(levels)), linewidth=1.5, label="before, held out", **REFERENCE)
     axis.set_title(title)
     axis.set_xlabel("tokens of training")
     axis.set_ylabel("reward")
-    axis.xaxis.set_major_locator(MaxNLocator(5))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}"))
+    count_tokens(axis, 5)
     axis.set_xlim(left=0)
-    axis.grid(alpha=0.3)
-    axis.spines[["top", "right"]].set_visible(False)
+    plain(axis)
+
+
+def plot_curve_grid(
+    groups: Mapping[str, Sequence[str]],
+    panels: Mapping[str, Mapping[str, Curve]],
+    references: Mapping[str, Mapping[str, float]],
+    path: str | Path,
+) -> None:
+    """Write a PNG of small panels: a row for each group of algorithms, a column for each task.
+
+    Args:
+        groups: algorithms by the name of their group, at most as many in each as there are ``COLORS``.
+        panels: curves by algorithm, by task.
+        references: by task, rewards on held-out prompts to compare with, by label (two at most): horizontal lines.
+        path: of the PNG.
+    """
+    size = (2.6 + 2.5 * len(panels), 0.8 + 2.0 * len(groups))
+    labels = dict.fromkeys(label for lines in references.values() for label in lines)
+    lines: dict[str, Any] = {
+        label: {**REFERENCE, "linestyle": style, "linewidth": 1.3}
+        for label, style in zip(labels, ("--", ":"), strict=False)
+    }
+    with figure(path, len(groups), len(panels), size, fonts=(13, 14, 12.5), sharex="col", sharey="col") as (
+        drawn,
+        axes,
+    ):
+        for row, (name, algos) in zip(axes, groups.items(), strict=True):
+            for axis, (task, curves) in zip(row, panels.items(), strict=True):
+                for algo, color in zip(algos, COLORS, strict=False):
+                    if algo in curves:
+                        _training(axis, *_thinned(*aligned(curves[algo].runs)), color=color, band=0.15)
+                count_tokens(axis, 3)
+                axis.yaxis.set_major_locator(MaxNLocator(4))
+                plain(axis)
+                for label, level in references[task].items():
+                    axis.axhline(level, **lines[label])
+            keys = [
+                Line2D([], [], color=color, linewidth=2.5, label=algo)
+                for algo, color in zip(algos, COLORS, strict=False)
+            ]
+            place: Any = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "alignment": "left", "frameon": False}
+            row[-1].legend(handles=keys, title=name.replace(", ", ",\n"), **place)
+        for above, below, (task, curves) in zip(axes[0], axes[-1], panels.items(), strict=True):
+            above.set_title(task)
+            below.set_xlabel("tokens")
+            ends = [steps[-1] for curve in curves.values() for steps, _ in curve.runs if len(steps)]
+            below.set_xlim(0, 1.03 * max(ends, default=1))
+        drawn.supylabel("reward in training", fontsize=13)
+        keys = [Line2D([], [], label=label, **look) for label, look in lines.items()]
+        drawn.legend(handles=keys, loc="outside lower center", ncols=len(keys))
+
+
+def _training(axis: Axes, steps: Any, rewards: Any, *, color: str, band: float, label: str | None = None) -> None:
+    """The mean over seeds of rewards (seeds, points) as a line, and a band of that opacity around all seeds."""
+    if not len(steps):
+        return
+    axis.plot(steps, rewards.mean(0), color=color, linewidth=2, marker="." if len(steps) == 1 else "", label=label)
+    if len(rewards) > 1:
+        axis.fill_between(steps, rewards.min(0), rewards.max(0), color=color, alpha=band, linewidth=0)
+
+
+def _thinned(steps: Any, rewards: Any) -> tuple[Any, Any]:
+    """At most ``MAX_POINTS`` points, each the mean of neighbors."""
+    if not len(steps):
+        return steps, rewards
+    size = -(-len(steps) // MAX_POINTS)
+    starts = range(0, len(steps), size)
+    means = [rewards[:, start : start + size].mean(1) for start in starts]
+    return np.array([steps[start : start + size].mean() for start in starts]), np.stack(means, axis=1)
 
 
 def aligned(runs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[Any, Any]:

@@ -1,19 +1,22 @@
 """Where a result came from: versions, weights and command."""
 
 import hashlib
+import os
 import platform
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from textgym.tokenizer import builtin_folder
 
 DISTRIBUTIONS = ("textgym", "torch", "transformers", "stable_baselines3", "gymnasium", "numpy")
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide a result.
+def versions(*others: str) -> dict[str, str]:
+    """Versions of Python and of the libraries that decide a result, and of others where they are installed.
 
     >>> versions()["python"].count(".")
     2
@@ -24,6 +27,9 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "from source" if name == "textgym" else "unknown"
+    for name in others:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
     return found
 
 
@@ -53,3 +59,27 @@ def command_line(arguments: Sequence[str]) -> str:
     "textgym train Copy --reward '0.5*bleu + 0.5*rougeL'"
     """
     return shlex.join(["textgym", *arguments])
+
+
+def machine() -> dict[str, Any]:
+    """What speeds depend on besides versions: system, processor, number of cores, and how busy they are.
+
+    >>> machine()["cores"] > 0
+    True
+    """
+    load = os.getloadavg() if hasattr(os, "getloadavg") else ()
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load_average": [round(value, 2) for value in load],
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+        return names[0] if names else platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()

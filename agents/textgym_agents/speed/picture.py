@@ -10,7 +10,7 @@ matplotlib.use("Agg")  # draws into files; a display is neither needed nor opene
 import matplotlib.pyplot as plt
 import numpy as np
 
-from textgym_agents.report.curves import COLOURS
+from textgym_agents.report.figures import COLORS
 from textgym_agents.speed.measure import Result
 
 Line = tuple[str, int]  # the model's title, and texts at once; 0 in updates
@@ -63,7 +63,7 @@ def _lines(results: Sequence[Result], panel: str) -> dict[Line, list[Result]]:
 
 def _looks(titles: Iterable[str], batches: Sequence[int]) -> Callable[[Line], dict[str, Any]]:
     """A colour for each model, a marker for each number of texts at once, and a label that says both."""
-    colours = {title: COLOURS[i % len(COLOURS)] for i, title in enumerate(titles)}
+    colours = {title: COLORS[i % len(COLORS)] for i, title in enumerate(titles)}
     markers = {rows: "osD^vP"[i % 6] for i, rows in enumerate(batches)}
 
     def look(line: Line) -> dict[str, Any]:

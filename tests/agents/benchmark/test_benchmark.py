@@ -26,6 +26,7 @@ from textgym_agents.benchmark.run import run
 from textgym_agents.benchmark.store import ResultStore, read_runs
 from textgym_agents.cli import app
 from textgym_agents.evaluation.statistics import PromptStatistics, intervals, of_metric, of_rewards
+from textgym_agents.report.numbers import show
 
 COPY, DATA = "textgym/Copy-v0", "textgym/DataToText-v0"
 
@@ -159,8 +160,8 @@ def test_a_measure_without_statistics_has_no_interval():
     assert (distinct.measure, distinct.mean.after.value) == ("distinct1", 0.5)
     assert np.isnan(distinct.mean.after.low)
     assert distinct.to_json()["mean"]["after"] == {"value": 0.5, "low": None, "high": None}
-    assert report.show(distinct.mean.after) == "0.500"
-    assert report.show(reward.mean.difference, sign=True) == "+0.100 [+0.100, +0.100]"
+    assert show(distinct.mean.after) == "0.500"
+    assert show(reward.mean.difference, sign=True) == "+0.100 [+0.100, +0.100]"
 
 
 def test_aggregation_does_not_depend_on_the_order_of_runs():

@@ -1,34 +1,30 @@
-"""``results.md`` where many algorithms are compared: sorted tables, who is best, who loses to whom."""
+"""``results.md`` and the tables of the terminal where many algorithms are compared: sorted, with verdicts."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from textgym_agents.benchmark import suites
-from textgym_agents.benchmark.aggregate import Row
+from textgym_agents.benchmark.aggregate import Row, Runs
 from textgym_agents.benchmark.charts import COMPARISON, CURVES
 from textgym_agents.benchmark.comparison import Comparison, Overall, Standing
 from textgym_agents.benchmark.composites import parts
 from textgym_agents.benchmark.config import BenchmarkConfig, short_name
-from textgym_agents.benchmark.numbers import number, show
-from textgym_agents.report import markdown
+from textgym_agents.report import markdown, terminal
+from textgym_agents.report.numbers import number, show
 
 MARKS = {"better": "▲", "unclear": "○", "worse": "▼", "itself": "–"}
-Runs = Sequence[Mapping[str, Any]]
 
 
-def overview(config: BenchmarkConfig, runs: Runs, rows: Sequence[Row], found: Comparison, versions: str) -> str:
+def page(
+    config: BenchmarkConfig, runs: Runs, rows: Sequence[Row], found: Comparison, introduction: str, versions: str
+) -> str:
     """The text of ``results.md`` for more algorithms than one picture of learning curves holds."""
-    total = len(config.run_keys())
-    algos = len({run["algo"] for run in runs})
     blocks = [
         "# Benchmark results",
-        f"{algos} algorithms, {len(config.tasks)} tasks, {config.seeds} seeds ({len(runs)} of {total} runs finished). "
-        f"Model `{config.model}`. Each run was evaluated on the same {config.eval_prompts} prompts of the "
-        f"{config.eval_split} split before and after training. {_budget(config)}",
+        f"{introduction} {_budget(config)}",
         "```sh\n" + config.command() + "\n```",
         f"![Reward of each algorithm on each task]({COMPARISON})",
     ]
@@ -61,9 +57,9 @@ def _all_tasks(found: Comparison, runs: Runs) -> list[str]:
         f"Best over all tasks: **{best.algo}**, {show(best.score, sign=True)} {unit}. "
         f"Worst: **{worst.algo}**, {show(worst.score, sign=True)}.{_close(found.overall)}"
     ]
-    learnt = [one for one in found.overall if any(run["timesteps"] for run in runs if run["algo"] == one.algo)]
-    if learnt and learnt[0] is not best:
-        said.append(f"Best of those that learn: **{learnt[0].algo}**, {show(learnt[0].score, sign=True)}.")
+    trained = [one for one in found.overall if any(run["timesteps"] for run in runs if run["algo"] == one.algo)]
+    if trained and trained[0] is not best:
+        said.append(f"Best of those that learn: **{trained[0].algo}**, {show(trained[0].score, sign=True)}.")
     losers = [one.algo for one in found.overall if _count(found, one.algo, "worse")]
     if losers:
         said.append(f"Worse than {name_of(found.reference)} on at least one task: {', '.join(losers)}.")
@@ -198,21 +194,14 @@ def terminal_tables(found: Comparison) -> Iterator[Table]:
     looks = {"better": "green", "worse": "red"}
     reference = found.reference or "before"
     for task, standings in found.standings.items():
-        table = _table(short_name(task), ("algorithm", "reward", "difference", f"less that of {reference}"))
+        table = terminal.table(short_name(task), ("algorithm", "reward", "difference", f"less that of {reference}"))
         for one in standings:
             margin = "–" if one.verdict == "itself" else f"{show(one.margin, sign=True)} {MARKS[one.verdict]}"
             values = number(one.after.value), number(one.gain.value, sign=True)
             table.add_row(one.algo, *values, Text(margin, looks.get(one.verdict, "")))
         yield table
     if found.overall:
-        table = _table("all tasks", ("algorithm", "score, IQM"))
+        table = terminal.table("all tasks", ("algorithm", "score, IQM"))
         for whole in found.overall:
             table.add_row(whole.algo, show(whole.score, sign=True))
         yield table
-
-
-def _table(title: str, header: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in header:
-        table.add_column(name, justify="left" if name == "algorithm" else "right", no_wrap=True)
-    return table
