@@ -19,6 +19,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("errors",),
         ("arguments", "tokenizer", "rendering", "metrics", "world", "plugins"),
         ("rules",),
+        ("infos",),
         ("token_buffer", "spaces", "saved_state"),
         ("core",),
         ("tasks", "rewards", "vector"),

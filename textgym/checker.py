@@ -238,7 +238,8 @@ def _play(env: gymnasium.Env[Any, Any], prompt_id: int, seed: int) -> list[Any]:
             raise ConfigError(f"Step {len(said)} of prompt {prompt_id} gave an observation outside observation_space.")
         done = result[2] or result[3]
         said.append(result)
-    if base.last_sample is None or base.last_sample.completion != said[-1][4]["completion"]:
+    told = base.mdp.rules.infos == "all"
+    if base.last_sample is None or (told and base.last_sample.completion != said[-1][4]["completion"]):
         raise ConfigError("last_sample is not the sample of the episode that has just ended.")
     return said
 
@@ -252,9 +253,9 @@ def _check_masks(env: gymnasium.Env[Any, Any], prompt_id: int) -> None:
     base: Any = env.unwrapped
     env.reset(options={"prompt_id": prompt_id})
     mask = base.action_masks()
-    if mask.shape != (base.action_space.n,) or mask.dtype != np.bool_ or not mask.any():
-        raise ConfigError(f"action_masks() gave {mask!r}, expected {base.action_space.n} booleans, one of them True.")
-    for token in [*np.flatnonzero(~mask)[:3].tolist(), int(base.action_space.n), -1]:
+    if mask.shape != (base.action_space.n,) or mask.dtype != np.int8 or not mask.any():
+        raise ConfigError(f"action_masks() gave {mask!r}, expected {base.action_space.n} int8 values, one of them 1.")
+    for token in [*np.flatnonzero(mask == 0)[:3].tolist(), int(base.action_space.n), -1]:
         try:
             env.step(token)
         except InvalidActionError:

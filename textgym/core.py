@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from textgym.arguments import check_reset_options, check_seed
 from textgym.errors import ConfigError, PromptIdError, RenderModeError, ResetNeededError, RewardError, did_you_mean
+from textgym.infos import InfoNumbers
 from textgym.rendering import Printer, frame
 from textgym.rules import LENGTH, RUNNING, STOP, TextOptions, TokenRules
 from textgym.saved_state import generator_from, generator_state, mdp_state, set_mdp_state
@@ -334,6 +335,8 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
         eos_token_ids: end tokens besides the tokenizer's own.
         length_is_truncation: running out of tokens truncates instead of terminating.
         sampling: "random" prompts, or "sequential" from 0 on. A seed starts the sequence over.
+        infos: "all"; "numbers" (the same keys at every step, all integers: see ``textgym.infos``), which Tianshou,
+            TorchRL, Minari and Gymnasium's ``NumpyToTorch`` need; or "none".
         chat: wrap the prompt as the user's turn of the tokenizer's chat template.
         form: "causal", or "seq2seq" for encoder-decoder models, with their decoder_start_token_id (None: pad).
         render_mode: None, "ansi" (``render`` returns a string) or "human" (the text is printed as it grows).
@@ -372,6 +375,8 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
         self._prompt: Prompt | None = None
         self._prompt_id = -1
         self._running, self._score = False, 0.0
+        self.finished = False  # whether the last step ended the episode
+        self._numbers = InfoNumbers(1) if self.mdp.rules.infos == "numbers" else None
         self._printer = Printer()
 
     def reset(
@@ -390,9 +395,17 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
         drawn = self.mdp.draw(self.np_random) if prompt_id is None else prompt_id
         self._prompt, info = self.mdp.start(self._buffer, 0, drawn)
         self._prompt_id, self._running = info["prompt_id"], True
+        if self._numbers is not None:
+            self._numbers.start(0, info)
         if self.render_mode == "human":
             self._printer.begin(self._prompt.text)
-        return self._buffer.observation(0), info
+        return self._buffer.observation(0), self._shown(info)
+
+    def _shown(self, info: dict[str, Any]) -> dict[str, Any]:
+        """What ``infos`` leaves of an info."""
+        if self._numbers is not None:
+            return self._numbers.of(0, self._buffer.counts)
+        return info if self.mdp.rules.infos == "all" else {}
 
     def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
         """Write one token.
@@ -412,15 +425,18 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
             raise rules.outside(token)
         code = int(buffer.play(np.array([token]))[0])
         reward, info = 0.0, {}
-        if code != RUNNING:
+        self.finished = code != RUNNING
+        if self.finished:
             self._running = False
             ended = self.mdp.finish([self._prompt], [self._prompt_id], [buffer.generated(0)], [code])
             self.last_sample, reward, info = ended[0][0], ended[1][0], ended[2][0]
             self._score = reward
+            if self._numbers is not None:
+                self._numbers.end(0, code, info)
         if self.render_mode == "human":
             self._printer.show(self._text(), reward if info else None, info)
         truncated = code == LENGTH and rules.length_is_truncation
-        return buffer.observation(0), reward, code != RUNNING and not truncated, truncated, info
+        return buffer.observation(0), reward, self.finished and not truncated, truncated, self._shown(info)
 
     def get_state(self) -> dict[str, Any]:
         """All that decides what comes next, as plain values and numpy arrays; see ``TextGenerationVectorEnv``."""
@@ -430,6 +446,7 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
             "prompt_id": self._prompt_id,
             "running": self._running,
             "score": self._score,
+            "numbers": None if self._numbers is None else self._numbers.get_state(),
             "np_random": generator_state(self._np_random),
         }
 
@@ -442,11 +459,13 @@ class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
         self._prompt = set_mdp_state(self.mdp, state, [state["prompt_id"]])[0]
         self._buffer.set_state(state["rows"])
         self._prompt_id, self._running, self._score = state["prompt_id"], state["running"], state["score"]
+        if self._numbers is not None:
+            self._numbers.set_state(state["numbers"])
         self._np_random = generator_from(state["np_random"])
 
-    def action_masks(self) -> npt.NDArray[np.bool_]:
-        """(V,) bool, True where a token is legal now, as sb3-contrib expects it. Read-only."""
-        mask: npt.NDArray[np.bool_] = self.mdp.rules.mask(self._buffer.counts)[0]
+    def action_masks(self) -> npt.NDArray[np.int8]:
+        """(V,) int8, 1 where a token is legal now: for sb3-contrib, and for ``action_space.sample``. Read-only."""
+        mask: npt.NDArray[np.int8] = self.mdp.rules.mask(self._buffer.counts).view(np.int8)[0]
         return mask
 
     def encode_completion(self, text: str) -> list[int]:

@@ -16,6 +16,10 @@ class ConfigError(TextGymError, ValueError):
     """An argument of an environment, a task or a command has a value that makes no sense."""
 
 
+class UnknownArgumentError(ConfigError, TypeError):
+    """An argument that an environment doesn't take. A TypeError too, after which TorchRL leaves the argument out."""
+
+
 class RenderModeError(ConfigError, TypeError):
     """A render mode that text doesn't have. A TypeError too, after which Stable-Baselines3 asks for none."""
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import gymnasium
 
 from textgym.core import Prompt, Reward, Task, TextGenerationEnv
-from textgym.errors import ConfigError, did_you_mean
+from textgym.errors import ConfigError, UnknownArgumentError, did_you_mean
 from textgym.rules import DEFAULTS
 from textgym.vector import TextGenerationVectorEnv
 
@@ -72,7 +72,11 @@ def make_env(task_name: str, **kwargs: Any) -> TextGenerationEnv:
 
 
 def make_vector_env(task_name: str, num_envs: int = 1, **kwargs: Any) -> TextGenerationVectorEnv:
-    """Many environments of a built-in task at once: what ``gymnasium.make_vec`` calls. Arguments as in ``make_env``."""
+    """What ``gymnasium.make_vec`` calls: one seed gives other prompts here than in its modes "sync" and "async".
+
+    Those seed row i with seed + i, so ``reset(seed=[seed, seed + 1, ...])`` gives the same prompts in all three modes.
+    Arguments as in ``make_env``, and those of :class:`TextGenerationVectorEnv`.
+    """
     task, reward, options = _resolve(task_name, kwargs, VECTOR_ARGUMENTS)
     return TextGenerationVectorEnv(num_envs, task, reward, **options)
 
@@ -184,7 +188,9 @@ def _check(kwargs: Iterable[str], valid: Iterable[str], where: str) -> None:
     for name in kwargs:
         if name not in names:
             listed = f"Valid arguments: {', '.join(sorted(names))}."
-            raise ConfigError(f"{where} takes no argument {name!r}. {_closest(name, names)}{listed}")
+            raise UnknownArgumentError(
+                f"{where} got an unexpected keyword argument {name!r}. {_closest(name, names)}{listed}"
+            )
 
 
 def _closest(name: str, names: set[str]) -> str:

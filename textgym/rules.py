@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textgym.arguments import budget, choice, count
-from textgym.errors import ConfigError, InvalidActionError, TokenizerError, did_you_mean
+from textgym.errors import ConfigError, InvalidActionError, TokenizerError, UnknownArgumentError, did_you_mean
 from textgym.tokenizer import Tokenizer
 
 RUNNING, EOS, STOP, LENGTH = 0, 1, 2, 3  # how a row stands after a step
@@ -36,6 +36,7 @@ class TextOptions(TypedDict, total=False):
     eos_token_ids: Iterable[int]
     length_is_truncation: bool
     sampling: Literal["random", "sequential"]
+    infos: Literal["all", "numbers", "none"]
     chat: bool
     form: Literal["causal", "seq2seq"]
     decoder_start_token_id: int | None
@@ -51,6 +52,7 @@ DEFAULTS: dict[str, Any] = {
     "eos_token_ids": (),
     "length_is_truncation": False,
     "sampling": "random",
+    "infos": "all",
     "chat": False,
     "form": "causal",
     "decoder_start_token_id": None,
@@ -80,7 +82,9 @@ class TokenRules:
     def __init__(self, tokenizer: Tokenizer, task: object, options: TextOptions) -> None:
         unknown = [name for name in options if name not in DEFAULTS]
         if unknown:
-            raise ConfigError(f"Unknown argument {unknown[0]!r}. {did_you_mean(unknown[0], DEFAULTS)}")
+            raise UnknownArgumentError(
+                f"Got an unexpected keyword argument {unknown[0]!r}. {did_you_mean(unknown[0], DEFAULTS)}"
+            )
         given: dict[str, Any] = {**DEFAULTS, **options}
         self.tokenizer = tokenizer
         self._encoded: dict[str, tuple[Ints, int]] = {}
@@ -101,6 +105,7 @@ class TokenRules:
         self.truncation_side = choice("truncation_side", getattr(task, "truncation_side", "left"), ("left", "right"))
         self.cue = str(getattr(task, "cue", ""))
         self.sampling = choice("sampling", given["sampling"], ("random", "sequential"))
+        self.infos = choice("infos", given["infos"], ("all", "numbers", "none"))
         self.form = choice("form", given["form"], ("causal", "seq2seq"))
         self.length_is_truncation, self.chat = bool(given["length_is_truncation"]), bool(given["chat"])
         if self.chat and not getattr(tokenizer, "chat_template", None):

@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from textgym.arguments import check_reset_options, check_seed
 from textgym.core import Prompt, Reward, Sample, Task, TextMDP
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
+from textgym.infos import InfoNumbers
 from textgym.rendering import frame
 from textgym.rules import LENGTH, RUNNING, Bools, Codes, Ints, TextOptions
 from textgym.saved_state import generator_from, generator_state, mdp_state, set_mdp_state
@@ -24,8 +25,10 @@ Floats = npt.NDArray[np.float64]
 
 
 class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
-    """``num_envs`` text environments that step together. Texts that end together are scored in one call of the reward.
+    """``num_envs`` text environments that step together; episodes that end together are scored in one call.
 
+    One seed gives other prompts here than in ``make_vec``'s modes "sync" and "async", which seed row i with seed + i:
+    ``reset(seed=[seed, seed + 1, ...])`` gives the same prompts in all three modes.
     Observations, actions, rewards and ends are those of ``TextGenerationEnv``, row by row, with a leading axis of
     ``num_envs``; infos follow Gymnasium's convention for vector environments (``infos["completion"][i]`` is there where
     ``infos["_completion"][i]``).
@@ -78,6 +81,7 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs
         self._ended: Bools = np.ones(self.num_envs, dtype=np.bool_)
         self._any_ended = True  # saves looking at every row in the common step
+        self._numbers = InfoNumbers(self.num_envs) if self.mdp.rules.infos == "numbers" else None
         self._started = False
 
     def set_autoreset_mode(self, mode: str | AutoresetMode) -> None:
@@ -111,7 +115,7 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         self._add_infos(infos, rows.tolist(), [self._start(row, prompt_ids[row]) for row in rows.tolist()])
         self._started = not any(prompt is None for prompt in self._prompts)
         self._any_ended = bool(self._ended.any())
-        return self._buffer.observations(self.copy), infos
+        return self._buffer.observations(self.copy), self._with_numbers(infos)
 
     def _checked_mask(self, mask: object) -> Bools:
         if mask is None:
@@ -154,7 +158,12 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         drawn = self.mdp.draw(generator) if prompt_id is None else prompt_id
         self._prompts[row], info = self.mdp.start(self._buffer, row, drawn)
         self._prompt_ids[row], self._ended[row] = info["prompt_id"], False
-        return info
+        if self._numbers is not None:
+            self._numbers.start(row, info)
+        return info if self.mdp.rules.infos == "all" else {}
+
+    def _with_numbers(self, infos: dict[str, Any]) -> dict[str, Any]:
+        return infos if self._numbers is None else {**infos, **self._numbers.infos(self._buffer.counts)}
 
     # Step
 
@@ -190,7 +199,7 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
                 truncated = codes == LENGTH
             terminated = (codes != RUNNING) & ~truncated
             self._finish(np.flatnonzero(codes).tolist(), codes, rewards, infos)
-        return self._buffer.observations(self.copy), rewards, terminated, truncated, infos
+        return self._buffer.observations(self.copy), rewards, terminated, truncated, self._with_numbers(infos)
 
     def _running_rows(self) -> Ints:
         if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.all():
@@ -218,6 +227,13 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         rewards[rows] = values
         for row, sample in zip(rows, samples, strict=True):
             self.last_samples[row] = sample
+        if self._numbers is not None:
+            for row, info in zip(rows, finals, strict=True):
+                self._numbers.end(row, int(codes[row]), info)
+            counts = self._buffer.counts
+            finals = [self._numbers.of(row, counts) for row in rows]
+        elif self.mdp.rules.infos == "none":
+            finals = [{} for _ in rows]
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
             ends = [{"final_obs": self._buffer.observation(row)} for row in rows]
             self._add_infos(infos, rows, [{**end, "final_info": info} for end, info in zip(ends, finals, strict=True)])
@@ -235,8 +251,9 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             else:
                 if key not in infos:
                     kind, total = type(values[0]), self.num_envs
+                    plain = kind in (bool, int, float) or issubclass(kind, np.number)
                     # an empty array of objects holds None everywhere
-                    infos[key] = np.zeros(total, kind) if kind in (bool, int, float) else np.empty(total, object)
+                    infos[key] = np.zeros(total, kind) if plain else np.empty(total, object)
                 for row, value in zip(at, values, strict=True):
                     infos[key][row] = value
             infos.setdefault(f"_{key}", np.zeros(self.num_envs, dtype=np.bool_))[at] = True
@@ -266,6 +283,7 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
             "prompt_ids": list(self._prompt_ids),
             "ended": self._ended.copy(),
             "autoreset_mode": self.autoreset_mode.value,
+            "numbers": None if self._numbers is None else self._numbers.get_state(),
             "np_random": generator_state(self._np_random),
             "generators": [generator_state(generator) for generator in self._generators],
         }
@@ -282,6 +300,8 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         self._buffer.set_state(state["rows"])
         self._prompt_ids = list(state["prompt_ids"])
         self.set_autoreset_mode(state["autoreset_mode"])
+        if self._numbers is not None:
+            self._numbers.set_state(state["numbers"])
         self._np_random = generator_from(state["np_random"])
         self._generators = [generator_from(one) for one in state["generators"]]
         self._ended = np.array(state["ended"], dtype=np.bool_)
@@ -295,9 +315,12 @@ class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
         """(num_envs,) bool: the rows whose text has ended and that wait for a reset."""
         return self._ended.copy()
 
-    def action_masks(self) -> Bools:
-        """(num_envs, V) bool, True where a token is legal now. Read-only where all rows agree."""
-        return self.mdp.rules.mask(self._buffer.counts)
+    def action_masks(self) -> npt.NDArray[np.int8]:
+        """(num_envs, V) int8, 1 where a token is legal now; ``tuple`` of it is a mask for ``action_space.sample``.
+
+        Read-only where all rows agree.
+        """
+        return self.mdp.rules.mask(self._buffer.counts).view(np.int8)
 
     def encode_completion(self, text: str) -> list[int]:
         """The actions that write ``text`` and end it."""

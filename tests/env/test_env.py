@@ -183,11 +183,17 @@ def test_action_masks_follow_the_number_of_tokens(tokenizer):
     expected = np.ones(len(tokenizer), dtype=bool)
     expected[[50, 60, tokenizer.eos_token_id]] = False
     for _ in range(2):
-        assert env.action_masks().dtype == np.bool_
+        assert env.action_masks().dtype == np.int8
         np.testing.assert_array_equal(env.action_masks(), expected)
         env.step(40)
     expected[[60, tokenizer.eos_token_id]] = True
     np.testing.assert_array_equal(env.action_masks(), expected)
+
+
+def test_action_masks_are_what_the_action_space_samples_with():
+    env = TextGenerationEnv(letters(), allowed_tokens=[7, 9])
+    env.reset(seed=0)
+    assert {int(env.action_space.sample(mask=env.action_masks())) for _ in range(30)} == {7, 9}
 
 
 def test_masks_cost_nothing_where_nothing_is_masked(env):

@@ -93,6 +93,16 @@ def test_an_unknown_argument_names_the_closest_and_lists_all(make):
         make(COPY, xyzzy=3)
 
 
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_an_unknown_argument_is_a_type_error_as_python_words_it(make):
+    """TorchRL's GymEnv passes frameskip=1, and leaves it out after a TypeError with these words."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'") as error:
+        make(COPY, frameskip=1)
+    assert isinstance(error.value, ConfigError)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'"):
+        textgym.TextGenerationEnv(letters(), frameskip=1)
+
+
 def test_load_kwargs_need_a_dataset():
     with pytest.raises(ConfigError, match="dataset"):
         gymnasium.make(COPY, load_kwargs={"revision": "main"})
@@ -144,6 +154,17 @@ def test_a_class_or_function_takes_its_arguments_from_make(task):
     assert gymnasium.make("mine/Greetings-v0", max_new_tokens=5).unwrapped.mdp.rules.max_new_tokens == 5
     with pytest.raises(ConfigError, match=r"'spli'\. Did you mean 'split'"):
         gymnasium.make("mine/Greetings-v0", spli="test")
+
+
+def test_a_list_of_seeds_gives_the_same_prompts_in_every_vector_form():
+    """One seed doesn't: make_vector_env's first line says so."""
+    prompts = {}
+    for mode, seed in (("vector_entry_point", [5, 6]), ("sync", 5), ("async", 5)):
+        envs = gymnasium.make_vec(COPY, num_envs=2, vectorization_mode=mode)
+        prompts[mode] = envs.reset(seed=seed)[1]["prompt"].tolist()
+        envs.close()
+    assert prompts["vector_entry_point"] == prompts["sync"] == prompts["async"]
+    assert "other prompts" in registration.make_vector_env.__doc__.splitlines()[0]
 
 
 @pytest.mark.parametrize("mode", ["vector_entry_point", "sync", "async"])

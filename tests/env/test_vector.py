@@ -47,6 +47,8 @@ def assert_same(one, other):
         {"min_new_tokens": 2, "max_new_tokens": 4},
         {"length_is_truncation": True, "max_new_tokens": 3},
         {"form": "seq2seq", "max_new_tokens": 5},
+        {"infos": "numbers"},
+        {"infos": "none"},
     ],
 )
 def test_it_does_what_single_environments_do(mode, options):
@@ -59,7 +61,7 @@ def test_it_does_what_single_environments_do(mode, options):
     generator = np.random.default_rng(0)
     ends = 0
     for _ in range(120):
-        legal = ours.action_masks()
+        legal = ours.action_masks().astype(bool)
         choices = np.array([*LETTERS, EOS])
         actions = np.array([generator.choice(choices[legal[row, choices]]) for row in range(3)])
         one, other = ours.step(actions), theirs.step(actions)
@@ -315,8 +317,15 @@ def test_action_masks_row_by_row():
     assert envs.action_masks().all()
     envs.step([EOS, LETTERS[0], LETTERS[0]])
     envs.step(LETTERS[:3])  # row 0 begins again
-    assert envs.action_masks()[:, EOS].tolist() == [False, True, True]
+    assert envs.action_masks()[:, EOS].tolist() == [0, 1, 1]
     assert envs.action_masks().shape == (3, 259)
+
+
+def test_action_masks_are_what_the_action_space_samples_with():
+    envs = vector(allowed_tokens=LETTERS[:2])
+    envs.reset(seed=0)
+    sampled = np.array([envs.action_space.sample(mask=tuple(envs.action_masks())) for _ in range(30)])
+    assert {*sampled.ravel().tolist()} == {*LETTERS[:2]}
 
 
 def test_masks_cost_nothing_where_nothing_is_masked():

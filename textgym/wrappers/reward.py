@@ -24,9 +24,11 @@ class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        if "finish_reason" in info:  # not where a TimeLimit cuts an unfinished text
-            info.setdefault(UNSHAPED, float(reward))
-            reward = _changed(self, self.env.unwrapped.last_sample, float(reward))  # type: ignore[attr-defined]
+        base: Any = self.env.unwrapped
+        if base.finished:  # not where a TimeLimit cuts an episode
+            if "finish_reason" in info:
+                info.setdefault(UNSHAPED, float(reward))
+            reward = _changed(self, base.last_sample, float(reward))
         return observation, reward, terminated, truncated, info
 
 
@@ -37,15 +39,19 @@ class _VectorReward(VectorWrapperBase):
         VectorWrapperBase.__init__(self, env)
 
     def step(self, actions: Any) -> tuple[Any, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
+        base: Any = self.env.unwrapped
+        before = list(getattr(base, "last_samples", ()))
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
         # With SAME_STEP autoreset, the end of an episode is told under "final_info".
         ends = [told for told in (infos, infos.get("final_info", {})) if "_finish_reason" in told]
-        finished = np.logical_or.reduce([told["_finish_reason"] for told in ends]) if ends else np.zeros(0, np.bool_)
+        if ends:
+            finished = np.logical_or.reduce([told["_finish_reason"] for told in ends])
+        else:  # with infos="numbers" or "none"
+            finished = _finished(base, before, terminated | truncated)
         if finished.any():
             for told in ends:  # the innermost wrapper has it right
                 told.setdefault(f"_{UNSHAPED}", told["_finish_reason"].copy())
                 told.setdefault(UNSHAPED, np.where(told["_finish_reason"], rewards, 0.0))
-            base: Any = self.env.unwrapped
             samples = base.last_samples if hasattr(base, "last_samples") else base.get_attr("last_sample")
             rewards = np.array(rewards, dtype=np.float64)
             for row in np.flatnonzero(finished):
@@ -79,6 +85,16 @@ class RewardWrapper(EitherWrapper):
             RewardError: (by the wrapper) if what is returned isn't a finite number.
         """
         raise NotImplementedError(f"{type(self).__name__} must define reward(self, sample, reward).")
+
+
+def _finished(base: Any, before: list[Sample | None], ended: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(num_envs,) the rows that the last step finished: not those that a TimeLimit cut."""
+    if not ended.any():
+        return ended
+    if before:
+        return np.array([old is not new for old, new in zip(before, base.last_samples, strict=True)])
+    finished: npt.NDArray[np.bool_] = ended & np.array(base.get_attr("finished"))
+    return finished
 
 
 def _changed(wrapper: Any, sample: Sample, reward: float) -> float:

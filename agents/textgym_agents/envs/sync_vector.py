@@ -108,8 +108,8 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
     def _batch(self) -> Obs:
         return {name: np.stack([one[name] for one in self._observations]) for name in self._observations[0]}
 
-    def action_masks(self) -> NDArray[np.bool_]:
-        """(num_envs, V) bool, True where a token is legal now."""
+    def action_masks(self) -> NDArray[np.int8]:
+        """(num_envs, V) int8, 1 where a token is legal now."""
         return np.stack([env.unwrapped.action_masks() for env in self.envs])  # type: ignore[attr-defined]
 
     def close_extras(self, **kwargs: Any) -> None:

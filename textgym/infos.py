@@ -1,0 +1,66 @@
+"""What ``infos="numbers"`` puts into an environment's infos: integers, under the same keys at every step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from textgym.rules import RUNNING, Ints
+
+
+class InfoNumbers:
+    """The numbers of each row's episode, as int64 arrays (rows,).
+
+    =================== ========================================================================
+    Key                 Meaning
+    =================== ========================================================================
+    prompt_id           the prompt's index in its task
+    prompt_truncated    tokens of the prompt that were cut off
+    finish_code         0 while the episode runs, then 1 (eos), 2 (stop) or 3 (length)
+    reward_abstained    1 if the reward abstained, else 0
+    num_tokens          tokens of the completion so far
+    =================== ========================================================================
+
+    >>> numbers = InfoNumbers(2)
+    >>> numbers.start(0, {"prompt_id": 7, "prompt_truncated": 0})
+    >>> numbers.end(0, 1, {})
+    >>> {name: int(value) for name, value in numbers.of(0, counts=np.array([3, 0])).items() if value}
+    {'prompt_id': 7, 'finish_code': 1, 'num_tokens': 3}
+    """
+
+    NAMES = ("prompt_id", "prompt_truncated", "finish_code", "reward_abstained")
+
+    def __init__(self, rows: int) -> None:
+        self.arrays = {name: np.zeros(rows, dtype=np.int64) for name in self.NAMES}
+
+    def start(self, row: int, info: Mapping[str, Any]) -> None:
+        """Begin an episode, given what ``reset`` says of it with ``infos="all"``."""
+        given = {"finish_code": RUNNING, **info}
+        for name, array in self.arrays.items():
+            array[row] = given.get(name, 0)
+
+    def end(self, row: int, code: int, info: Mapping[str, Any]) -> None:
+        """End an episode, given what its last step says with ``infos="all"``."""
+        self.arrays["finish_code"][row] = code
+        self.arrays["reward_abstained"][row] = info.get("reward_abstained", 0)
+
+    def of(self, row: int, counts: Ints) -> dict[str, Any]:
+        """The info of one row: numpy scalars. ``counts`` (rows,) are the completions' tokens so far."""
+        return {name: array[row] for name, array in {**self.arrays, "num_tokens": counts}.items()}
+
+    def infos(self, counts: Ints) -> dict[str, npt.NDArray[Any]]:
+        """The infos of all rows, as Gymnasium's vector environments have them: copies of the arrays, and masks."""
+        infos: dict[str, npt.NDArray[Any]] = {}
+        for name, array in {**self.arrays, "num_tokens": counts}.items():
+            infos[name], infos[f"_{name}"] = array.copy(), np.ones(len(array), dtype=np.bool_)
+        return infos
+
+    def get_state(self) -> dict[str, Ints]:
+        """Copies of the arrays."""
+        return {name: array.copy() for name, array in self.arrays.items()}
+
+    def set_state(self, state: Mapping[str, Ints]) -> None:
+        """Continue from :meth:`get_state`."""
+        for name, array in self.arrays.items():
+            array[...] = state[name]
