@@ -1,6 +1,7 @@
 """Evaluation on held-out prompts while training, the best policy, and early stopping."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,16 @@ class EvaluateCallback(BaseCallback):
         self._to_beat = -math.inf  # by more than min_delta
         self._waited = 0  # evaluations since that was done
         self._next = 0
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint stores."""
+        own = ("history", "best", "stopped_early", "_to_beat", "_waited", "_next")
+        return {name.lstrip("_"): getattr(self, name) for name in own}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`get_state`."""
+        self.history, self.best, self.stopped_early = state["history"], state["best"], state["stopped_early"]
+        self._to_beat, self._waited, self._next = state["to_beat"], state["waited"], state["next"]
 
     def _on_training_start(self) -> None:
         if self.stopped_early:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,16 @@ class TextLogger(BaseCallback):
         self._unlogged = 0  # tokens since then
         self._tokens = 0  # of the last rollout
         self._rollout_end: float | None = None
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint stores: the rows, and what the next one has so far."""
+        own = ("history", "_values", "_spent", "_unlogged", "_tokens")
+        return {name.lstrip("_"): getattr(self, name) for name in own}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`get_state`."""
+        self.history, self._values, self._spent = state["history"], state["values"], state["spent"]
+        self._unlogged, self._tokens = state["unlogged"], state["tokens"]
 
     def _on_training_start(self) -> None:
         self._rollout_end = None  # what lies between two calls of learn is no update

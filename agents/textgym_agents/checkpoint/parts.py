@@ -18,7 +18,7 @@ from textgym_agents.checkpoint.plain_state import NotPlain, pack, unpack
 from textgym_agents.checkpoint.replay_state import replay_state, set_replay_state
 
 LEFT_OUT = {
-    *("start_time", "_started", "_rollout_end", "_num_timesteps_at_start"),  # clocks of the process
+    *("start_time", "_num_timesteps_at_start"),  # clocks of the process
     *("_total_timesteps", "locals", "globals", "model", "parent", "_logger", "_custom_logger"),  # learn() sets these
     *("policy", "optimizer", "reference", "rollout_buffer", "replay_buffer"),  # saved by other means
     *("env", "venv", "envs", "mdp", "task", "reward", "tokenizer", "observation_space", "action_space", "lr_schedule"),
@@ -130,7 +130,7 @@ def _plain_attributes(part: Any, name: str, tensors: dict[str, Tensor], arrays: 
         arguments |= {"pos", "full", "buffer_size", "n_envs"}
     found = {}
     for key, value in vars(part).items():
-        if key in LEFT_OUT or (key in arguments and not _is_kl(value)):
+        if key in LEFT_OUT or (key in arguments and not _tells(value)):
             continue
         try:
             if _tells(value) and not isinstance(value, torch.Generator | np.random.RandomState):
@@ -140,11 +140,6 @@ def _plain_attributes(part: Any, name: str, tensors: dict[str, Tensor], arrays: 
         except NotPlain:
             continue
     return found
-
-
-def _is_kl(value: Any) -> bool:
-    """A KL controller is an argument that changes."""
-    return hasattr(value, "coef") and hasattr(value, "update")
 
 
 def unpack_part(part: Any, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -176,9 +171,10 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
-    elif _is_kl(value):
-        own = {name: item for name, item in vars(value).items() if name in _argument_names(value) - {"coef"}}
-        yield from _flat(prefix, {"kind": type(value).__name__, **own})
+    elif _tells(value):  # an argument with state: what it was made with, without what changes
+        own = {name: item for name, item in vars(value).items() if name in _argument_names(value)}
+        fixed = {name: item for name, item in own.items() if name not in value.get_state()}
+        yield from _flat(prefix, {"kind": type(value).__name__, **fixed})
     elif value is None or isinstance(value, bool | int | float | str):
         yield prefix, value if value == value and value not in (np.inf, -np.inf) else repr(value)
     else:

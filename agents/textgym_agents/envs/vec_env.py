@@ -92,6 +92,14 @@ class TextVecEnv(VecEnv):
             self._returns[i], self._lengths[i] = 0, 0
         return dict(observations), rewards.astype(np.float32), dones, infos
 
+    def get_state(self) -> dict[str, Any]:
+        """The episodes so far, for a checkpoint; the environments have their own state."""
+        return {"returns": self._returns, "lengths": self._lengths, "waiting": self._waiting}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`get_state`."""
+        self._returns[:], self._lengths[:], self._waiting[:] = state["returns"], state["lengths"], state["waiting"]
+
     @contextmanager
     def rows_wait(self) -> Iterator[None]:
         """Within the block, a row whose text has ended waits for :meth:`start`; until then its actions are ignored.

@@ -1,7 +1,7 @@
 """The Kullback-Leibler divergence to a reference model: estimators and coefficient controllers."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +55,9 @@ def estimator(name: str) -> Callable[[Floats], Floats]:
 class KLController(Protocol):
     """Anything with a current coefficient that learns from the measured KL.
 
-    What it remembers between rollouts belongs into plain attributes, ints and floats, which a checkpoint stores.
-    One that also has ``advance(num_tokens)`` is told how many tokens each rollout had.
+    A controller that remembers something between rollouts has ``get_state()``, which returns plain values, and
+    ``set_state(state)``: checkpoints call them. Where it has ``advance(num_tokens)``, this is called with the number of
+    tokens of each rollout.
     """
 
     coef: float
@@ -68,7 +69,21 @@ class KLController(Protocol):
         """
 
 
-class FixedKL:
+class _Coefficient:
+    """A coefficient as all the state there is."""
+
+    coef: float
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint stores."""
+        return {"coef": self.coef}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`get_state`."""
+        self.coef = float(state["coef"])
+
+
+class FixedKL(_Coefficient):
     """A constant coefficient.
 
     >>> controller = FixedKL(0.1); controller.update(5.0, 100); controller.coef
@@ -82,7 +97,7 @@ class FixedKL:
         pass
 
 
-class AdaptiveKL:
+class AdaptiveKL(_Coefficient):
     """Moves the coefficient so that the KL of an episode settles at ``target`` nats.
 
     Ziegler et al., "Fine-Tuning Language Models from Human Preferences" (2019), section 2.2,
@@ -103,7 +118,7 @@ class AdaptiveKL:
         self.coef *= 1 + error * num_episodes / self.horizon
 
 
-class ScheduledKL:
+class ScheduledKL(_Coefficient):
     """A coefficient that follows a schedule of tokens, such as those of ``textgym_agents.objectives.schedules``.
 
     Args:
@@ -124,6 +139,14 @@ class ScheduledKL:
         self.schedule = schedule
         self.tokens = 0
         self.coef = _non_negative("coef", schedule(0))
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint stores."""
+        return {"coef": self.coef, "tokens": self.tokens}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`get_state`."""
+        self.coef, self.tokens = float(state["coef"]), int(state["tokens"])
 
     def advance(self, num_tokens: int) -> None:
         """A rollout had so many tokens."""

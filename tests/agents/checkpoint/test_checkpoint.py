@@ -164,6 +164,23 @@ def test_every_algorithm_goes_on_exactly(name, tmp_path):
         assert any(not torch.equal(before[key], tensor) for key, tensor in weights(again).items())
 
 
+class Growing:
+    """A KL controller of one's own. How it grows is no plain value, so that only its state can be stored."""
+
+    def __init__(self, coef):
+        self.coef = coef
+        self.grow = lambda value: 1.5 * value
+
+    def update(self, kl, num_episodes):
+        self.coef = self.grow(self.coef)
+
+    def get_state(self):
+        return {"coef": self.coef}
+
+    def set_state(self, state):
+        self.coef = state["coef"]
+
+
 GREEDY = {"policy_kwargs": {"exploration": "greedy"}, "exploration_fraction": 0.9, "learning_starts": 40}
 VARIANTS = {
     "encoder-decoder": ("ppo", {"seq2seq": True}),
@@ -171,6 +188,7 @@ VARIANTS = {
     "adapters, lagged mask": ("nlpo", {"lora": 2}),
     "adapters, target network": ("dqn", {"lora": 2}),
     "adaptive KL": ("rloo", {"kl_coef": lambda: AdaptiveKL(0.1, target=0.01, horizon=20)}),
+    "a KL controller of one's own": ("a2c", {"kl_coef": lambda: Growing(0.05)}),
     "schedules": ("ppo", {"learning_rate": LinearSchedule(0.1, 0.0, 0.9), "clip_range": LinearSchedule(0.3, 0.1, 1)}),
     "epsilon-greedy": ("dqn", {**GREEDY, "target_update_interval": 12}),
     "encoder-decoder, replay": ("qrdqn", {"seq2seq": True}),
@@ -273,7 +291,7 @@ def test_two_files_without_a_pickle(saved):
         ({"learning_rate": 0.5}, r"learning_rate=0.001 \(here 0.5\)"),
         ({"n_steps": 6}, r"n_steps=5 \(here 6\)"),
         ({"kl_coef": 0.1}, r"rollout_buffer_kwargs.kl_coef=0.05 \(here 0.1\)"),
-        ({"kl_coef": AdaptiveKL(0.05, 6)}, "rollout_buffer_kwargs.kl_coef"),
+        ({"kl_coef": AdaptiveKL(0.05, 6)}, "rollout_buffer_kwargs.kl_coef.target=None .here 6"),
         ({"policy_kwargs": {"temperature": 0.5}}, "policy_kwargs.temperature"),
         ({"lora": 2}, "policy_kwargs.lora"),
         ({"rows": 3}, r"n_envs=4 \(here 3\)"),
