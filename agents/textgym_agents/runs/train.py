@@ -3,16 +3,15 @@
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
-from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.registration import split_argument
 from textgym_agents.algorithms import make
@@ -23,15 +22,14 @@ from textgym_agents.callbacks.progress import MetricsFile, TrainingBar
 from textgym_agents.callbacks.schedules import Schedules
 from textgym_agents.checkpoint import CheckpointCallback, find_checkpoint, load_checkpoint
 from textgym_agents.evaluation.held_out import evaluate
-from textgym_agents.report import markdown
-from textgym_agents.report.curves import Curve, plot_curves
 from textgym_agents.report.provenance import command_line, model_hash, versions
 from textgym_agents.runs.folder import TrainConfig, prepare, read_config, store_config
 from textgym_agents.runs.loggers import logger_for
+from textgym_agents.runs.report import as_plain, plot, samples_page
 
 NUM_SAMPLES = 5
 CHECKPOINT = "checkpoint"
-MOST_BETWEEN = 100_000  # tokens between checkpoints, unless told otherwise
+MOST_BETWEEN = 100_000  # tokens between checkpoints, by default
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Outcome:
         evaluations: one dict per evaluation on held-out prompts: ``timesteps``, ``reward`` and the metrics.
         timesteps: tokens trained on.
         interrupted: whether Ctrl-C ended it.
-        stopped_early: whether it ended for want of improvement.
+        stopped_early: whether it ended early because held-out scores no longer improved.
     """
 
     evaluations: list[dict[str, float]]
@@ -58,8 +56,8 @@ def train(
 
     ``config.json`` (what ran, with which versions), ``metrics.jsonl`` (a line for each rollout and each evaluation, at
     once), ``policy/`` (for ``transformers`` and for ``model=``), ``checkpoint/`` (for :func:`resume`), ``best/`` (with
-    ``eval_every``: the policy with the best held-out ``stop_metric``), ``learning_curve.png``, ``samples.md`` (texts
-    before and after).
+    ``eval_every``: the policy with the best held-out ``stop_metric``), ``learning_curve.png``, ``samples.md``
+    (completions before and after).
 
     Raises:
         ConfigError: ``out`` is not empty and ``overwrite`` is false, or the configuration makes no sense.
@@ -74,17 +72,17 @@ def train(
 def resume(
     out: str | Path, *, timesteps: int | None = None, schedule_timesteps: int | None = None, progress: bool = True
 ) -> Outcome:
-    """Go on with a run of :func:`train` from its last checkpoint, however it ended.
+    """Continue a run of :func:`train` from its last checkpoint, however it ended.
 
-    What comes is what would have come without the interruption, number for number, on the same machine and with the
-    same versions: tokens, losses, weights, and the files, except for seconds and speeds. What ``metrics.jsonl`` has
-    beyond the checkpoint is cut off. A run that has no checkpoint yet begins anew.
+    The result equals that of an uninterrupted run to the last digit, on the same machine and with the same versions:
+    tokens, losses, weights, and the files, except for seconds and speeds. Lines of ``metrics.jsonl`` after the
+    checkpoint are cut off. A run that has no checkpoint yet begins anew.
 
     Args:
         out: folder of the run.
-        timesteps: tokens that the whole run is to have. None: as many as it was begun with.
-        schedule_timesteps: tokens over which schedules run. None: as before, so that those of a run that was at its end
-            stay there.
+        timesteps: tokens of the whole run. None: as before.
+        schedule_timesteps: tokens over which schedules run. None: as before, so that schedules that have reached their
+            end stay there.
 
     Raises:
         ConfigError: there is no run in ``out``, or its model has changed.
@@ -92,7 +90,7 @@ def resume(
     out = Path(out)
     config, stored = read_config(out)
     if stored["model_hash"] != model_hash(config.model):
-        raise ConfigError(f"The model {config.model!r} has changed since this run began: it can't go on exactly.")
+        raise ConfigError(f"The model {config.model!r} has changed since this run began: it can't continue exactly.")
     if stored["versions"] != versions():
         changed = [f"{name} {old} -> {versions().get(name)}" for name, old in stored["versions"].items()]
         changed = [text for text in changed if text.split(" ")[1] != text.split(" ")[-1]]
@@ -107,9 +105,52 @@ def resume(
     return _run(longer, out, progress, resumed=find_checkpoint(out / CHECKPOINT) is not None)
 
 
+class _Callbacks(NamedTuple):
+    """What watches a run, in the order in which SB3 calls it. Health comes first: no checkpoint of broken weights."""
+
+    health: HealthCheck
+    schedules: Schedules | None
+    completions: TextLogger
+    evaluations: EvaluateCallback
+    record: MetricsFile
+
+    def named(self) -> dict[str, BaseCallback]:
+        return {name: callback for name, callback in self._asdict().items() if callback is not None}
+
+
 def _run(config: TrainConfig, out: Path, progress: bool, *, resumed: bool) -> Outcome:
     console = Console(stderr=True, quiet=not progress)
-    algorithm = make(
+    algorithm = _algorithm(config, out)
+    callbacks = _callbacks(config, out)
+    if resumed:
+        kept = load_checkpoint(algorithm, out / CHECKPOINT, callbacks=callbacks.named())
+    else:
+        kept = {"before": _samples(algorithm, config)}
+        if config.warm_start:
+            console.print(f"warm start: {config.warm_start:,} tokens of references", highlight=False)
+            warm_start(algorithm, config.warm_start)
+    assert config.checkpoint_every is not None
+    checkpoint = CheckpointCallback(
+        out / CHECKPOINT,
+        config.checkpoint_every,
+        callbacks.named(),
+        more={"before": kept["before"]},
+        resumed=kept if resumed else None,
+    )
+    health, *others = callbacks.named().values()
+    bar = TrainingBar(config.timesteps, callbacks.completions, callbacks.evaluations, console)
+    with closing(bar), closing(callbacks.record):
+        interrupted = _learn(algorithm, config, [health, checkpoint, *others, bar], resumed)
+    algorithm.policy.save_pretrained(out / "policy")  # type: ignore[operator]
+    page = samples_page(config, kept["before"], _samples(algorithm, config), algorithm.num_timesteps)
+    (out / "samples.md").write_text(page, encoding="utf-8")
+    completions, evaluations = callbacks.completions, callbacks.evaluations
+    plot(config, completions.history, evaluations.history, out / "learning_curve.png")
+    return Outcome(evaluations.history, algorithm.num_timesteps, interrupted, evaluations.stopped_early)
+
+
+def _algorithm(config: TrainConfig, out: Path) -> BaseAlgorithm:
+    made = make(
         config.algo,
         config.task,
         config.model,
@@ -123,12 +164,15 @@ def _run(config: TrainConfig, out: Path, progress: bool, *, resumed: bool) -> Ou
         **config.algo_kwargs,
     )
     if config.log:
-        # A run that goes on writes into files of its own: scalars between the checkpoint and its end would come twice.
+        # A resumed run writes files of its own: scalars between the checkpoint and its end would come twice.
         folder = out / "logs" / f"from-{len(list((out / 'logs').glob('from-*')))}"
-        algorithm.set_logger(logger_for(folder, config.log, config=asdict(config)))
-    given: dict[str, Any] = dict(config.schedules)
-    schedules = {"schedules": Schedules(**given)} if given else {}
-    texts, health = TextLogger(), HealthCheck()
+        made.set_logger(logger_for(folder, config.log, config=asdict(config)))
+    return made
+
+
+def _callbacks(config: TrainConfig, out: Path) -> _Callbacks:
+    schedules: dict[str, Any] = dict(config.schedules)
+    completions = TextLogger()
     evaluations = EvaluateCallback(
         config.task,
         config.eval_every or sys.maxsize,
@@ -139,46 +183,25 @@ def _run(config: TrainConfig, out: Path, progress: bool, *, resumed: bool) -> Ou
         patience=config.patience,
         best_folder=out / "best" if config.eval_every else None,
     )
-    record = MetricsFile(out / "metrics.jsonl", texts, evaluations)
-    kept = {"texts": texts, "health": health, "evaluations": evaluations, "record": record, **schedules}
-    if resumed:
-        more = load_checkpoint(algorithm, out / CHECKPOINT, callbacks=kept)
-    else:
-        more = {"before": [_texts(sample) for sample in _samples(algorithm, config)]}
-        if config.warm_start:
-            console.print(f"warm start: {config.warm_start:,} tokens of references", highlight=False)
-            warm_start(algorithm, config.warm_start)
-    assert config.checkpoint_every is not None
-    checkpoint = CheckpointCallback(
-        out / CHECKPOINT,
-        config.checkpoint_every,
-        kept,
-        more={"before": more["before"]},
-        resumed=more if resumed else None,
-    )
-    bar = TrainingBar(config.timesteps, texts, evaluations, console)
-    interrupted = False
+    record = MetricsFile(out / "metrics.jsonl", completions, evaluations)
+    return _Callbacks(HealthCheck(), Schedules(**schedules) if schedules else None, completions, evaluations, record)
+
+
+def _learn(algorithm: BaseAlgorithm, config: TrainConfig, callbacks: list[BaseCallback], resumed: bool) -> bool:
+    """Train for the tokens that are left. Returns whether Ctrl-C ended it."""
     try:
         with schedules_over(algorithm, config.schedule_timesteps or config.timesteps):
             algorithm.learn(
                 max(0, config.timesteps - algorithm.num_timesteps),
-                # Health comes first, so that no checkpoint is made of broken weights.
-                callback=CallbackList([health, checkpoint, *schedules.values(), texts, evaluations, record, bar]),
+                callback=CallbackList(callbacks),
                 reset_num_timesteps=not resumed,
             )
     except KeyboardInterrupt:
-        interrupted = True
+        return True
     finally:
-        bar.close()
-        record.close()
         if config.log:
             algorithm.logger.close()
-    algorithm.policy.save_pretrained(out / "policy")  # type: ignore[operator]
-    after = _samples(algorithm, config)
-    before = [Sample(**{**one, "references": tuple(one["references"])}) for one in more["before"]]
-    (out / "samples.md").write_text(samples_page(config, before, after, algorithm.num_timesteps), encoding="utf-8")
-    _plot(config, texts, evaluations, out / "learning_curve.png")
-    return Outcome(evaluations.history, algorithm.num_timesteps, interrupted, evaluations.stopped_early)
+    return False
 
 
 @contextmanager
@@ -199,7 +222,8 @@ def schedules_over(algorithm: BaseAlgorithm, timesteps: int) -> Iterator[None]:
         del algorithm._update_current_progress_remaining
 
 
-def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> list[Sample]:
+def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> list[dict[str, Any]]:
+    """What ``samples.md`` shows of the first held-out prompts."""
     found = evaluate(
         algorithm,
         config.task,
@@ -208,34 +232,4 @@ def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> list[Sample]:
         env_kwargs=config.env_kwargs,
         metrics=[],
     )
-    return found.samples
-
-
-def _texts(sample: Sample) -> dict[str, Any]:
-    """What ``samples.md`` shows of a sample, as plain values."""
-    return {"prompt": sample.prompt, "completion": sample.completion, "references": list(sample.references)}
-
-
-def samples_page(config: TrainConfig, before: Sequence[Sample], after: Sequence[Sample], timesteps: int) -> str:
-    """The text of ``samples.md``."""
-    parts = [
-        f"# {config.task} by {config.model}, before and after {timesteps:,} tokens of {config.algo}",
-        f"The first {len(before)} prompts of the {config.eval_split} split, sampled.",
-    ]
-    for number, (first, second) in enumerate(zip(before, after, strict=True), start=1):
-        reference = {"Reference": first.references[0]} if first.references else {}
-        texts = {**reference, "Before": first.completion, "After": second.completion}
-        parts.append(markdown.sample_block(f"Prompt {number}", first.prompt, texts))
-    return "\n\n".join(parts) + "\n"
-
-
-def _plot(config: TrainConfig, texts: TextLogger, evaluations: EvaluateCallback, path: Path) -> None:
-    rows = [row for row in texts.history if "reward" in row]
-    held_out = [(row["timesteps"], row["reward"], float("nan"), float("nan")) for row in evaluations.history]
-    curve = Curve(
-        label=config.algo,
-        runs=[([row["timesteps"] for row in rows], [row["reward"] for row in rows])],
-        before=held_out[0][1] if held_out else None,
-        held_out=held_out,
-    )
-    plot_curves({config.task: [curve]}, path)
+    return [as_plain(sample) for sample in found.samples]
