@@ -9,7 +9,7 @@ import argparse
 
 from stable_baselines3 import PPO
 
-from textgym_agents import CausalLMPolicy, EpisodeRolloutBuffer, make_vec_env
+from textgym_agents import EpisodeRolloutBuffer, LanguageModelPolicy, make_vec_env
 from textgym_agents.callbacks import TextLogger
 from textgym_agents.evaluation import evaluate
 
@@ -25,7 +25,7 @@ def main() -> None:
 
     # All of this is what textgym_agents.make("ppo", env_id) does, which also adds a KL to the initial model.
     ppo = PPO(
-        CausalLMPolicy,
+        LanguageModelPolicy,
         make_vec_env(arguments.env, n_envs=16),
         n_steps=64,
         batch_size=256,

@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from textgym_agents.objectives.kl import AdaptiveKL as AdaptiveKL
     from textgym_agents.objectives.kl import FixedKL as FixedKL
     from textgym_agents.objectives.kl import ScheduledKL as ScheduledKL
-    from textgym_agents.policies.causal import CausalLMPolicy as CausalLMPolicy
-    from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy as Seq2SeqLMPolicy
+    from textgym_agents.policies.base import LanguageModelPolicy as LanguageModelPolicy
 
 # Imported on first use: torch, transformers and Stable-Baselines3 take seconds, and `textgym --help` needs none.
 _MODULES = {
@@ -50,7 +49,6 @@ _MODULES = {
     "Baseline": "algorithms.no_training",
     "BC": "algorithms.bc",
     "BestOfN": "algorithms.no_training",
-    "CausalLMPolicy": "policies.causal",
     "CheckpointCallback": "checkpoint",
     "EpisodeReplayBuffer": "buffers.replay",
     "EpisodeRolloutBuffer": "buffers.rollout",
@@ -61,6 +59,7 @@ _MODULES = {
     "GRPO": "algorithms.grpo",
     "HealthCheck": "callbacks",
     "ILQL": "algorithms.ilql",
+    "LanguageModelPolicy": "policies.base",
     "load": "algorithms",
     "load_checkpoint": "checkpoint",
     "make": "algorithms",
@@ -75,7 +74,6 @@ _MODULES = {
     "ScheduledKL": "objectives.kl",
     "Schedules": "callbacks",
     "SCST": "algorithms.scst",
-    "Seq2SeqLMPolicy": "policies.seq2seq",
     "TextLogger": "callbacks",
     "TextVecEnv": "envs.vec_env",
     "warm_start": "algorithms.bc",

@@ -1,6 +1,6 @@
 """The table of algorithms, and :func:`make`, which builds any of them with defaults that suit text."""
 
-from textgym_agents.algorithms.build import find, load, make, policy_class
-from textgym_agents.algorithms.registry import ALGORITHMS, POLICIES, PPO_DEFAULTS, Algorithm
+from textgym_agents.algorithms.build import find, load, make
+from textgym_agents.algorithms.registry import ALGORITHMS, PPO_DEFAULTS, Algorithm
 
-__all__ = ["ALGORITHMS", "POLICIES", "PPO_DEFAULTS", "Algorithm", "find", "load", "make", "policy_class"]
+__all__ = ["ALGORITHMS", "PPO_DEFAULTS", "Algorithm", "find", "load", "make"]

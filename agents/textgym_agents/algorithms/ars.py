@@ -14,7 +14,7 @@ from textgym.errors import ConfigError
 from textgym_agents.algorithms import sb3_contrib as contrib
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
 from textgym_agents.envs.vec_env import TextVecEnv
-from textgym_agents.policies.ars import AdapterMixin
+from textgym_agents.policies.ars import ARSPolicy
 
 
 class ARS(contrib.ARS):  # type: ignore[misc]
@@ -25,7 +25,7 @@ class ARS(contrib.ARS):  # type: ignore[misc]
 
     Differences from the paper:
 
-    1. The policy is a language model, and what is searched are the outer halves of its adapters, see ``AdapterMixin``.
+    1. The policy is a language model, and what is searched are the outer halves of its adapters, see ``ARSPolicy``.
     2. All candidates of an update write to the same prompts with the same random numbers, so that they differ by their
        weights alone. Texts are sampled, as those of other algorithms are, unless ``deterministic``.
     3. Observations are tokens, which can't be normalised.
@@ -38,7 +38,7 @@ class ARS(contrib.ARS):  # type: ignore[misc]
     4. ``async_eval`` isn't taken. As there, a callback can't end the training.
 
     Args:
-        policy: ``AdapterCausalLMPolicy`` or ``AdapterSeq2SeqLMPolicy``.
+        policy: ``ARSPolicy``.
         env: as for ``EpisodicPolicyGradient``.
         n_delta: random directions of an update; each is tried forwards and backwards.
         n_top: the best of them, which the update uses. None: all.
@@ -54,12 +54,12 @@ class ARS(contrib.ARS):  # type: ignore[misc]
         ConfigError: another policy, another kind of environment, or less than one direction or text.
     """
 
-    policy: AdapterMixin
+    policy: ARSPolicy
     env: TextVecEnv
 
     def __init__(
         self,
-        policy: type[AdapterMixin],
+        policy: type[ARSPolicy],
         env: Any,
         n_delta: int = 8,
         n_top: int | None = None,
@@ -70,9 +70,9 @@ class ARS(contrib.ARS):  # type: ignore[misc]
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        if not (isinstance(policy, type) and issubclass(policy, AdapterMixin)):
+        if not (isinstance(policy, type) and issubclass(policy, ARSPolicy)):
             name = getattr(policy, "__name__", repr(policy))
-            raise ConfigError(f"ARS got the policy {name}, expected AdapterCausalLMPolicy or AdapterSeq2SeqLMPolicy.")
+            raise ConfigError(f"ARS got the policy {name}, expected ARSPolicy.")
         for name, value in (("n_delta", n_delta), ("n_eval_episodes", n_eval_episodes)):
             if value < 1:
                 raise ConfigError(f"{name} is {value}, expected at least 1.")

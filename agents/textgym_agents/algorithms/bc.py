@@ -39,7 +39,7 @@ class BC(EpisodicPolicyGradient):
     References that the environment's own masks don't let a policy write are left out.
 
     Args:
-        policy: a ``CausalLMPolicy`` or ``Seq2SeqLMPolicy``.
+        policy: a ``LanguageModelPolicy``.
         env: as for ``EpisodicPolicyGradient``, of a task with references.
         learning_rate, max_grad_norm, ...: as for ``EpisodicPolicyGradient``.
         references_per_rollout: references that make one rollout.

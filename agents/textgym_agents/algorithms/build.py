@@ -11,12 +11,11 @@ from textgym import wrappers
 from textgym.errors import ConfigError, did_you_mean
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
-from textgym_agents.algorithms.registry import ALGORITHMS, POLICIES, Algorithm
+from textgym_agents.algorithms.registry import ALGORITHMS, Algorithm
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.envs.candidates import CandidateVecEnv
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.objectives.kl import KLController
-from textgym_agents.policies.base import LanguageModelPolicy
 
 
 def make(
@@ -35,15 +34,12 @@ def make(
 ) -> BaseAlgorithm:
     """Build an algorithm of :data:`ALGORITHMS` with a language model as its policy.
 
-    The policy is the table's: a kind of :class:`Seq2SeqLMPolicy` for an encoder-decoder model, and a kind of
-    :class:`CausalLMPolicy` for any other.
-
     Args:
         algorithm: its name, "ppo" for instance.
         env: an id, a Gymnasium vector environment or an SB3 VecEnv. With an id, the environment gets the model's own
             tokenizer, and the form and start token that an encoder-decoder model needs, unless ``env_kwargs`` says
             otherwise.
-        model: a name, folder, ``.gguf`` file or loaded model, see :class:`CausalLMPolicy`.
+        model: a name, folder, ``.gguf`` file or loaded model, see :class:`textgym_agents.LanguageModelPolicy`.
         n_envs: rows, when ``env`` is an id.
         seed: of the environments, the policy's sampling and the minibatches.
         kl_coef: coefficient of the KL to the initial model, or a controller such as ``AdaptiveKL``. Default: the
@@ -66,9 +62,9 @@ def make(
     32
     """
     row = find(algorithm)
-    form = policy_class(model).form
-    if form not in row.policies:
-        able = [name for name, other in ALGORITHMS.items() if form in other.policies]
+    form = models.form_of(model)
+    if form not in row.policy.forms:
+        able = [name for name, other in ALGORITHMS.items() if form in other.policy.forms]
         kind = "encoder-decoder" if form == "seq2seq" else "decoder-only"
         raise ConfigError(f"{algorithm!r} can't train {kind} models. Those that can: {', '.join(able)}.")
     if row.kl_coef is None and kl_coef:
@@ -97,7 +93,7 @@ def make(
         if reference:
             options[f"{kind}_kwargs"] = {"kl_coef": kl_coef, **options.get(f"{kind}_kwargs", {})}
     made = row.cls(
-        row.policies[form],
+        row.policy,
         vec_env,
         policy_kwargs={"model": model, "lora": lora, "reference": reference, **(policy_kwargs or {})},
         seed=seed,
@@ -155,12 +151,3 @@ def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> Ba
         made.set_env(vec_env)
     _bind(made)
     return made
-
-
-def policy_class(model: Any) -> type[LanguageModelPolicy]:
-    """The policy that a model needs: a name, folder, ``.gguf`` file or loaded model.
-
-    >>> policy_class("textgym/small-seq2seq").__name__
-    'Seq2SeqLMPolicy'
-    """
-    return POLICIES["seq2seq" if models.is_encoder_decoder(model) else "causal"]

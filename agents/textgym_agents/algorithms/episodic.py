@@ -36,7 +36,7 @@ class EpisodicPolicyGradient(OnPolicyAlgorithm):
     """Base of the algorithms that learn from whole texts. A subclass says in ``train`` what it learns from them.
 
     Args:
-        policy: ``CausalLMPolicy`` or ``Seq2SeqLMPolicy``.
+        policy: ``LanguageModelPolicy``.
         env: a ``TextVecEnv`` (see ``make_vec_env``), or an id.
         learning_rate: of the policy's optimiser, a number or a schedule.
         prompts_per_rollout: prompts drawn for a rollout.

@@ -26,7 +26,7 @@ from textgym_agents.buffers.rollout import REFERENCE_TOKENS, EpisodeBatch
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.models.packing import Text
 from textgym_agents.objectives.returns import check_lambda, lambda_returns
-from textgym_agents.policies.ilql import ImplicitMixin, Judgement
+from textgym_agents.policies.ilql import ILQLPolicy, Judgement
 
 
 class ILQL(EpisodicPolicyGradient):
@@ -55,7 +55,7 @@ class ILQL(EpisodicPolicyGradient):
        the softmax of Q / beta on top of log pi_0: behaviour cloning.
 
     Args:
-        policy: ``ImplicitCausalLMPolicy`` or ``ImplicitSeq2SeqLMPolicy``.
+        policy: ``ILQLPolicy``.
         env: a ``TextVecEnv`` (see ``make_vec_env``), or an id.
         episodes: a log, see :func:`textgym_agents.buffers.offline.read_log`.
         n_epochs: how often each text of the log is learnt from.
@@ -75,7 +75,7 @@ class ILQL(EpisodicPolicyGradient):
     """
 
     samples_from_policy = False  # a log may be anybody's: HealthCheck leaves out what assumes samples
-    policy: ImplicitMixin
+    policy: ILQLPolicy
 
     def __init__(
         self,
@@ -99,11 +99,9 @@ class ILQL(EpisodicPolicyGradient):
             raise ConfigError(f"tau is {tau}, expected above 0 and below 1: 0.5 for the mean, 0.7 to 0.9 for more.")
         if not beta > 0 or n_epochs < 1:
             raise ConfigError(f"beta is {beta} and n_epochs {n_epochs}, expected above 0 and at least 1.")
-        if not (isinstance(policy, type) and issubclass(policy, ImplicitMixin)):
+        if not (isinstance(policy, type) and issubclass(policy, ILQLPolicy)):
             name = getattr(policy, "__name__", repr(policy))
-            raise ConfigError(
-                f"ILQL got the policy {name}, expected ImplicitCausalLMPolicy or ImplicitSeq2SeqLMPolicy."
-            )
+            raise ConfigError(f"ILQL got the policy {name}, expected ILQLPolicy.")
         self.episodes = None if episodes is None else read_log(episodes)
         self.n_epochs, self.tau, self.td_lambda = n_epochs, tau, td_lambda
         self.beta, self.cql_coef = beta, cql_coef

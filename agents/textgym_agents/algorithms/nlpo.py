@@ -22,14 +22,14 @@ from stable_baselines3 import PPO
 
 from textgym.errors import ConfigError
 from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
-from textgym_agents.policies.nlpo import LaggedMaskMixin
+from textgym_agents.policies.nlpo import NLPOPolicy
 
 
 class NLPO(PPO):
     """PPO with a top-p mask from a lagged copy of the policy.
 
     Args:
-        policy: ``NLPOCausalLMPolicy`` or ``NLPOSeq2SeqLMPolicy``.
+        policy: ``NLPOPolicy``.
         env: as for PPO.
         mask_top_p: probability that the mask keeps; 1: no mask, which is PPO.
         refresh_every: updates between two copies; None: never, a static mask.
@@ -41,7 +41,7 @@ class NLPO(PPO):
         ConfigError: another buffer or policy, or ``refresh_every`` below 1.
     """
 
-    policy: LaggedMaskMixin
+    policy: NLPOPolicy
     rollout_buffer: MaskedEpisodeRolloutBuffer
 
     def __init__(
@@ -57,9 +57,9 @@ class NLPO(PPO):
     ) -> None:
         if refresh_every is not None and refresh_every < 1:
             raise ConfigError(f"refresh_every is {refresh_every}, expected at least 1 update, or None for never.")
-        if not (isinstance(policy, type) and issubclass(policy, LaggedMaskMixin)):
+        if not (isinstance(policy, type) and issubclass(policy, NLPOPolicy)):
             name = getattr(policy, "__name__", repr(policy))
-            raise ConfigError(f"NLPO got the policy {name}, expected NLPOCausalLMPolicy or NLPOSeq2SeqLMPolicy.")
+            raise ConfigError(f"NLPO got the policy {name}, expected NLPOPolicy.")
         buffer_class = rollout_buffer_class or MaskedEpisodeRolloutBuffer
         if not issubclass(buffer_class, MaskedEpisodeRolloutBuffer):
             raise ConfigError(

@@ -18,15 +18,15 @@ from textgym_agents.policies.base import LanguageModelPolicy
 
 
 class Baseline(BaseAlgorithm):
-    """The initial model. What it is a baseline of is the policy's matter: sampling, or ``GreedyCausalLMPolicy``.
+    """The initial model. What it is a baseline of is the policy's matter: sampling, or ``GreedyPolicy``.
 
     Args:
-        policy: ``CausalLMPolicy``, ``Seq2SeqLMPolicy`` or their greedy kinds.
+        policy: ``LanguageModelPolicy``, or ``GreedyPolicy``.
         env: a VecEnv, or an id.
         stats_window_size, tensorboard_log, policy_kwargs, verbose, seed, device: as for every SB3 algorithm.
 
-    >>> from textgym_agents.policies.causal import CausalLMPolicy
-    >>> Baseline(CausalLMPolicy, "textgym/Copy-v0").learn(10_000).num_timesteps
+    >>> from textgym_agents.policies.base import LanguageModelPolicy
+    >>> Baseline(LanguageModelPolicy, "textgym/Copy-v0").learn(10_000).num_timesteps
     0
     """
 

@@ -25,21 +25,16 @@ from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.envs.candidates import candidates
-from textgym_agents.policies.ars import AdapterCausalLMPolicy, AdapterSeq2SeqLMPolicy
+from textgym_agents.policies.ars import ARSPolicy
 from textgym_agents.policies.base import LanguageModelPolicy
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.dqn import QCausalLMPolicy, QSeq2SeqLMPolicy
-from textgym_agents.policies.greedy import GreedyCausalLMPolicy, GreedySeq2SeqLMPolicy
-from textgym_agents.policies.ilql import ImplicitCausalLMPolicy, ImplicitSeq2SeqLMPolicy
-from textgym_agents.policies.maskable import MaskableCausalLMPolicy, MaskableSeq2SeqLMPolicy
-from textgym_agents.policies.nlpo import NLPOCausalLMPolicy, NLPOSeq2SeqLMPolicy
-from textgym_agents.policies.q_learning import BoltzmannCausalLMPolicy, BoltzmannSeq2SeqLMPolicy
-from textgym_agents.policies.qrdqn import QuantileCausalLMPolicy, QuantileSeq2SeqLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
-from textgym_agents.policies.trpo import TrustRegionCausalLMPolicy, TrustRegionSeq2SeqLMPolicy
-
-Policies = Mapping[str, type[LanguageModelPolicy]]
-POLICIES: Policies = {"causal": CausalLMPolicy, "seq2seq": Seq2SeqLMPolicy}
+from textgym_agents.policies.dqn import DQNPolicy
+from textgym_agents.policies.greedy import GreedyPolicy
+from textgym_agents.policies.ilql import ILQLPolicy
+from textgym_agents.policies.maskable import MaskablePolicy
+from textgym_agents.policies.nlpo import NLPOPolicy
+from textgym_agents.policies.q_learning import QLearningPolicy
+from textgym_agents.policies.qrdqn import QRDQNPolicy
+from textgym_agents.policies.trpo import TRPOPolicy
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ class Algorithm:
         defaults: constructor arguments that suit text; anything given to :func:`make` replaces them.
         family: the kind of algorithm that it is, for lists.
         kl_coef: default coefficient of the KL to the reference model; None: it takes no such penalty.
-        policies: the policy for each form of model that the algorithm can train.
+        policy: its policy class, whose ``forms`` are the forms of model that the algorithm can train.
         buffer: its rollout or replay buffer; None: it has none, or its own.
         wrap: what puts a wrapper around the environment: ``wrap(vec_env, model, **wrap_defaults)``.
         wrap_defaults: arguments of ``wrap``, which :func:`make` takes like those of the class.
@@ -63,7 +58,7 @@ class Algorithm:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     family: str = "actor-critic"
     kl_coef: float | None = 0.0
-    policies: Policies = field(default_factory=lambda: POLICIES)
+    policy: type[LanguageModelPolicy] = LanguageModelPolicy
     buffer: type[Any] | None = EpisodeRolloutBuffer
     wrap: Callable[..., VecEnv] | None = None
     wrap_defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -105,7 +100,6 @@ Q_DEFAULTS: Mapping[str, Any] = {
     "beta": 0.01,
     "vf_coef": 3.0,
 }
-BOLTZMANN: Policies = {"causal": BoltzmannCausalLMPolicy, "seq2seq": BoltzmannSeq2SeqLMPolicy}
 ALGORITHMS: dict[str, Algorithm] = {
     "ppo": Algorithm(
         PPO,
@@ -144,7 +138,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         },
         family="trust region",
         kl_coef=0.01,
-        policies={"causal": TrustRegionCausalLMPolicy, "seq2seq": TrustRegionSeq2SeqLMPolicy},
+        policy=TRPOPolicy,
     ),
     "maskable_ppo": Algorithm(
         MaskablePPO,
@@ -153,7 +147,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         PPO_DEFAULTS,
         family="masked",
         kl_coef=0.01,
-        policies={"causal": MaskableCausalLMPolicy, "seq2seq": MaskableSeq2SeqLMPolicy},
+        policy=MaskablePolicy,
         buffer=MaskedEpisodeRolloutBuffer,
     ),
     "nlpo": Algorithm(
@@ -163,7 +157,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         {**PPO_DEFAULTS, "mask_top_p": 0.9, "refresh_every": 5},
         family="masked",
         kl_coef=0.01,
-        policies={"causal": NLPOCausalLMPolicy, "seq2seq": NLPOSeq2SeqLMPolicy},
+        policy=NLPOPolicy,
         buffer=MaskedEpisodeRolloutBuffer,
     ),
     "reinforce": Algorithm(
@@ -215,7 +209,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         DQN_DEFAULTS,
         family="value based",
         kl_coef=None,
-        policies={"causal": QCausalLMPolicy, "seq2seq": QSeq2SeqLMPolicy},
+        policy=DQNPolicy,
         buffer=EpisodeReplayBuffer,
         wrap=candidates,
         wrap_defaults={"num_candidates": 8},
@@ -227,7 +221,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         {**DQN_DEFAULTS, "learning_rate": 5e-4},  # sb3-contrib's Adam, whose eps is small
         family="value based",
         kl_coef=None,
-        policies={"causal": QuantileCausalLMPolicy, "seq2seq": QuantileSeq2SeqLMPolicy},
+        policy=QRDQNPolicy,
         buffer=EpisodeReplayBuffer,
         wrap=candidates,
         wrap_defaults={"num_candidates": 8},
@@ -238,7 +232,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         {**Q_DEFAULTS, "traces": "peng"},
         family="value based",
         kl_coef=0.01,
-        policies=BOLTZMANN,
+        policy=QLearningPolicy,
         buffer=EpisodeStore,
     ),
     "sarsa": Algorithm(
@@ -248,7 +242,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         Q_DEFAULTS,
         family="value based",
         kl_coef=0.01,
-        policies=BOLTZMANN,
+        policy=QLearningPolicy,
         buffer=EpisodeStore,
     ),
     "ilql": Algorithm(
@@ -269,7 +263,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         },
         family="offline",
         kl_coef=None,
-        policies={"causal": ImplicitCausalLMPolicy, "seq2seq": ImplicitSeq2SeqLMPolicy},
+        policy=ILQLPolicy,
         buffer=EpisodeStore,
     ),
     "bc": Algorithm(
@@ -295,7 +289,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "https://arxiv.org/abs/1904.09751, on what that does to texts",
         family="baseline",
         kl_coef=None,
-        policies={"causal": GreedyCausalLMPolicy, "seq2seq": GreedySeq2SeqLMPolicy},
+        policy=GreedyPolicy,
         buffer=None,
     ),
     "best_of_n": Algorithm(
@@ -314,7 +308,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         {"n_delta": 8, "n_eval_episodes": 32, "learning_rate": 0.5, "delta_std": 1.0},
         family="black box",
         kl_coef=None,
-        policies={"causal": AdapterCausalLMPolicy, "seq2seq": AdapterSeq2SeqLMPolicy},
+        policy=ARSPolicy,
         buffer=None,
     ),
 }

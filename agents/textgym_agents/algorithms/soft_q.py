@@ -17,7 +17,7 @@ from textgym.errors import ConfigError
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
 from textgym_agents.buffers.episodes import EpisodeSamples
 from textgym_agents.objectives.returns import Bools, Floats, Ints, check_lambda
-from textgym_agents.policies.q_learning import BoltzmannMixin, TokenValues
+from textgym_agents.policies.q_learning import QLearningPolicy, TokenValues
 
 
 class ValuedTexts(NamedTuple):
@@ -53,7 +53,7 @@ class ActionValueLearning(EpisodicPolicyGradient):
     https://arxiv.org/abs/1511.06581.
 
     Args:
-        policy: ``BoltzmannCausalLMPolicy`` or ``BoltzmannSeq2SeqLMPolicy``.
+        policy: ``QLearningPolicy``.
         env: a ``TextVecEnv`` (see ``make_vec_env``), or an id.
         prompts_per_rollout: prompts drawn for a rollout.
         group_size: completions of each of them.
@@ -61,7 +61,7 @@ class ActionValueLearning(EpisodicPolicyGradient):
         td_lambda: 0: bootstrap from the next token's value. 1: from what the text earned, as far as the algorithm may.
         beta: beta, in units of reward. A smaller one makes more of a difference between two rewards.
         vf_coef: how fast V learns, compared with the language model.
-        exploration, epsilon, boltzmann_temperature: see :class:`BoltzmannMixin`.
+        exploration, epsilon, boltzmann_temperature: see :class:`QLearningPolicy`.
         policy_kwargs: further arguments of the policy.
         kwargs: of ``EpisodicPolicyGradient``: ``learning_rate``, ``max_grad_norm``, ``seed``, ...
 
@@ -70,7 +70,7 @@ class ActionValueLearning(EpisodicPolicyGradient):
     """
 
     samples_from_policy = False  # exploration may be epsilon-greedy: HealthCheck leaves out what assumes samples
-    policy: BoltzmannMixin
+    policy: QLearningPolicy
 
     def __init__(
         self,
@@ -91,11 +91,10 @@ class ActionValueLearning(EpisodicPolicyGradient):
         check_lambda(td_lambda)
         if not beta > 0:
             raise ConfigError(f"beta is {beta}, expected above 0, in units of reward.")
-        if not (isinstance(policy, type) and issubclass(policy, BoltzmannMixin)):
+        if not (isinstance(policy, type) and issubclass(policy, QLearningPolicy)):
             name = getattr(policy, "__name__", repr(policy))
             raise ConfigError(
-                f"{type(self).__name__} got the policy {name}, expected BoltzmannCausalLMPolicy or "
-                "BoltzmannSeq2SeqLMPolicy."
+                f"{type(self).__name__} got the policy {name}, expected QLearningPolicy or QLearningPolicy."
             )
         self.td_lambda, self.beta = td_lambda, beta
         explore = {"exploration": exploration, "epsilon": epsilon, "boltzmann_temperature": boltzmann_temperature}

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from textgym.errors import ConfigError, did_you_mean
-from textgym_agents.algorithms import ALGORITHMS, find, policy_class
+from textgym_agents import models
+from textgym_agents.algorithms import ALGORITHMS, find
 from textgym_agents.benchmark.composites import parts
 
 ALL = "all"
@@ -85,7 +86,7 @@ def choose(wanted: str | Sequence[str], model: Any) -> tuple[tuple[str, ...], tu
     (('a2c',), ())
     """
     names = [part.strip() for part in (wanted.split(",") if isinstance(wanted, str) else wanted) if part.strip()]
-    form = policy_class(model).form
+    form = models.form_of(model)
     found: list[str] = []
     unable: list[str] = []
     for name in names:
@@ -113,16 +114,16 @@ def check_algorithm(algo: str, form: str | None = None) -> None:
         if part not in ALGORITHMS:
             whole = "" if part == algo else f" ({algo!r} trains with one, then goes on with the other.)"
             raise ConfigError(f"No algorithm is called {part!r}. {did_you_mean(part, ALGORITHMS)}{whole}")
-        if form is not None and form not in ALGORITHMS[part].policies:
+        if form is not None and form not in ALGORITHMS[part].policy.forms:
             kind = "encoder-decoder" if form == "seq2seq" else "decoder-only"
-            able = [name for name, row in ALGORITHMS.items() if form in row.policies]
+            able = [name for name, row in ALGORITHMS.items() if form in row.policy.forms]
             raise ConfigError(f"{part!r} can't train {kind} models. Those that can: {', '.join(able)}.")
         if not isinstance(ALGORITHMS[part].cls, type):
             ALGORITHMS[part].cls()  # says what to install
 
 
 def _trains(algo: str, form: str) -> bool:
-    return all(form in find(part).policies for part in parts(algo))
+    return all(form in find(part).policy.forms for part in parts(algo))
 
 
 def family(algo: str) -> str:

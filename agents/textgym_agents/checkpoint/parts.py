@@ -22,7 +22,7 @@ LEFT_OUT = {
     *("_total_timesteps", "locals", "globals", "model", "parent", "_logger", "_custom_logger"),  # learn() sets these
     *("policy", "optimizer", "reference", "rollout_buffer", "replay_buffer"),  # saved by other means
     *("env", "venv", "envs", "mdp", "task", "reward", "tokenizer", "observation_space", "action_space", "lr_schedule"),
-    *("_caches", "_cache_version", "_arguments", "_parameters", "_buffers", "_modules"),
+    *("_caches", "_cache_version", "init_arguments", "_parameters", "_buffers", "_modules"),
 }
 LONGEST = 1000  # of an argument's text
 # Nothing that is learnt depends on these.

@@ -228,10 +228,7 @@ def check_policy_kwargs(kwargs: Iterable[str]) -> None:
     from textgym_agents.policies.base import LanguageModelPolicy
 
     taken = {"self", "args", "kwargs", "observation_space", "action_space", "lr_schedule", "use_sde", "model", "lora"}
-    classes: set[Any] = {
-        LanguageModelPolicy,
-        *(policy for row in ALGORITHMS.values() for policy in row.policies.values()),
-    }
+    classes: set[Any] = {LanguageModelPolicy, *(row.policy for row in ALGORITHMS.values())}
     names = {name for policy in classes for name in inspect.signature(policy).parameters}
     valid = sorted(names - taken - {"reference"})
     for name in kwargs:

@@ -16,12 +16,10 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from textgym.errors import ConfigError
-from textgym_agents import models
 from textgym_agents.buffers.replay_episodes import CANDIDATES
+from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.candidates import Proposals
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.dqn import QPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+from textgym_agents.policies.dqn import DQNPolicy
 
 Obs = dict[str, NDArray[Any]]
 
@@ -57,7 +55,7 @@ class CandidateVecEnv(VecEnvWrapper):
         self.model, self.num_candidates = model, num_candidates
         self._proposals: Proposals | None = None
 
-    def bind(self, policy: QPolicy) -> None:
+    def bind(self, policy: DQNPolicy) -> None:
         """Take the candidates from a policy that keeps the initial model, instead of loading it once more."""
         self._proposals = policy.proposals
 
@@ -65,9 +63,8 @@ class CandidateVecEnv(VecEnvWrapper):
     def proposals(self) -> Proposals:
         """What names the candidates."""
         if self._proposals is None:
-            build = Seq2SeqLMPolicy if models.is_encoder_decoder(self.model) else CausalLMPolicy
             with torch.random.fork_rng(devices=[]):  # a policy's new value head draws from torch's generator
-                policy = build(
+                policy = LanguageModelPolicy(
                     self.venv.observation_space, self.venv.action_space, lambda _: 0.0, model=self.model
                 ).requires_grad_(False)
             self._proposals = Proposals(policy.to(get_device()), self.num_candidates)

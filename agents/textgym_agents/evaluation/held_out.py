@@ -16,7 +16,6 @@ from textgym.errors import ConfigError
 from textgym.metrics import compute_metrics
 from textgym.registration import split_argument
 from textgym.vector import TextGenerationVectorEnv
-from textgym_agents.algorithms import policy_class
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.policies.base import LanguageModelPolicy
 
@@ -116,12 +115,11 @@ def load_policy(
 ) -> LanguageModelPolicy:
     """A policy to evaluate with: a model, and the spaces of an environment with its tokenizer and form.
 
-    >>> load_policy("textgym/small", "textgym/Copy-v0").form
+    >>> load_policy("textgym/small", "textgym/Copy-v0").form.name
     'causal'
     """
     env = make_vec_env(env_id, 1, model=model, **(env_kwargs or {}))
-    build = policy_class(model)
-    return build(env.observation_space, env.action_space, lambda _: 0.0, model=model, **policy_kwargs)
+    return LanguageModelPolicy(env.observation_space, env.action_space, lambda _: 0.0, model=model, **policy_kwargs)
 
 
 def _known(policy: Any, name: str, default: Any) -> Any:
@@ -133,9 +131,7 @@ def _known(policy: Any, name: str, default: Any) -> Any:
 
 def _fitting(policy: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of the environment that a policy can act in, with those given in their place."""
-    options: dict[str, Any] = {}
-    if _known(policy, "form", "causal") == "seq2seq":
-        options |= {"form": "seq2seq", "decoder_start_token_id": _known(policy, "decoder_start_token_id", None)}
+    options: dict[str, Any] = dict(_known(policy, "env_kwargs", {}))
     if _known(policy, "tokenizer", None) is not None:
         options["tokenizer"] = _known(policy, "tokenizer", None)
     return {**options, **given, "sampling": "sequential"}

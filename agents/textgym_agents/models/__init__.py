@@ -3,6 +3,7 @@
 from textgym_agents.models.loading import (
     DTYPES,
     decoder_start_token_id,
+    form_of,
     is_encoder_decoder,
     load,
     load_tokenizer,
@@ -13,6 +14,7 @@ from textgym_agents.models.structure import add_lora, check_fit, end_token_ids, 
 __all__ = [
     "DTYPES",
     "decoder_start_token_id",
+    "form_of",
     "is_encoder_decoder",
     "load",
     "load_tokenizer",

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import huggingface_hub
 import torch
@@ -129,6 +129,15 @@ def is_encoder_decoder(
         return bool(getattr(model.config, "is_encoder_decoder", False))
     config = _config(model, revision=revision, local_files_only=local_files_only)
     return bool(getattr(config, "is_encoder_decoder", False))
+
+
+def form_of(model: PreTrainedModel | str | Path) -> Literal["causal", "seq2seq"]:
+    """The ``form`` of an environment for a model: "seq2seq" for an encoder-decoder, "causal" for any other.
+
+    >>> form_of("textgym/small-seq2seq")
+    'seq2seq'
+    """
+    return "seq2seq" if is_encoder_decoder(model) else "causal"
 
 
 def decoder_start_token_id(model: PreTrainedModel | str | Path) -> int | None:

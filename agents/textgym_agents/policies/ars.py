@@ -7,8 +7,6 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
 from textgym_agents.policies.base import LanguageModelPolicy
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 
 # The layers that attention ends with: in the built-in model they move the reward nearly as far as those of queries,
 # keys and values, with a third of the weights. Names in GPT-2, GPT-NeoX, BLOOM and Phi; Llama and others; BART; T5.
@@ -18,7 +16,7 @@ ATTENTION: Mapping[str, Any] = {
 }
 
 
-class AdapterMixin(LanguageModelPolicy):
+class ARSPolicy(LanguageModelPolicy):
     """A language-model policy whose parameters are the outer halves of its LoRA adapters, and nothing else.
 
     An adapter adds B A to a weight, with A drawn at random and B zero. A random search in both would waste its first
@@ -30,6 +28,7 @@ class AdapterMixin(LanguageModelPolicy):
         observation_space, action_space: as SB3 gives them.
         lora: rank, or arguments of ``peft.LoraConfig``; None: rank 1 on the layers that attention ends with, or on all
             linear layers where these have names of their own. Fewer weights are searched faster.
+        kwargs: those of ``LanguageModelPolicy``.
 
     Raises:
         MissingExtraError: without the ``peft`` extra.
@@ -69,11 +68,3 @@ class AdapterMixin(LanguageModelPolicy):
         """Put numbers (parameters,) in place of the weights."""
         super().load_from_vector(vector)
         self._cache_version = -1  # torch assigns the weights' ``data``, which no version counter sees
-
-
-class AdapterCausalLMPolicy(AdapterMixin, CausalLMPolicy):
-    __doc__ = f"{AdapterMixin.__doc__}\n    Other arguments: those of ``CausalLMPolicy``."
-
-
-class AdapterSeq2SeqLMPolicy(AdapterMixin, Seq2SeqLMPolicy):
-    __doc__ = f"{AdapterMixin.__doc__}\n    Other arguments: those of ``Seq2SeqLMPolicy``."

@@ -9,17 +9,14 @@
 """
 
 import copy
-import shutil
 import sys
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from gymnasium import spaces
-from safetensors.torch import load_file, save_file
 from stable_baselines3.common.distributions import CategoricalDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
@@ -32,21 +29,29 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from textgym.errors import ConfigError, ModelError
 from textgym_agents import models
 from textgym_agents.buffers.rollout import EpisodeBatch
-from textgym_agents.models.kv_cache import MAX_CACHE_BYTES, SlotCache
+from textgym_agents.models.kv_cache import MAX_CACHE_BYTES
 from textgym_agents.models.log_probs import Prepare, token_statistics
-from textgym_agents.models.packing import Block, Text, pack
+from textgym_agents.models.packing import Text, pack
 from textgym_agents.models.reference import Reference
 from textgym_agents.models.sampling import Sampling, TokenMask, draw
-from textgym_agents.policies import capabilities as shortcuts
+from textgym_agents.policies import capabilities
+from textgym_agents.policies.causal import CausalForm
+from textgym_agents.policies.form import Form, Observations
+from textgym_agents.policies.saving import KeepsArguments, load_value_head, save_pretrained
+from textgym_agents.policies.seq2seq import Seq2SeqForm
 
-VALUE_HEAD_FILE = "value_head.safetensors"
 MAX_LOGITS = 2**28
 BLOCK_LOGITS = 2**24  # floats of logits at a time where none are kept
-Obs = dict[str, Tensor] | EpisodeBatch
+Obs = Observations | EpisodeBatch
+# The form that an environment was made for. Adding one is a class and a line here.
+FORMS: Mapping[str, type[Form]] = {"causal": CausalForm, "seq2seq": Seq2SeqForm}
 
 
-class LanguageModelPolicy(ActorCriticPolicy):
-    """A language model with a value head on its last hidden state. Use ``CausalLMPolicy`` or ``Seq2SeqLMPolicy``.
+class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
+    """A language model, decoder-only or encoder-decoder, with a value head on its (decoder's) last hidden state.
+
+    The observations say which form of model it is, see :data:`FORMS`: an encoder-decoder model needs an environment
+    made with ``form="seq2seq"`` and the model's ``decoder_start_token_id``.
 
     Args:
         observation_space, action_space, lr_schedule, use_sde: as SB3 gives them.
@@ -66,14 +71,12 @@ class LanguageModelPolicy(ActorCriticPolicy):
         optimizer_class, optimizer_kwargs: SB3's; default AdamW with eps 0.01, betas 0.9 and 0.99, no weight decay.
 
     Raises:
-        ModelError: the model can't be loaded, has too few positions, or a smaller vocabulary than the tokenizer.
+        ModelError: the model can't be loaded, is not of the environment's form, has too few positions, or a smaller
+            vocabulary than the tokenizer.
         ConfigError: the spaces are not those of a textgym environment.
     """
 
-    form = "causal"
-    contexts_tell_all = True  # False where a text also depends on a prompt: equal contexts then share no row
-    width: int  # most tokens of a text, the prompt included where there is no encoder
-    DEFAULT_MODEL: str
+    forms: ClassVar[Mapping[str, type[Form]]] = FORMS  # that this class can train
 
     def __init__(
         self,
@@ -97,8 +100,8 @@ class LanguageModelPolicy(ActorCriticPolicy):
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        self._check_spaces(observation_space, action_space)
-        model = self.DEFAULT_MODEL if model is None else model
+        self.form = self._form_of(observation_space, action_space)
+        model = self.form.default_model if model is None else model
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
             # With the usual eps every weight moves by the learning rate, however noisy its gradient is, and the noise
             # of a million weights drowns what a few hundred texts teach. A large eps leaves small gradients small.
@@ -111,20 +114,6 @@ class LanguageModelPolicy(ActorCriticPolicy):
             optimizer_class=optimizer_class,
             optimizer_kwargs=optimizer_kwargs,
         )
-        self._arguments = {
-            "model": model,
-            "dtype": dtype,
-            "lora": lora,
-            "reference": reference,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "use_cache": use_cache,
-            "max_cache_bytes": max_cache_bytes,
-            "share_prompts": share_prompts,
-            "gradient_checkpointing": gradient_checkpointing,
-            "max_logits": max_logits,
-        }
         space: Any = observation_space
         self.sampling = Sampling(temperature, top_k, top_p)
         self.num_actions = int(action_space.n)  # type: ignore[attr-defined]
@@ -150,6 +139,20 @@ class LanguageModelPolicy(ActorCriticPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         """SB3 would build perceptrons here; the model is loaded after its constructor has run."""
 
+    @classmethod
+    def _form_of(cls, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> Form:
+        if not isinstance(action_space, spaces.Discrete) or not isinstance(observation_space, spaces.Dict):
+            raise ConfigError(
+                f"{cls.__name__} needs a Dict of token ids and Discrete actions, got {observation_space} and "
+                f"{action_space}. Use it with a textgym environment."
+            )
+        name = "seq2seq" if "decoder_input_ids" in observation_space.spaces else "causal"
+        if name not in cls.forms:
+            raise ConfigError(
+                f"{cls.__name__} takes models of the form {', '.join(cls.forms)}, the environment {name}."
+            )
+        return cls.forms[name](observation_space, int(action_space.n))
+
     def _build_model(
         self, model: Any, dtype: str, lora: int | Mapping[str, Any] | None, reference: bool, checkpointing: bool
     ) -> None:
@@ -158,7 +161,7 @@ class LanguageModelPolicy(ActorCriticPolicy):
             lm, self.tokenizer = models.load(model, dtype=dtype)
         else:
             lm = copy.deepcopy(model).to(models.DTYPES[dtype]).eval()
-        self._check_model(lm)
+        self.form.check_model(lm)
         attention = getattr(lm.config, "_attn_implementation", "sdpa")
         if attention not in ("sdpa", "eager"):
             raise ModelError(f"The model's attention is {attention!r}, expected 'sdpa' or 'eager'.")
@@ -174,46 +177,10 @@ class LanguageModelPolicy(ActorCriticPolicy):
         self.value_net = nn.Linear(hidden, 1)
         nn.init.zeros_(self.value_net.weight)
         nn.init.zeros_(self.value_net.bias)
-        if isinstance(model, str | Path) and (Path(model) / VALUE_HEAD_FILE).is_file():
-            self.value_net.load_state_dict(load_file(Path(model) / VALUE_HEAD_FILE))
+        load_value_head(self.value_net, model)
         self._model_parameters = list(lm.parameters())
-        shortcuts.settle(self)
+        capabilities.detect(self)
         self._caches.clear()
-
-    # ------------------------------------------------------------------ what a subclass says
-
-    @classmethod
-    @abstractmethod
-    def _check_spaces(cls, observation_space: Any, action_space: Any) -> None:
-        """Raise ConfigError unless the spaces are those of an environment of this form."""
-
-    @abstractmethod
-    def _check_model(self, lm: PreTrainedModel) -> None:
-        """Raise ModelError unless the model is of the right kind and large enough."""
-
-    @abstractmethod
-    def _texts(self, obs: dict[str, Tensor]) -> list[Text]:
-        """Each row of the observations as a text with one action (any), to compute it without a cache."""
-
-    @abstractmethod
-    def _cached_hidden(self, obs: dict[str, Tensor]) -> Tensor:
-        """(rows, hidden size) at the last token of each row, with the slot cache."""
-
-    @abstractmethod
-    def _block_hidden(self, lm: PreTrainedModel, block: Block) -> Tensor:
-        """(rows, tokens, hidden size) of teacher-forced tokens."""
-
-    @abstractmethod
-    def _num_generated(self, obs: dict[str, Tensor]) -> Tensor:
-        """(rows,) how many tokens of the completion there are."""
-
-    @abstractmethod
-    def _new_cache(self, rows: int) -> SlotCache:
-        """Empty slots."""
-
-    @abstractmethod
-    def _probe_observations(self) -> list[dict[str, Tensor]]:
-        """Two rows that go on, wait and start anew, on which the cache is tried."""
 
     # ------------------------------------------------------------------ what SB3 calls
 
@@ -358,7 +325,7 @@ class LanguageModelPolicy(ActorCriticPolicy):
 
     def _generated(self, obs: Obs) -> Tensor:
         """(n,) how many tokens of the completion there are before each action."""
-        return obs.num_generated if isinstance(obs, EpisodeBatch) else self._num_generated(obs)
+        return obs.num_generated if isinstance(obs, EpisodeBatch) else self.form.num_generated(obs)
 
     def _hidden(self, obs: Obs) -> Tensor:
         """(n, hidden size) at the token that precedes each action."""
@@ -366,15 +333,19 @@ class LanguageModelPolicy(ActorCriticPolicy):
             return self._packed_hidden(self.lm, obs.texts)[obs.first :: obs.every]
         if self.use_cache and not torch.is_grad_enabled():
             return self._cached_hidden(obs)
-        return self._packed_hidden(self.lm, self._texts(obs))
+        return self._packed_hidden(self.lm, self.form.sequences(obs))
+
+    def _cached_hidden(self, obs: Observations) -> Tensor:
+        """(rows, hidden size) at the last token of each row, with the slot cache."""
+        return self.form.cached_hidden(self.lm, self._slots(len(obs["input_ids"])), obs)
 
     def _packed_hidden(self, lm: PreTrainedModel, texts: list[Text]) -> Tensor:
         packed = pack(texts, share=self.share_prompts, device=self.device)
         if torch.is_grad_enabled():
             self.packed_tokens += packed.tokens
             self.padding_tokens += packed.padding
-        found = [self._block_hidden(lm, block)[block.rows, block.columns] for block in packed.blocks]
-        return torch.cat(found)[packed.order]
+        hidden = [self.form.block_hidden(lm, block)[block.rows, block.columns] for block in packed.blocks]
+        return torch.cat(hidden)[packed.order]
 
     def _slots(self, rows: int) -> Any:
         """The slots for batches of this many rows, emptied when the weights have changed since they were filled."""
@@ -386,8 +357,13 @@ class LanguageModelPolicy(ActorCriticPolicy):
         if rows not in self._caches:
             if len(self._caches) >= 2:  # training rows and evaluation rows
                 del self._caches[next(iter(self._caches))]
-            self._caches[rows] = self._new_cache(rows)
+            self._caches[rows] = self.form.new_cache(self.lm, rows, self.max_cache_bytes)
         return self._caches[rows]
+
+    @property
+    def env_kwargs(self) -> dict[str, Any]:
+        """Arguments of an environment for this policy's model: its form and, for a decoder, the start token."""
+        return self.form.env_kwargs(self.lm)
 
     @property
     def cache_nbytes(self) -> int:
@@ -401,21 +377,16 @@ class LanguageModelPolicy(ActorCriticPolicy):
 
         transformers' ``from_pretrained(folder)`` loads it, and so does ``model=folder`` here.
         """
-        folder = Path(folder)
-        merged = copy.deepcopy(self.peft_model).merge_and_unload() if self.peft_model is not None else self.lm
-        models.save(merged, self.tokenizer, folder)
-        head = {name: tensor.detach().cpu().contiguous() for name, tensor in self.value_net.state_dict().items()}
-        save_file(head, folder / VALUE_HEAD_FILE)
-        shutil.copymode(folder / "config.json", folder / VALUE_HEAD_FILE)  # it comes out readable by its owner alone
+        save_pretrained(self.lm, self.peft_model, self.value_net, self.tokenizer, folder)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
+            **self.init_arguments,
             "observation_space": self.observation_space,
             "action_space": self.action_space,
             "lr_schedule": self._dummy_schedule,
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
-            **self._arguments,
         }
 
     def __getstate__(self) -> dict[str, Any]:

@@ -42,6 +42,6 @@ class Proposals:
         """
         policy = self.policy
         with self.weights():
-            hidden = policy._hidden(obs) if cached else policy._packed_hidden(policy.lm, policy._texts(obs))
+            hidden = policy._hidden(obs) if cached else policy._packed_hidden(policy.lm, policy.form.sequences(obs))
             likeliest = policy._sampled_logits(hidden, obs).topk(self.num_candidates, dim=-1)
         return torch.where(likeliest.values > -torch.inf, likeliest.indices, likeliest.indices[:, :1])

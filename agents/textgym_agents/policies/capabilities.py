@@ -9,12 +9,12 @@ from torch import Tensor
 from textgym.errors import ConfigError, ModelError
 
 
-def settle(policy: Any) -> None:
+def detect(policy: Any) -> None:
     """Switch a policy's cache and its sharing of prompts off where its model's results would differ."""
     window = _window(policy.lm.config.get_text_config())
-    if window is not None and window < policy.width:
+    if window is not None and window < policy.form.width:
         policy.share_prompts = False
-        problem = f"sees {window} tokens back, texts have up to {policy.width}"
+        problem = f"sees {window} tokens back, texts have up to {policy.form.width}"
     else:
         problem = _cache_problem(policy) if policy.use_cache else ""
     if policy.use_cache and problem:
@@ -25,7 +25,7 @@ def settle(policy: Any) -> None:
             stacklevel=2,
         )
         policy.use_cache = False
-    policy.share_prompts = policy.share_prompts and policy.contexts_tell_all and _can_share(policy)
+    policy.share_prompts = policy.share_prompts and policy.form.context_decides and _can_share(policy)
 
 
 @torch.no_grad()
@@ -33,8 +33,8 @@ def _cache_problem(policy: Any) -> str:
     """What is wrong with the cache for this model; empty if nothing is."""
     try:
         wrong = any(
-            _differ(policy._cached_hidden(obs), policy._packed_hidden(policy.lm, policy._texts(obs)))
-            for obs in policy._probe_observations()
+            _differ(policy._cached_hidden(obs), policy._packed_hidden(policy.lm, policy.form.sequences(obs)))
+            for obs in policy.form.probe_observations()
         )
     except (ModelError, ConfigError):
         raise
@@ -46,7 +46,7 @@ def _cache_problem(policy: Any) -> str:
 @torch.no_grad()
 def _can_share(policy: Any) -> bool:
     """Whether texts that share a row of tokens come out as they do alone."""
-    text = policy._texts(policy._probe_observations()[0])[0]
+    text = policy.form.sequences(policy.form.probe_observations()[0])[0]
     texts = [text._replace(actions=actions) for actions in (text.context[[0, 0, 0]], text.context[[-1, 0, -1]])]
     found = []
     for share in (True, False):

@@ -24,8 +24,6 @@ from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.sampling import Sampling, draw
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.candidates import Proposals
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 
 EXPLORATION = ("boltzmann", "greedy")
 
@@ -40,7 +38,7 @@ class QNetwork(nn.Module):
             network, so that SB3's update of the target must not see them.
     """
 
-    def __init__(self, policy: "QPolicy", parts: dict[str, nn.Module], names: list[str]) -> None:
+    def __init__(self, policy: "DQNPolicy", parts: dict[str, nn.Module], names: list[str]) -> None:
         super().__init__()
         for name, part in parts.items():
             self.add_module(name, part)
@@ -59,7 +57,7 @@ class QNetwork(nn.Module):
         return (known[name] for name in self.names)
 
 
-class QPolicy(LanguageModelPolicy):
+class DQNPolicy(LanguageModelPolicy):
     """A language model that is a Q network over candidate tokens, for DQN.
 
     With pi the model's distribution over the candidates of a state and pi_0 that of the initial model::
@@ -87,7 +85,7 @@ class QPolicy(LanguageModelPolicy):
         exploration: "boltzmann": sample from pi, with the temperature and top-p of the other arguments; "greedy": the
             best candidate, SB3's epsilon-greedy exploration explores.
         reference: not used; the initial weights are always kept, since they say what the candidates are.
-        kwargs: those of ``CausalLMPolicy`` or ``Seq2SeqLMPolicy``. The default optimiser is AdamW with eps 0.001.
+        kwargs: those of ``LanguageModelPolicy``. The default optimiser is AdamW with eps 0.001.
 
     Raises:
         ConfigError: observations without candidates, or an argument out of range.
@@ -124,7 +122,6 @@ class QPolicy(LanguageModelPolicy):
             kwargs["optimizer_kwargs"] = {"eps": 1e-3, "betas": (0.9, 0.99), "weight_decay": 0.0}
         super().__init__(observation_space, tokens, lr_schedule, **{**kwargs, "reference": True})
         self.action_space = action_space
-        self._arguments |= {"beta": beta, "exploration": exploration}
         self._make_networks(int(action_space.n))  # type: ignore[attr-defined]
 
     def _make_networks(self, num_candidates: int) -> None:
@@ -145,7 +142,7 @@ class QPolicy(LanguageModelPolicy):
         object.__setattr__(self, self.q_name, online)  # its parts are the policy's own
         setattr(self, f"{self.q_name}_target", QNetwork(target, theirs, online.names))
 
-    def _twin(self, parts: dict[str, nn.Module]) -> "QPolicy":
+    def _twin(self, parts: dict[str, nn.Module]) -> "DQNPolicy":
         """The same policy with other parts."""
         twin = copy.copy(self)
         twin._modules = {**self._modules, **parts}
@@ -229,7 +226,7 @@ class QPolicy(LanguageModelPolicy):
         """Memory that the key-value caches take now, in bytes, that of the initial model included."""
         return super().cache_nbytes + (self.proposals.policy.cache_nbytes if self.proposals is not None else 0)
 
-    def _apply(self, fn: Any, recurse: bool = True) -> "QPolicy":
+    def _apply(self, fn: Any, recurse: bool = True) -> "DQNPolicy":
         if self.proposals is not None:
             self.proposals.policy._caches.clear()
         return super()._apply(fn, recurse)  # type: ignore[return-value]
@@ -240,11 +237,3 @@ def _without_repeats(logits: Tensor, candidates: Tensor) -> Tensor:
     again = candidates == candidates[:, :1]
     again[:, 0] = False
     return logits.masked_fill(again, -torch.inf)
-
-
-class QCausalLMPolicy(QPolicy, CausalLMPolicy):
-    __doc__ = f"{QPolicy.__doc__}"
-
-
-class QSeq2SeqLMPolicy(QPolicy, Seq2SeqLMPolicy):
-    __doc__ = f"{QPolicy.__doc__}"

@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from textgym_agents.policies.base import LanguageModelPolicy
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 
 
 class Judgement(NamedTuple):
@@ -25,7 +23,7 @@ class Judgement(NamedTuple):
     entropies: Tensor
 
 
-class ImplicitMixin(LanguageModelPolicy):
+class ILQLPolicy(LanguageModelPolicy):
     """A language-model policy with a second head, for the level of its action values."""
 
     level_net: nn.Linear
@@ -43,11 +41,3 @@ class ImplicitMixin(LanguageModelPolicy):
         features = hidden.float()
         values, levels = self.value_net(features).flatten(), self.level_net(features).flatten()
         return Judgement(values, levels, log_probs, entropies)
-
-
-class ImplicitCausalLMPolicy(ImplicitMixin, CausalLMPolicy):
-    __doc__ = f"{ImplicitMixin.__doc__}\n    Arguments: those of ``CausalLMPolicy``."
-
-
-class ImplicitSeq2SeqLMPolicy(ImplicitMixin, Seq2SeqLMPolicy):
-    __doc__ = f"{ImplicitMixin.__doc__}\n    Arguments: those of ``Seq2SeqLMPolicy``."

@@ -20,8 +20,6 @@ from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer, as
 from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.log_probs import Prepare
 from textgym_agents.policies.base import LanguageModelPolicy, Obs
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 
 WORDS = "action_masks"  # the key of packed masks among observations
 
@@ -49,7 +47,7 @@ class PackedMasks(LanguageModelPolicy):
         return prepare
 
 
-class MaskableMixin(PackedMasks):
+class MaskablePolicy(PackedMasks):
     """A language-model policy that takes ``action_masks``, as sb3-contrib's MaskablePPO gives them.
 
     The environment's own rules are applied with and without masks; given masks can only forbid more.
@@ -91,14 +89,6 @@ class MaskableMixin(PackedMasks):
         return replace(obs, masks=words) if isinstance(obs, EpisodeBatch) else {**obs, WORDS: words}
 
 
-class MaskableCausalLMPolicy(MaskableMixin, CausalLMPolicy):
-    __doc__ = f"{MaskableMixin.__doc__}\n    Arguments: those of ``CausalLMPolicy``."
-
-
-class MaskableSeq2SeqLMPolicy(MaskableMixin, Seq2SeqLMPolicy):
-    __doc__ = f"{MaskableMixin.__doc__}\n    Arguments: those of ``Seq2SeqLMPolicy``."
-
-
 def _register() -> None:
     """MaskablePPO asks for instances of its own classes; ours have all that it calls on them."""
     try:
@@ -106,8 +96,7 @@ def _register() -> None:
         from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
     except ImportError:
         return
-    for policy in (MaskableCausalLMPolicy, MaskableSeq2SeqLMPolicy):
-        MaskableActorCriticPolicy.register(policy)
+    MaskableActorCriticPolicy.register(MaskablePolicy)
     MaskableDictRolloutBuffer.register(MaskedEpisodeRolloutBuffer)
 
 

@@ -12,12 +12,10 @@ from textgym_agents.buffers.masked_rollout import pack_masks
 from textgym_agents.models.log_probs import Prepare
 from textgym_agents.models.sampling import Sampling
 from textgym_agents.policies.base import BLOCK_LOGITS, LanguageModelPolicy, Obs
-from textgym_agents.policies.causal import CausalLMPolicy
 from textgym_agents.policies.maskable import WORDS, PackedMasks
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 
 
-class LaggedMaskMixin(PackedMasks):
+class NLPOPolicy(PackedMasks):
     """NLPO's policy: only tokens that are among the likeliest under an earlier copy of the model.
 
     The copy has a slot cache of its own in rollouts. Under LoRA only the adapters are copied.
@@ -25,6 +23,7 @@ class LaggedMaskMixin(PackedMasks):
     Args:
         mask_top_p: the likeliest tokens of the copy that together hold this much probability are legal, and those that
             tie with the last; 1: all tokens, and no copy.
+        kwargs: those of ``LanguageModelPolicy``.
 
     Raises:
         ConfigError: ``mask_top_p`` is not above 0 and at most 1.
@@ -37,7 +36,6 @@ class LaggedMaskMixin(PackedMasks):
         super().__init__(*args, **kwargs)
         if not 0 < mask_top_p <= 1:
             raise ConfigError(f"mask_top_p is {mask_top_p}, expected above 0 and at most 1 (all tokens).")
-        self._arguments["mask_top_p"] = mask_top_p
         if mask_top_p < 1:
             self._copy_model(mask_top_p)
 
@@ -91,15 +89,7 @@ class LaggedMaskMixin(PackedMasks):
         # The reference model is not masked, as it isn't cut to the policy's top-k and top-p either.
         return super()._prepare(rules if filters or rules.dim() == 1 else rules[:, 0], filters=filters)
 
-    def _apply(self, fn: Any, recurse: bool = True) -> "LaggedMaskMixin":
+    def _apply(self, fn: Any, recurse: bool = True) -> "NLPOPolicy":
         if self.mask_policy is not None:
             self.mask_policy._caches.clear()
         return super()._apply(fn, recurse)  # type: ignore[return-value]
-
-
-class NLPOCausalLMPolicy(LaggedMaskMixin, CausalLMPolicy):
-    __doc__ = f"{LaggedMaskMixin.__doc__}\n    Other arguments: those of ``CausalLMPolicy``."
-
-
-class NLPOSeq2SeqLMPolicy(LaggedMaskMixin, Seq2SeqLMPolicy):
-    __doc__ = f"{LaggedMaskMixin.__doc__}\n    Other arguments: those of ``Seq2SeqLMPolicy``."

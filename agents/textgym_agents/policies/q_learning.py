@@ -15,8 +15,6 @@ from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.models.log_probs import Prepare
 from textgym_agents.models.sampling import draw
 from textgym_agents.policies.base import LanguageModelPolicy
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 
 EXPLORATIONS = ("boltzmann", "epsilon_greedy")
 
@@ -37,7 +35,7 @@ class TokenValues(NamedTuple):
     entropies: Tensor
 
 
-class BoltzmannMixin(LanguageModelPolicy):
+class QLearningPolicy(LanguageModelPolicy):
     """A language model that explores as Q-learning does, and tells how far each chosen token was from the best one.
 
     ``forward`` and ``predict`` explore; ``deterministic=True`` takes the likeliest token. Log-probabilities are those
@@ -48,6 +46,7 @@ class BoltzmannMixin(LanguageModelPolicy):
             model. "epsilon_greedy" draws from that with probability ``epsilon`` and else takes the likeliest token.
         epsilon: 0 to 1.
         boltzmann_temperature: above 0. A large one explores evenly, which for texts is mostly noise.
+        kwargs: those of ``LanguageModelPolicy``.
 
     Raises:
         ConfigError: an unknown exploration, or a number outside its range.
@@ -69,7 +68,6 @@ class BoltzmannMixin(LanguageModelPolicy):
             raise ConfigError(f"boltzmann_temperature is {boltzmann_temperature}, expected above 0.")
         self.exploration, self.epsilon, self.boltzmann_temperature = exploration, epsilon, boltzmann_temperature
         super().__init__(*args, **kwargs)
-        self._arguments.update(exploration=exploration, epsilon=epsilon, boltzmann_temperature=boltzmann_temperature)
 
     def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Choose one token per row. Returns actions (rows,), values (rows, 1), log pi of the actions (rows,)."""
@@ -108,11 +106,3 @@ class BoltzmannMixin(LanguageModelPolicy):
             gaps[rules[rows, 2]] = (block.amax(1) - chosen).detach()
 
         return prepare
-
-
-class BoltzmannCausalLMPolicy(BoltzmannMixin, CausalLMPolicy):
-    __doc__ = f"{BoltzmannMixin.__doc__}\n    Other arguments: those of ``CausalLMPolicy``."
-
-
-class BoltzmannSeq2SeqLMPolicy(BoltzmannMixin, Seq2SeqLMPolicy):
-    __doc__ = f"{BoltzmannMixin.__doc__}\n    Other arguments: those of ``Seq2SeqLMPolicy``."

@@ -10,23 +10,22 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 from textgym.errors import ConfigError
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.dqn import QPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+from textgym_agents.policies.dqn import DQNPolicy
 
 
-class QuantilePolicy(QPolicy):
+class QRDQNPolicy(DQNPolicy):
     """A language model that is a quantile network over candidate tokens, for QR-DQN.
 
-    Quantile i of the return after choosing a is V_i(s) + A(s, a), with the advantages of :class:`QPolicy`: choices move
-    the whole distribution, whose form is the state's. V_i is the value head and a spread around it, whose mean is 0.
+    Quantile i of the return after choosing a is V_i(s) + A(s, a), with the advantages of :class:`DQNPolicy`: choices
+    move the whole distribution, whose form is the state's. V_i is the value head and a spread around it, whose mean is
+    0.
 
     Args:
         n_quantiles: how many. The loss compares each with each.
-        kwargs: those of :class:`QPolicy`.
+        kwargs: those of :class:`DQNPolicy`.
 
     Raises:
-        ConfigError: ``n_quantiles`` below 1, or as for :class:`QPolicy`.
+        ConfigError: ``n_quantiles`` below 1, or as for :class:`DQNPolicy`.
     """
 
     heads = ("value_net", "spread_net")
@@ -45,7 +44,6 @@ class QuantilePolicy(QPolicy):
             raise ConfigError(f"n_quantiles is {n_quantiles}, expected 1 or more.")
         self.n_quantiles = n_quantiles
         super().__init__(observation_space, action_space, lr_schedule, **kwargs)
-        self._arguments["n_quantiles"] = n_quantiles
 
     def _build_model(self, *args: Any) -> None:
         super()._build_model(*args)
@@ -67,11 +65,3 @@ class QuantilePolicy(QPolicy):
         values = self.value_net(states) + spread - spread.mean(-1, keepdim=True)
         found: Tensor = values[:, :, None] + advantages[:, None]
         return found
-
-
-class QuantileCausalLMPolicy(QuantilePolicy, CausalLMPolicy):
-    __doc__ = f"{QuantilePolicy.__doc__}"
-
-
-class QuantileSeq2SeqLMPolicy(QuantilePolicy, Seq2SeqLMPolicy):
-    __doc__ = f"{QuantilePolicy.__doc__}"

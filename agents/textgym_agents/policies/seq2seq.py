@@ -1,4 +1,4 @@
-"""An encoder-decoder language model as a Stable-Baselines3 actor-critic policy."""
+"""Encoder-decoder language models: T5, BART, Marian and others."""
 
 from typing import Any
 
@@ -13,52 +13,50 @@ from textgym_agents import models
 from textgym_agents.models.cross_kv_cache import CrossSlotCache
 from textgym_agents.models.kv_cache import compact
 from textgym_agents.models.packing import Block, Text
-from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.capabilities import any_tokens
+from textgym_agents.policies.form import Form, Observations
+
+KEYS = {"input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask"}
 
 
-class Seq2SeqLMPolicy(LanguageModelPolicy):
-    __doc__ = (LanguageModelPolicy.__doc__ or "").replace(
-        "A language model with a value head on its last hidden state. Use ``CausalLMPolicy`` or ``Seq2SeqLMPolicy``.",
-        """An encoder-decoder model (T5, BART, Marian) with a value head on the decoder's last hidden state.
+class Seq2SeqForm(Form):
+    """An encoder that reads the prompt, and a decoder that writes the completion.
 
-    The environment must have been made with ``form="seq2seq"`` and the model's ``decoder_start_token_id``. The encoder
-    runs once for each prompt: in a rollout when its text begins, in an update once for all completions of a prompt.""",
-    )
+    The encoder runs once for each prompt: in a rollout when its episode begins, in an update once for all completions
+    of a prompt.
+    """
 
-    form = "seq2seq"
-    contexts_tell_all = False
-    DEFAULT_MODEL = "textgym/small-seq2seq"
+    name = "seq2seq"
+    default_model = "textgym/small-seq2seq"
+    context_decides = False
 
-    @classmethod
-    def _check_spaces(cls, observation_space: Any, action_space: Any) -> None:
-        if not isinstance(action_space, spaces.Discrete) or not isinstance(observation_space, spaces.Dict):
+    def __init__(self, space: spaces.Dict, num_actions: int) -> None:
+        if missing := KEYS - {*space}:
             raise ConfigError(
-                f"Seq2SeqLMPolicy needs a Dict of token ids and Discrete actions, got {observation_space} and "
-                f"{action_space}. Use it with a textgym environment."
+                f"An encoder-decoder model needs observations with {', '.join(sorted(missing))}, got {list(space)}. "
+                'Use it with a textgym environment made with form="seq2seq".'
             )
-        missing = {"input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask"} - {*observation_space}
-        if missing:
-            raise ConfigError(
-                f"Seq2SeqLMPolicy needs observations with input_ids and decoder_input_ids, got "
-                f'{list(observation_space)}. Make the environment with form="seq2seq", or use CausalLMPolicy.'
-            )
+        self.num_actions = num_actions
+        self.prompt_width = int(space["input_ids"].shape[0])  # type: ignore[index]
+        self.width = int(space["decoder_input_ids"].shape[0])  # type: ignore[index]
 
-    def _check_model(self, lm: PreTrainedModel) -> None:
+    def check_model(self, lm: PreTrainedModel) -> None:
         if not lm.config.is_encoder_decoder:
-            raise ModelError(f"{type(lm).__name__} has no encoder. Use CausalLMPolicy and a causal environment.")
-        space: Any = self.observation_space
-        self.prompt_width = int(space["input_ids"].shape[0])
-        self.width = int(space["decoder_input_ids"].shape[0])
+            raise ModelError(
+                f"{type(lm).__name__} has no encoder, the environment was made for encoder-decoder models. "
+                'Make it with form="causal".'
+            )
         models.check_fit(lm, self.prompt_width, self.num_actions)
         models.check_fit(lm, self.width, self.num_actions)
-        start = models.decoder_start_token_id(lm)
-        self.decoder_start_token_id = 0 if start is None else start
 
-    def _num_generated(self, obs: dict[str, Tensor]) -> Tensor:
+    def env_kwargs(self, lm: PreTrainedModel) -> dict[str, Any]:
+        start = models.decoder_start_token_id(lm)
+        return {"form": self.name, "decoder_start_token_id": 0 if start is None else start}
+
+    def num_generated(self, obs: Observations) -> Tensor:
         return obs["decoder_attention_mask"][:, 1:].sum(1)
 
-    def _texts(self, obs: dict[str, Tensor]) -> list[Text]:
+    def sequences(self, obs: Observations) -> list[Text]:
         arrays = {name: tensor.cpu().numpy() for name, tensor in obs.items()}
         prompts, contexts = (
             [
@@ -69,20 +67,17 @@ class Seq2SeqLMPolicy(LanguageModelPolicy):
         )
         return [Text(c, np.zeros(1, np.int32), p) for c, p in zip(contexts, prompts, strict=True)]
 
-    def _new_cache(self, rows: int) -> CrossSlotCache:
-        lm: Any = self.lm
-        return CrossSlotCache(
-            lm.get_decoder(), lm.get_encoder(), rows, self.width, self.prompt_width, self.max_cache_bytes
-        )
+    def new_cache(self, lm: PreTrainedModel, rows: int, max_bytes: int) -> CrossSlotCache:
+        model: Any = lm
+        return CrossSlotCache(model.get_decoder(), model.get_encoder(), rows, self.width, self.prompt_width, max_bytes)
 
-    def _cached_hidden(self, obs: dict[str, Tensor]) -> Tensor:
+    def cached_hidden(self, lm: PreTrainedModel, cache: CrossSlotCache, obs: Observations) -> Tensor:
         ids, lengths = compact(obs["decoder_input_ids"], obs["decoder_attention_mask"])
-        slots: CrossSlotCache = self._slots(len(ids))
-        slots.read_prompts(*compact(obs["input_ids"], obs["attention_mask"]))
-        lm: Any = self.lm
-        return slots.last_hidden(lm.get_decoder(), ids, lengths)
+        cache.read_prompts(*compact(obs["input_ids"], obs["attention_mask"]))
+        model: Any = lm
+        return cache.last_hidden(model.get_decoder(), ids, lengths)
 
-    def _block_hidden(self, lm: PreTrainedModel, block: Block) -> Tensor:
+    def block_hidden(self, lm: PreTrainedModel, block: Block) -> Tensor:
         assert block.prompts is not None
         assert block.prompt_mask is not None
         model: Any = lm
@@ -99,15 +94,15 @@ class Seq2SeqLMPolicy(LanguageModelPolicy):
         ).last_hidden_state
         return hidden
 
-    def _probe_observations(self) -> list[dict[str, Tensor]]:
+    def probe_observations(self) -> list[dict[str, Tensor]]:
         widths = {"": self.prompt_width, "decoder_": self.width}
         ids = {prefix: any_tokens(self.num_actions, width) for prefix, width in widths.items()}
-        found = []
+        probes = []
         for lengths in ((1, 3), (2, 4), (3, 4), (1, 5), (2, 6)):  # go on, wait, start anew
             obs: dict[str, Tensor] = {}
             for prefix, width in widths.items():
                 live = [min(n, width) for n in (lengths if prefix else (2, 5))]
                 mask = (torch.arange(width) < torch.tensor(live)[:, None]).long()
                 obs |= {f"{prefix}input_ids": ids[prefix] * mask, f"{prefix}attention_mask": mask}
-            found.append(obs)
-        return found
+            probes.append(obs)
+        return probes

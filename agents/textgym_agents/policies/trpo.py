@@ -31,8 +31,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from textgym.errors import ConfigError
 from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.policies.base import LanguageModelPolicy
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 
 # Below every token that a text will ever hold, above what float32 turns into a probability of 0, where the KL is
 # infinite and, for a masked token, no number.
@@ -78,7 +76,7 @@ class FlatWeights(nn.Parameter):
 class Derivatives:
     """Of the log-probabilities of a batch by the weights that a policy has now."""
 
-    def __init__(self, policy: "TrustRegionMixin", batch: EpisodeBatch) -> None:
+    def __init__(self, policy: "TRPOPolicy", batch: EpisodeBatch) -> None:
         self.policy = policy
         self.chunks = list(_chunks(batch))
         self.curved = self.chunks[: math.ceil(policy.fisher_share * len(self.chunks))]
@@ -221,7 +219,7 @@ def _chunks(batch: EpisodeBatch) -> Iterator[tuple[slice, EpisodeBatch]]:
         start, begin = stop, number
 
 
-class TrustRegionMixin(LanguageModelPolicy):
+class TRPOPolicy(LanguageModelPolicy):
     """What TRPO needs, on top of a language-model policy. Use it with ``EpisodeRolloutBuffer``.
 
     The value head learns from fixed features: TRPO's critic may not move weights that it shares with the actor, and
@@ -230,6 +228,7 @@ class TrustRegionMixin(LanguageModelPolicy):
     Args:
         fisher_share: of the texts, from which the Fisher matrix is estimated; the buffer gives them in random order.
             The gradient and the line search use all (Schulman et al. 2015, https://arxiv.org/abs/1502.05477, C.1).
+        kwargs: those of ``LanguageModelPolicy``.
 
     Raises:
         ConfigError: ``fisher_share`` is not above 0 and at most 1.
@@ -240,7 +239,7 @@ class TrustRegionMixin(LanguageModelPolicy):
         if not 0 < fisher_share <= 1:
             raise ConfigError(f"fisher_share is {fisher_share}, expected above 0 and at most 1 (all texts).")
         super().__init__(*args, **kwargs)
-        self.fisher_share = self._arguments["fisher_share"] = fisher_share
+        self.fisher_share = fisher_share
 
     def get_distribution(self, obs: Any) -> SB3Distribution:
         """The distribution over tokens. Of an ``EpisodeBatch``, with the derivatives that TRPO asks for."""
@@ -280,11 +279,3 @@ class TrustRegionMixin(LanguageModelPolicy):
         else:
             yield f"{prefix}weights", self._flat[0]
             yield from self.value_net.named_parameters(f"{prefix}value_net", recurse, remove_duplicate)
-
-
-class TrustRegionCausalLMPolicy(TrustRegionMixin, CausalLMPolicy):
-    __doc__ = f"{TrustRegionMixin.__doc__}\n    Arguments: those of ``CausalLMPolicy``."
-
-
-class TrustRegionSeq2SeqLMPolicy(TrustRegionMixin, Seq2SeqLMPolicy):
-    __doc__ = f"{TrustRegionMixin.__doc__}\n    Arguments: those of ``Seq2SeqLMPolicy``."

@@ -18,7 +18,7 @@ from textgym.vector import TextGenerationVectorEnv
 from textgym_agents import models
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.envs.vec_env import make_vec_env
-from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.speed.contestants import begin, collect, touch
 from textgym_agents.speed.measure import Contestant, Progress, Result, Series, nobody
 from textgym_agents.speed.models import number_tokenizer, words
@@ -103,7 +103,7 @@ def scoring(
     model, tokenizer = models.load()
     reward = TimedReward(parse_reward(formula))
     ppo = PPO(
-        CausalLMPolicy,
+        LanguageModelPolicy,
         make_vec_env(env_id(TASK), rows, seed=0, tokenizer=tokenizer, reward=reward),
         n_steps=n_steps,
         batch_size=rows * n_steps,

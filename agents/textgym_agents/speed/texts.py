@@ -19,7 +19,7 @@ from stable_baselines3.common.logger import Logger
 from textgym.vector import TextGenerationVectorEnv
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.envs.vec_env import TextVecEnv
-from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.speed.ends import end_tokens
 from textgym_agents.speed.models import Subject, prompts
 
@@ -110,7 +110,7 @@ def make_ppo(
     n_steps = n_steps or shape.new_tokens
     model: Any = subject.model
     ppo = PPO(
-        policy_class(subject),
+        LanguageModelPolicy,
         make_env(subject, shape, masked=masked),
         n_steps=n_steps,
         batch_size=batch_size or n_steps * shape.rows,
@@ -128,15 +128,6 @@ def make_ppo(
     ppo.set_logger(Logger(None, []))
     ppo._current_progress_remaining = 1.0
     return ppo
-
-
-def policy_class(subject: Subject) -> type[Any]:
-    """The policy for this kind of model."""
-    if not subject.seq2seq:
-        return CausalLMPolicy
-    from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
-
-    return Seq2SeqLMPolicy
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from textgym_agents.algorithms.sb3_contrib import _Missing
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.evaluation import evaluate
 from textgym_agents.policies import ars as black_box
-from textgym_agents.policies.ars import AdapterCausalLMPolicy, AdapterSeq2SeqLMPolicy
-from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.policies.ars import ARSPolicy
+from textgym_agents.policies.base import LanguageModelPolicy
 
 ID = "textgym/Copy-v0"
 SIZES = {"n_delta": 2, "n_eval_episodes": 3}
@@ -63,9 +63,8 @@ def test_a_model_with_other_names_is_searched_in_all_linear_layers(monkeypatch):
 @pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
 def test_the_update_is_the_papers(seq2seq):
     """Every text ends at once and every candidate earns what its weights say, so that the step can be worked out."""
-    policy = AdapterSeq2SeqLMPolicy if seq2seq else AdapterCausalLMPolicy
     made = ARS(
-        policy, make_env(2, seq2seq=seq2seq), n_delta=4, n_top=2, learning_rate=0.3, delta_std=0.1, seed=0,
+        ARSPolicy, make_env(2, seq2seq=seq2seq), n_delta=4, n_top=2, learning_rate=0.3, delta_std=0.1, seed=0,
         policy_kwargs={"model": make_model(seq2seq)},
     )  # fmt: skip
     aim = torch.randn(made.n_params, generator=torch.Generator().manual_seed(0))
@@ -109,7 +108,9 @@ def test_loading_a_vector_empties_the_cache():
         policy(obs)
         policy.load_from_vector(torch.full((len(vector(policy)),), 0.5))
         cached = policy._cached_hidden(obs)
-        torch.testing.assert_close(cached, policy._packed_hidden(policy.lm, policy._texts(obs)), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            cached, policy._packed_hidden(policy.lm, policy.form.sequences(obs)), rtol=1e-4, atol=1e-4
+        )
 
 
 def test_callbacks_see_every_token_of_the_candidates():
@@ -139,8 +140,8 @@ def test_a_saved_search_goes_on_where_it_was(tmp_path):
 
 
 def test_what_it_cannot_do_is_refused():
-    with pytest.raises(ConfigError, match="expected AdapterCausalLMPolicy"):
-        ARS(CausalLMPolicy, make_env(2))
+    with pytest.raises(ConfigError, match="expected ARSPolicy"):
+        ARS(LanguageModelPolicy, make_env(2))
     with pytest.raises(ConfigError, match="n_eval_episodes is 0"):
         small(n_eval_episodes=0)
     with pytest.raises(ConfigError, match="one process"):

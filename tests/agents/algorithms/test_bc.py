@@ -16,8 +16,7 @@ from textgym_agents.algorithms.bc import BC, warm_start
 from textgym_agents.buffers.demonstrations import draw_reference, written
 from textgym_agents.callbacks.text_logger import TextLogger
 from textgym_agents.evaluation import evaluate
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+from textgym_agents.policies.base import LanguageModelPolicy
 
 ID = "textgym/Copy-v0"
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
@@ -27,9 +26,8 @@ def build(seq2seq=False, **options):
     """On a language of four tokens, with references of one and two of them."""
     env = make_env(2, seq2seq=seq2seq)
     env.env.unwrapped.mdp.task[:] = [Prompt("a b", ("c", "a a"))]
-    policy = Seq2SeqLMPolicy if seq2seq else CausalLMPolicy
     kwargs = {"model": make_model(seq2seq), **options.pop("policy_kwargs", {})}
-    made = BC(policy, env, seed=0, max_grad_norm=1e9, policy_kwargs=kwargs, **options)
+    made = BC(LanguageModelPolicy, env, seed=0, max_grad_norm=1e9, policy_kwargs=kwargs, **options)
     made._setup_learn(100)
     return made
 
@@ -161,7 +159,7 @@ def test_a_task_without_references_names_those_that_have_some(tokenizer):
     env = make_vec_env(make_env(2).env)
     env.env.unwrapped.mdp.task = Plain([Prompt("a b")])
     with pytest.raises(ConfigError, match=r"'Plain' has no references.*DataToText, Summarization"):
-        BC(CausalLMPolicy, env, policy_kwargs={"model": make_model()})
+        BC(LanguageModelPolicy, env, policy_kwargs={"model": make_model()})
     with pytest.raises(ConfigError, match="references_per_rollout is 0"):
         build(references_per_rollout=0)
 

@@ -19,18 +19,16 @@ from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.buffers.replay_episodes import CANDIDATES
 from textgym_agents.envs.candidates import candidates
 from textgym_agents.evaluation import evaluate
-from textgym_agents.policies.dqn import QCausalLMPolicy, QSeq2SeqLMPolicy
-from textgym_agents.policies.qrdqn import QuantileCausalLMPolicy, QuantileSeq2SeqLMPolicy
+from textgym_agents.policies.dqn import DQNPolicy
+from textgym_agents.policies.qrdqn import QRDQNPolicy
 
 ROWS, K, BATCH = 4, 3, 12
 SGD = {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}
-DQN_POLICIES = {False: QCausalLMPolicy, True: QSeq2SeqLMPolicy}
-QUANTILE_POLICIES = {False: QuantileCausalLMPolicy, True: QuantileSeq2SeqLMPolicy}
+POLICIES = {DQN: DQNPolicy, QRDQN: QRDQNPolicy}
 
 
 def build(cls=DQN, seq2seq=False, *, k=K, moved=True, policy=None, env=None, replay=None, **options):
     """On the language of four tokens, with a value head that knows something and weights that have moved."""
-    policies = DQN_POLICIES if cls is DQN else QUANTILE_POLICIES
     rows = candidates(four_tokens_env(ROWS, seq2seq=seq2seq, **(env or {})), make_model(seq2seq), k)
     defaults = {
         "learning_rate": 0.1, "learning_starts": 0, "batch_size": BATCH, "train_freq": 6, "gradient_steps": 1,
@@ -38,7 +36,7 @@ def build(cls=DQN, seq2seq=False, *, k=K, moved=True, policy=None, env=None, rep
         "target_update_interval": 10**9,
     }  # fmt: skip
     made = cls(
-        policies[seq2seq], rows, seed=3, replay_buffer_class=EpisodeReplayBuffer,
+        POLICIES[cls], rows, seed=3, replay_buffer_class=EpisodeReplayBuffer,
         replay_buffer_kwargs={"n_steps": 1, "seed": 3, **(replay or {})},
         policy_kwargs={"model": make_model(seq2seq), **SGD, **(policy or {})}, **{**defaults, **options},
     )  # fmt: skip
@@ -154,8 +152,7 @@ def test_values_of_a_batch_equal_those_of_plain_observations(cls, kind):
     seq2seq = model.config.is_encoder_decoder
     form = {"form": "seq2seq", "decoder_start_token_id": 0} if seq2seq else {}
     env = candidates(make_vec_env("textgym/Copy-v0", ROWS, seed=3, **SMALL, **form), model, 6)
-    policies = DQN_POLICIES if cls is DQN else QUANTILE_POLICIES
-    policy = policies[seq2seq](env.observation_space, env.action_space, lambda _: 0.1, model=model)
+    policy = POLICIES[cls](env.observation_space, env.action_space, lambda _: 0.1, model=model)
     env.bind(policy)
     with torch.no_grad():
         for parameter in policy.lm.parameters():
@@ -298,7 +295,7 @@ def test_the_target_network_follows(cls):
 def test_under_lora_only_adapters_are_copied():
     env = candidates(make_vec_env("textgym/Copy-v0", ROWS, seed=3, **SMALL), "textgym/small", 4)
     algorithm = DQN(
-        QCausalLMPolicy, env, seed=0, learning_starts=0, train_freq=12, gradient_steps=2, batch_size=32, gamma=1.0,
+        DQNPolicy, env, seed=0, learning_starts=0, train_freq=12, gradient_steps=2, batch_size=32, gamma=1.0,
         target_update_interval=ROWS * 5, replay_buffer_class=EpisodeReplayBuffer, learning_rate=1e-2,
         policy_kwargs={"model": "textgym/small", "lora": 2},
     )  # fmt: skip
@@ -398,7 +395,7 @@ def test_unusable_arguments():
         build(QRDQN, policy={"n_quantiles": 0})
     env = four_tokens_env(2)
     with pytest.raises(ConfigError, match="needs observations with candidates"):
-        QCausalLMPolicy(env.observation_space, env.action_space, lambda _: 0.1, model=make_model())
+        DQNPolicy(env.observation_space, env.action_space, lambda _: 0.1, model=make_model())
     with pytest.raises(ConfigError, match="'dqn' takes no KL penalty"):
         make("dqn", "textgym/Copy-v0", kl_coef=0.1)
 

@@ -38,7 +38,7 @@ def test_it_learns_is_evaluated_and_loads_again(kind, tmp_path):
     held_out = EvaluateCallback(ID, every=1000, num_prompts=4, env_kwargs=SMALL, best_folder=tmp_path / "best")
     before = [p.detach().clone() for p in ppo.policy.parameters()]
     ppo.learn(128, callback=held_out)
-    assert ppo.policy.form == "seq2seq"
+    assert ppo.policy.form.name == "seq2seq"
     assert any(not torch.equal(a, b) for a, b in zip(before, ppo.policy.parameters(), strict=True))
     assert [row["timesteps"] for row in held_out.history] == [0, 128]
     ppo.save(tmp_path / "model.zip")
@@ -55,7 +55,7 @@ def _env(**env_kwargs):
 def test_the_environment_starts_as_the_models_decoder_does():
     ppo = small_ppo(tiny_model("bart", decoder_start_token_id=7))
     assert (ppo.env.reset()["decoder_input_ids"][:, 0] == 7).all()
-    assert ppo.policy.decoder_start_token_id == 7
+    assert ppo.policy.env_kwargs == {"form": "seq2seq", "decoder_start_token_id": 7}
     assert evaluate(ppo, ID, 4, env_kwargs=SMALL).rewards.shape == (4,)
 
 
@@ -87,7 +87,7 @@ def test_an_environment_that_is_already_made_must_have_the_models_form():
             small_ppo(t5, build())
         with pytest.raises(ConfigError, match=r"a decoder-only model.*form='causal', or give its id"):
             small_ppo(gpt2, build(**start))
-        assert small_ppo(t5, build(**start)).policy.form == "seq2seq"
+        assert small_ppo(t5, build(**start)).policy.form.name == "seq2seq"
     with pytest.raises(ConfigError, match="a decoder-only model"):
         small_ppo(gpt2, env_kwargs=start)
 

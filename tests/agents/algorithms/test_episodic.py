@@ -22,8 +22,7 @@ from textgym_agents.buffers.episodes import EpisodeStore
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+from textgym_agents.policies.base import LanguageModelPolicy
 
 ALL = pytest.mark.parametrize("algorithm", [REINFORCE, SCST, RLOO, GRPO])
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
@@ -32,7 +31,7 @@ ROWS, GROUPS, K = 5, 7, 3
 
 def build(algorithm=RLOO, seq2seq=False, rows=ROWS, env=None, kl_coef=0.0, **options):
     return algorithm(
-        Seq2SeqLMPolicy if seq2seq else CausalLMPolicy,
+        LanguageModelPolicy,
         make_env(rows, seq2seq=seq2seq) if env is None else env,
         **{
             "prompts_per_rollout": GROUPS,
@@ -370,7 +369,7 @@ def test_a_saved_run_goes_on(algorithm, tmp_path):
 
 
 def test_an_id_is_enough():
-    made = RLOO(CausalLMPolicy, "textgym/Copy-v0", prompts_per_rollout=2, group_size=3,
+    made = RLOO(LanguageModelPolicy, "textgym/Copy-v0", prompts_per_rollout=2, group_size=3,
                 policy_kwargs={"model": tiny_model("gpt2")}, seed=0)  # fmt: skip
     assert made.n_envs == 6
 
@@ -413,7 +412,7 @@ def test_other_environments_are_refused():
 def test_the_store_is_for_whole_texts_only():
     env = make_env(2)
     with pytest.raises(ConfigError, match="takes whole texts"):
-        PPO(CausalLMPolicy, env, n_steps=4, batch_size=8, policy_kwargs={"model": make_model()},
+        PPO(LanguageModelPolicy, env, n_steps=4, batch_size=8, policy_kwargs={"model": make_model()},
             rollout_buffer_class=EpisodeStore).learn(8)  # fmt: skip
     store = EpisodeStore(1, env.observation_space, env.action_space)
     with pytest.raises(ResetNeededError, match="empty"):

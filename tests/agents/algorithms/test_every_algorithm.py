@@ -4,6 +4,7 @@ import inspect
 import runpy
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import gymnasium
 import numpy as np
@@ -14,7 +15,10 @@ from textgym.errors import ConfigError, MissingExtraError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym_agents import ALGORITHMS, load, make
 from textgym_agents.algorithms import find
+from textgym_agents.envs.vec_env import make_vec_env
 from textgym_agents.evaluation.held_out import evaluate, load_policy
+from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.causal import CausalForm
 
 ID = "textgym/Copy-v0"
 FORMS = {"causal": BUILTIN_MODEL, "seq2seq": BUILTIN_SEQ2SEQ}
@@ -31,7 +35,7 @@ SMALL = {
     "n_top": 1,
     "n_eval_episodes": 2,
 }
-PAIRS = [(name, form) for name, row in ALGORITHMS.items() for form in row.policies]
+PAIRS = [(name, form) for name, row in ALGORITHMS.items() for form in row.policy.forms]
 
 
 def small(name, **overrides):
@@ -79,10 +83,15 @@ def test_a_seed_gives_the_same_run(name):
 def test_a_form_that_an_algorithm_cannot_train_names_those_that_can(monkeypatch):
     from dataclasses import replace
 
-    causal_only = replace(ALGORITHMS["ppo"], policies={"causal": ALGORITHMS["ppo"].policies["causal"]})
-    monkeypatch.setitem(ALGORITHMS, "narrow", causal_only)
+    class DecoderOnly(LanguageModelPolicy):
+        forms: ClassVar = {"causal": CausalForm}
+
+    monkeypatch.setitem(ALGORITHMS, "narrow", replace(ALGORITHMS["ppo"], policy=DecoderOnly))
     with pytest.raises(ConfigError, match=r"'narrow' can't train encoder-decoder models. Those that can: ppo, a2c"):
         make("narrow", ID, BUILTIN_SEQ2SEQ)
+    env = make_vec_env(ID, 1, model=BUILTIN_SEQ2SEQ)
+    with pytest.raises(ConfigError, match="DecoderOnly takes models of the form causal"):
+        DecoderOnly(env.observation_space, env.action_space, lambda _: 0.0, model=BUILTIN_SEQ2SEQ)
 
 
 def test_an_algorithm_without_a_kl_penalty_names_those_with_one():

@@ -16,18 +16,17 @@ from textgym_agents.buffers.episodes import EpisodeStore
 from textgym_agents.buffers.offline import LoggedText, as_episodes, logged, read_log, write_log
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.evaluation import evaluate
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.ilql import ImplicitCausalLMPolicy, ImplicitSeq2SeqLMPolicy
+from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.ilql import ILQLPolicy
 
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
-POLICIES = {"causal": ImplicitCausalLMPolicy, "seq2seq": ImplicitSeq2SeqLMPolicy}
 ALL = [LoggedText(text, RETURNS[text], prompt_id=0) for text in TEXTS]  # after the prompt "a b"
 STANDS_STILL = {"learning_rate": 0.0, "max_grad_norm": 1e9, "batch_size": None, "n_epochs": 1}
 
 
 def build(seq2seq=False, episodes=ALL, policy_kwargs=None, **options):
     made = ILQL(
-        POLICIES["seq2seq" if seq2seq else "causal"],
+        ILQLPolicy,
         make_env(2, seq2seq=seq2seq),
         episodes=episodes,
         seed=0,
@@ -304,8 +303,8 @@ def test_texts_that_do_not_fit_the_environment_are_named(text, message):
 def test_wrong_arguments_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         build(**options)
-    with pytest.raises(ConfigError, match="ImplicitCausalLMPolicy"):
-        ILQL(CausalLMPolicy, make_env(2), policy_kwargs={"model": make_model()})
+    with pytest.raises(ConfigError, match="ILQLPolicy"):
+        ILQL(LanguageModelPolicy, make_env(2), policy_kwargs={"model": make_model()})
 
 
 # ---------------------------------------------------------------------- with an environment
@@ -313,7 +312,7 @@ def test_wrong_arguments_are_refused(options, message):
 
 @pytest.fixture
 def row(monkeypatch):
-    new = Algorithm(ILQL, "", {"learning_rate": 4e-3}, kl_coef=None, policies=POLICIES, buffer=EpisodeStore)
+    new = Algorithm(ILQL, "", {"learning_rate": 4e-3}, kl_coef=None, policy=ILQLPolicy, buffer=EpisodeStore)
     monkeypatch.setitem(ALGORITHMS, "ilql", new)
 
 

@@ -12,11 +12,10 @@ from stable_baselines3 import PPO
 from tests.agents.tiny_models import tiny_model
 from textgym.errors import ConfigError
 from textgym.tokenizer import builtin_tokenizer
-from textgym_agents import CausalLMPolicy, EpisodeRolloutBuffer, load, make, make_vec_env
+from textgym_agents import EpisodeRolloutBuffer, LanguageModelPolicy, load, make, make_vec_env
 from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer, pack_masks, unpack_masks
 from textgym_agents.envs.vec_env import TextVecEnv
-from textgym_agents.policies.maskable import MaskableCausalLMPolicy, MaskableSeq2SeqLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+from textgym_agents.policies.maskable import MaskablePolicy
 
 ROWS, STEPS = 4, 14
 NUM_TOKENS = len(builtin_tokenizer())
@@ -46,11 +45,10 @@ def maskable(kind="gpt2", *, masks=True, env=None, random=False, buffer=None, po
     if random:
         rows = RandomMasks(rows.env)
     rows.seed(3)
-    ours = MaskableSeq2SeqLMPolicy if seq2seq else MaskableCausalLMPolicy
-    theirs = Seq2SeqLMPolicy if seq2seq else CausalLMPolicy
     default = MaskedEpisodeRolloutBuffer if masks else EpisodeRolloutBuffer
     made = (MaskablePPO if masks else PPO)(
-        ours if masks else theirs, rows, n_steps=STEPS, batch_size=20, n_epochs=1, gamma=0.98, gae_lambda=0.9, seed=3,
+        MaskablePolicy if masks else LanguageModelPolicy, rows,
+        n_steps=STEPS, batch_size=20, n_epochs=1, gamma=0.98, gae_lambda=0.9, seed=3,
         policy_kwargs={"model": model, **(policy or {})}, rollout_buffer_class=buffer or default, **options,
     )  # fmt: skip
     torch.nn.init.normal_(made.policy.value_net.weight, generator=torch.Generator().manual_seed(1))

@@ -7,10 +7,10 @@ from stable_baselines3 import PPO
 
 from tests.agents.tiny_models import tiny_model
 from textgym.errors import ConfigError
-from textgym_agents import CausalLMPolicy, EpisodeRolloutBuffer, load, make, make_vec_env
+from textgym_agents import EpisodeRolloutBuffer, LanguageModelPolicy, load, make, make_vec_env
 from textgym_agents.algorithms.nlpo import NLPO
 from textgym_agents.buffers.masked_rollout import unpack_masks
-from textgym_agents.policies.nlpo import NLPOCausalLMPolicy, NLPOSeq2SeqLMPolicy
+from textgym_agents.policies.nlpo import NLPOPolicy
 
 ROWS, STEPS, TOP_P = 4, 14, 0.6
 
@@ -20,11 +20,10 @@ def nlpo(kind="gpt2", *, plain=False, policy=None, env=None, **options):
     seq2seq = model.config.is_encoder_decoder
     form = {"form": "seq2seq", "decoder_start_token_id": 0} if seq2seq else {}
     rows = make_vec_env("textgym/Copy-v0", ROWS, max_prompt_tokens=12, max_new_tokens=10, seed=3, **form, **(env or {}))
-    ours = NLPOSeq2SeqLMPolicy if seq2seq else NLPOCausalLMPolicy
     own = {"rollout_buffer_class": EpisodeRolloutBuffer} if plain else {"mask_top_p": TOP_P, "refresh_every": 2}
     kwargs = {"model": model, "optimizer_kwargs": {"eps": 1e-8}, **(policy or {})}
     made = (PPO if plain else NLPO)(
-        CausalLMPolicy if plain else ours, rows, n_steps=STEPS, batch_size=20, n_epochs=1, seed=3,
+        LanguageModelPolicy if plain else NLPOPolicy, rows, n_steps=STEPS, batch_size=20, n_epochs=1, seed=3,
         policy_kwargs=kwargs, **{"learning_rate": 3e-3, **own, **options},
     )  # fmt: skip
     torch.nn.init.normal_(made.policy.value_net.weight, generator=torch.Generator().manual_seed(1))
@@ -48,7 +47,7 @@ def legal(algorithm, obs):
 def likeliest(policy, obs, lm=None):
     """The top-p set, the slow way: sort, add up, cut."""
     with torch.no_grad():
-        hidden = policy._packed_hidden(lm or policy.lm, policy._texts(obs))
+        hidden = policy._packed_hidden(lm or policy.lm, policy.form.sequences(obs))
         probabilities = policy._logits(lm or policy.lm, hidden).softmax(-1)
     found = torch.zeros_like(probabilities, dtype=torch.bool)
     for row, p in enumerate(probabilities):
@@ -203,8 +202,14 @@ def test_arguments_are_checked(options, message):
 
 def test_another_policy_is_refused():
     env = make_vec_env("textgym/Copy-v0", 2)
-    with pytest.raises(ConfigError, match="expected NLPOCausalLMPolicy"):
-        NLPO(CausalLMPolicy, env, n_steps=4, batch_size=8, policy_kwargs={"model": tiny_model("gpt2", positions=256)})
+    with pytest.raises(ConfigError, match="expected NLPOPolicy"):
+        NLPO(
+            LanguageModelPolicy,
+            env,
+            n_steps=4,
+            batch_size=8,
+            policy_kwargs={"model": tiny_model("gpt2", positions=256)},
+        )
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])

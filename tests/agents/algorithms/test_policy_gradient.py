@@ -16,8 +16,7 @@ from textgym_agents.algorithms.reinforce import REINFORCE
 from textgym_agents.algorithms.rloo import RLOO
 from textgym_agents.algorithms.scst import SCST
 from textgym_agents.buffers.episodes import Episode
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+from textgym_agents.policies.base import LanguageModelPolicy
 
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
 
@@ -25,7 +24,7 @@ BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq
 def build(algorithm, seq2seq=False, kl_coef=0.0, **options):
     """An algorithm whose optimiser stands still, so that its gradient stays to be looked at."""
     made = algorithm(
-        Seq2SeqLMPolicy if seq2seq else CausalLMPolicy,
+        LanguageModelPolicy,
         make_env(2, seq2seq=seq2seq),
         learning_rate=0.0,
         max_grad_norm=1e9,

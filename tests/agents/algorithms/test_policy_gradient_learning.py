@@ -3,20 +3,20 @@
 import pytest
 
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
-from textgym_agents.algorithms import policy_class
 from textgym_agents.algorithms.grpo import GRPO
 from textgym_agents.algorithms.reinforce import REINFORCE
 from textgym_agents.algorithms.rloo import RLOO
 from textgym_agents.algorithms.scst import SCST
 from textgym_agents.envs.vec_env import make_vec_env
 from textgym_agents.evaluation import evaluate
+from textgym_agents.policies.base import LanguageModelPolicy
 
 ID = "textgym/SentimentContinuation-v0"
 
 
 def gain(algorithm, timesteps, seed=0, model=BUILTIN_MODEL, **options):
     made = algorithm(
-        policy_class(model),
+        LanguageModelPolicy,
         make_vec_env(ID, 32, model=model),
         learning_rate=4e-3,  # four times the default: the task is simple
         seed=seed,

@@ -18,12 +18,11 @@ from textgym_agents.algorithms.sarsa import SARSA
 from textgym_agents.buffers.episodes import Episode, EpisodeStore
 from textgym_agents.evaluation import evaluate
 from textgym_agents.objectives.returns import lambda_returns
-from textgym_agents.policies.causal import CausalLMPolicy
-from textgym_agents.policies.q_learning import BoltzmannCausalLMPolicy, BoltzmannSeq2SeqLMPolicy
+from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.q_learning import QLearningPolicy
 
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
 EITHER = pytest.mark.parametrize("algorithm", [QLearning, SARSA])
-POLICIES = {"causal": BoltzmannCausalLMPolicy, "seq2seq": BoltzmannSeq2SeqLMPolicy}
 BETA = 0.3
 # Steps of a size that makes a small model take the place of a table.
 TABLE_LIKE = {
@@ -37,7 +36,7 @@ TABLE_LIKE = {
 def build(algorithm, seq2seq=False, **options):
     """An algorithm whose optimiser stands still, unless it is told otherwise."""
     made = algorithm(
-        POLICIES["seq2seq" if seq2seq else "causal"],
+        QLearningPolicy,
         make_env(2, seq2seq=seq2seq),
         seed=0,
         **{
@@ -366,7 +365,9 @@ def visited_distance(one, other, policy, prefix=(), chance=1.0):
 @pytest.fixture
 def rows(monkeypatch):
     for name, algorithm in (("q_learning", QLearning), ("sarsa", SARSA)):
-        row = Algorithm(algorithm, "", {"learning_rate": 4e-3}, kl_coef=0.01, policies=POLICIES, buffer=EpisodeStore)
+        row = Algorithm(
+            algorithm, "", {"learning_rate": 4e-3}, kl_coef=0.01, policy=QLearningPolicy, buffer=EpisodeStore
+        )
         monkeypatch.setitem(ALGORITHMS, name, row)
 
 
@@ -405,8 +406,8 @@ def test_wrong_arguments_are_refused(algorithm):
     ):
         with pytest.raises(ConfigError, match=message):
             build(algorithm, **options)
-    with pytest.raises(ConfigError, match="BoltzmannCausalLMPolicy"):
-        algorithm(CausalLMPolicy, make_env(2), policy_kwargs={"model": make_model()})
+    with pytest.raises(ConfigError, match="QLearningPolicy"):
+        algorithm(LanguageModelPolicy, make_env(2), policy_kwargs={"model": make_model()})
 
 
 @pytest.mark.slow

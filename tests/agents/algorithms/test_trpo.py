@@ -11,13 +11,11 @@ from stable_baselines3.common.distributions import kl_divergence
 
 from tests.agents.tiny_models import tiny_model
 from textgym.errors import ConfigError
-from textgym_agents import CausalLMPolicy, EpisodeRolloutBuffer, load, make, make_vec_env
+from textgym_agents import EpisodeRolloutBuffer, LanguageModelPolicy, load, make, make_vec_env
 from textgym_agents.policies import trpo as trust_region
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 from textgym_agents.policies.trpo import (
     Derivatives,
-    TrustRegionCausalLMPolicy,
-    TrustRegionSeq2SeqLMPolicy,
+    TRPOPolicy,
 )
 
 ROWS, STEPS = 5, 12
@@ -30,11 +28,10 @@ def trpo(kind="gpt2", *, plain=False, policy=None, env=None, **options):
     seq2seq = model.config.is_encoder_decoder
     form = {"form": "seq2seq", "decoder_start_token_id": 0} if seq2seq else {}
     rows = make_vec_env("textgym/Copy-v0", ROWS, max_prompt_tokens=12, max_new_tokens=10, seed=3, **form, **(env or {}))
-    ours = TrustRegionSeq2SeqLMPolicy if seq2seq else TrustRegionCausalLMPolicy
-    theirs = Seq2SeqLMPolicy if seq2seq else CausalLMPolicy
     kwargs = {"model": model, **({} if plain else {"fisher_share": 1.0}), **(policy or {})}
     made = TRPO(
-        theirs if plain else ours, rows, n_steps=STEPS, batch_size=20, seed=3, policy_kwargs=kwargs, cg_max_steps=4,
+        LanguageModelPolicy if plain else TRPOPolicy, rows,
+        n_steps=STEPS, batch_size=20, seed=3, policy_kwargs=kwargs, cg_max_steps=4,
         n_critic_updates=2, rollout_buffer_class=EpisodeRolloutBuffer, gamma=1.0, gae_lambda=1.0, **options,
     )  # fmt: skip
     torch.nn.init.normal_(made.policy.value_net.weight, generator=torch.Generator().manual_seed(1))

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -26,6 +27,8 @@ from textgym_agents.benchmark.launch import BenchmarkError, launch
 from textgym_agents.benchmark.run import _curve, run
 from textgym_agents.benchmark.store import ResultStore, read_runs
 from textgym_agents.cli import app, benchmark
+from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.causal import CausalForm
 
 SMALL = suites.SUITES["small"]
 
@@ -84,7 +87,10 @@ def test_names_that_make_no_sense(text, message):
 
 
 def test_what_cannot_train_a_form_is_left_out_of_all_and_refused_by_name(monkeypatch):
-    monkeypatch.setitem(ALGORITHMS, "a2c", replace(ALGORITHMS["a2c"], policies={"causal": object}))
+    class DecoderOnly(LanguageModelPolicy):
+        forms: ClassVar = {"causal": CausalForm}
+
+    monkeypatch.setitem(ALGORITHMS, "a2c", replace(ALGORITHMS["a2c"], policy=DecoderOnly))
     names, unable = suites.choose("all", "textgym/small-seq2seq")
     assert "a2c" not in names
     assert "a2c" in unable

@@ -8,8 +8,7 @@ from stable_baselines3.common.buffers import DictRolloutBuffer
 
 from tests.agents.tiny_models import tiny_model
 from textgym.errors import ConfigError, ResetNeededError
-from textgym_agents import AdaptiveKL, CausalLMPolicy, EpisodeRolloutBuffer, FixedKL, make, make_vec_env
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+from textgym_agents import AdaptiveKL, EpisodeRolloutBuffer, FixedKL, LanguageModelPolicy, make, make_vec_env
 
 ROWS, STEPS = 5, 14
 
@@ -28,7 +27,7 @@ def ppo(model, buffer_class=EpisodeRolloutBuffer, **options):
     form = {"form": "seq2seq", "decoder_start_token_id": 0} if seq2seq else {}
     env = make_vec_env("textgym/Copy-v0", ROWS, max_prompt_tokens=12, max_new_tokens=10, seed=3, **form)
     made = PPO(
-        Seq2SeqLMPolicy if seq2seq else CausalLMPolicy, env, n_steps=STEPS, batch_size=16, gamma=0.98, gae_lambda=0.9,
+        LanguageModelPolicy, env, n_steps=STEPS, batch_size=16, gamma=0.98, gae_lambda=0.9,
         seed=3, policy_kwargs={"model": model}, rollout_buffer_class=buffer_class, **options,
     )  # fmt: skip
     torch.nn.init.normal_(made.policy.value_net.weight, generator=torch.Generator().manual_seed(1))
@@ -143,7 +142,7 @@ def test_segments_tell_how_much_of_the_text_came_before():
 def test_a2c_gets_everything_in_one_batch():
     env = make_vec_env("textgym/Copy-v0", 3, max_prompt_tokens=12, max_new_tokens=10, seed=3)
     options = {"policy_kwargs": {"model": tiny_model("gpt2")}, "rollout_buffer_class": EpisodeRolloutBuffer}
-    a2c = A2C(CausalLMPolicy, env, n_steps=10, seed=0, **options)
+    a2c = A2C(LanguageModelPolicy, env, n_steps=10, seed=0, **options)
     a2c.learn(60)
     assert a2c._n_updates == 2
 

@@ -17,7 +17,7 @@ from textgym_agents import make
 from textgym_agents.algorithms import registry as table
 from textgym_agents.callbacks.health import HealthCheck, TrainingWarning
 from textgym_agents.models.sampling import Sampling
-from textgym_agents.policies.causal import CausalLMPolicy
+from textgym_agents.policies.base import LanguageModelPolicy
 
 ID = "textgym/Copy-v0"
 ON_POLICY = ["ppo", "a2c", "trpo", "maskable_ppo", "nlpo", "reinforce", "scst", "rloo", "grpo"]
@@ -76,7 +76,7 @@ def test_checking_changes_no_training_run():
 # ---------------------------------------------------------------------- the ratio at the first minibatch
 
 
-class Unfiltered(CausalLMPolicy):
+class Unfiltered(LanguageModelPolicy):
     """Samples with top-p, and forgets it when it computes log-probabilities for the update."""
 
     def evaluate_actions(self, obs, actions):
@@ -87,7 +87,7 @@ class Unfiltered(CausalLMPolicy):
             self.sampling = kept
 
 
-class Dropping(CausalLMPolicy):
+class Dropping(LanguageModelPolicy):
     """Has dropout on in updates."""
 
     def set_training_mode(self, mode):
@@ -98,9 +98,7 @@ class Dropping(CausalLMPolicy):
 @pytest.fixture
 def with_policy(monkeypatch):
     def use(policy):
-        monkeypatch.setitem(
-            table.ALGORITHMS, "ppo", table.Algorithm(PPO, "", table.PPO_DEFAULTS, policies={"causal": policy})
-        )
+        monkeypatch.setitem(table.ALGORITHMS, "ppo", table.Algorithm(PPO, "", table.PPO_DEFAULTS, policy=policy))
 
     return use
 
@@ -154,7 +152,7 @@ def test_bfloat16_is_measured():
 # ---------------------------------------------------------------------- KL
 
 
-class Flattened(CausalLMPolicy):
+class Flattened(LanguageModelPolicy):
     """Samples at its temperature, and tells log-probabilities at one and a half times that."""
 
     def forward(self, obs, deterministic=False):

@@ -13,7 +13,7 @@ from tests.agents.tiny_models import SMALL, tiny_model
 from textgym.errors import ConfigError
 from textgym_agents import make_vec_env
 from textgym_agents.envs.candidates import CandidateVecEnv, candidates
-from textgym_agents.policies.dqn import QCausalLMPolicy
+from textgym_agents.policies.dqn import DQNPolicy
 
 ROWS, K = 4, 5
 
@@ -117,7 +117,7 @@ def test_the_space_keeps_the_rules_of_the_environment():
 def test_a_bound_policy_names_the_same_candidates_and_nothing_more_is_loaded(monkeypatch):
     model = tiny_model("gpt2")
     one, other = (candidates(small_env(), model, K) for _ in range(2))
-    policy = QCausalLMPolicy(one.observation_space, one.action_space, lambda _: 1e-3, model=model)
+    policy = DQNPolicy(one.observation_space, one.action_space, lambda _: 1e-3, model=model)
     with torch.no_grad():
         for parameter in policy.lm.parameters():
             parameter.mul_(1.5)  # training changes the model, not the candidates

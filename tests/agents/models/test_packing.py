@@ -7,7 +7,7 @@ from gymnasium import spaces
 
 from tests.agents.tiny_models import tiny_model
 from textgym.tokenizer import builtin_tokenizer
-from textgym_agents import CausalLMPolicy
+from textgym_agents import LanguageModelPolicy
 from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.packing import Text, pack
 
@@ -86,7 +86,7 @@ def test_shared_prompts_change_no_result(model, attention):
     actions = torch.as_tensor(np.concatenate([text.actions for text in texts]))
     results = []
     for share in (False, True):
-        made = CausalLMPolicy(space, spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, share_prompts=share)
+        made = LanguageModelPolicy(space, spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, share_prompts=share)
         assert made.share_prompts == share
         batch = EpisodeBatch(texts, torch.zeros(len(actions), dtype=torch.long))
         _, log_probs, entropies = made.evaluate_actions(batch, actions)
@@ -104,7 +104,7 @@ def test_models_that_cannot_share_or_cache_take_the_slow_path_and_say_so(kind):
     space = spaces.Dict(input_ids=ids, attention_mask=spaces.Box(0, 1, (36,), np.int8))
     model = tiny_model(kind)
     with pytest.warns(UserWarning, match="No key-value cache"):
-        made = CausalLMPolicy(space, spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, use_cache=True)
+        made = LanguageModelPolicy(space, spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, use_cache=True)
     assert not made.use_cache
     assert not made.share_prompts
     tokens = torch.arange(3, 15)

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.agents.tiny_models import tiny_model
 from textgym.errors import ConfigError, ModelError
 from textgym.tokenizer import builtin_tokenizer
-from textgym_agents import CausalLMPolicy, EpisodeRolloutBuffer, load, make, make_vec_env
+from textgym_agents import EpisodeRolloutBuffer, LanguageModelPolicy, load, make, make_vec_env
 
 NUM_TOKENS = len(builtin_tokenizer())
 PROMPT, NEW = 9, 12
@@ -24,7 +24,7 @@ def space(width=PROMPT + NEW):
 
 
 def policy(model, **options):
-    made = CausalLMPolicy(space(), spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, **options)
+    made = LanguageModelPolicy(space(), spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, **options)
     torch.nn.init.normal_(made.value_net.weight, generator=torch.Generator().manual_seed(1))
     return made
 
@@ -193,7 +193,7 @@ def test_predict_save_load_and_evaluate(tmp_path, small_env):
     third = make("ppo", env, str(tmp_path / "policy"), n_steps=16, batch_size=32, kl_coef=0)
     assert torch.equal(third.policy.value_net.weight, ppo.policy.value_net.weight)
     ppo.policy.save(tmp_path / "policy.pt")
-    alone = CausalLMPolicy.load(tmp_path / "policy.pt")
+    alone = LanguageModelPolicy.load(tmp_path / "policy.pt")
     assert np.array_equal(alone.predict(obs, deterministic=True)[0], action)
 
 
@@ -282,7 +282,7 @@ def test_too_few_positions():
 
 def test_too_small_a_vocabulary():
     with pytest.raises(ModelError, match=f"tokenizer has {NUM_TOKENS + 100} tokens, the model only"):
-        CausalLMPolicy(space(), spaces.Discrete(NUM_TOKENS + 100), lambda _: 1e-3, model=tiny_model("gpt2"))
+        LanguageModelPolicy(space(), spaces.Discrete(NUM_TOKENS + 100), lambda _: 1e-3, model=tiny_model("gpt2"))
 
 
 def test_broken_weights():
@@ -302,7 +302,7 @@ def test_bad_sampling_arguments(options):
 
 def test_wrong_spaces():
     with pytest.raises(ConfigError, match="Dict of token ids"):
-        CausalLMPolicy(spaces.Box(0, 1, (3,)), spaces.Discrete(3), lambda _: 1e-3)
+        LanguageModelPolicy(spaces.Box(0, 1, (3,)), spaces.Discrete(3), lambda _: 1e-3)
     with pytest.raises(ConfigError, match=r"No algorithm is called 'pppo'. Did you mean 'ppo'"):
         make("pppo", "textgym/Copy-v0")
 
@@ -311,7 +311,8 @@ def test_plain_sb3_line(small_env):
     """The line that the README promises, with SB3's own class."""
     env = make_vec_env("textgym/Copy-v0", 4, **small_env)
     ppo = PPO(
-        CausalLMPolicy, env, policy_kwargs={"model": tiny_model("gpt2")}, rollout_buffer_class=EpisodeRolloutBuffer,
+        LanguageModelPolicy, env, policy_kwargs={"model": tiny_model("gpt2")},
+        rollout_buffer_class=EpisodeRolloutBuffer,
         n_steps=16, batch_size=32,
     )  # fmt: skip
     assert ppo.learn(64).num_timesteps == 64

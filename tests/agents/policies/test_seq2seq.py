@@ -10,8 +10,7 @@ from transformers import AutoModelForSeq2SeqLM
 from tests.agents.tiny_models import SEQ2SEQ, tiny_model
 from textgym.errors import ConfigError, ModelError
 from textgym.tokenizer import builtin_tokenizer
-from textgym_agents import CausalLMPolicy, EpisodeRolloutBuffer, make_vec_env
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
+from textgym_agents import EpisodeRolloutBuffer, LanguageModelPolicy, make_vec_env
 
 NUM_TOKENS = len(builtin_tokenizer())
 PROMPT, NEW = 9, 12
@@ -27,7 +26,7 @@ def space():
 
 
 def policy(model, **options):
-    made = Seq2SeqLMPolicy(space(), spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, **options)
+    made = LanguageModelPolicy(space(), spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, **options)
     torch.nn.init.normal_(made.value_net.weight, generator=torch.Generator().manual_seed(1))
     return made
 
@@ -136,7 +135,7 @@ def test_a_prompt_that_changes_under_a_text_is_noticed():
 def test_sb3_trains_it(algorithm, lora, tmp_path):
     env = make_vec_env("textgym/Copy-v0", 4, seed=1, **SMALL)
     made = algorithm(
-        Seq2SeqLMPolicy, env, n_steps=12, seed=0, rollout_buffer_class=EpisodeRolloutBuffer,
+        LanguageModelPolicy, env, n_steps=12, seed=0, rollout_buffer_class=EpisodeRolloutBuffer,
         policy_kwargs={"model": tiny_model("t5"), "lora": lora, "reference": True},
         rollout_buffer_kwargs={"kl_coef": 0.1},
     )  # fmt: skip
@@ -164,7 +163,7 @@ def test_the_same_seed_gives_the_same_texts():
     for _ in range(2):
         env = make_vec_env("textgym/Copy-v0", 4, seed=1, **SMALL)
         made = PPO(
-            Seq2SeqLMPolicy, env, n_steps=24, batch_size=48, seed=7, rollout_buffer_class=EpisodeRolloutBuffer,
+            LanguageModelPolicy, env, n_steps=24, batch_size=48, seed=7, rollout_buffer_class=EpisodeRolloutBuffer,
             policy_kwargs={"model": tiny_model("marian")},
         )  # fmt: skip
         made.learn(192)
@@ -174,12 +173,13 @@ def test_the_same_seed_gives_the_same_texts():
 
 def test_wrong_forms_and_models():
     causal = make_vec_env("textgym/Copy-v0", 2)
-    with pytest.raises(ConfigError, match='form="seq2seq"'):
-        Seq2SeqLMPolicy(causal.observation_space, causal.action_space, lambda _: 1e-3, model=tiny_model("t5"))
-    with pytest.raises(ConfigError, match="Seq2SeqLMPolicy"):
-        CausalLMPolicy(space(), spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=tiny_model("gpt2"))
-    with pytest.raises(ModelError, match="has no encoder"):
+    with pytest.raises(ModelError, match=r'encoder-decoder model.*form="seq2seq"'):
+        LanguageModelPolicy(causal.observation_space, causal.action_space, lambda _: 1e-3, model=tiny_model("t5"))
+    with pytest.raises(ModelError, match=r'has no encoder.*form="causal"'):
         policy(tiny_model("gpt2"))
+    lacking = spaces.Dict({name: box for name, box in space().items() if name != "decoder_attention_mask"})
+    with pytest.raises(ConfigError, match="needs observations with decoder_attention_mask"):
+        LanguageModelPolicy(lacking, spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=tiny_model("t5"))
     with pytest.raises(ModelError, match="positions"):
         policy(tiny_model("bart", positions=8))
 

@@ -7,10 +7,9 @@ from gymnasium import spaces
 
 from tests.agents.tiny_models import tiny_model
 from textgym.tokenizer import builtin_tokenizer
-from textgym_agents import CausalLMPolicy
+from textgym_agents import LanguageModelPolicy
 from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.packing import Text
-from textgym_agents.policies.seq2seq import Seq2SeqLMPolicy
 
 NUM_TOKENS = len(builtin_tokenizer())
 
@@ -20,9 +19,8 @@ def make(kind, **options):
     for prefix, width in {"": 12, "decoder_": 12}.items() if kind == "t5" else {"": 24}.items():
         boxes[f"{prefix}input_ids"] = spaces.Box(0, NUM_TOKENS - 1, (width,), np.int64)
         boxes[f"{prefix}attention_mask"] = spaces.Box(0, 1, (width,), np.int8)
-    cls = Seq2SeqLMPolicy if kind == "t5" else CausalLMPolicy
     model = options.pop("model", None) or tiny_model(kind)
-    made = cls(spaces.Dict(boxes), spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, **options)
+    made = LanguageModelPolicy(spaces.Dict(boxes), spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, **options)
     made.set_training_mode(True)
     torch.nn.init.normal_(made.value_net.weight, generator=torch.Generator().manual_seed(1))
     return made
@@ -97,7 +95,7 @@ def test_a_compiled_model_gives_the_same_results(kind):
         module.compile(backend="eager", dynamic=True)
     for expected, found in zip(results(plain, kind), results(compiled, kind), strict=True):
         torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
-    obs = plain._probe_observations()
+    obs = plain.form.probe_observations()
     with torch.no_grad():
         for one in obs:
             torch.testing.assert_close(compiled.predict_values(one), plain.predict_values(one), atol=3e-5, rtol=1e-4)
