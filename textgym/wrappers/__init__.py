@@ -2,6 +2,7 @@
 
 from textgym.wrappers.completion import CompletionAction
 from textgym.wrappers.either import EitherWrapper
+from textgym.wrappers.observation import CompactVocabulary, MaskObservation
 from textgym.wrappers.reward import RewardWrapper
 from textgym.wrappers.reward_transforms import (
     REWARD_TRANSFORMS,
@@ -16,9 +17,11 @@ from textgym.wrappers.reward_transforms import (
 __all__ = [
     "REWARD_TRANSFORMS",
     "ClipReward",
+    "CompactVocabulary",
     "CompletionAction",
     "EitherWrapper",
     "LengthPenalty",
+    "MaskObservation",
     "MissingEOSPenalty",
     "RewardWrapper",
     "ScaleReward",

@@ -6,6 +6,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 import numpy.typing as npt
+from gymnasium.spaces import Discrete
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -24,7 +25,7 @@ class _EnvCompletion(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArg
             raise ConfigError(f"CompletionAction needs a text environment, got {env}.")
         gymnasium.Wrapper.__init__(self, env)
         self._mdp = mdp
-        self.action_space = _space(mdp)
+        self.action_space = _space(mdp, env.action_space)
 
     def step(self, action: "str | Sequence[int]") -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         total, done, result = 0.0, False, None
@@ -49,7 +50,7 @@ class _VectorCompletion(VectorWrapperBase):
                 "vectorization wrap each environment: gymnasium.make_vec(..., wrappers=[CompletionAction])."
             )
         VectorWrapperBase.__init__(self, env)
-        self.single_action_space = _space(base.mdp)
+        self.single_action_space = _space(base.mdp, env.single_action_space)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         # Rows end at different tokens and must wait for each other, so this wrapper resets them instead of the env.
         self._base, self._mode, self._reset_next = base, base.autoreset_mode, False
@@ -113,7 +114,9 @@ class CompletionAction(EitherWrapper):
     vector_base = _VectorCompletion
 
 
-def _space(mdp: TextMDP) -> CompletionSpace:
+def _space(mdp: TextMDP, actions: object) -> CompletionSpace:
+    if actions != Discrete(mdp.rules.vocab_size):
+        raise ConfigError(f"CompletionAction plays token ids, and the environment's actions are {actions}.")
     return CompletionSpace(max_length=4 * mdp.rules.max_new_tokens)  # about 4 characters a token
 
 
