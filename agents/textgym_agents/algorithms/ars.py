@@ -12,7 +12,7 @@ from torch import Tensor
 from textgym.core import text_env
 from textgym.errors import ConfigError
 from textgym_agents.algorithms import sb3_contrib as contrib
-from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
+from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.policies.ars import ARSPolicy
 
@@ -27,31 +27,31 @@ class ARS(contrib.ARS):  # type: ignore[misc]
 
     1. The policy is a language model, and what is searched are the outer halves of its adapters, see ``ARSPolicy``.
     2. All candidates of an update write to the same prompts with the same random numbers, so that they differ by their
-       weights alone. Texts are sampled, as those of other algorithms are, unless ``deterministic``.
+       weights alone. Completions are sampled, as those of other algorithms are, unless ``deterministic``.
     3. Observations are tokens, which can't be normalised.
 
     Differences from sb3-contrib:
 
     1. Number 2. above; there every candidate gets prompts of its own and is played without sampling.
-    2. Timesteps are the tokens of the candidates' texts.
+    2. Timesteps are the tokens of the candidates' completions.
     3. A loaded algorithm goes on from the weights that it had, not from the initial ones.
     4. ``async_eval`` isn't taken. As there, a callback can't end the training.
 
     Args:
         policy: ``ARSPolicy``.
-        env: as for ``EpisodicPolicyGradient``.
+        env: as for ``EpisodicAlgorithm``.
         n_delta: random directions of an update; each is tried forwards and backwards.
         n_top: the best of them, which the update uses. None: all.
         delta_std: how far candidates lie from the weights, in each weight; a number or a schedule.
         learning_rate: of a step whose directions are weighed by returns in units of their standard deviation.
-        n_eval_episodes: texts that a candidate writes.
-        deterministic: candidates write their likeliest texts.
+        n_eval_episodes: episodes that a candidate plays.
+        deterministic: candidates write their greedy completions.
         seed: of the directions and of sampling.
         kwargs: others of sb3-contrib's class.
 
     Raises:
         MissingExtraError: without sb3-contrib.
-        ConfigError: another policy, another kind of environment, or less than one direction or text.
+        ConfigError: another policy, another kind of environment, or less than one direction or episode.
     """
 
     policy: ARSPolicy
@@ -92,7 +92,7 @@ class ARS(contrib.ARS):  # type: ignore[misc]
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        return EpisodicPolicyGradient._wrap_env(env)
+        return prompt_env(env)
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> None:
         """As SB3's. What is searched from now on begins at these weights."""
@@ -104,43 +104,34 @@ class ARS(contrib.ARS):  # type: ignore[misc]
         super()._do_one_update(callback, async_eval)
 
     def evaluate_candidates(self, candidate_weights: Tensor, callback: BaseCallback, async_eval: Any = None) -> Tensor:
-        """(candidates,) mean returns of the texts of each of the weights (candidates, parameters)."""
+        """(candidates,) mean returns of the episodes of each of the weights (candidates, parameters)."""
         if async_eval is not None:
             raise ConfigError("ARS on language models evaluates in one process: leave async_eval out.")
-        vector = text_env(self.env)
+        inner = text_env(self.env)
         self.ep_info_buffer: Any = []
-        prompt_ids = np.array([vector.mdp.draw(vector.np_random) for _ in range(self.n_eval_episodes)])
-        stream = int(vector.np_random.integers(2**32))
-        found = torch.zeros(len(candidate_weights), device=self.device)
+        prompt_ids = np.array([inner.mdp.draw(inner.np_random) for _ in range(self.n_eval_episodes)])
+        stream = int(inner.np_random.integers(2**32))
+        returns = torch.zeros(len(candidate_weights), device=self.device)
         for index, weights in enumerate(candidate_weights):
             self.policy.load_from_vector(weights)
             with self.policy.sampling_from(stream):
-                found[index] = float(self._returns(prompt_ids, callback).mean())
+                returns[index] = float(self._returns(prompt_ids, callback).mean())
         self.policy.load_from_vector(self.weights)
         callback.on_rollout_end()
-        return found
+        return returns
 
     def _returns(self, prompt_ids: NDArray[np.integer], callback: BaseCallback) -> NDArray[np.float64]:
-        """(texts,) what a text for each prompt earns under the policy's present weights."""
-        env = self.env
+        """(episodes,) the return of one episode for each prompt, under the policy's present weights."""
         returns = np.zeros(len(prompt_ids))
-        text_of = np.full(env.num_envs, -1)  # the text that a row plays, or -1: it waits
-        begun = 0
-        with env.rows_wait():
-            while True:
-                free = np.flatnonzero(text_of < 0)[: len(prompt_ids) - begun]
-                if len(free):
-                    text_of[free] = np.arange(begun, begun + len(free))
-                    begun += len(free)
-                    obs = env.start(free, prompt_ids[text_of[free]])
-                elif (text_of < 0).all():
-                    return returns
-                actions, _ = self.policy.predict(obs, deterministic=self.deterministic)
-                obs, rewards, dones, infos = env.step(actions)  # type: ignore[assignment]
-                playing = text_of >= 0
-                returns[text_of[playing]] += rewards[playing]
+        with self.env.rows_wait():
+            queue = PromptQueue(self.env, prompt_ids)
+            while queue.advance():
+                actions, _ = self.policy.predict(queue.observations, deterministic=self.deterministic)
+                rewards, dones, infos = queue.step(actions)
+                playing = queue.episode_of >= 0
+                returns[queue.episode_of[playing]] += rewards[playing]
                 self.num_timesteps += int(playing.sum())
                 self._update_info_buffer(infos)
                 callback.update_locals(locals())
                 callback.on_step()
-                text_of[dones] = -1
+        return returns

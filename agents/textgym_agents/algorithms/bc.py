@@ -4,48 +4,49 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
-import numpy as np
-import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 from stable_baselines3.common.vec_env import VecEnv
+from torch.nn.utils import clip_grad_norm_
 
 from textgym.core import text_env
 from textgym.errors import ConfigError
-from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
+from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
+from textgym_agents.algorithms.options import OnPolicyOptions, check_arguments
 from textgym_agents.buffers.demonstrations import check_task, draw_reference
-from textgym_agents.buffers.episodes import EpisodeStore
+from textgym_agents.buffers.episodes import Episode
+from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.policies.base import LanguageModelPolicy
 
 LEARNING_RATE = 1e-3
 
 
-class BC(EpisodicPolicyGradient):
-    """Cross-entropy on references: the model learns to say what they say, without a reward.
+class BC(EpisodicAlgorithm):
+    """Cross-entropy on references: the model learns to write them, without a reward.
 
     Pomerleau, "Efficient Training of Artificial Neural Networks for Autonomous Navigation" (1991),
-    https://doi.org/10.1162/neco.1991.3.1.88, with texts in place of steering. No text is played: a rollout is a draw of
-    prompts, as other algorithms draw them, with one reference of each, at random if there are several. A reference is
-    encoded as the environment would see it written: with the end token, cut where a stop string or the budget of new
-    tokens would cut it. Timesteps are its tokens.
+    https://doi.org/10.1162/neco.1991.3.1.88, with completions in place of steering. No episode is played: a rollout is
+    a draw of prompts, as other algorithms draw them, with one reference of each, at random if there are several. A
+    reference is encoded as the environment would see it written: with the end token, cut where a stop string or the
+    budget of new tokens would cut it. Timesteps are its tokens.
 
     Top-k, top-p and NLPO's mask are off while it learns: they would give tokens of references the probability 0.
     References that the environment's own masks don't let a policy write are left out.
 
     Args:
         policy: a ``LanguageModelPolicy``.
-        env: as for ``EpisodicPolicyGradient``, of a task with references.
-        learning_rate, max_grad_norm, ...: as for ``EpisodicPolicyGradient``.
+        env: as for ``EpisodicAlgorithm``, of a task with references.
+        learning_rate, max_grad_norm: as for ``EpisodicAlgorithm``.
         references_per_rollout: references that make one rollout.
-        batch_size: about how many tokens of them make one optimiser step. None: all.
-        separator: what stands between prompt and reference where the prompt doesn't end in a space and isn't wrapped in
-            a chat template.
+        batch_size: about how many tokens of them make one gradient step. None: all.
+        separator: between prompt and reference, where the prompt doesn't end in a space and isn't wrapped in a chat
+            template.
+        options: ``seed``, ``policy_kwargs``, ``rollout_buffer_kwargs``, ...: as for every SB3 algorithm.
 
     Raises:
         ConfigError: the task has no references, or none that the environment lets a policy write.
@@ -55,73 +56,55 @@ class BC(EpisodicPolicyGradient):
         self,
         policy: str | type[ActorCriticPolicy],
         env: Any,
+        *,
         learning_rate: float | Schedule = LEARNING_RATE,
         references_per_rollout: int = 32,
         batch_size: int | None = None,
         max_grad_norm: float = 1.0,
         separator: str = " ",
-        rollout_buffer_class: type[RolloutBuffer] | None = None,
-        rollout_buffer_kwargs: dict[str, Any] | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        policy_kwargs: dict[str, Any] | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
-        device: torch.device | str = "auto",
-        _init_setup_model: bool = True,
+        **options: Unpack[OnPolicyOptions],
     ) -> None:
+        check_arguments(type(self), options)
         if references_per_rollout < 1:
             raise ConfigError(f"references_per_rollout is {references_per_rollout}, expected at least 1 reference.")
+        self.references_per_rollout, self.separator = references_per_rollout, separator
+        buffer = {"loss_reduction": "token"}
+        options["rollout_buffer_kwargs"] = {**buffer, **(options.get("rollout_buffer_kwargs") or {})}
         super().__init__(
             policy,
             env,
-            learning_rate,
+            learning_rate=learning_rate,
             prompts_per_rollout=references_per_rollout,
             group_size=1,
             batch_size=batch_size,
             max_grad_norm=max_grad_norm,
-            rollout_buffer_class=rollout_buffer_class,
-            rollout_buffer_kwargs={"reduction": "token", **(rollout_buffer_kwargs or {})},
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            policy_kwargs=policy_kwargs,
-            verbose=verbose,
-            seed=seed,
-            device=device,
-            _init_setup_model=False,
+            **options,
         )
-        self.separator = separator
-        if _init_setup_model:
-            self._setup_model()
 
-    def _setup_model(self) -> None:
-        OnPolicyAlgorithm._setup_model(self)  # not the base's, which wants a text for every row: no row plays here
-        if self.env is not None:
-            check_task(text_env(self.env).mdp)
+    def _check_env(self, env: VecEnv) -> None:
+        check_task(text_env(env).mdp)  # and no row plays, so there may be any number of them
 
-    def collect_rollouts(
-        self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
-    ) -> bool:
-        """Fill the store with references. ``n_rollout_steps`` is SB3's and not used."""
-        assert isinstance(rollout_buffer, EpisodeStore)
-        callback.on_rollout_start()
-        vector = text_env(env)
-        episodes = [draw_reference(vector, self.separator) for _ in range(self.prompts_per_rollout)]
-        rollout_buffer.fill(episodes)
-        self.num_timesteps += rollout_buffer.buffer_size
-        dones, infos = np.zeros(0, dtype=np.bool_), []  # type: ignore[var-annotated]  # callbacks look for ended texts
-        callback.update_locals(locals())
-        if not callback.on_step():
-            return False
-        callback.on_rollout_end()
-        return True
+    def _collect(self, env: TextVecEnv, callback: BaseCallback) -> list[Episode] | None:
+        inner = text_env(env)
+        episodes = [draw_reference(inner, self.separator) for _ in range(self.references_per_rollout)]
+        return episodes if self._count(sum(len(episode.actions) for episode in episodes), callback) else None
 
     def train(self) -> None:
         """Down the gradient of  - mean over tokens of log pi(a_t | s_t)."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        means = Means()
         with whole_vocabulary(self.policy):
-            for batch in self._minibatches(np.zeros(self.rollout_buffer.buffer_size)):  # nothing to weigh texts by
-                _, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)
-                self._descend(batch, -(batch.weights * log_prob).sum(), entropy)
+            for batch in self.rollout_buffer.get(self.batch_size):
+                _, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)  # (tokens,)
+                loss = -(batch.weights * log_prob).sum()  # over tokens of 1/tokens (loss_reduction)
+
+                self.policy.optimizer.zero_grad()
+                loss.backward()
+                grad_norm = clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                self.policy.optimizer.step()
+                means.add(policy_loss=loss, entropy_loss=-entropy.mean(), loss=loss, grad_norm=grad_norm)
+        self._log_update(means)
 
 
 def warm_start(
@@ -135,7 +118,7 @@ def warm_start(
     """Train an algorithm's policy on the references of its own environment, in place, before its ``learn``.
 
     What comes after is reinforcement learning from a supervised start, as in Ziegler et al. (2019),
-    https://arxiv.org/abs/1909.08593. The algorithm keeps its own optimiser, whose state is empty afterwards, and its
+    https://arxiv.org/abs/1909.08593. The algorithm keeps its own optimizer, whose state is empty afterwards, and its
     count of timesteps. The value head is not trained.
 
     Args:

@@ -1,56 +1,57 @@
-"""ILQL: implicit Q-learning for texts, from a log of them, without playing any while it learns.
+"""ILQL: implicit Q-learning from a log of episodes, without playing any while it learns.
 
 | Symbol | Shape | Meaning |
 |---|---|---|
-| Q(s, a) | (tokens,) | level(s) + beta log [pi(a|s) / pi_0(a|s)]: a head, ``beta``, policy and initial model |
+| Q(s, a) | (tokens,) | q_offset(s) + beta log [pi(a|s) / pi_0(a|s)]: a head, ``beta``, policy and initial model |
 | V(s) | (tokens,) | the value head: an upper expectile of Q over the log's tokens |
 | G | (tokens,) | lambda-returns with V, the targets of Q; for ``td_lambda=0`` r + V(s') |
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
-from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 from textgym.core import text_env
 from textgym.errors import ConfigError
-from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
+from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
+from textgym_agents.algorithms.options import EpisodicOptions
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.buffers.offline import LoggedText, as_episodes, read_log
 from textgym_agents.buffers.rollout import REFERENCE_TOKENS, EpisodeBatch
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.models.packing import Text
 from textgym_agents.objectives.returns import check_lambda, lambda_returns
-from textgym_agents.policies.ilql import ILQLPolicy, Judgement
+from textgym_agents.policies.ilql import ILQLPolicy
 
 
-class ILQL(EpisodicPolicyGradient):
+class ILQL(EpisodicAlgorithm):
     """Implicit language Q-learning: dynamic programming within the tokens of a log, and a policy near its author's.
 
     Snell et al., "Offline RL for Natural Language Generation with Implicit Language Q Learning" (2022),
     https://arxiv.org/abs/2206.11871, after Kostrikov et al. (2021), https://arxiv.org/abs/2110.06169. There a model of
-    the log's texts is perturbed by the advantages that another model has learnt: pi ~ pi_0 exp(A / beta). Here the
-    language model is that policy, and the advantage is what it says about itself: beta log(pi / pi_0). Any Q can be
-    written so. What is trained is thus a language model that plays, saves and loads as it is.
+    the log's completions is perturbed by the advantages that another model has learned: pi ~ pi_0 exp(A / beta). Here
+    the language model is that policy, and the advantage is read off it: beta log(pi / pi_0). Any Q can be written so.
+    What is trained is thus a language model that plays, saves and loads as it is.
 
-    Without ``episodes``, ``learn`` first logs texts of the policy that it begins with, ``total_timesteps`` tokens of
+    Without ``episodes``, ``learn`` first logs episodes of the policy that it begins with, ``total_timesteps`` tokens of
     them, and learns from those. With ``episodes`` it plays nothing, and those count as all timesteps asked for. In both
-    cases pi_0 is the policy that ``learn`` begins with, and ``n_epochs`` says how long the log is learnt from; a
-    schedule of the learning rate runs over them. A checkpoint doesn't hold the log.
+    cases pi_0 is the policy that ``learn`` begins with. ``n_epochs`` is how often the log is used; a schedule of the
+    learning rate runs over these epochs. A checkpoint doesn't hold the log.
 
     Differences from the paper:
 
     1. One model where the paper has three (pi_0, Q and V with their target copies), see above; its beta is 1 / beta.
     2. There is no target network: targets come from the same weights, from the same pass, and are held still.
-    3. Returns are lambda-returns; ``td_lambda=0`` is the paper's r + V(s'), which needs many more epochs to bring what
-       a text earned from its last token to its first.
-    4. In Q = level + beta log(pi / pi_0), the two parts learn at speeds of their own, as do V: the gradient by the
-       policy is divided by beta, that by a head multiplied by ``vf_coef``. They share the squared error's minimum.
+    3. Returns are lambda-returns; ``td_lambda=0`` is the paper's r + V(s'), which needs many more epochs to bring a
+       reward from the last token to the first.
+    4. In Q = q_offset + beta log(pi / pi_0), the two parts learn at speeds of their own, as does V: the policy's loss
+       is divided by beta, those of the heads are multiplied by ``vf_coef``. They share the squared error's minimum.
     5. The paper's CQL term, the cross-entropy of the log's tokens under softmax(Q), is here that under pi, which is
        the softmax of Q / beta on top of log pi_0: behaviour cloning.
 
@@ -58,20 +59,20 @@ class ILQL(EpisodicPolicyGradient):
         policy: ``ILQLPolicy``.
         env: a ``TextVecEnv`` (see ``make_vec_env``), or an id.
         episodes: a log, see :func:`textgym_agents.buffers.offline.read_log`.
-        n_epochs: how often each text of the log is learnt from.
+        n_epochs: how often each episode of the log is used.
         prompts_per_rollout: prompts that are drawn together when a log is made.
         group_size: completions of each of them.
-        batch_size: about how many tokens, of whole texts, make one optimiser step.
+        batch_size: about how many tokens, of whole episodes, make one gradient step. None: all of the log.
         tau: which expectile of Q V is; 0.5 the mean over the log's tokens, near 1 the best of them.
-        td_lambda: 0: bootstrap from V of the next token. 1: from what the text earned; V is then not used.
+        td_lambda: 0: bootstrap from V of the next token. 1: Monte-Carlo returns; V is then not used.
         beta: beta, in units of reward. A smaller one goes farther from the initial model.
         cql_coef: of the log's cross-entropy under the policy.
-        vf_coef: how fast the heads learn, compared with the language model.
-        kwargs: of ``EpisodicPolicyGradient``: ``learning_rate``, ``max_grad_norm``, ``seed``, ...
+        vf_coef: coefficient of the heads' losses beside the language model's.
+        options: further ones of ``EpisodicAlgorithm``: ``learning_rate``, ``max_grad_norm``, ``seed``, ...
 
     Raises:
         ConfigError: another policy, or a number outside its range.
-        DatasetError: a log that can't be read, or a text that the environment would not have let be written.
+        DatasetError: a log that can't be read, or a completion that the environment doesn't allow.
     """
 
     samples_from_policy = False  # a log may be anybody's: HealthCheck leaves out what assumes samples
@@ -86,13 +87,13 @@ class ILQL(EpisodicPolicyGradient):
         n_epochs: int = 4,
         prompts_per_rollout: int = 64,
         group_size: int = 1,
-        batch_size: int | None = 1024,
+        batch_size: int | None = 256,
         tau: float = 0.7,
         td_lambda: float = 0.95,
         beta: float = 0.1,
         cql_coef: float = 0.0,
         vf_coef: float = 3.0,
-        **kwargs: Any,
+        **options: Unpack[EpisodicOptions],
     ) -> None:
         check_lambda(td_lambda)
         if not 0 < tau < 1:
@@ -111,7 +112,7 @@ class ILQL(EpisodicPolicyGradient):
             prompts_per_rollout=prompts_per_rollout,
             group_size=group_size,
             batch_size=batch_size,
-            **kwargs,
+            **options,
         )
         self.vf_coef = vf_coef
 
@@ -120,30 +121,22 @@ class ILQL(EpisodicPolicyGradient):
 
     # ------------------------------------------------------------------ the log
 
-    def _play_rollout(
-        self, env: TextVecEnv, callback: BaseCallback, prompt_ids: NDArray[np.integer]
-    ) -> list[Episode] | None:
+    def _collect(self, env: TextVecEnv, callback: BaseCallback) -> list[Episode] | None:
         """The whole log, which is what SB3 sees as one long rollout."""
-        vector = text_env(env)
         if self.episodes is not None:
-            return self._given(as_episodes(self.episodes, vector.mdp), callback)
+            return self._read(as_episodes(self.episodes, text_env(env).mdp), callback)
         log: list[Episode] = []
-        while True:
-            played = super()._play_rollout(env, callback, prompt_ids)
+        while not log or self.num_timesteps < self._total_timesteps:
+            played = super()._collect(env, callback)
             if played is None:
                 return None
             log += played
-            if self.num_timesteps >= self._total_timesteps:
-                return log
-            prompt_ids = np.array([vector.mdp.draw(vector.np_random) for _ in range(self.prompts_per_rollout)])
+        return log
 
-    def _given(self, episodes: list[Episode], callback: BaseCallback) -> list[Episode] | None:
-        """A log from elsewhere, with the log-probabilities that the policy gives it before it learns."""
+    def _read(self, episodes: list[Episode], callback: BaseCallback) -> list[Episode] | None:
+        """A given log, with the log-probabilities of the policy before it learns."""
         tokens = sum(len(episode.actions) for episode in episodes)
-        self.num_timesteps = max(self.num_timesteps + tokens, self._total_timesteps)
-        dones, infos = np.zeros(0, dtype=np.bool_), []  # type: ignore[var-annotated]  # callbacks look for ended texts
-        callback.update_locals(locals())
-        if not callback.on_step():
+        if not self._count(max(tokens, self._total_timesteps - self.num_timesteps), callback):
             return None
         return [
             episode._replace(log_probs=log_probs)
@@ -152,56 +145,76 @@ class ILQL(EpisodicPolicyGradient):
         ]
 
     def _log_probs(self, episodes: list[Episode]) -> list[NDArray[np.float32]]:
-        """(tokens,) of each text, under the policy as it is."""
+        """(tokens,) of each episode, under the policy as it is."""
         lengths = [len(episode.actions) for episode in episodes]
         actions = torch.as_tensor(np.concatenate([e.actions for e in episodes]), device=self.device)
         generated = torch.as_tensor(np.concatenate([np.arange(n) for n in lengths]), device=self.device)
         batch = EpisodeBatch([Text(e.context, e.actions, e.prompt) for e in episodes], generated)
         with torch.no_grad():
-            found = self.policy.evaluate_actions(batch, actions)[1].cpu()
-        if not bool(torch.isfinite(found).all()):
+            log_probs = self.policy.evaluate_actions(batch, actions)[1].cpu()
+        if not bool(torch.isfinite(log_probs).all()):
             raise ConfigError(
                 "The log holds tokens that the policy can't write, because top_k or top_p leave them out. Make it "
                 "without them."
             )
-        return [part.numpy() for part in found.split(lengths)]
+        return [part.numpy() for part in log_probs.split(lengths)]
 
     # ------------------------------------------------------------------ learning
 
     def train(self) -> None:
-        """Down  (G - Q)^2  and the expectile loss  |tau - [Q < V]| (Q - V)^2,  over the log's texts."""
+        """Down  (G - Q)^2  and the expectile loss  |tau - [Q < V]| (Q - V)^2,  over the log's tokens."""
+        store = self.rollout_buffer
+        self.policy.set_training_mode(True)
         for epoch in range(self.n_epochs):
             self._current_progress_remaining = 1 - epoch / self.n_epochs
-            for batch in self._minibatches(self.rollout_buffer.rewards[:, 0]):  # rewards travel as advantages do
-                judged = self.policy.judge(batch.observations, batch.actions)
-                log_ratio = judged.log_probs - batch.old_log_prob  # log pi(a|s) - log pi_0(a|s)
-                q = (judged.levels + self.beta * log_ratio).detach()
-                lengths = np.array([len(text.actions) for text in batch.observations.texts])
-                returns = self._returns(batch.advantages, judged, lengths)
-                error, surprise = returns - q, q - judged.values.detach()
-                side = torch.where(surprise > 0, self.tau, 1 - self.tau)
-                policy_loss = -(batch.weights * error * log_ratio).sum()
-                cql_loss = -(batch.weights * judged.log_probs).sum()
-                value_loss = -(error * judged.levels + side * surprise * judged.values).mean()
-                further = self.cql_coef * cql_loss + self.vf_coef * value_loss
-                self._descend(batch, policy_loss, judged.entropies, further)
-                self._log(
+            self._update_learning_rate(self.policy.optimizer)
+            means = Means()
+            for batch in store.get(self.batch_size):
+                v, q_offset, log_prob, entropy = self.policy.judge(batch.observations, batch.actions)  # (tokens,)
+                log_ratio = log_prob - batch.old_log_prob  # log pi(a|s) - log pi_0(a|s)
+                returns = lambda_returns(batch.rewards, v.detach().cpu().numpy(), batch.lengths, self.td_lambda)
+                g = store.to_torch(returns.astype(np.float32))
+                q = (q_offset + self.beta * log_ratio).detach()
+                advantage, td_error = q - v, g - q
+                expectile_weight = torch.where(advantage > 0, self.tau, 1 - self.tau)
+
+                # (G - Q)^2 / 2, once with the offset held still and divided by beta, once with the policy held still.
+                policy_error = (g - q_offset.detach() - self.beta * log_ratio).square() / 2
+                policy_loss = (batch.weights * policy_error).sum() / self.beta  # over tokens of 1/n (loss_reduction)
+                offset_loss = ((g - q_offset - self.beta * log_ratio.detach()).square() / 2).mean()  # over tokens
+                value_loss = (expectile_weight * advantage.square() / 2).mean()  # over tokens
+                cql_loss = -(batch.weights * log_prob).sum()
+                loss = (
+                    policy_loss
+                    - self.ent_coef * (batch.weights * entropy).sum()
+                    + self.cql_coef * cql_loss
+                    + self.vf_coef * (offset_loss + value_loss)
+                )
+
+                self.policy.optimizer.zero_grad()
+                loss.backward()
+                grad_norm = clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                self.policy.optimizer.step()
+                means.add(
+                    policy_loss=policy_loss,
+                    entropy_loss=-entropy.mean(),
+                    loss=loss,
+                    grad_norm=grad_norm,
                     q_value=q.mean(),
-                    td_loss=error.square().mean(),
-                    expectile_loss=(side * surprise.square()).mean(),
+                    td_loss=td_error.square().mean(),
+                    expectile_loss=2 * value_loss,
                     cql_loss=cql_loss,
                     log_ratio=log_ratio.mean(),
                 )
-            said = {name: value for name, value in self.logger.name_to_value.items() if name.startswith("train/")}
-            self.logger.dump(self.num_timesteps)  # after the only rollout, nobody else would
-            for name, value in said.items():  # which callbacks read when training ends
-                self.logger.record(name, value)
+            self._log_update(means)
+            self._dump_epoch()
 
-    def _returns(self, rewards: Tensor, judged: Judgement, lengths: NDArray[np.integer]) -> Tensor:
-        """(tokens,) G, from V of this moment, without gradient."""
-        values = judged.values.detach().cpu().numpy()
-        found = lambda_returns(rewards.cpu().numpy(), values, lengths, self.td_lambda)
-        return self.rollout_buffer.to_torch(found.astype(np.float32))
+    def _dump_epoch(self) -> None:
+        """Write the epoch's scalars, since SB3 writes them once a rollout and there is only one."""
+        logged = {name: value for name, value in self.logger.name_to_value.items() if name.startswith("train/")}
+        self.logger.dump(self.num_timesteps)
+        for name, value in logged.items():  # callbacks read them when training ends
+            self.logger.record(name, value)
 
 
 def _chunks(episodes: list[Episode]) -> Iterator[list[Episode]]:

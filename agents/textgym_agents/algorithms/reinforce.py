@@ -1,115 +1,103 @@
 """REINFORCE with a baseline: a running mean of returns, or the value head."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
-import torch
-from stable_baselines3.common.buffers import RolloutBuffer
+import numpy as np
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.type_aliases import Schedule
+from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
 
 from textgym.errors import ConfigError, did_you_mean
-from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
-from textgym_agents.objectives.advantages import Floats, leave_one_out, returns_to_go
+from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
+from textgym_agents.algorithms.options import PolicyGradientOptions
+from textgym_agents.objectives.advantages import Floats, mean_of_others
+from textgym_agents.objectives.returns import returns_to_go
 
-BASELINES = ("mean", "value", "none")
+VARIANCE_BASELINES = ("mean", "value", "none")
 
 
 class REINFORCE(EpisodicPolicyGradient):
     """Policy gradient with reinforcement comparison, or with a learned value as its baseline.
 
     Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning" (1992),
-    https://doi.org/10.1007/BF00992696: each action's log-probability goes up in proportion to what was earned
-    afterwards minus a baseline that doesn't depend on the action.
+    https://doi.org/10.1007/BF00992696: each action's log-probability goes up in proportion to the return from there on
+    minus a baseline that doesn't depend on the action.
 
     Differences from the paper:
 
-    1. One step for a rollout of many texts, not one for each, with AdamW and a clipped gradient.
-    2. The running mean is updated after the step, so that it is independent of the texts it is subtracted from. In the
-       first rollout, when there is none, each text's baseline is the mean of the others.
+    1. One gradient step for a rollout of many episodes, not one for each, with AdamW and a clipped gradient.
+    2. The running mean is updated after the step, so that it is independent of the returns it is subtracted from. In
+       the first rollout, when there is none, each episode's baseline is the mean of the others.
     3. ``baseline="value"`` is the value head on the model's last hidden state, trained towards the returns.
 
     Args:
-        policy, env, learning_rate, prompts_per_rollout, ...: as for ``EpisodicPolicyGradient``.
+        policy, env: as for ``EpisodicPolicyGradient``.
+        prompts_per_rollout: prompts drawn for a rollout.
+        group_size: completions of each of them.
+        batch_size: about how many tokens, of whole episodes, make one gradient step. None: all of the rollout.
         baseline: "mean", "value" or "none".
         baseline_decay: of the running mean, for each rollout.
         vf_coef: coefficient of the value head's loss.
+        options: further ones of ``EpisodicPolicyGradient``.
     """
 
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],
         env: Any,
-        learning_rate: float | Schedule = 1e-3,
+        *,
         prompts_per_rollout: int = 64,
         group_size: int = 1,
         batch_size: int | None = None,
         baseline: Literal["mean", "value", "none"] = "mean",
         baseline_decay: float = 0.9,
-        ent_coef: float = 0.0,
         vf_coef: float = 0.5,
-        max_grad_norm: float = 1.0,
-        normalize_advantage: bool = False,
-        skip_without_signal: bool = False,
-        rollout_buffer_class: type[RolloutBuffer] | None = None,
-        rollout_buffer_kwargs: dict[str, Any] | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        policy_kwargs: dict[str, Any] | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
-        device: torch.device | str = "auto",
-        _init_setup_model: bool = True,
+        **options: Unpack[PolicyGradientOptions],
     ) -> None:
-        if baseline not in BASELINES:
-            raise ConfigError(f"baseline is {baseline!r}. {did_you_mean(str(baseline), BASELINES)}")
+        if baseline not in VARIANCE_BASELINES:
+            raise ConfigError(f"baseline is {baseline!r}. {did_you_mean(str(baseline), VARIANCE_BASELINES)}")
         if not 0 <= baseline_decay < 1:
             raise ConfigError(f"baseline_decay is {baseline_decay}, expected at least 0 and less than 1.")
+        self.baseline, self.baseline_decay = baseline, baseline_decay
+        self.running_mean: float | None = None  # of returns
         super().__init__(
             policy,
             env,
-            learning_rate,
-            prompts_per_rollout,
-            group_size,
-            batch_size,
-            ent_coef,
-            max_grad_norm,
-            normalize_advantage,
-            skip_without_signal,
-            rollout_buffer_class,
-            rollout_buffer_kwargs,
-            stats_window_size,
-            tensorboard_log,
-            policy_kwargs,
-            verbose,
-            seed,
-            device,
-            _init_setup_model=False,
+            prompts_per_rollout=prompts_per_rollout,
+            group_size=group_size,
+            batch_size=batch_size,
+            **options,
         )
-        self.baseline, self.baseline_decay, self.vf_coef = baseline, baseline_decay, vf_coef
-        self.running_mean: float | None = None  # of returns
-        if _init_setup_model:
-            self._setup_model()
+        self.vf_coef = vf_coef
 
     def train(self) -> None:
         """Up the gradient of  1/n sum_i sum_t (G_it - b) log pi(a_it | s_it),  G_it being the rewards from t on."""
-        store = self.rollout_buffer
-        returns = returns_to_go(store.rewards[:, 0], store.lengths)  # (tokens,)
-        store.returns[:, 0] = returns
-        for batch in self._minibatches(returns - self._baseline()):
-            values, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)
-            policy_loss = -(batch.weights * batch.advantages * log_prob).sum()
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        store, means = self.rollout_buffer, Means()
+        advantages = returns_to_go(store.rewards[:, 0], store.lengths) - self._baseline()  # (tokens,)
+        for batch in self._minibatches(advantages):
+            values, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)  # (tokens,)
+            policy_loss = -(batch.weights * batch.advantages * log_prob).sum()  # over tokens of 1/n (loss_reduction)
+            loss = policy_loss - self.ent_coef * (batch.weights * entropy).sum()
             if self.baseline == "value":
-                value_loss = torch.nn.functional.mse_loss(values.flatten(), batch.returns)
-                self._descend(batch, policy_loss, entropy, self.vf_coef * value_loss)
-                self._log(value_loss=value_loss)
-            else:
-                self._descend(batch, policy_loss, entropy)
-        mean = float(store.returns_of_texts.mean())
+                returns = store.to_torch(returns_to_go(batch.rewards, batch.lengths))
+                value_loss = functional.mse_loss(values.flatten(), returns)  # mean over tokens
+                loss = loss + self.vf_coef * value_loss
+                means.add(value_loss=value_loss)
+
+            self.policy.optimizer.zero_grad()
+            loss.backward()
+            grad_norm = clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+            self.policy.optimizer.step()
+            means.add(policy_loss=policy_loss, entropy_loss=-entropy.mean(), loss=loss, grad_norm=grad_norm)
+        self._log_update(means)
+        mean = float(store.episode_returns.mean())
         before = mean if self.running_mean is None else self.running_mean
         self.running_mean = self.baseline_decay * before + (1 - self.baseline_decay) * mean
 
     def _baseline(self) -> Floats | float:
-        """What was to be expected, for each token, (tokens,), or for all."""
+        """The expected return, of each token, (tokens,), or of all."""
         store = self.rollout_buffer
         if self.baseline == "value":
             values: Floats = store.values[:, 0]
@@ -119,6 +107,6 @@ class REINFORCE(EpisodicPolicyGradient):
         if self.running_mean is not None:
             self.logger.record("train/baseline", self.running_mean)
             return self.running_mean
-        returns = store.returns_of_texts.reshape(1, -1)
-        others = returns - leave_one_out(returns) if returns.size > 1 else returns * 0
+        returns = store.episode_returns.reshape(1, -1)
+        others = mean_of_others(returns) if returns.size > 1 else np.zeros_like(returns)
         return others.repeat(store.lengths)

@@ -1,38 +1,67 @@
-"""SCST: REINFORCE whose baseline is what the policy earns when it doesn't sample."""
+"""SCST: REINFORCE whose baseline is the return of the policy's own greedy completion."""
+
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch.nn.utils import clip_grad_norm_
 
-from textgym_agents.algorithms.episodic import EpisodicPolicyGradient
+from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
+from textgym_agents.algorithms.options import PolicyGradientOptions
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.envs.vec_env import TextVecEnv
 
 
 class SCST(EpisodicPolicyGradient):
-    """Self-critical sequence training: sampled texts are compared with the greedy text of the same prompt.
+    """Self-critical sequence training: sampled completions are compared with the greedy one of the same prompt.
 
     Rennie et al., "Self-Critical Sequence Training for Image Captioning" (2017), https://arxiv.org/abs/1612.00563.
-    The greedy text is what the policy would answer in use. Texts that score more are made likelier, others less likely.
+    The greedy completion is what the policy would answer in use. Samples that score more become more probable, others
+    less.
 
     Differences from the paper:
 
-    1. ``group_size`` texts are sampled for each prompt; the paper samples one.
-    2. With a KL penalty, the sampled text's reward has it and the greedy text's has not.
-    3. The tokens of greedy texts count as timesteps, since they cost as much.
+    1. ``group_size`` completions may be sampled for each prompt; the paper samples one.
+    2. With a KL penalty, a sample's return has it and the greedy completion's has not.
+    3. The tokens of greedy completions count as timesteps, since they cost as much.
 
-    Its other arguments are those of ``EpisodicPolicyGradient``.
+    Args:
+        policy, env: as for ``EpisodicPolicyGradient``.
+        prompts_per_rollout: prompts drawn for a rollout, each with one greedy completion.
+        group_size: sampled completions of each of them.
+        batch_size: about how many tokens, of whole episodes, make one gradient step. None: all of the rollout.
+        options: further ones of ``EpisodicPolicyGradient``.
 
     Attributes:
-        greedy_scores: (groups, 1) what the greedy texts of the last rollout scored.
+        greedy_scores: (groups, 1) returns of the greedy completions of the last rollout.
     """
 
     greedy_scores: NDArray[np.floating]
 
-    def _play_rollout(
-        self, env: TextVecEnv, callback: BaseCallback, prompt_ids: NDArray[np.integer]
-    ) -> list[Episode] | None:
-        sampled = super()._play_rollout(env, callback, prompt_ids)
+    def __init__(
+        self,
+        policy: str | type[ActorCriticPolicy],
+        env: Any,
+        *,
+        prompts_per_rollout: int = 32,
+        group_size: int = 1,
+        batch_size: int | None = None,
+        **options: Unpack[PolicyGradientOptions],
+    ) -> None:
+        super().__init__(
+            policy,
+            env,
+            prompts_per_rollout=prompts_per_rollout,
+            group_size=group_size,
+            batch_size=batch_size,
+            **options,
+        )
+
+    def _collect(self, env: TextVecEnv, callback: BaseCallback) -> list[Episode] | None:
+        prompt_ids = self._draw_prompts(env)
+        sampled = self._play(env, callback, np.repeat(prompt_ids, self.group_size))
         greedy = None if sampled is None else self._play(env, callback, prompt_ids, deterministic=True)
         if greedy is None:
             return None
@@ -42,7 +71,18 @@ class SCST(EpisodicPolicyGradient):
 
     def train(self) -> None:
         """Up the gradient of  1/n sum_i [r(w_i) - r(greedy w)] log p(w_i)."""
-        advantages = self.rollout_buffer.returns_of_texts - self.greedy_scores  # (groups, k)
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        advantages = self.rollout_buffer.episode_returns - self.greedy_scores  # (groups, k)
+        means = Means()
         for batch in self._minibatches(advantages):
-            _, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)
-            self._descend(batch, -(batch.weights * batch.advantages * log_prob).sum(), entropy)
+            _, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)  # (tokens,)
+            policy_loss = -(batch.weights * batch.advantages * log_prob).sum()  # over tokens of 1/n (loss_reduction)
+            loss = policy_loss - self.ent_coef * (batch.weights * entropy).sum()
+
+            self.policy.optimizer.zero_grad()
+            loss.backward()
+            grad_norm = clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+            self.policy.optimizer.step()
+            means.add(policy_loss=policy_loss, entropy_loss=-entropy.mean(), loss=loss, grad_norm=grad_norm)
+        self._log_update(means)

@@ -1,14 +1,15 @@
-"""Storage of a rollout of whole texts, in groups of completions of one prompt.
+"""Storage of a rollout of whole episodes, in groups of completions of one prompt.
 
 | Symbol | Shape | Meaning |
 |---|---|---|
-| `actions`, `rewards`, `values`, `log_probs`, ... | (tokens, 1) | of all texts, one text after another |
-| `lengths` | (texts,) | how many tokens each text has |
-| `scores` | (groups, k) | what the environment gave each of k completions of one prompt |
-| `returns_of_texts` | (groups, k) | the same minus the KL penalty, where that is part of the reward |
+| `actions`, `rewards`, `values`, `log_probs`, ... | (tokens, 1) | of all episodes, one after another |
+| `lengths` | (episodes,) | tokens of each episode |
+| `scores` | (groups, k) | the environment's return of each of k completions of one prompt |
+| `episode_returns` | (groups, k) | the same minus the KL penalty, where that is part of the reward |
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
 from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer, ReferencePolicy, Segment
-from textgym_agents.objectives.advantages import Reduction, token_weights
+from textgym_agents.objectives.advantages import LossReduction, token_weights
 from textgym_agents.objectives.kl import KLController
 
 Ints = NDArray[np.integer]
@@ -27,10 +28,10 @@ Floats = NDArray[np.floating]
 
 
 class Episode(NamedTuple):
-    """One text.
+    """One episode.
 
     Attributes:
-        context: the tokens before its first one: the prompt, or what the decoder starts with.
+        context: the tokens before its first action: the prompt, or what the decoder starts with.
         prompt: what the encoder reads, None for a decoder-only model.
         actions, rewards, values, log_probs: (tokens,).
     """
@@ -43,15 +44,19 @@ class Episode(NamedTuple):
     log_probs: Floats
 
 
-class EpisodeSamples(NamedTuple):
-    """A minibatch of whole texts.
+@dataclass(frozen=True, slots=True)
+class EpisodeSamples:
+    """A minibatch of whole episodes.
 
     Attributes:
         observations: what ``evaluate_actions`` takes.
-        actions: (tokens,) of all texts, one after another, as are the rest.
-        old_values, old_log_prob, advantages, returns: (tokens,), as in SB3's RolloutBufferSamples.
+        actions: (tokens,) of all episodes, one after another, as are the rest.
+        old_values, old_log_prob: (tokens,) of the rollout, as in SB3's RolloutBufferSamples.
+        advantages: (tokens,) those of :meth:`EpisodeStore.set_advantages`; NaN where it wasn't called.
         reference_log_prob: (tokens,) under the reference model; without one, the old ones.
-        weights: (tokens,) what each token's loss is multiplied by before all are added up.
+        weights: (tokens,) of each token's loss in that of the minibatch, see ``loss_reduction``.
+        rewards: (tokens,) minus the KL penalty, where that is part of the reward. In NumPy, as returns are.
+        lengths: (episodes,) tokens of each.
     """
 
     observations: EpisodeBatch
@@ -59,19 +64,21 @@ class EpisodeSamples(NamedTuple):
     old_values: Tensor
     old_log_prob: Tensor
     advantages: Tensor
-    returns: Tensor
     reference_log_prob: Tensor
     weights: Tensor
+    rewards: Floats
+    lengths: Ints
 
 
 class EpisodeStore(EpisodeRolloutBuffer):
-    """An ``EpisodeRolloutBuffer`` that is filled with whole texts at once, however many tokens they have.
+    """An ``EpisodeRolloutBuffer`` that is filled with whole episodes at once, however many tokens they have.
 
     Args:
-        buffer_size, n_envs, gamma, gae_lambda: as SB3 gives them; not used, since texts are whole.
+        buffer_size, n_envs, gamma, gae_lambda: as SB3 gives them; not used, since episodes are whole.
         kl_coef, kl_estimator, reference, seed: as for ``EpisodeRolloutBuffer``.
-        kl_in_reward: subtract the KL from the rewards; False: measure it only, for a loss.
-        reduction: how a minibatch's loss is averaged, see :func:`textgym_agents.objectives.advantages.token_weights`.
+        kl_in_loss: measure the KL only, for a term of the loss; False: subtract it from the rewards.
+        loss_reduction: how a minibatch's loss is averaged, see
+            :func:`textgym_agents.objectives.advantages.token_weights`.
     """
 
     def __init__(
@@ -88,8 +95,8 @@ class EpisodeStore(EpisodeRolloutBuffer):
         kl_estimator: str = "k1",
         reference: ReferencePolicy | None = None,
         seed: int | None = None,
-        kl_in_reward: bool = True,
-        reduction: Reduction = "sum",
+        kl_in_loss: bool = False,
+        loss_reduction: LossReduction = "sum",
     ) -> None:
         options: dict[str, Any] = {
             "kl_coef": kl_coef,
@@ -98,14 +105,14 @@ class EpisodeStore(EpisodeRolloutBuffer):
             "seed": seed,
         }
         super().__init__(0, observation_space, action_space, device, gae_lambda, gamma, 1, **options)
-        token_weights(np.ones(1, dtype=np.int64), reduction)  # raises if there is no such reduction
-        self.kl_in_reward, self.reduction = kl_in_reward, reduction
+        token_weights(np.ones(1, dtype=np.int64), loss_reduction)  # raises if there is no such reduction
+        self.kl_in_loss, self.loss_reduction = kl_in_loss, loss_reduction
         width = int(observation_space[f"{self.prefix}input_ids"].shape[0])  # type: ignore[index]
         self.max_new_tokens = int(getattr(observation_space, "max_new_tokens", width))
 
     def add(self, *args: Any, **kwargs: Any) -> None:
         raise ConfigError(
-            "EpisodeStore takes whole texts, by fill(). PPO and other algorithms of SB3 need an EpisodeRolloutBuffer."
+            "EpisodeStore takes whole episodes, by fill(). PPO and others of SB3 need an EpisodeRolloutBuffer."
         )
 
     def beginning(self, obs: dict[str, NDArray[Any]], row: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
@@ -121,10 +128,11 @@ class EpisodeStore(EpisodeRolloutBuffer):
             ConfigError: no episodes, or not a multiple of ``group_size``.
         """
         if not episodes or len(episodes) % group_size:
-            raise ConfigError(f"{len(episodes)} texts are no groups of {group_size}.")
+            raise ConfigError(f"{len(episodes)} episodes are no groups of {group_size}.")
         self.lengths = np.array([len(episode.actions) for episode in episodes])
         self.buffer_size = int(self.lengths.sum())
         self.reset()
+        self.advantages[:] = np.nan
         for name in ("actions", "rewards", "values", "log_probs"):
             getattr(self, name)[:, 0] = np.concatenate([getattr(episode, name) for episode in episodes])
         stops = self.lengths.cumsum()
@@ -141,10 +149,10 @@ class EpisodeStore(EpisodeRolloutBuffer):
         self.scores = self._sums()
         if self.kl_controller is not None:
             self._apply_kl()
-        self.returns_of_texts = self._sums()
+        self.episode_returns = self._sums()
 
     def _sums(self) -> Floats:
-        """(groups, k) each text's rewards added up."""
+        """(groups, k) the sum of each episode's rewards."""
         return np.add.reduceat(self.rewards[:, 0].astype(np.float64), self._starts).reshape(-1, self.group_size)
 
     def _apply_kl(self) -> None:
@@ -152,17 +160,17 @@ class EpisodeStore(EpisodeRolloutBuffer):
         self.kl_coef = self.kl_controller.coef  # of this rollout; the controller moves on
         log_ratio = self._log_ratio()
         self.reference_log_probs = self.log_probs - log_ratio
-        if self.kl_in_reward:
+        if not self.kl_in_loss:
             self.rewards -= np.float32(self.kl_coef) * self._estimate(log_ratio)
         self._report_kl(log_ratio)
 
     def set_advantages(self, advantages: Floats) -> None:
-        """One per token, (tokens,), or one per text, (groups, k), for all its tokens."""
+        """One per token, (tokens,), or one per episode, (groups, k), for all its tokens."""
         if advantages.shape == self.scores.shape:
             advantages = np.repeat(advantages.reshape(-1), self.lengths)
         if advantages.shape != (self.buffer_size,):
             raise ConfigError(
-                f"Advantages have shape {advantages.shape}, expected {self.scores.shape} for texts or "
+                f"Advantages have shape {advantages.shape}, expected {self.scores.shape} for episodes or "
                 f"({self.buffer_size},) for tokens."
             )
         self.advantages[:, 0] = advantages
@@ -170,11 +178,11 @@ class EpisodeStore(EpisodeRolloutBuffer):
     def get(  # type: ignore[override]
         self, batch_size: int | None = None, keep: NDArray[np.bool_] | None = None
     ) -> Iterator[EpisodeSamples]:
-        """Minibatches of whole texts, in random order.
+        """Minibatches of whole episodes, in random order.
 
         Args:
             batch_size: about how many tokens each has; None: all in one.
-            keep: (texts,) which texts to use. None: all.
+            keep: (episodes,) which of them to use. None: all.
         """
         if not self.full:
             raise ResetNeededError("The store is empty: fill it first.")
@@ -182,33 +190,41 @@ class EpisodeStore(EpisodeRolloutBuffer):
         shuffled = [segments[i] for i in self.rng.permutation(len(segments))]
         for chunk in self._chunks(shuffled, batch_size or self.buffer_size) if shuffled else ():
             steps, rows = self._index(chunk)
-            names = ("values", "log_probs", "advantages", "returns", "reference_log_probs")
-            flat = [self.to_torch(getattr(self, name)[steps, rows]) for name in names]
-            weights = token_weights(np.array([len(s) for s in chunk]), self.reduction, self.max_new_tokens)
-            flat.append(self.to_torch(weights.astype(np.float32)))
-            yield EpisodeSamples(self._batch(chunk), self._long(self.actions[steps, rows]), *flat)
+            lengths = np.array([len(segment) for segment in chunk])
+            weights = token_weights(lengths, self.loss_reduction, self.max_new_tokens)
+            yield EpisodeSamples(
+                self._batch(chunk),
+                self._long(self.actions[steps, rows]),
+                self.to_torch(self.values[steps, rows]),
+                self.to_torch(self.log_probs[steps, rows]),
+                self.to_torch(self.advantages[steps, rows]),
+                self.to_torch(self.reference_log_probs[steps, rows]),
+                self.to_torch(weights.astype(np.float32)),
+                self.rewards[steps, rows],
+                lengths,
+            )
 
 
 class Recorder:
     """Turns the steps of rows that end at different times into episodes.
 
     Args:
-        store: what tells an observation's context and prompt.
-        texts: how many there will be.
+        store: gives an observation's context and prompt.
+        episodes: how many there will be.
     """
 
-    def __init__(self, store: EpisodeStore, texts: int) -> None:
+    def __init__(self, store: EpisodeStore, episodes: int) -> None:
         self.store = store
-        self.beginnings: list[Any] = [None] * texts
-        self.spans: list[tuple[int, int, int]] = [(0, 0, 0)] * texts  # row, first step, the step after the last
+        self.beginnings: list[Any] = [None] * episodes
+        self.spans: list[tuple[int, int, int]] = [(0, 0, 0)] * episodes  # row, first step, the step after the last
         self.actions: list[Ints] = []
         self.rewards: list[Floats] = []
         self.tensors: list[tuple[Tensor, Tensor]] = []  # values and log-probabilities, wherever they were computed
 
-    def begin(self, obs: dict[str, NDArray[Any]], row: int, text: int) -> None:
-        """A row's observation is the first one of a text."""
-        self.beginnings[text] = self.store.beginning(obs, row)
-        self.spans[text] = (row, len(self.actions), 0)
+    def begin(self, obs: dict[str, NDArray[Any]], row: int, episode: int) -> None:
+        """A row's observation is the first one of an episode."""
+        self.beginnings[episode] = self.store.beginning(obs, row)
+        self.spans[episode] = (row, len(self.actions), 0)
 
     def add(self, actions: Ints, rewards: Floats, values: Tensor, log_probs: Tensor) -> None:
         """One step of all rows, those that wait included."""
@@ -216,13 +232,13 @@ class Recorder:
         self.rewards.append(rewards)
         self.tensors.append((values.reshape(-1), log_probs.reshape(-1)))
 
-    def end(self, text: int) -> None:
-        """The step that was just added was the last one of a text."""
-        row, start, _ = self.spans[text]
-        self.spans[text] = (row, start, len(self.actions))
+    def end(self, episode: int) -> None:
+        """The step that was just added was the last one of an episode."""
+        row, start, _ = self.spans[episode]
+        self.spans[episode] = (row, start, len(self.actions))
 
     def episodes(self) -> list[Episode]:
-        """All texts, in their order."""
+        """All episodes, in their order."""
         values, log_probs = (torch.stack(t).float().cpu().numpy() for t in zip(*self.tensors, strict=True))
         arrays = (np.stack(self.actions), np.stack(self.rewards), values, log_probs)
         return [

@@ -30,9 +30,9 @@ from textgym_agents.buffers.replay_episodes import (
     Ints,
     OpenText,
     Piece,
-    n_step_returns,
 )
 from textgym_agents.models.packing import Text
+from textgym_agents.objectives.returns import n_step_returns
 
 
 class EpisodeReplayBuffer(ReplayBuffer):

@@ -72,15 +72,3 @@ class Piece(NamedTuple):
     text: FinishedText
     start: int
     stop: int
-
-
-def n_step_returns(rewards: NDArray[np.floating], n_steps: int, gamma: float = 1.0) -> NDArray[np.float64]:
-    """(tokens,) discounted sums of the next ``n_steps`` rewards of one text, fewer towards its end.
-
-    >>> n_step_returns(np.array([0.0, 1.0, 0.0, 2.0]), 2, 0.5).tolist()
-    [0.5, 1.0, 1.0, 2.0]
-    """
-    found = np.zeros(len(rewards))
-    for ahead in range(min(n_steps, len(rewards))):
-        found[: len(rewards) - ahead] += gamma**ahead * rewards[ahead:]
-    return found

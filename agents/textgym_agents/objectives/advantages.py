@@ -1,10 +1,9 @@
-"""How much better a text was than expected: pure functions from rewards to advantages, and from losses to one number.
+"""Advantages from returns, and the weights that reduce the losses of tokens to one number. Pure functions.
 
 | Symbol | Shape | Meaning |
 |---|---|---|
-| `returns` | (groups, k) | what each of k completions of one prompt earned |
-| `rewards` | (tokens,) | of the tokens of several texts, one text after another |
-| `lengths` | (texts,) | how many tokens each text has |
+| `returns` | (groups, k) | of k completions of each prompt |
+| `lengths` | (episodes,) | tokens of each episode |
 """
 
 from typing import Literal
@@ -16,13 +15,27 @@ from textgym.errors import ConfigError, did_you_mean
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
-Reduction = Literal["text", "token", "constant", "sum"]
-REDUCTIONS = ("text", "token", "constant", "sum")
+LossReduction = Literal["episode", "token", "constant", "sum"]
+LOSS_REDUCTIONS = ("episode", "token", "constant", "sum")
 SAME = 1e-8  # rewards that differ by less are equal
 
 
+def mean_of_others(returns: Floats) -> Floats:
+    """(groups, k) the mean return of the other completions of each one's group.
+
+    Raises:
+        ConfigError: fewer than two completions in a group, or a return that is not a finite number.
+
+    >>> mean_of_others(np.array([[1.0, 0.0, 0.5]])).tolist()
+    [[0.25, 0.75, 0.5]]
+    """
+    returns = _groups(returns)
+    others: Floats = (returns.sum(1, keepdims=True) - returns) / (returns.shape[1] - 1)
+    return others
+
+
 def leave_one_out(returns: Floats) -> Floats:
-    """Each return minus the mean of the others of its group, (groups, k). Unbiased: no text is its own baseline.
+    """(groups, k) each return minus the mean of the others of its group. Unbiased: no return is in its own baseline.
 
     Kool et al., "Buy 4 REINFORCE Samples, Get a Baseline for Free!" (2019), https://openreview.net/forum?id=r1lgTGL5DE.
 
@@ -32,10 +45,7 @@ def leave_one_out(returns: Floats) -> Floats:
     >>> leave_one_out(np.array([[1.0, 0.0, 0.5]])).tolist()
     [[0.75, -0.75, 0.0]]
     """
-    returns = _groups(returns)
-    k = returns.shape[1]
-    others: Floats = (returns.sum(1, keepdims=True) - returns) / (k - 1)
-    return returns - others
+    return _groups(returns) - mean_of_others(returns)
 
 
 def group_normalized(returns: Floats, *, normalize_std: bool = True, eps: float = 1e-4) -> Floats:
@@ -59,12 +69,12 @@ def group_normalized(returns: Floats, *, normalize_std: bool = True, eps: float 
     [[0.5, -0.5, 0.0]]
     """
     returns = _groups(returns)
-    centred: Floats = returns - returns.mean(1, keepdims=True)
+    centered: Floats = returns - returns.mean(1, keepdims=True)
     if not normalize_std:
-        return centred
+        return centered
     deviation: Floats = returns.std(1, ddof=1, keepdims=True)
     # All equal: their differences are rounding, which must not be divided by a deviation that is rounding too.
-    return np.where(without_signal(returns)[:, None], 0.0, centred / np.maximum(deviation + eps, SAME))
+    return np.where(without_signal(returns)[:, None], 0.0, centered / np.maximum(deviation + eps, SAME))
 
 
 def without_signal(returns: Floats) -> NDArray[np.bool_]:
@@ -73,8 +83,8 @@ def without_signal(returns: Floats) -> NDArray[np.bool_]:
     >>> without_signal(np.array([[1.0, 1.0], [1.0, 0.0]])).tolist()
     [True, False]
     """
-    found: NDArray[np.bool_] = np.ptp(returns, axis=1) < SAME
-    return found
+    equal: NDArray[np.bool_] = np.ptp(returns, axis=1) < SAME
+    return equal
 
 
 def whiten(values: Floats, eps: float = 1e-8) -> Floats:
@@ -87,38 +97,28 @@ def whiten(values: Floats, eps: float = 1e-8) -> Floats:
     [-1.0, 1.0]
     """
     if values.size < 2:
-        raise ConfigError(f"{values.size} value can't be whitened. Make rollouts of at least two texts.")
+        raise ConfigError(f"{values.size} value can't be whitened. Make rollouts of at least two tokens.")
     _check_finite(values)
     deviation = float(values.std())
-    centred: Floats = values - values.mean()
-    return centred * 0 if deviation < SAME else centred / (deviation + eps)
+    centered: Floats = values - values.mean()
+    return centered * 0 if deviation < SAME else centered / (deviation + eps)
 
 
-def returns_to_go(rewards: Floats, lengths: Ints) -> Floats:
-    """(tokens,) what a text still earned from each token on, undiscounted.
-
-    >>> returns_to_go(np.array([0.0, 0.5, 1.0, 2.0, -1.0]), np.array([3, 2])).tolist()
-    [1.5, 1.5, 1.0, 1.0, -1.0]
-    """
-    parts = np.split(rewards, np.cumsum(lengths)[:-1])
-    found: Floats = np.concatenate([part[::-1].cumsum()[::-1] for part in parts])
-    return found
-
-
-def token_weights(lengths: Ints, reduction: Reduction, budget: int = 1) -> Floats:
-    """(tokens,) what each token's loss is multiplied by before all are added up.
+def token_weights(lengths: Ints, loss_reduction: LossReduction, budget: int = 1) -> Floats:
+    """(tokens,) the weight of each token's loss in a minibatch's, which is the sum of both multiplied.
 
     Args:
-        lengths: (texts,) tokens of each text.
-        reduction: "text": mean over the tokens of a text, then over texts (GRPO; a token of a long text counts less).
-            "token": mean over all tokens (DAPO). "constant": sum over the tokens of a text, divided by ``budget``, mean
-            over texts (Dr. GRPO). "sum": the same undivided, which is the gradient of the expected return (REINFORCE).
-        budget: most tokens that a text can have, for "constant".
+        lengths: (episodes,) tokens of each.
+        loss_reduction: "episode": mean over the tokens of an episode, then over episodes (GRPO; a token of a long
+            completion counts less). "token": mean over all tokens (DAPO). "constant": sum over the tokens of an
+            episode, divided by ``budget``, mean over episodes (Dr. GRPO). "sum": the same undivided, which is the
+            gradient of the expected return (REINFORCE).
+        budget: most tokens that an episode can have, for "constant".
 
     Raises:
         ConfigError: an unknown reduction.
 
-    >>> token_weights(np.array([1, 3]), "text").round(3).tolist()
+    >>> token_weights(np.array([1, 3]), "episode").round(3).tolist()
     [0.5, 0.167, 0.167, 0.167]
     >>> token_weights(np.array([1, 3]), "token").tolist()
     [0.25, 0.25, 0.25, 0.25]
@@ -127,12 +127,13 @@ def token_weights(lengths: Ints, reduction: Reduction, budget: int = 1) -> Float
     >>> token_weights(np.array([1, 3]), "sum").tolist()
     [0.5, 0.5, 0.5, 0.5]
     """
-    texts, tokens = len(lengths), int(lengths.sum())
-    if reduction == "text":
-        return np.repeat(1 / (texts * lengths), lengths)
-    if reduction not in REDUCTIONS:
-        raise ConfigError(f"reduction is {reduction!r}. {did_you_mean(str(reduction), REDUCTIONS)}")
-    return np.full(tokens, {"token": 1 / tokens, "constant": 1 / (texts * budget), "sum": 1 / texts}[reduction])
+    episodes, tokens = len(lengths), int(lengths.sum())
+    if loss_reduction == "episode":
+        return np.repeat(1 / (episodes * lengths), lengths)
+    if loss_reduction not in LOSS_REDUCTIONS:
+        raise ConfigError(f"loss_reduction is {loss_reduction!r}. {did_you_mean(str(loss_reduction), LOSS_REDUCTIONS)}")
+    shares = {"token": 1 / tokens, "constant": 1 / (episodes * budget), "sum": 1 / episodes}
+    return np.full(tokens, shares[loss_reduction])
 
 
 def _groups(returns: Floats) -> Floats:

@@ -1,10 +1,10 @@
-"""What a text earns from each of its tokens on, partly as it was earned and partly as it was expected: lambda-returns.
+"""Returns of the tokens of whole episodes: to go, of n steps, and lambda-returns. Pure functions.
 
 | Symbol | Shape | Meaning |
 |---|---|---|
-| `rewards` | (tokens,) | of the tokens of several texts, one text after another |
-| `values` | (tokens,) | what was expected at each token, before it was chosen |
-| `lengths` | (texts,) | how many tokens each text has |
+| `rewards` | (tokens,) | of the tokens of several episodes, one after another |
+| `values` | (tokens,) | expected return at each token, before it was chosen |
+| `lengths` | (episodes,) | tokens of each episode |
 """
 
 import numpy as np
@@ -17,22 +17,45 @@ Ints = NDArray[np.integer]
 Bools = NDArray[np.bool_]
 
 
+def returns_to_go(rewards: Floats, lengths: Ints) -> Floats:
+    """(tokens,) the sum of an episode's rewards from each token on, undiscounted.
+
+    >>> returns_to_go(np.array([0.0, 0.5, 1.0, 2.0, -1.0]), np.array([3, 2])).tolist()
+    [1.5, 1.5, 1.0, 1.0, -1.0]
+    """
+    parts = np.split(rewards, np.cumsum(lengths)[:-1])
+    returns: Floats = np.concatenate([part[::-1].cumsum()[::-1] for part in parts])
+    return returns
+
+
+def n_step_returns(rewards: Floats, n_steps: int, gamma: float = 1.0) -> NDArray[np.float64]:
+    """(tokens,) discounted sums of the next ``n_steps`` rewards of one episode, fewer towards its end.
+
+    >>> n_step_returns(np.array([0.0, 1.0, 0.0, 2.0]), 2, 0.5).tolist()
+    [0.5, 1.0, 1.0, 2.0]
+    """
+    returns = np.zeros(len(rewards))
+    for ahead in range(min(n_steps, len(rewards))):
+        returns[: len(rewards) - ahead] += gamma**ahead * rewards[ahead:]
+    return returns
+
+
 def lambda_returns(
     rewards: Floats, values: Floats, lengths: Ints, td_lambda: float = 1.0, on_policy: Bools | None = None
 ) -> Floats:
     """(tokens,) undiscounted lambda-returns,  ``G_t = r_t + (1 - lambda) v_{t+1} + lambda G_{t+1}``.
 
-    After a text's last token nothing is left to earn, so its return is its reward. With lambda 0 each return is the
-    reward and the next value, with 1 it is what the text really earned.
+    An episode's last return is its last reward. With lambda 0 each return is the reward and the next value, with 1 it
+    is the Monte-Carlo return.
 
-    Sutton & Barto, "Reinforcement Learning: An Introduction" (2018), chapter 12. With ``on_policy``, which says where
-    the chosen token is the one that the values suppose, it is that of Watkins's Q(lambda): where the next token isn't,
-    what was earned after it tells nothing, and ``G_t = r_t + v_{t+1}`` (section 12.10).
+    Sutton & Barto, "Reinforcement Learning: An Introduction" (2018), chapter 12. With ``on_policy``, True where the
+    chosen token is one that the policy of the values would choose, it is that of Watkins's Q(lambda): where the next
+    token isn't, the return is cut, ``G_t = r_t + v_{t+1}`` (section 12.10).
 
     Args:
         rewards: (tokens,).
         values: (tokens,); max_a Q(s, a) for Q-learning, Q(s, a) of the chosen token for SARSA.
-        lengths: (texts,).
+        lengths: (episodes,).
         td_lambda: from 0 to 1.
         on_policy: (tokens,); None: all are.
 
@@ -50,10 +73,10 @@ def lambda_returns(
         {on_policy.shape} if on_policy is not None else set()
     )
     if len(shapes) > 1:
-        raise ConfigError(f"Rewards, values and texts don't fit each other: their shapes are {sorted(shapes)}.")
-    table, inside = _table(np.stack([rewards, values]), lengths)  # (2, texts, most tokens)
+        raise ConfigError(f"Rewards, values and lengths don't fit each other: their shapes are {sorted(shapes)}.")
+    table, inside = _table(np.stack([rewards, values]), lengths)  # (2, episodes, most tokens)
     follow = np.ones_like(inside) if on_policy is None else _table(on_policy[None], lengths)[0][0] > 0
-    found = np.zeros_like(table[0])
+    filled = np.zeros_like(table[0])
     last = np.arange(inside.shape[1]) == lengths[:, None] - 1
     after: Floats = np.zeros(len(lengths))  # G_{t+1}
     for t in reversed(range(inside.shape[1])):
@@ -61,19 +84,19 @@ def lambda_returns(
             weight = td_lambda * follow[:, t + 1]
             after = (1 - weight) * table[1, :, t + 1] + weight * after
         after = table[0, :, t] + np.where(last[:, t], 0.0, after)
-        found[:, t] = after
-    returns: Floats = found[inside]
+        filled[:, t] = after
+    returns: Floats = filled[inside]
     return returns
 
 
 def check_lambda(td_lambda: float) -> None:
     """Raise ConfigError unless it is from 0 to 1."""
     if not 0 <= td_lambda <= 1:
-        raise ConfigError(f"td_lambda is {td_lambda}, expected 0 (one step) to 1 (what the whole text earned).")
+        raise ConfigError(f"td_lambda is {td_lambda}, expected 0 (one step) to 1 (Monte Carlo).")
 
 
 def _table(flat: NDArray[np.generic], lengths: Ints) -> tuple[Floats, Bools]:
-    """Flat (k, tokens) as (k, texts, most tokens) with zeros behind each text, and where its tokens are."""
+    """Flat (k, tokens) as (k, episodes, most tokens) with zeros behind each episode, and where its tokens are."""
     inside: Bools = np.arange(int(lengths.max())) < lengths[:, None]
     table = np.zeros((len(flat), *inside.shape))
     table[:, inside] = flat

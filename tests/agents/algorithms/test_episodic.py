@@ -14,15 +14,19 @@ from tests.agents.four_tokens import END, HORIZON, PROMPTS, RETURNS, log_probs, 
 from tests.agents.tiny_models import tiny_model
 from textgym.errors import ConfigError, ResetNeededError
 from textgym.wrappers import RewardWrapper
+from textgym_agents.algorithms.bc import BC
 from textgym_agents.algorithms.grpo import GRPO
+from textgym_agents.algorithms.q_learning import QLearning
 from textgym_agents.algorithms.reinforce import REINFORCE
 from textgym_agents.algorithms.rloo import RLOO
+from textgym_agents.algorithms.sarsa import SARSA
 from textgym_agents.algorithms.scst import SCST
 from textgym_agents.buffers.episodes import EpisodeStore
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.q_learning import QLearningPolicy
 
 ALL = pytest.mark.parametrize("algorithm", [REINFORCE, SCST, RLOO, GRPO])
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
@@ -59,8 +63,8 @@ class Watch(BaseCallback):
         self.stop, self.playing, self.begun = stop, [], []
 
     def _on_step(self):
-        self.playing.append(int((self.locals["text_of"] >= 0).sum()))
-        self.begun.append(self.locals["begun"])
+        self.playing.append(int((self.locals["queue"].episode_of >= 0).sum()))
+        self.begun.append(self.locals["queue"].begun)
         return self.n_calls < self.stop
 
 
@@ -152,7 +156,20 @@ def test_minibatches_are_whole_texts_and_cover_every_token_once():
     assert sorted(seen) == list(range(store.buffer_size))
 
 
-def test_advantages_of_texts_go_to_all_their_tokens():
+def test_minibatches_hold_each_tokens_reward_and_no_advantages_until_they_are_set():
+    store = collect(build())
+    for batch in store.get(12):
+        ends = np.cumsum(batch.lengths) - 1
+        assert [len(text.actions) for text in batch.observations.texts] == batch.lengths.tolist()
+        texts = np.split(batch.actions.numpy(), ends[:-1] + 1)
+        assert batch.rewards[ends] == pytest.approx([RETURNS[tuple(text.tolist())] for text in texts], abs=1e-6)
+        assert np.delete(batch.rewards, ends).tolist() == [0] * (len(batch.rewards) - len(ends))
+        assert batch.advantages.isnan().all()
+    store.set_advantages(store.scores)
+    assert all(batch.advantages.isfinite().all() for batch in store.get(12))
+
+
+def test_advantages_of_episodes_go_to_all_their_tokens():
     store = collect(build())
     store.set_advantages(np.arange(GROUPS * K, dtype=float).reshape(GROUPS, K))
     for i, segment in enumerate(store.segments()):
@@ -295,7 +312,7 @@ def test_the_kl_is_subtracted_from_the_rewards(algorithm):
         actions = ids[len(segment.context) :, None]
         penalty[i] = (new.gather(1, actions) - old.gather(1, actions)).sum()
     assert np.abs(penalty).max() > 0.1
-    np.testing.assert_allclose(store.returns_of_texts, store.scores - 0.5 * penalty.reshape(GROUPS, K), atol=1e-4)
+    np.testing.assert_allclose(store.episode_returns, store.scores - 0.5 * penalty.reshape(GROUPS, K), atol=1e-4)
     assert store.stats["kl"] == pytest.approx(penalty.mean(), abs=1e-4)
 
 
@@ -305,7 +322,7 @@ def test_grpos_kl_is_in_the_loss_or_in_the_rewards():
         made.learn(100)
         store = made.rollout_buffer
         assert store.stats["kl"] != 0
-        assert np.array_equal(store.returns_of_texts, store.scores) == in_loss
+        assert np.array_equal(store.episode_returns, store.scores) == in_loss
         assert ("train/kl_loss" in made.logger.name_to_value) == in_loss
 
 
@@ -379,10 +396,10 @@ def test_an_id_is_enough():
     [
         ({"group_size": 1}, "group_size is 1, RLOO needs at least 2"),
         ({"prompts_per_rollout": 0}, "prompts_per_rollout is 0"),
-        ({"prompts_per_rollout": 1}, r"3 texts \(1 prompts x 3 completions\), fewer than the 5 rows"),
+        ({"prompts_per_rollout": 1}, r"3 episodes \(1 prompts x 3 completions\), fewer than the 5 rows"),
         ({"rollout_buffer_class": EpisodeRolloutBuffer}, "expected an EpisodeStore"),
         ({"algorithm": GRPO, "n_epochs": 0}, "n_epochs is 0"),
-        ({"algorithm": GRPO, "loss_reduction": "mean"}, "reduction is 'mean'"),
+        ({"algorithm": GRPO, "loss_reduction": "mean"}, "loss_reduction is 'mean'"),
         ({"algorithm": REINFORCE, "baseline": "values"}, "Did you mean 'value'"),
         ({"algorithm": REINFORCE, "baseline_decay": 1.0}, "baseline_decay is 1.0"),
     ],
@@ -390,6 +407,14 @@ def test_an_id_is_enough():
 def test_arguments_that_make_no_sense(how, message):
     with pytest.raises(ConfigError, match=message):
         build(**how)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name"), [(QLearning, "normalize_advantage"), (SARSA, "skip_without_signal"), (BC, "ent_coef")]
+)
+def test_an_argument_that_an_algorithm_has_no_use_for_is_refused(algorithm, name):
+    with pytest.raises(ConfigError, match=f"{algorithm.__name__} takes no argument '{name}'"):
+        algorithm(QLearningPolicy, make_env(2), policy_kwargs={"model": make_model()}, **{name: 2})
 
 
 def test_a_users_reward_wrapper_reaches_the_store():
@@ -411,11 +436,11 @@ def test_other_environments_are_refused():
 
 def test_the_store_is_for_whole_texts_only():
     env = make_env(2)
-    with pytest.raises(ConfigError, match="takes whole texts"):
+    with pytest.raises(ConfigError, match="takes whole episodes"):
         PPO(LanguageModelPolicy, env, n_steps=4, batch_size=8, policy_kwargs={"model": make_model()},
             rollout_buffer_class=EpisodeStore).learn(8)  # fmt: skip
     store = EpisodeStore(1, env.observation_space, env.action_space)
     with pytest.raises(ResetNeededError, match="empty"):
         next(store.get())
-    with pytest.raises(ConfigError, match="0 texts are no groups of 2"):
+    with pytest.raises(ConfigError, match="0 episodes are no groups of 2"):
         store.fill([], 2)

@@ -157,7 +157,7 @@ def test_rloo_of_three_by_hand():
     assert_equal(ours, plain_gradient(made, -loss / 3))
 
 
-def grpo_loss(made, groups, old, reference, *, std=True, reduction="text", high=0.2, beta=0.0):
+def grpo_loss(made, groups, old, reference, *, std=True, reduction="episode", high=0.2, beta=0.0):
     """Equation 3 of the paper, token by token, by plain passes."""
     terms, count = 0.0, sum(len(text) for group in groups for text in group)
     texts = sum(map(len, groups))
@@ -170,7 +170,7 @@ def grpo_loss(made, groups, old, reference, *, std=True, reduction="text", high=
                 term = torch.min(rho * advantage, rho.clamp(0.8, 1 + high) * advantage)
                 log_ratio = new[t] - reference[text][t]
                 term = term - beta * ((-log_ratio).exp() - 1 + log_ratio)
-                share = {"text": texts * len(text), "token": count, "constant": texts * 3}[reduction]
+                share = {"episode": texts * len(text), "token": count, "constant": texts * 3}[reduction]
                 terms = terms + term / share
     return -terms
 

@@ -9,7 +9,17 @@ import pytest
 import torch
 
 import textgym_agents
-from tests.agents.four_tokens import END, HORIZON, RETURNS, TEXTS, batch_of, log_probs, make_env, make_model
+from tests.agents.four_tokens import (
+    END,
+    HORIZON,
+    RETURNS,
+    TEXTS,
+    batch_of,
+    log_probs,
+    make_env,
+    make_model,
+    slow_returns,
+)
 from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym_agents.algorithms.q_learning import QLearning
@@ -17,7 +27,6 @@ from textgym_agents.algorithms.registry import ALGORITHMS, Algorithm
 from textgym_agents.algorithms.sarsa import SARSA
 from textgym_agents.buffers.episodes import Episode, EpisodeStore
 from textgym_agents.evaluation import evaluate
-from textgym_agents.objectives.returns import lambda_returns
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.q_learning import QLearningPolicy
 
@@ -64,59 +73,6 @@ def episodes(texts, seq2seq=False):
         )
         for text in batch_of(texts, seq2seq)[0].texts
     ]
-
-
-# ---------------------------------------------------------------------- returns
-
-
-def slow_returns(rewards, values, td_lambda, on_policy):
-    """Of one text, as a sum over n-step returns, each with its weight."""
-    n = len(rewards)
-    found = []
-    for t in range(n):
-        total, weight, earned = 0.0, 1.0, 0.0
-        for k in range(t, n):
-            earned += rewards[k]
-            if k == n - 1:
-                total += weight * earned
-                break
-            go_on = td_lambda * on_policy[k + 1]
-            total += weight * (1 - go_on) * (earned + values[k + 1])
-            weight *= go_on
-        found.append(total)
-    return found
-
-
-@pytest.mark.parametrize("td_lambda", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("cut", [False, True])
-def test_lambda_returns_are_mixtures_of_n_step_returns(td_lambda, cut):
-    rng = np.random.default_rng(0)
-    lengths = np.array([4, 1, 6, 2])
-    rewards, values = rng.normal(size=(2, 13))
-    greedy = rng.random(13) < 0.5
-    found = lambda_returns(rewards, values, lengths, td_lambda, greedy if cut else None)
-    parts = np.split(np.arange(13), lengths.cumsum()[:-1])
-    follow = greedy if cut else np.ones(13, bool)
-    expected = [g for part in parts for g in slow_returns(rewards[part], values[part], td_lambda, follow[part])]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-
-
-def test_lambda_returns_by_hand():
-    rewards, values, lengths = np.array([1.0, 2.0, 4.0, 8.0]), np.array([9.0, 10.0, 20.0, 30.0]), np.array([3, 1])
-    assert lambda_returns(rewards, values, lengths, 0.0).tolist() == [11.0, 22.0, 4.0, 8.0]
-    assert lambda_returns(rewards, values, lengths, 1.0).tolist() == [7.0, 6.0, 4.0, 8.0]
-    # 2 + (20 + 4) / 2 = 14, 1 + (10 + 14) / 2 = 13
-    assert lambda_returns(rewards, values, lengths, 0.5).tolist() == [13.0, 14.0, 4.0, 8.0]
-    # the second token was tried out: the first one's return ends in what the best would have been worth
-    tried = np.array([True, False, True, True])
-    assert lambda_returns(rewards, values, lengths, 0.5, tried).tolist() == [11.0, 14.0, 4.0, 8.0]
-
-
-def test_lambda_returns_say_what_is_wrong():
-    with pytest.raises(ConfigError, match=r"td_lambda is 1\.5"):
-        lambda_returns(np.zeros(2), np.zeros(2), np.array([2]), 1.5)
-    with pytest.raises(ConfigError, match="don't fit"):
-        lambda_returns(np.zeros(3), np.zeros(3), np.array([2]), 1.0)
 
 
 # ---------------------------------------------------------------------- the policy

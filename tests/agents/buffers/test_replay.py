@@ -11,7 +11,6 @@ from tests.agents.four_tokens import make_env, make_model
 from textgym.errors import ConfigError
 from textgym_agents import make_vec_env
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
-from textgym_agents.buffers.replay_episodes import n_step_returns
 from textgym_agents.envs.candidates import candidates
 
 K = 3
@@ -96,13 +95,6 @@ def test_learning_may_go_on_where_it_stopped():
     _, ended = play(env, buffer, 1, obs)
     assert [kept(text) for text in buffer.texts.values()] == ended
     assert len(ended) == 1
-
-
-def test_n_step_returns_by_hand():
-    rewards = np.array([1.0, 2.0, 4.0, 8.0])
-    assert n_step_returns(rewards, 1).tolist() == [1, 2, 4, 8]
-    assert n_step_returns(rewards, 2, 0.5).tolist() == [2, 4, 8, 8]
-    assert n_step_returns(rewards, 9, 0.5).tolist() == [4, 6, 8, 8]
 
 
 TEXT = {"tokens": [1, 2, 3, 1, 2], "rewards": [1.0, 0.0, 2.0, 0.0, 4.0]}

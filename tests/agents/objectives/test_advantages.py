@@ -7,7 +7,7 @@ from textgym.errors import ConfigError
 from textgym_agents.objectives.advantages import (
     group_normalized,
     leave_one_out,
-    returns_to_go,
+    mean_of_others,
     token_weights,
     whiten,
     without_signal,
@@ -20,6 +20,10 @@ def test_leave_one_out():
     # 4 - (1 + 1) / 2 = 3; 1 - (4 + 1) / 2 = -1.5; -3 - (0 + 3) / 2 = -4.5
     expected = [[3.0, -1.5, -1.5], [0.0, 0.0, 0.0], [-4.5, 0.0, 4.5]]
     np.testing.assert_allclose(leave_one_out(GROUPS), expected)
+
+
+def test_mean_of_others():
+    assert mean_of_others(GROUPS).tolist() == [[1.0, 2.5, 2.5], [2.0, 2.0, 2.0], [1.5, 0.0, -1.5]]
 
 
 def test_leave_one_out_of_two_is_their_difference():
@@ -56,22 +60,17 @@ def test_whiten():
     assert whiten(np.array([[2.0], [2.0]])).tolist() == [[0], [0]]
 
 
-def test_returns_to_go():
-    rewards = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
-    assert returns_to_go(rewards, np.array([3, 1, 2])).tolist() == [7, 6, 4, 8, 48, 32]
-
-
 @pytest.mark.parametrize(
-    ("reduction", "expected"),
+    ("loss_reduction", "expected"),
     [
-        ("text", [1 / 2, 1 / 8, 1 / 8, 1 / 8, 1 / 8]),
+        ("episode", [1 / 2, 1 / 8, 1 / 8, 1 / 8, 1 / 8]),
         ("token", [1 / 5] * 5),
         ("constant", [1 / 40] * 5),
         ("sum", [1 / 2] * 5),
     ],
 )
-def test_token_weights(reduction, expected):
-    np.testing.assert_allclose(token_weights(np.array([1, 4]), reduction, 20), expected)
+def test_token_weights(loss_reduction, expected):
+    np.testing.assert_allclose(token_weights(np.array([1, 4]), loss_reduction, 20), expected)
 
 
 @pytest.mark.parametrize(
