@@ -16,7 +16,7 @@ CONSTRAINTS := --constraint constraints-cpu.txt
 TORCH_FALLBACK := --extra-index-url $(TORCH_INDEX)
 endif
 
-.PHONY: help demo test test-slow lint check format bench clean
+.PHONY: help demo test test-slow lint check format docs bench clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -42,11 +42,15 @@ format: $(VENV)/.dev  ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.docs  ## the site, into site/; it needs no network to read
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html is there"
+
 bench: $(VENV)/.core  ## speed, as ratios to what you would use instead (twenty minutes)
 	$(BIN)/textgym speed
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build site
 
 # Each stamp is newer than what it was made from; a change of pyproject.toml installs again.
 $(VENV)/.torch: constraints-cpu.txt
@@ -68,4 +72,8 @@ $(VENV)/.test: $(VENV)/.core
 
 $(VENV)/.dev: $(VENV)/.test
 	@$(PIP) $(CONSTRAINTS) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.core
+	@$(PIP) $(CONSTRAINTS) --editable ".[docs,contrib]"
 	@touch $@

@@ -1,0 +1,117 @@
+"""What is said about a default, an update rule or an environment: read from docstrings, signatures and facts.toml."""
+
+import inspect
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FACTS: dict[str, Any] = tomllib.loads((Path(__file__).parents[1] / "facts.toml").read_text(encoding="utf-8"))
+ROOT = Path(__file__).parents[2]
+
+# Arguments of every SB3 algorithm that say nothing of how it learns.
+PLUMBING = {
+    "self", "policy", "env", "device", "seed", "verbose", "tensorboard_log", "stats_window_size", "policy_kwargs",
+    "rollout_buffer_class", "rollout_buffer_kwargs", "replay_buffer_class", "replay_buffer_kwargs", "policy_base",
+    "optimize_memory_usage", "supported_action_spaces", "support_multi_env", "monitor_wrapper", "_init_setup_model",
+}  # fmt: skip
+
+
+class Default(NamedTuple):
+    """One argument of an algorithm as ``make`` sets it."""
+
+    value: str
+    own: str  # that of the class itself, "" where it has none
+    why: str
+
+
+def own_defaults(cls: Any) -> dict[str, Any]:
+    """The defaults in the signatures of a class and of those it hands ``**kwargs`` on to."""
+    found: dict[str, Any] = {}
+    for base in inspect.getmro(cls):
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        for parameter in parameters:
+            if parameter.default is not parameter.empty:
+                found.setdefault(parameter.name, parameter.default)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return {name: value for name, value in found.items() if name not in PLUMBING}
+
+
+def defaults_of(name: str) -> dict[str, Default]:
+    """The arguments of an algorithm: those in its row first, then the others of its class."""
+    from textgym_agents.algorithms import ALGORITHMS
+
+    row = ALGORITHMS[name]
+    own = own_defaults(row.cls)
+    ours: dict[str, Any] = {**row.defaults, **row.wrap_defaults}
+    if row.kl_coef is not None and row.family != "baseline":
+        ours["kl_coef"] = row.kl_coef
+    shown = ours if not row.cls.__module__.startswith("textgym_agents") else {**ours, **own, **ours}  # type: ignore[attr-defined]
+    return {
+        argument: Default(
+            f"`{value!r}`",
+            f"`{own[argument]!r}`" if argument in own else "",
+            why(name, argument),
+        )
+        for argument, value in shown.items()
+    }
+
+
+def why(name: str, argument: str) -> str:
+    """Why a default is what it is, or else what the docstring of the algorithm's class says of the argument."""
+    from textgym_agents.algorithms import ALGORITHMS
+
+    reasons: dict[str, str] = FACTS["why"]
+    return reasons.get(f"{name}.{argument}", reasons.get(argument, "")) or meaning(argument, ALGORITHMS[name].cls)
+
+
+def meaning(argument: str, cls: Any) -> str:
+    """What the docstrings of a class and its bases say of an argument, on one line; "" if nothing."""
+    for base in inspect.getmro(cls):
+        text = inspect.cleandoc(vars(base).get("__doc__") or "")
+        match = re.search(rf"^ +(?:\w+, )*{argument}(?:, \w+)*: (.*(?:\n {{8}}.*)*)", text, re.MULTILINE)
+        match = match or re.search(rf"^:param {argument}: (.*(?:\n +.*)*)", text, re.MULTILINE)  # as SB3 writes it
+        if match:
+            return re.sub(r"\s+", " ", match[1]).replace("``", "`").strip()
+    return ""
+
+
+def equation(name: str) -> str:
+    """The update rule of an algorithm: of facts.toml, or the first line of what ``train`` says; "" if there is none."""
+    from textgym_agents.algorithms import ALGORITHMS
+
+    written: dict[str, str] = FACTS["equation"]
+    if name in written:
+        return written[name].strip()
+    train = vars(ALGORITHMS[name].cls).get("train")
+    return (train.__doc__ or "").strip().partition("\n\n")[0].rstrip(".") if train else ""
+
+
+class Scalar(NamedTuple):
+    """A logged number."""
+
+    name: str
+    by: str  # the algorithms or the callback that log it, as the table says it
+    meaning: str
+
+
+@cache
+def scalars() -> list[Scalar]:
+    """The rows of the tables in docs/reference/scalars.md."""
+    page = (ROOT / "docs" / "reference" / "scalars.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| (.+) \|$", page, re.MULTILINE)
+    return [Scalar(name, by.strip(), text.strip()) for name, by, text in rows]
+
+
+@cache
+def results() -> dict[str, list[str]]:
+    """Algorithm -> its row of the table in docs/benchmark.md, with the table's header under "algorithm"."""
+    page = (ROOT / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    match = re.search(r"^<!-- benchmark -->\n(.*?)^<!-- /benchmark -->$", page, re.DOTALL | re.MULTILINE)
+    lines = match[1].splitlines() if match else []
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {line[0]: line for line in cells}

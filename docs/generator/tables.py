@@ -1,0 +1,123 @@
+"""Markdown tables of what there is: environments, rewards, metrics and algorithms, read from the packages."""
+
+import inspect
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table. Bars within cells are escaped, line breaks become spaces."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def first_line(thing: Any) -> str:
+    """The first sentence of a docstring, without its double backticks and a source in brackets at its end."""
+    sentence = (thing.__doc__ or "").strip().partition("\n")[0].replace("``", "`")
+    return re.sub(r" \([^()]*\)\.$", ".", sentence)
+
+
+def environments() -> str:
+    """The environments, from the task classes."""
+    from textgym.registration import default_reward, env_id
+    from textgym.tasks import TASKS
+
+    rows = []
+    for name, factory in TASKS.items():
+        task: Any = factory
+        columns = ", ".join(f"{role}: `{column}`" for role, column in task.columns.items())
+        tokens = f"{task.max_prompt_tokens} + {task.max_new_tokens}"
+        metrics = ", ".join(task.metrics)
+        rows.append((f"`{env_id(name)}`", first_line(task), tokens, f"`{default_reward(name)!r}`", metrics, columns))
+    header = ("id", "task", "tokens: prompt + completion", "default reward", "metrics", "columns of a dataset")
+    return table(header, rows)
+
+
+def rewards() -> str:
+    """The rewards, from their classes and the names that formulas know."""
+    from textgym.rewards import REWARDS
+    from textgym.rewards.registry import class_of, formula_names
+
+    names: dict[Any, list[str]] = {}
+    for name, factory in REWARDS.items():
+        names.setdefault(class_of(factory), []).append(f"`{name}`" if name in formula_names() else "-")
+    rows = [(f"`{cls.__name__}`", ", ".join(known), first_line(cls)) for cls, known in names.items()]
+    return table(("class", "in formulas", "what it is"), rows)
+
+
+def metrics() -> str:
+    """The metrics, with the signatures of their settings."""
+    from textgym.metrics import METRICS
+
+    rows = [(f"`{name}`", first_line(metric), f"`{metric().signature}`") for name, metric in METRICS.items()]
+    return table(("metric", "what it is", "signature"), rows)
+
+
+def algorithms() -> str:
+    """The algorithms, for agents/README: paper, class, file and tests."""
+    from textgym_agents.algorithms import ALGORITHMS
+
+    rows = []
+    for name, row in ALGORITHMS.items():
+        file = source_of(row.cls)
+        tests = ", ".join(f"[{Path(one).stem}](../tests/agents/algorithms/{one})" for one in tests_of(name, row.cls))
+        link = f"[{file.name}]({file.relative_to(ROOT / 'agents').as_posix()})"
+        rows.append((f"`{name}`", row.family, f"[{short_paper(row.paper)}]({link_of(row.paper)})", link, tests))
+    return table(("name", "family", "paper", "file", "tests"), rows)
+
+
+def tests_of(name: str, cls: Any) -> list[str]:
+    """The test file of an algorithm: its own, or else the first of the shared ones that runs it."""
+    folder = ROOT / "tests" / "agents" / "algorithms"
+    shared = ("policy_gradient", "no_training", "learning", "dqn", "q_learning")
+    for file in (folder / f"test_{one}.py" for one in (name, *shared)):
+        if file.is_file() and re.search(rf'"{name}"|\b{cls.__name__}\b', file.read_text(encoding="utf-8")):
+            return [file.name]
+    return []
+
+
+def source_of(cls: Any) -> Path:
+    """The file to read for an algorithm: its class's own, or the registry for a class that is not ours."""
+    if cls.__module__.startswith("textgym_agents"):
+        return Path(inspect.getfile(cls))
+    return ROOT / "agents" / "textgym_agents" / "algorithms" / "registry.py"
+
+
+def public_name(cls: Any) -> str:
+    """The name under which a class is imported, such as ``textgym_agents.RLOO``."""
+    return f"{cls.__module__.partition('.')[0]}.{cls.__name__}"
+
+
+def short_paper(paper: str) -> str:
+    """Authors and year of a paper.
+
+    >>> short_paper("Schulman et al., Proximal Policy Optimization Algorithms, 2017, https://arxiv.org/abs/1707.06347")
+    'Schulman et al., 2017'
+    """
+    authors, years = re.search(r"[A-Z][^,:;]*(?=,)", paper), re.findall(r"\b(?:19|20)\d\d\b(?=,)", paper)
+    return f"{authors[0] if authors else paper}, {years[0] if years else ''}"
+
+
+def link_of(paper: str) -> str:
+    """The first link of a paper."""
+    match = re.search(r"https?://[^ ,;]+", paper)
+    return match[0] if match else ""
+
+
+def linked(paper: str) -> str:
+    """A paper with its title as the link's text."""
+    return re.sub(r"([^;]*?), (https?://[^ ,;]+)", r"[\1](\2)", paper)
+
+
+def families() -> str:
+    """The names of the algorithms, by family."""
+    from textgym_agents.algorithms import ALGORITHMS
+
+    names: dict[str, list[str]] = {}
+    for name, row in ALGORITHMS.items():
+        names.setdefault(row.family, []).append(f"`{name}`")
+    return table(("family", "names"), [(family, ", ".join(listed)) for family, listed in names.items()])

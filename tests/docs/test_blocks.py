@@ -1,0 +1,39 @@
+"""The Python on the pages runs and prints what the pages say."""
+
+from pathlib import Path
+
+import pytest
+
+from docs.generator.blocks import ROOT, blocks_of, outputs_of, run_blocks
+from docs.generator.write import AGENTS_README, PAGES, README
+
+GROUPS = {"README.md": [README], "agents/README.md": [AGENTS_README], "docs": PAGES[2:]}
+
+
+@pytest.mark.parametrize("paths", GROUPS.values(), ids=GROUPS.keys())
+def test_python_blocks_run_and_print_what_the_page_says(paths: list[Path], tmp_path: Path) -> None:
+    printed = run_blocks(paths, tmp_path)
+    for path in paths:
+        outputs = printed[path.relative_to(ROOT).as_posix()]
+        for number, block in outputs_of(path.read_text(encoding="utf-8")).items():
+            assert outputs[number] == block.text, f"{path.name}, line {block.line}: python -m docs.generator.write"
+
+
+def test_both_readmes_have_code() -> None:
+    for path in (README, AGENTS_README):
+        assert sum(block.runs for block in blocks_of(path.read_text(encoding="utf-8"))) >= 3
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_blocks_are_of_known_kinds(path: Path) -> None:
+    kinds = [block.kind for block in blocks_of(path.read_text(encoding="utf-8"))]
+    not_run = [kind for kind in kinds if kind.startswith("python no-run: ")]  # a reason follows
+    assert {*kinds} - {*not_run} <= {"python", "text", "bash", "toml"}
+    assert len(not_run) <= 1
+
+
+def test_a_block_that_fails_or_prints_something_else_is_noticed(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "index.md"
+    (block,) = [one for one in blocks_of(page.read_text(encoding="utf-8")) if one.runs]
+    assert block.text.startswith("import textgym_agents")
+    assert outputs_of("```python\nprint(1)\n```\n\n```text\n1\n```\n")[0].text == "1\n"

@@ -1,0 +1,71 @@
+"""Generated tables are up to date, and every algorithm, default and environment has its facts."""
+
+from pathlib import Path
+
+import pytest
+
+from docs.generator import facts, pages, tables
+from docs.generator.docstrings import as_markdown
+from docs.generator.write import GENERATED, README, part
+from textgym.tasks import TASKS
+from textgym_agents.algorithms import ALGORITHMS
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [(path, name) for path, parts in GENERATED.items() for name in parts],
+    ids=lambda one: one if isinstance(one, str) else one.parent.name,
+)
+def test_tables_are_up_to_date(path: Path, name: str) -> None:
+    shown = part(path.read_text(encoding="utf-8"), name)
+    assert shown == GENERATED[path][name](), "python -m docs.generator.write"
+
+
+def test_the_readme_has_a_place_for_the_demo() -> None:
+    assert part(README.read_text(encoding="utf-8"), "demo")
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_has_an_update_rule_and_reasons(name: str) -> None:
+    assert facts.equation(name), f"state {name}'s update rule in train()'s docstring, or in docs/facts.toml"
+    for argument, default in facts.defaults_of(name).items():
+        assert default.why, f"say what {argument} of {name} is in its class's docstring, or why in docs/facts.toml"
+    page = pages.generated()[f"algorithms/{name}.md"]
+    for heading in ("Update rule", "Defaults", "Logged scalars", "Result", "Use", "The class"):
+        assert f"## {heading}\n" in page
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_environment_has_its_facts(name: str) -> None:
+    assert {*facts.FACTS["environment"][name]} == {"origin", "equation", "paper", "result"}
+    page = pages.generated()[f"environments/{name}.md"]
+    for heading in ("Description", "Observation Space", "Arguments", "Default reward", "Metrics", "Examples"):
+        assert f"## {heading}\n" in page
+
+
+def test_facts_are_of_algorithms_and_arguments_that_exist() -> None:
+    arguments = {name: {*facts.defaults_of(name)} for name in ALGORITHMS}
+    for entry in facts.FACTS["why"]:
+        name, _, argument = entry.rpartition(".")
+        users = [name] if name else [*ALGORITHMS]
+        assert any(argument in arguments[user] for user in users), f"{entry}: no algorithm takes that"
+    assert {*facts.FACTS["equation"]} <= {*ALGORITHMS}
+    assert {*facts.FACTS["environment"]} == {*TASKS}
+
+
+def test_defaults_say_what_the_class_itself_has() -> None:
+    assert facts.defaults_of("ppo")["n_steps"][:2] == ("`32`", "`2048`")
+    assert facts.defaults_of("dqn")["num_candidates"].own == ""
+    assert facts.defaults_of("grpo")["clip_range_high"].value == "`None`"
+
+
+def test_tests_in_the_table_exist_and_run_their_algorithm() -> None:
+    for name, row in ALGORITHMS.items():
+        files = tables.tests_of(name, row.cls)
+        assert files, name
+        assert files != ["test_dqn.py"] or name in ("dqn", "qrdqn")
+
+
+def test_docstrings_become_markdown() -> None:
+    assert as_markdown("Of ``make``.\n\n>>> 1\n1\n\nMore.") == "Of `make`.\n\n```pycon\n>>> 1\n1\n```\n\nMore."
+    assert as_markdown("=== ==\nA   B\n=== ==\n") == "```text\n=== ==\nA   B\n=== ==\n```\n"

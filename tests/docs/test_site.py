@@ -1,0 +1,39 @@
+"""The site builds without a warning and needs no network."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.generator import pages
+from docs.generator.blocks import ROOT
+from docs.generator.hooks import network_assets
+
+
+@pytest.mark.slow
+def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocstrings")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    for path in pages.generated():
+        page = (tmp_path / path).with_suffix(".html").read_text(encoding="utf-8")
+        assert "<h1" in page
+        assert not re.search(r":(?:class|func|meth):<code>", page)
+    assert network_assets(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<script src="https://cdn.example/x.js"></script>',
+        "<img alt=x src=http://a.example/x.png>",
+        '<link href="https://fonts.example/css" rel="stylesheet">',
+        "<style>@import 'https://fonts.example/css';</style>",
+    ],
+)
+def test_what_a_page_would_fetch_is_noticed(html: str, tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(f'<a href="https://arxiv.org">paper</a><img src="b.png">{html}', encoding="utf-8")
+    assert len(network_assets(tmp_path)) == 1
