@@ -1,13 +1,14 @@
-"""Docstrings as Markdown: doctests and reStructuredText tables become blocks, roles become code. A griffe extension."""
+"""A griffe extension: mkdocstrings reads docstrings as Markdown."""
 
-import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import griffe
 
-ROLE = re.compile(r":(?:class|func|meth|mod|attr|data):`~?([^`]+)`")
-DOCTEST = re.compile(r"^>>> .*(?:\n(?!\s*$).+)*", re.MULTILINE)
-TABLE = re.compile(r"^=+(?: +=+)+$(?:\n.+)*", re.MULTILINE)
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from docs.generator.roles import as_markdown
 
 
 class Markdown(griffe.Extension):
@@ -17,19 +18,3 @@ class Markdown(griffe.Extension):
         """Rewrite one docstring."""
         if obj.docstring is not None:
             obj.docstring.value = as_markdown(obj.docstring.value)
-
-
-def as_markdown(docstring: str) -> str:
-    """The text of a docstring without what Markdown doesn't know.
-
-    >>> print(as_markdown("See :func:`~textgym.make`.\\n\\n>>> 1 + 1\\n2"))
-    See `textgym.make`.
-    <BLANKLINE>
-    ```pycon
-    >>> 1 + 1
-    2
-    ```
-    """
-    text = ROLE.sub(r"`\1`", docstring.replace("``", "`"))
-    text = TABLE.sub(lambda match: f"```text\n{match[0]}\n```", text)
-    return DOCTEST.sub(lambda match: f"```pycon\n{match[0]}\n```", text)

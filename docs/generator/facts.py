@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from docs.generator.roles import as_markdown
+
 FACTS: dict[str, Any] = tomllib.loads((Path(__file__).parents[1] / "facts.toml").read_text(encoding="utf-8"))
 ROOT = Path(__file__).parents[2]
 
@@ -26,38 +28,35 @@ class Default(NamedTuple):
     why: str
 
 
-def own_defaults(cls: Any) -> dict[str, Any]:
-    """The defaults in the signatures of a class and of those it hands ``**kwargs`` on to."""
-    found: dict[str, Any] = {}
+def own_defaults(cls: Any, package: str = "") -> dict[str, Any]:
+    """The defaults in the signatures of a class and of those it hands ``**kwargs`` on to, within a package."""
+    defaults: dict[str, Any] = {}
     for base in inspect.getmro(cls):
-        if "__init__" not in vars(base):
+        if "__init__" not in vars(base) or not base.__module__.startswith(package):
             continue
-        parameters = inspect.signature(base.__init__).parameters.values()
+        parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
         for parameter in parameters:
             if parameter.default is not parameter.empty:
-                found.setdefault(parameter.name, parameter.default)
+                defaults.setdefault(parameter.name, parameter.default)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
-    return {name: value for name, value in found.items() if name not in PLUMBING}
+    return {name: value for name, value in defaults.items() if name not in PLUMBING}
 
 
 def defaults_of(name: str) -> dict[str, Default]:
-    """The arguments of an algorithm: those in its row first, then the others of its class."""
+    """The arguments of an algorithm: those in its row first; for a class of ours then its others."""
     from textgym_agents.algorithms import ALGORITHMS
 
-    row = ALGORITHMS[name]
+    row: Any = ALGORITHMS[name]
     own = own_defaults(row.cls)
-    ours: dict[str, Any] = {**row.defaults, **row.wrap_defaults}
-    if row.kl_coef is not None and row.family != "baseline":
-        ours["kl_coef"] = row.kl_coef
-    shown = ours if not row.cls.__module__.startswith("textgym_agents") else {**ours, **own, **ours}  # type: ignore[attr-defined]
+    values: dict[str, Any] = {**row.defaults, **row.wrap_defaults}
+    if row.kl_coef is not None:
+        values["kl_coef"] = row.kl_coef
+    if row.cls.__module__.startswith("textgym_agents"):
+        values = own_defaults(row.cls, "textgym_agents") | values
     return {
-        argument: Default(
-            f"`{value!r}`",
-            f"`{own[argument]!r}`" if argument in own else "",
-            why(name, argument),
-        )
-        for argument, value in shown.items()
+        argument: Default(f"`{value!r}`", f"`{own[argument]!r}`" if argument in own else "", why(name, argument))
+        for argument, value in values.items()
     }
 
 
@@ -76,7 +75,8 @@ def meaning(argument: str, cls: Any) -> str:
         match = re.search(rf"^ +(?:\w+, )*{argument}(?:, \w+)*: (.*(?:\n {{8}}.*)*)", text, re.MULTILINE)
         match = match or re.search(rf"^:param {argument}: (.*(?:\n +.*)*)", text, re.MULTILINE)  # as SB3 writes it
         if match:
-            return re.sub(r"\s+", " ", match[1]).replace("``", "`").strip()
+            sentence = as_markdown(re.sub(r"\s+", " ", match[1]).strip())
+            return sentence[:1].upper() + sentence[1:]
     return ""
 
 

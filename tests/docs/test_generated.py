@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from docs.generator import facts, pages, tables
-from docs.generator.docstrings import as_markdown
+from docs.generator.roles import as_markdown
 from docs.generator.write import GENERATED, README, part
 from textgym.tasks import TASKS
 from textgym_agents.algorithms import ALGORITHMS

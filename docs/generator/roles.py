@@ -1,0 +1,23 @@
+"""Docstrings as Markdown: doctests and reStructuredText tables become blocks, roles become code."""
+
+import re
+
+ROLE = re.compile(r":(?:class|func|meth|mod|attr|data):`~?([^`]+)`")
+DOCTEST = re.compile(r"^>>> .*(?:\n(?!\s*$).+)*", re.MULTILINE)
+TABLE = re.compile(r"^=+(?: +=+)+$(?:\n.+)*", re.MULTILINE)
+
+
+def as_markdown(docstring: str) -> str:
+    """The text of a docstring without what Markdown doesn't know.
+
+    >>> print(as_markdown("See :func:`~textgym.make`.\\n\\n>>> 1 + 1\\n2"))
+    See `textgym.make`.
+    <BLANKLINE>
+    ```pycon
+    >>> 1 + 1
+    2
+    ```
+    """
+    text = ROLE.sub(r"`\1`", docstring.replace("``", "`"))
+    text = TABLE.sub(lambda match: f"```text\n{match[0]}\n```", text)
+    return DOCTEST.sub(lambda match: f"```pycon\n{match[0]}\n```", text)
