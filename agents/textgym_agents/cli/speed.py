@@ -1,5 +1,6 @@
 """``textgym speed``: how fast the library is."""
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ def speed(
     ] = "gpt2,llama,t5",
     lengths: Annotated[str, typer.Option(metavar="N,...", rich_help_panel="Sizes", help="New tokens.")] = "32,128,512",
     batches: Annotated[
-        str, typer.Option(metavar="N,...", rich_help_panel="Sizes", help="Texts at once in rollouts.")
+        str, typer.Option(metavar="N,...", rich_help_panel="Sizes", help="Episodes at once in rollouts.")
     ] = "16,32",
     device: Annotated[str, typer.Option(rich_help_panel="Sizes", help="cpu, cuda, ...")] = "cpu",
     dtype: Annotated[str, typer.Option(rich_help_panel="Sizes", help="float32, bfloat16 or float16.")] = "float32",
@@ -55,6 +56,7 @@ def speed(
     [cyan]textgym speed --only update --model gpt2 --lengths 32,512[/cyan]
     """
     from textgym.errors import ConfigError
+    from textgym_agents.report.provenance import command_line
     from textgym_agents.speed import FAILED, report
     from textgym_agents.speed import plan as plans
     from textgym_agents.speed.models import MADE
@@ -84,7 +86,7 @@ def speed(
     else:
         started = time.perf_counter()
         results, interrupted = _run(plan, tuple(options.names(only or "")))
-        content = report.content(results, plan, _command(), time.perf_counter() - started)
+        content = report.content(results, plan, command_line(sys.argv[1:]), time.perf_counter() - started)
     console = Console()
     report.show(console, results)
     console.print(report.footer(content), highlight=False, soft_wrap=True)
@@ -92,12 +94,12 @@ def speed(
         page.write_text(report.as_markdown(results, content), encoding="utf-8")
         console.print(f"page: {page}", soft_wrap=True)
     if file is not None:
-        report.write(file, content)
+        file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         console.print(f"numbers: {file}", soft_wrap=True)
     if png is not None:
-        from textgym_agents.speed import picture
+        from textgym_agents.speed import chart
 
-        drawn = picture.plot(results, png)
+        drawn = chart.plot(results, png)
         console.print(f"picture: {png}" if drawn else "no picture: there is no rollout and no update", soft_wrap=True)
     if interrupted:
         raise KeyboardInterrupt
@@ -119,12 +121,6 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _command() -> str:
-    from textgym_agents.report.provenance import command_line
-
-    return command_line(sys.argv[1:])
-
-
 def _run(plan: Any, only: tuple[str, ...]) -> tuple[list[Any], bool]:
     """Measure with a progress line; where there is no terminal, with a line for each measurement.
 
@@ -132,7 +128,7 @@ def _run(plan: Any, only: tuple[str, ...]) -> tuple[list[Any], bool]:
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from textgym_agents.speed import complete, run
+    from textgym_agents.speed import run
 
     console, started = Console(stderr=True), time.perf_counter()
     columns = (
@@ -141,21 +137,21 @@ def _run(plan: Any, only: tuple[str, ...]) -> tuple[list[Any], bool]:
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
+    results: list[Any] = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         line = bar.add_task("")
 
-        def listen(job: Any, number: int, of: int, done: float) -> None:
-            if done == 0.0 and not console.is_terminal:
+        def listen(job: Any, number: int, of: int) -> None:
+            if not console.is_terminal:
                 seconds = f"{time.perf_counter() - started:5.0f} s"
                 console.print(f"{seconds}  {number + 1} of {of}: {job.what}", highlight=False, soft_wrap=True)
-            bar.update(line, total=of, completed=number + done, description=f"{number + 1} of {of}: {job.what}")
+            bar.update(line, total=of, completed=number, description=f"{number + 1} of {of}: {job.what}")
 
-        found: list[Any] = []
         try:
             for some in run(plan, only, listen):
-                found += some
+                results += some
         except KeyboardInterrupt:
-            if not found:
+            if not results:
                 raise
-            return complete(found), True
-    return complete(found), False
+            return results, True
+    return results, False

@@ -1,177 +1,204 @@
-"""The rows of the table that are about models: rollouts and updates, each against its rivals.
+"""The rows of the table that are about models: rollouts, updates, buffer and memory, each against its rivals.
 
 Each function yields the measurements of one row, at all sizes that the plan asks for.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from textgym_agents.speed import contestants, with_trl
-from textgym_agents.speed.measure import Contestant, Progress, Result, compare, take_turns
-from textgym_agents.speed.models import Subject
-from textgym_agents.speed.plan import MIXED, Job, Plan, describe
-from textgym_agents.speed.texts import Shape, random_rollout
+import numpy as np
 
-STEPS = 128  # of a rollout of short texts
+from textgym_agents.report.timing import Entry, Result, compare, take_turns
+from textgym_agents.speed import entries, memory, with_trl
+from textgym_agents.speed.models import MADE, Subject, random_model, subject
+from textgym_agents.speed.plan import Job, Plan
+from textgym_agents.speed.rollouts import MIXED, Shape, random_rollout
+
+STEPS = 128  # of a rollout of short episodes
 
 NOTES = {
     "rollout": "SB3's unmodified collect_rollouts steps the environment, computes values and fills the buffer as well; "
     "equal lengths are the best case for generate, which looks for no end here.",
-    "mixed": "generate waits for the longest text of each batch; only tokens of texts count, for both.",
+    "mixed": "generate waits for the longest completion of each batch; only tokens of completions count, for both.",
     "update": "One epoch of SB3's unmodified train in two minibatches, against the same written by hand in plain "
-    "PyTorch: whole padded texts, the head at completion positions only, the same optimiser.",
-    "growth": "It falls when something of our own grows with the length, but also when we are ahead and what both pay "
-    "alike, attention, grows.",
-    "trl": "Both write 8 completions of each prompt and take one optimiser step over all their tokens. TRL has no "
+    "PyTorch: whole padded episodes, the head at completion positions only, the same optimizer.",
+    "trl": "Both write 8 completions of each prompt and take one gradient step over all their tokens. TRL has no "
     "reference model, dropout or gradient checkpointing here; textgym learns values besides.",
     "sb3": "No cache: every token's whole prefix is read again. Stock buffer: one minibatch of 64 tokens is timed.",
+    "memory": "Each in a process of its own: the most it held, less what it held before the update. By hand the "
+    "(tokens, vocabulary) matrix exists once in float32.",
 }
 
 
-def _duel(
-    plan: Plan, make: Callable[[], tuple[Contestant, Contestant]], about: Mapping[str, Any], progress: Progress
-) -> list[Result]:
-    ours, usual = take_turns(make(), plan.repeats, progress, plan.device)
-    return [compare(ours, usual, **about)]
+def describe(row: str, what: str, one: Subject, shape: Shape, target: float | None, note: str) -> dict[str, Any]:
+    """What a line of the table says of a model and its episodes, as arguments of ``Result``."""
+    sizes = {name: getattr(shape, name) for name in ("rows", "prompt_tokens", "new_tokens", "mean_tokens")}
+    setting = {"model": one.short, "title": one.title, **sizes}
+    named = {"row": row, "what": f"{what}, {one.short}, {shape}", "target": target}
+    return {**named, "setting": setting, "note": NOTES[note]}
+
+
+def _pair(plan: Plan, about: dict[str, Any], make: Callable[[], tuple[Entry, Entry]], more: str = "") -> Job:
+    """A measurement of two entries, which are made when it begins."""
+    return Job(about["row"], about["what"] + more, lambda: [compare(*take_turns(make(), plan.repeats), **about)])
 
 
 def rollouts(plan: Plan) -> Iterator[Job]:
-    """Rollouts of texts of equal length against ``model.generate``."""
+    """Rollouts of completions of equal length against ``model.generate``."""
     for one in plan.causal:
         for shape in plan.rollout_shapes(one):
-            yield _rollout_job(plan, "rollout", one, shape, 1.1)
+            yield _rollout(plan, "rollout", one, shape, 1.1)
 
 
 def mixed_rollouts(plan: Plan) -> Iterator[Job]:
-    """Rollouts of texts that end at different times against ``model.generate``."""
+    """Rollouts of completions that end at different times against ``model.generate``."""
     for one in plan.causal:
         for rows in plan.batches if plan.full or one.turn_tokens > 2048 else plan.batches[:1]:
-            yield _rollout_job(plan, "mixed", one, replace(MIXED, rows=rows), 2.0)
+            yield _rollout(plan, "mixed", one, replace(MIXED, rows=rows), 2.0)
 
 
-def _rollout_job(plan: Plan, row: str, one: Subject, shape: Shape, target: float) -> Job:
-    mixed = shape.mean_tokens is not None
-    about = describe(row, "rollout", one, shape, target, note=NOTES["mixed" if mixed else "rollout"])
-    about["setting"]["n_steps"] = n_steps = _steps(one, shape)
+def _rollout(plan: Plan, row: str, one: Subject, shape: Shape, target: float) -> Job:
+    """A rollout has 128 steps or as many as the longest completion has tokens, fewer for slow models.
 
-    def make() -> tuple[Contestant, Contestant]:
-        batches = round(n_steps / (shape.mean_tokens or shape.new_tokens))  # about as many tokens for both
-        return contestants.rollout(one, shape, n_steps), contestants.generate(one, shape, batches)
-
-    return Job(row, about["what"], partial(_duel, plan, make, about))
-
-
-def _steps(one: Subject, shape: Shape) -> int:
-    """Of a rollout: 128 or as many as the longest text has tokens, fewer for slow models.
-
-    Where texts are equally long and a rollout is one text a row, half of the prompts that it reads belong to the next
-    one: SB3 asks for the values of the observations that it ends with.
+    Where completions are equally long and a rollout is one episode a row, half of the prompts that it reads belong to
+    the next one: SB3 asks for the values of the observations that it ends with.
     """
     most = max(1, one.turn_tokens // (shape.rows * shape.new_tokens))
-    return shape.new_tokens * min(most, -(-STEPS // shape.new_tokens))
+    n_steps = shape.new_tokens * min(most, -(-STEPS // shape.new_tokens))
+    batches = round(n_steps / (shape.mean_tokens or shape.new_tokens))  # about as many tokens for both
+    about = describe(row, "rollout", one, shape, target, "rollout" if shape.mean_tokens is None else "mixed")
+    about["setting"]["n_steps"] = n_steps
+    return _pair(plan, about, lambda: (entries.rollout(one, shape, n_steps), entries.generate(one, shape, batches)))
 
 
 def updates(plan: Plan) -> Iterator[Job]:
-    """Updates of texts of each length, and of mixed lengths, against the hand-written step."""
+    """Updates on completions of each length, and of mixed lengths, against the hand-written step."""
     for one in plan.causal:
         for length in plan.lengths:
-            yield _update_job(plan, "update", one, _update_shape(one, length), 0.95)
+            yield _update(plan, "update", one, length)
         if one is plan.causal[0]:
-            rows = max(1, one.update_tokens // MIXED.new_tokens)
-            yield _update_job(plan, "update", one, replace(MIXED, rows=rows), 0.95)
+            yield _update(plan, "update", one, MIXED.new_tokens, MIXED.mean_tokens)
 
 
-def _update_shape(one: Subject, length: int) -> Shape:
-    return Shape(max(1, one.update_tokens // length), length)
-
-
-def _update_job(plan: Plan, row: str, one: Subject, shape: Shape, target: float) -> Job:
-    tokens = shape.rows * shape.new_tokens
-    batch = max(shape.new_tokens, tokens // 2)
-    about = describe(row, "update", one, shape, target, note=NOTES["update"])
+def _update(plan: Plan, row: str, one: Subject, length: int, mean: float | None = None) -> Job:
+    shape = Shape(max(1, one.update_tokens // length), length, mean)
+    tokens = shape.rows * length
+    batch = max(length, tokens // 2)
+    about = describe(row, "update", one, shape, 0.95, "update")
     about["setting"]["minibatch_tokens"] = batch
 
-    def make() -> tuple[Contestant, Contestant]:
-        ppo, texts, _ = random_rollout(one, shape, batch)
-        return contestants.update(ppo), contestants.handwritten(one, texts, tokens // batch)
+    def make() -> tuple[Entry, Entry]:
+        ppo, episodes, _ = random_rollout(one, shape, batch)
+        return entries.update(ppo), entries.handwritten(one, episodes, tokens // batch)
 
-    return Job(row, about["what"], partial(_duel, plan, make, about))
+    return _pair(plan, about, make)
 
 
 def encoder_decoders(plan: Plan) -> Iterator[Job]:
     """Rollouts and updates of encoder-decoder models."""
+    few = 1 if plan.quick else None
     for one in plan.subjects:
         if one.seq2seq:
-            for shape in plan.rollout_shapes(one)[: 1 if plan.quick else None]:
-                yield _rollout_job(plan, "seq2seq", one, shape, 1.0)
-            for length in plan.lengths[: 1 if plan.quick else None]:
-                yield _update_job(plan, "seq2seq", one, _update_shape(one, length), 0.95)
+            yield from (_rollout(plan, "seq2seq", one, shape, 1.0) for shape in plan.rollout_shapes(one)[:few])
+            yield from (_update(plan, "seq2seq", one, length) for length in plan.lengths[:few])
 
 
 def trl(plan: Plan) -> Iterator[Job]:
     """TRL's RLOO and GRPO, generation and update timed apart."""
-    if not plan.causal:
-        return
-    length = min(plan.lengths) if plan.quick else min(plan.lengths, key=lambda n: abs(n - 128))
-    one, shape = plan.causal[0], Shape(plan.batches[0], length, group=2 if plan.batches[0] % 8 else 8)
-    for algorithm in list(with_trl.TRAINERS)[: 1 if plan.quick else None]:
-        yield Job("trl", f"TRL's {algorithm}, {one.name}, {shape}", partial(_trl, plan, algorithm, one, shape))
+    for one in plan.causal[:1]:
+        length = min(plan.lengths) if plan.quick else min(plan.lengths, key=lambda n: abs(n - 128))
+        shape = Shape(plan.batches[0], length, group=2 if plan.batches[0] % 8 else 8)
+        for algorithm in list(with_trl.TRAINERS)[: 1 if plan.quick else None]:
+            yield Job("trl", f"TRL's {algorithm}, {one.name}, {shape}", partial(_trl, plan, algorithm, one, shape))
 
 
-def _trl(plan: Plan, algorithm: str, one: Subject, shape: Shape, progress: Progress) -> list[Result]:
+def _trl(plan: Plan, algorithm: str, one: Subject, shape: Shape) -> list[Result]:
     if not with_trl.installed():
         what = f"update against TRL's {algorithm}"
         return [Result("trl", what, None, (), note="TRL is not installed: pip install trl")]
-    found = with_trl.time_trl(algorithm, one, shape, plan.repeats, progress)
+    series = with_trl.time_trl(algorithm, one, shape, plan.repeats)
     targets = {"update": 1.5, "rollout": None}
-    return [
-        compare(*found[part], **describe("trl", part, one, shape, target, note=NOTES["trl"]))
-        for part, target in targets.items()
-    ]
+    return [compare(*series[part], **describe("trl", part, one, shape, targets[part], "trl")) for part in targets]
 
 
 def stock(plan: Plan) -> Iterator[Job]:
-    """SB3 without textgym's buffer and cache."""
-    if not plan.causal:
-        return
-    one, length = plan.causal[0], min(plan.lengths)
-    shape = Shape(plan.batches[0], length)
-    about = describe("sb3", "rollout", one, shape, None, note=NOTES["sb3"])
+    """SB3 without textgym's cache, and without its buffer."""
+    for one in plan.causal[:1]:
+        shape = Shape(plan.batches[0], min(plan.lengths))
 
-    def make_rollout() -> tuple[Contestant, Contestant]:
-        usual = contestants.rollout(one, shape, use_cache=False)
-        return contestants.rollout(one, shape), replace(usual, name="no cache")
+        def make_rollout(one: Subject = one, shape: Shape = shape) -> tuple[Entry, Entry]:
+            usual = replace(entries.rollout(one, shape, use_cache=False), name="no cache")
+            return entries.rollout(one, shape), usual
 
-    yield Job("sb3", f"{about['what']}, no cache", partial(_duel, plan, make_rollout, about))
-    about = describe("sb3", "update", one, shape, None, note=NOTES["sb3"])
+        def make_update(one: Subject = one, shape: Shape = shape) -> tuple[Entry, Entry]:
+            ppo, _, usual = random_rollout(one, shape, min(64, shape.rows * shape.new_tokens), stock=True)
+            return entries.update(ppo), entries.stock_update(ppo, usual)
 
-    def make_update() -> tuple[Contestant, Contestant]:
-        ppo, _, usual = random_rollout(one, shape, min(64, shape.rows * length), stock=True)
-        return contestants.update(ppo), contestants.stock_update(ppo, usual)
-
-    yield Job("sb3", f"{about['what']}, stock buffer", partial(_duel, plan, make_update, about))
+        yield _pair(plan, describe("sb3", "rollout", one, shape, None, "sb3"), make_rollout, ", no cache")
+        yield _pair(plan, describe("sb3", "update", one, shape, None, "sb3"), make_update, ", stock buffer")
 
 
-def growth(results: Sequence[Result]) -> list[Result]:
-    """How the update's ratio to the hand-written step changes from the shortest texts to the longest."""
-    found = []
-    updates = [one for one in results if one.setting.get("minibatch_tokens") and not one.setting["mean_tokens"]]
-    for title in dict.fromkeys(one.setting["title"] for one in updates):
-        same = [one for one in updates if one.setting["title"] == title]
-        short, long = (choose(same, key=lambda one: one.setting["new_tokens"]) for choose in (min, max))
-        if short is not long and short.value and long.value:
-            ends = f"{long.setting['new_tokens']} new tokens over that at {short.setting['new_tokens']}"
-            found.append(
-                Result(
-                    short.row,
-                    f"update, {short.setting['model']}, the ratio at {ends}",
-                    long.value / short.value,
-                    tuple(a / b for a, b in zip(long.repeats, short.repeats, strict=True)),
-                    target=0.9,
-                    note=NOTES["growth"],
-                    setting={"model": short.setting["model"]},
-                )
-            )
-    return found
+def buffer_bytes(plan: Plan) -> Iterator[Job]:
+    """Bytes that the rollout buffer holds for each token."""
+    shapes = [Shape(16, length) for length in plan.lengths] + [MIXED]
+    for name in ("gpt2", "llama")[: 1 if plan.quick else 2]:
+        lengths = ", ".join(str(length) for length in plan.lengths)
+        what = f"rollout buffer, bytes a token, vocabulary {MADE[name].vocabulary:,}"
+        what += f": most of completions of {lengths} and mixed lengths"
+        yield Job("buffer", what, partial(_buffer_bytes, name, shapes, what))
+
+
+def _buffer_bytes(name: str, shapes: list[Shape], what: str) -> list[Result]:
+    # The buffer holds tokens, not weights: a small model with the vocabulary will do.
+    one = replace(subject(name), model=random_model(name, MADE[name].vocabulary, hidden=8, layers=1))
+    held: dict[str, float] = {}
+    for shape in shapes:
+        ppo = random_rollout(one, shape).ppo
+        for _ in ppo.rollout_buffer.get(ppo.batch_size):
+            pass  # what it keeps after it has been read counts as well
+        held[str(shape)] = held_bytes(ppo.rollout_buffer) / (ppo.n_steps * ppo.n_envs)
+    most = max(held.values())
+    return [Result("buffer", what, most, (most,), target=64.0, better="lower", shown="number", setting={"bytes": held})]
+
+
+def held_bytes(thing: Any, seen: set[int] | None = None) -> int:
+    """Bytes of all arrays and tensors that an object holds, at any depth, each counted once.
+
+    >>> held_bytes({"a": [np.zeros(4)], "b": np.zeros(2, dtype=np.int8)})
+    34
+    """
+    seen = set() if seen is None else seen
+    if id(thing) in seen or callable(thing):
+        return 0
+    seen.add(id(thing))
+    if hasattr(thing, "nbytes"):
+        base = getattr(thing, "base", None)
+        return held_bytes(base, seen) if isinstance(base, np.ndarray) else int(thing.nbytes)
+    names = [*getattr(thing, "__dict__", {}), *getattr(type(thing), "__slots__", ())]
+    parts: Any = [getattr(thing, name, None) for name in names]
+    if isinstance(thing, Mapping):
+        parts = thing.values()
+    elif isinstance(thing, list | tuple | set | frozenset):
+        parts = thing
+    return sum(held_bytes(part, seen) for part in parts)
+
+
+def peak_memory(plan: Plan) -> Iterator[Job]:
+    """Peak memory of an update with a large vocabulary."""
+    rows, times = (8, 1) if plan.quick else (32, 3)
+    job = memory.Update(rows=rows, threads=plan.threads, device=plan.device)
+    tokens = f"{rows * job.new_tokens:,}"
+    what = f"peak memory of an update, vocabulary {job.vocabulary:,}, minibatch of {tokens} tokens"
+    yield Job("memory", what, partial(_peak_memory, job, times, what))
+
+
+def _peak_memory(job: memory.Update, times: int, what: str) -> list[Result]:
+    names = (entries.OURS, entries.HANDWRITTEN)
+    turns = [[memory.measure(replace(job, which=name))["peak"] / 2**20 for name in names] for _ in range(times)]
+    ours, usual = np.median(turns, axis=0).tolist()
+    peaks = {name: list(peak) for name, peak in zip(names, zip(*turns, strict=True), strict=True)}
+    about: dict[str, Any] = {"unit": "MiB", "ours": ours, "usual": usual, "usual_name": names[1], "better": "lower"}
+    about |= {"target": 1.2, "note": NOTES["memory"], "setting": {**asdict(job), "peaks": peaks}}
+    return [Result("memory", what, ours / usual, tuple(a / b for a, b in turns), **about)]

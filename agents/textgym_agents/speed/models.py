@@ -1,10 +1,9 @@
 """The models that are timed: of random weights and made here, or loaded; and random prompts for them.
 
-How fast a model is does not depend on what its weights say, so random ones do for all but the real model of a folder.
+How fast a model is does not depend on what its weights are, so random ones do for all but the real model of a folder.
 """
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,45 +12,31 @@ import torch
 from tokenizers import Tokenizer, models
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     GenerationConfig,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
     PreTrainedTokenizerFast,
-    T5Config,
-    T5ForConditionalGeneration,
 )
 
 from textgym.core import Prompt
 from textgym_agents.models import DTYPES, load
 
 END: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
-NO_DROPOUT: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}  # textgym never has any
-POSITIONS = 1024
-NUM_PROMPTS = 256
+POSITIONS, NUM_PROMPTS = 1024, 256
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to be timed. The model is never trained or changed: contestants copy it.
+    """A model to be timed. It is never trained or changed: entries copy it."""
 
-    Attributes:
-        name: "gpt2", "llama", "t5", or the folder.
-        title: what it is, in words.
-        model, tokenizer: in eval mode, on the device and in the precision of the run.
-        seq2seq: whether it has an encoder.
-        turn_tokens: most tokens that a turn of a rollout writes unless all is asked for; slow models get fewer.
-        update_tokens: tokens of one turn of an update.
-    """
-
-    name: str
-    title: str
-    model: Any
+    name: str  # "gpt2", "llama", "t5", or the folder
+    title: str  # what it is, in words
+    model: Any  # in eval mode, on the device and in the precision of the run
     tokenizer: Any
-    seq2seq: bool = False
-    turn_tokens: int = 2048
-    update_tokens: int = 1024
+    seq2seq: bool = False  # whether it has an encoder
+    turn_tokens: int = 2048  # most tokens that a turn of a rollout writes unless all is asked for
+    update_tokens: int = 1024  # tokens of one turn of an update
 
     @property
     def short(self) -> str:
@@ -60,111 +45,51 @@ class Subject:
 
     @property
     def vocabulary(self) -> int:
-        """Number of token ids that the environment knows."""
+        """Number of token ids that the environment has."""
         return len(self.tokenizer)
 
     def copy(self) -> Any:
-        """A copy of the model that samples as asked: nothing in its own generation settings ends or filters a text."""
+        """A copy of the model whose ``generate`` samples from the whole distribution and ends nothing by itself."""
         model = copy.deepcopy(self.model)
-        model.generation_config = GenerationConfig(
-            pad_token_id=self.tokenizer.pad_token_id or 0,
-            decoder_start_token_id=0 if self.seq2seq else None,
-            do_sample=True,
-            top_k=0,
-            top_p=1.0,
-            temperature=1.0,
-        )
+        ids = {"pad_token_id": self.tokenizer.pad_token_id or 0, "decoder_start_token_id": 0 if self.seq2seq else None}
+        model.generation_config = GenerationConfig(do_sample=True, top_k=0, top_p=1.0, temperature=1.0, **ids)
         return model
-
-
-def gpt2(vocabulary: int = 5000, hidden: int = 256, layers: int = 4) -> Any:
-    """A GPT-2 of 4.7 million parameters."""
-    return _seeded(
-        lambda: GPT2LMHeadModel(
-            GPT2Config(
-                vocab_size=vocabulary,
-                n_positions=POSITIONS,
-                n_embd=hidden,
-                n_layer=layers,
-                n_head=hidden // 64 or 1,
-                **NO_DROPOUT,
-                **END,
-            )
-        )
-    )
-
-
-def llama(vocabulary: int = 50_000, hidden: int = 256, layers: int = 4) -> Any:
-    """A Llama of 29 million parameters, all but 3 million of them in its vocabulary."""
-    return _seeded(
-        lambda: LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=vocabulary,
-                hidden_size=hidden,
-                intermediate_size=hidden * 8 // 3,
-                num_hidden_layers=layers,
-                num_attention_heads=hidden // 64 or 1,
-                max_position_embeddings=POSITIONS,
-                **END,
-            )
-        )
-    )
-
-
-def t5(vocabulary: int = 5000, hidden: int = 256, layers: int = 3) -> Any:
-    """A T5 of 5.2 million parameters, with as many layers in the encoder as in the decoder."""
-    return _seeded(
-        lambda: T5ForConditionalGeneration(
-            T5Config(
-                vocab_size=vocabulary,
-                d_model=hidden,
-                d_kv=64,
-                d_ff=hidden * 2,
-                num_layers=layers,
-                num_heads=hidden // 64 or 1,
-                dropout_rate=0.0,
-                **{**END, "decoder_start_token_id": 0},
-            )
-        )
-    )
-
-
-def _seeded(make: Callable[[], Any]) -> Any:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return make().eval()
-
-
-def number_tokenizer(vocabulary: int) -> Any:
-    """A tokenizer whose words are w2, w3, ...: every word is one token. Token 0 pads, token 1 ends.
-
-    >>> number_tokenizer(10).encode("w2 w7")
-    [2, 7]
-    """
-    words = {"[pad]": 0, "[end]": 1, **{f"w{i}": i for i in range(2, vocabulary)}}
-    raw = Tokenizer(models.WordLevel(words, unk_token="[end]"))
-    raw.pre_tokenizer = WhitespaceSplit()
-    build: Any = PreTrainedTokenizerFast
-    return build(tokenizer_object=raw, pad_token="[pad]", eos_token="[end]", unk_token="[end]", padding_side="left")
 
 
 @dataclass(frozen=True)
 class Made:
-    """How to make a model of random weights."""
+    """A model of random weights: its vocabulary and layers, the rest as in :class:`Subject`."""
 
-    make: Callable[[], Any]
     title: str
     vocabulary: int
+    layers: int = 4
     seq2seq: bool = False
     turn_tokens: int = 2048
     update_tokens: int = 1024
 
 
 MADE = {
-    "gpt2": Made(gpt2, "GPT-2, 4.7 M, vocabulary 5,000", 5000, turn_tokens=8192, update_tokens=2048),
-    "llama": Made(llama, "Llama, 29 M, vocabulary 50,000", 50_000),
-    "t5": Made(t5, "T5, 5.2 M, vocabulary 5,000", 5000, seq2seq=True, update_tokens=2048),
+    "gpt2": Made("GPT-2, 4.7 M, vocabulary 5,000", 5000, turn_tokens=8192, update_tokens=2048),
+    "llama": Made("Llama, 29 M, vocabulary 50,000", 50_000),
+    "t5": Made("T5, 5.2 M, vocabulary 5,000", 5000, layers=3, seq2seq=True, update_tokens=2048),
 }
+
+
+def random_model(kind: str, vocabulary: int, hidden: int = 256, layers: int = 4) -> Any:
+    """A GPT-2, a Llama, or a T5 with as many layers in the encoder as in the decoder. None has dropout."""
+    heads = hidden // 64 or 1
+    sizes: dict[str, Any] = {
+        "gpt2": {"n_embd": hidden, "n_layer": layers, "n_head": heads, "n_positions": POSITIONS}
+        | {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
+        "llama": {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads}
+        | {"intermediate_size": hidden * 8 // 3, "max_position_embeddings": POSITIONS},
+        "t5": {"d_model": hidden, "d_kv": 64, "d_ff": hidden * 2, "num_layers": layers, "num_heads": heads}
+        | {"dropout_rate": 0.0, "decoder_start_token_id": 0},
+    }
+    auto: Any = AutoModelForSeq2SeqLM if kind == "t5" else AutoModelForCausalLM
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return auto.from_config(AutoConfig.for_model(kind, vocab_size=vocabulary, **sizes[kind], **END)).eval()
 
 
 def subject(name: str, device: str = "cpu", dtype: str = "float32") -> Subject:
@@ -177,39 +102,34 @@ def subject(name: str, device: str = "cpu", dtype: str = "float32") -> Subject:
     4701696
     """
     if name in MADE:
-        how = MADE[name]
-        model = how.make().to(device, DTYPES[dtype])
-        tokenizer = number_tokenizer(how.vocabulary)
-        return Subject(name, how.title, model, tokenizer, how.seq2seq, how.turn_tokens, how.update_tokens)
-    loaded, tokenizer = load(name, dtype=dtype, device=device)
-    millions = round(loaded.num_parameters() / 1e6)
-    seq2seq = bool(getattr(loaded.config, "is_encoder_decoder", False))
-    made = Subject(name, "", loaded, tokenizer, seq2seq)
-    return replace(made, title=f"{made.short}, {millions} M, vocabulary {len(tokenizer):,}")
+        made = MADE[name]
+        model = random_model(name, made.vocabulary, layers=made.layers).to(device, DTYPES[dtype])
+        tokens = (made.turn_tokens, made.update_tokens)
+        return Subject(name, made.title, model, number_tokenizer(made.vocabulary), made.seq2seq, *tokens)
+    model, tokenizer = load(name, dtype=dtype, device=device)
+    one = Subject(name, "", model, tokenizer, bool(getattr(model.config, "is_encoder_decoder", False)))
+    millions = round(model.num_parameters() / 1e6)
+    return replace(one, title=f"{one.short}, {millions} M, vocabulary {len(tokenizer):,}")
 
 
-def words(vocabulary: int, tokens: int, count: int = NUM_PROMPTS) -> list[Prompt]:
-    """Prompts of random words of :func:`number_tokenizer`.
+def number_tokenizer(vocabulary: int) -> Any:
+    """A tokenizer whose words are w2, w3, ...: every word is one token. Token 0 pads, token 1 ends.
 
-    >>> words(5000, 3, 1)[0].text
+    >>> number_tokenizer(10).encode("w2 w7")
+    [2, 7]
+    """
+    vocab = {"[pad]": 0, "[end]": 1, **{f"w{i}": i for i in range(2, vocabulary)}}
+    raw = Tokenizer(models.WordLevel(vocab, unk_token="[end]"))
+    raw.pre_tokenizer = WhitespaceSplit()
+    build: Any = PreTrainedTokenizerFast
+    return build(tokenizer_object=raw, pad_token="[pad]", eos_token="[end]", unk_token="[end]", padding_side="left")
+
+
+def prompts(vocabulary: int, tokens: int, count: int = NUM_PROMPTS) -> list[Prompt]:
+    """Prompts of random words: so many tokens of :func:`number_tokenizer`, at least so many of any other.
+
+    >>> prompts(5000, 3, 1)[0].text
     'w4253 w3185 w2556'
     """
     rows = np.random.default_rng(0).integers(2, vocabulary, (count, tokens))
     return [Prompt(" ".join(f"w{i}" for i in row)) for row in rows]
-
-
-def prompts(subject: Subject, tokens: int, count: int = NUM_PROMPTS) -> list[Prompt]:
-    """Prompts of at least so many tokens each, for any model; the environment cuts them to size."""
-    if subject.name in MADE:
-        return words(subject.vocabulary, tokens, count)
-    from textgym.tasks import TASKS
-
-    task: Any = TASKS["DataToText"]()
-    rng = np.random.default_rng(0)
-    found = []
-    for i in range(count):
-        text = str(i)
-        while len(subject.tokenizer.encode(text)) < tokens:
-            text += " " + task[int(rng.integers(len(task)))].text
-        found.append(Prompt(text))
-    return found

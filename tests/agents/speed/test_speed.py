@@ -1,4 +1,4 @@
-"""What `textgym speed` measures: that contestants do the same work, and that all of it reaches table, JSON and picture.
+"""What `textgym speed` measures: that its entries do the same work, and that all of it reaches table, JSON and picture.
 
 No test looks at how long something takes.
 """
@@ -16,19 +16,19 @@ from typer.testing import CliRunner
 from textgym.errors import ConfigError
 from textgym_agents import speed
 from textgym_agents.cli import app
-from textgym_agents.speed import contestants, environments, memory, models, picture, report, with_trl
+from textgym_agents.report.timing import Entry, Result, Series, compare, take_turns
+from textgym_agents.speed import chart, entries, environment_rows, memory, models, report, with_trl
 from textgym_agents.speed.handwritten import HandwrittenPPO, pad
-from textgym_agents.speed.measure import Contestant, Result, Series, compare, take_turns
-from textgym_agents.speed.models import MADE, Subject, number_tokenizer, subject
+from textgym_agents.speed.models import MADE, Subject, number_tokenizer, random_model, subject
 from textgym_agents.speed.plan import Plan, quick
-from textgym_agents.speed.texts import Shape, make_env, make_ppo, random_rollout
+from textgym_agents.speed.rollouts import Shape, make_env, make_ppo, random_rollout
 
 VOCABULARY = 150
 EQUAL, MIXED = Shape(4, 6, prompt_tokens=5), Shape(4, 24, mean_tokens=9, prompt_tokens=5)
 
 
 def tiny(kind: str) -> Subject:
-    model = getattr(models, kind)(vocabulary=VOCABULARY, hidden=64, layers=2)
+    model = random_model(kind, VOCABULARY, hidden=64, layers=2)
     for parameter in model.parameters():  # sharp enough for a difference to show
         parameter.data.mul_(4 if parameter.dim() > 1 else 1)
     return Subject(kind, kind, model, number_tokenizer(VOCABULARY), kind == "t5")
@@ -37,28 +37,27 @@ def tiny(kind: str) -> Subject:
 @pytest.fixture
 def tiny_models(monkeypatch):
     """The models that ``subject`` makes, made small."""
+    monkeypatch.setattr(models, "random_model", lambda kind, *sizes, **more: tiny(kind).model)
     for name, made in MADE.items():
-        small = replace(made, make=lambda name=name, **sizes: tiny(name).model, vocabulary=VOCABULARY)
-        monkeypatch.setitem(MADE, name, replace(small, turn_tokens=32, update_tokens=32))
+        monkeypatch.setitem(MADE, name, replace(made, vocabulary=VOCABULARY, turn_tokens=32, update_tokens=32))
 
 
 # ---------------------------------------------------------------------------- turns
 
 
-def test_contestants_take_turns_and_the_first_round_does_not_count():
-    said, told = [], []
+def test_entries_take_turns_and_the_first_round_does_not_count():
+    said = []
 
-    def one(name: str, work: int) -> Contestant:
-        return Contestant(name, lambda: said.append(name) or work, before=lambda: said.append(f"before {name}"))
+    def one(name: str, work: int) -> Entry:
+        return Entry(name, lambda: said.append(name) or work, before=lambda: said.append(f"before {name}"))
 
-    a, b = take_turns([one("a", 3), one("b", 5)], 3, lambda done, of: told.append((done, of)))
+    a, b = take_turns([one("a", 3), one("b", 5)], 3)
     runs = [name for name in said if not name.startswith("before")]
     assert sorted(runs[:2]) == ["a", "b"]
     assert runs[2:] == ["a", "b", "b", "a", "a", "b"]  # every other round in the opposite order
     assert said[::2] == [f"before {name}" for name in runs]
     assert (a.name, a.work, b.work) == ("a", (3.0,) * 3, (5.0,) * 3)
     assert len(a.seconds) == len(a.cpu_seconds) == 3
-    assert told == [(i, 8) for i in range(1, 9)]
 
 
 @pytest.mark.parametrize(
@@ -83,18 +82,18 @@ def test_whether_a_target_is_met(value, target, better, met):
 @pytest.mark.parametrize("shape", [EQUAL, MIXED], ids=["equal", "mixed"])
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "t5"])
 def test_the_hand_written_step_is_the_same_update(kind, shape, lean):
-    """After one step of each on the same texts all gradients and all weights agree: both did all of PPO's work."""
+    """After one step of each on the same episodes all gradients and all weights agree: both did all of PPO's work."""
     if lean and kind == "t5":
         pytest.skip("the lean form is for memory, which is measured with a decoder-only model")
     one = tiny(kind)
-    ppo, texts, _ = random_rollout(one, shape)
-    assert sum(len(text.actions) for text in texts) == shape.rows * shape.new_tokens
+    ppo, episodes, _ = random_rollout(one, shape)
+    assert sum(len(episode.actions) for episode in episodes) == shape.rows * shape.new_tokens
     by_hand = HandwrittenPPO(one, lean=lean)
     with torch.no_grad():  # a value head of zeros would hide what values do to the trunk
         by_hand.value_head.weight.normal_(generator=torch.Generator().manual_seed(0))
         ppo.policy.value_net.load_state_dict(by_hand.value_head.state_dict())
     ppo.train()
-    by_hand.epoch(pad(texts, one.seq2seq), len(texts))
+    by_hand.epoch(pad(episodes, one.seq2seq), len(episodes))
     ours = dict(ppo.policy.lm.named_parameters()) | dict(ppo.policy.value_net.named_parameters())
     usual = dict(by_hand.model.named_parameters()) | dict(by_hand.value_head.named_parameters())
     assert ours.keys() == usual.keys()
@@ -105,37 +104,37 @@ def test_the_hand_written_step_is_the_same_update(kind, shape, lean):
         torch.testing.assert_close(ours[name], parameter, rtol=1e-5, atol=1e-7)
 
 
-def test_minibatches_of_the_hand_written_epoch_hold_each_text_once():
+def test_minibatches_of_the_hand_written_epoch_hold_each_episode_once():
     one = tiny("gpt2")
-    texts = random_rollout(one, MIXED).texts
+    episodes = random_rollout(one, MIXED).episodes
     by_hand, seen = HandwrittenPPO(one), []
     by_hand.step = lambda batch: seen.append(batch)
-    by_hand.epoch(pad(texts), 3)
+    by_hand.epoch(pad(episodes), 3)
     assert sum(int(batch.predicts.sum()) for batch in seen) == MIXED.rows * MIXED.new_tokens
     assert max(len(batch.input_ids) for batch in seen) == 3
-    assert all(bool(batch.predicts[:, -1].any()) for batch in seen)  # no column that is padding in every text
+    assert all(bool(batch.predicts[:, -1].any()) for batch in seen)  # no column that is padding in every episode
 
 
-# ---------------------------------------------------------------------------- contestants
+# ---------------------------------------------------------------------------- entries
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])
-def test_texts_of_equal_length_are_complete(kind):
+def test_completions_of_equal_length_are_complete(kind):
     one = tiny(kind)
-    assert contestants.generate(one, EQUAL).run() == EQUAL.rows * EQUAL.new_tokens
-    rollout = contestants.rollout(one, EQUAL)
+    assert entries.generate(one, EQUAL).run() == EQUAL.rows * EQUAL.new_tokens
+    rollout = entries.rollout(one, EQUAL)
     rollout.before()
     assert rollout.run() == EQUAL.rows * EQUAL.new_tokens
 
 
-def test_texts_end_at_the_mean_length_asked_for():
-    """Both by generate and in the environment: about 25 tokens, over more than 100 texts each."""
-    one = Subject("gpt2", "", models.gpt2(5000, 64, 1), number_tokenizer(5000))
+def test_completions_end_at_the_mean_length_asked_for():
+    """Both by generate and in the environment: about 25 tokens, over more than 100 completions each."""
+    one = Subject("gpt2", "", random_model("gpt2", 5000, 64, 1), number_tokenizer(5000))
     shape = Shape(32, 64, mean_tokens=25)
-    assert 22 < contestants.generate(one, shape, batches=5).run() / (32 * 5) < 28
-    ppo = make_ppo(one, shape, n_steps=128)
-    contestants.collect(ppo, contestants.begin(ppo))
-    lengths = [info["l"] for info in ppo.ep_info_buffer]  # of the last 100 texts
+    assert 22 < entries.generate(one, shape, batches=5).run() / (32 * 5) < 28
+    ppo = make_ppo(one, make_env(one, shape), n_steps=128)
+    entries.collect(ppo, entries.begin(ppo))
+    lengths = [info["l"] for info in ppo.ep_info_buffer]  # of the last 100 completions
     assert len(lengths) == 100
     assert 20 < np.mean(lengths) < 30
     assert max(lengths) <= 64
@@ -147,7 +146,9 @@ def test_both_read_the_same_prompts():
     first = env.reset()["input_ids"][:, : EQUAL.prompt_tokens]
     assert (first[0] == first[1]).all()
     assert (first[1] != first[2]).any()
-    assert first.tolist()[::2] == [one.tokenizer.encode(p.text) for p in models.prompts(one, EQUAL.prompt_tokens, 2)]
+    assert first.tolist()[::2] == [
+        one.tokenizer.encode(p.text) for p in models.prompts(VOCABULARY, EQUAL.prompt_tokens, 2)
+    ]
 
 
 def test_generate_leaves_the_global_random_numbers_alone():
@@ -155,14 +156,14 @@ def test_generate_leaves_the_global_random_numbers_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    contestants.generate(one, EQUAL).run()
+    entries.generate(one, EQUAL).run()
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_weights_count_as_changed_and_are_not():
-    ppo = make_ppo(tiny("gpt2"), EQUAL)
+    ppo = make_ppo(one := tiny("gpt2"), make_env(one, EQUAL), n_steps=EQUAL.new_tokens)
     before = {name: (p._version, p.detach().clone()) for name, p in ppo.policy.named_parameters()}
-    contestants.touch(ppo.policy)
+    entries.touch(ppo.policy)
     for name, parameter in ppo.policy.named_parameters():
         assert parameter._version > before[name][0], name
         assert torch.equal(parameter, before[name][1]), name
@@ -179,22 +180,20 @@ def test_models_and_sizes_are_what_the_table_says():
 def test_all_rows_but_the_slow_ones_in_small(tiny_models, tmp_path):
     plan = Plan(models=("gpt2", "t5"), lengths=(4, 8), batches=(2, 4), repeats=2)
     only = ("rollout", "mixed", "update", "seq2seq", "sb3", "buffer")
-    told = []
-    lines = [one for some in speed.run(plan, only, lambda *now: told.append(now)) for one in some]
-    results = speed.complete(lines)
+    begun = []
+    results = [one for some in speed.run(plan, only, lambda *now: begun.append(now)) for one in some]
     assert [one for one in results if one.note.startswith(speed.FAILED)] == []
     assert list(dict.fromkeys(one.row for one in results)) == list(only)
     by_row = {row: [one for one in results if one.row == row] for row in only}
     assert [one.setting["rows"] for one in by_row["rollout"]] == [2, 2, 4, 4]
-    assert len(by_row["update"]) == 4  # two lengths, mixed lengths, and the growth between the two
-    assert by_row["update"][3].value == by_row["update"][1].value / by_row["update"][0].value
+    assert len(by_row["update"]) == 3  # two lengths and mixed lengths
     assert all(len(one.repeats) == 2 for one in results if one.row != "buffer")
     assert all(one.value > 0 for one in by_row["buffer"])
-    assert told[0][1:3] == (0, len(speed.jobs(plan, only)))
-    assert told[-1][3] == 1.0
+    number = len(speed.jobs(plan, only))
+    assert [one[1:] for one in begun] == [(i, number) for i in range(number)]
 
     content = report.content(results, plan, "textgym speed", 1.0)
-    report.write(tmp_path / "speed.json", content)
+    (tmp_path / "speed.json").write_text(json.dumps(content, allow_nan=False))
     stored = json.loads((tmp_path / "speed.json").read_text())
     assert {"torch", "transformers", "stable_baselines3"} <= stored["versions"].keys()
     assert stored["machine"]["threads"] == stored["plan"]["threads"] == 1
@@ -203,14 +202,14 @@ def test_all_rows_but_the_slow_ones_in_small(tiny_models, tmp_path):
         for raw in line["series"]:
             assert len(raw["work"]) == len(raw["seconds"])
     again, everything = report.read(tmp_path / "speed.json")
-    assert again == list(results)
+    assert again == results
     assert report.as_markdown(again, everything) == report.as_markdown(results, content)
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"holds no results of `textgym speed --json`"):
         report.read(tmp_path / "other.json")
-    assert picture.plot(results, tmp_path / "speed.png")
+    assert chart.plot(results, tmp_path / "speed.png")
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
-    assert not picture.plot(by_row["buffer"], tmp_path / "none.png")
+    assert not chart.plot(by_row["buffer"], tmp_path / "none.png")
 
 
 def test_the_table_shows_medians_ratios_and_targets():
@@ -228,17 +227,17 @@ def test_the_table_shows_medians_ratios_and_targets():
 
 
 def test_scoring_is_a_share_of_the_rollout():
-    result = environments.scoring("bleu", 1, rows=2, n_steps=12, row="scoring", what="x", target=0.05)
+    (result,) = environment_rows.score_share(Plan(repeats=1), "bleu", "x", rows=2, n_steps=12)
     assert 0 <= result.value < 1
     assert result.usual > result.ours >= 0
 
 
 def test_environments_take_their_steps():
-    vector, sync = environments.prompts_in_memory(3)
-    for env in (vector, sync, *environments.built_in(2)):
-        contestant = environments.steps(env, "x", 4)
-        contestant.before()
-        assert contestant.run() == 4 * env.num_envs
+    vector, sync = environment_rows.prompts_in_memory(3)
+    for env in (vector, sync, *environment_rows.built_in(2)):
+        entry = environment_rows.steps(env, "x", 4)
+        entry.before()
+        assert entry.run() == 4 * env.num_envs
 
 
 def test_a_row_without_trl_says_so(tiny_models, monkeypatch):
@@ -253,23 +252,21 @@ def test_a_row_without_trl_says_so(tiny_models, monkeypatch):
 
 def test_trl_takes_turns_with_textgym():
     pytest.importorskip("trl")
-    before = np.random.get_state()[1].tolist()  # noqa: NPY002
-    found = with_trl.time_trl("RLOO", tiny("gpt2"), replace(EQUAL, group=2), 1)
-    for ours, usual in found.values():
+    timed = with_trl.time_trl("RLOO", tiny("gpt2"), replace(EQUAL, group=2), 1)
+    for ours, usual in timed.values():
         assert ours.work == usual.work == (24.0,)
         assert ours.seconds[0] > 0
         assert usual.seconds[0] > 0
-    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
 def test_memory_is_measured_in_a_process_of_its_own():
-    job = memory.Job(rows=2, new_tokens=4, vocabulary=5000, hidden=64, layers=1)
-    found = memory.measure(job)
-    assert found["before"] > 2**20
+    update = memory.Update(rows=2, new_tokens=4, vocabulary=5000, hidden=64, layers=1)
+    measured = memory.measure(update)
+    assert measured["before"] > 2**20
     # one step of AdamW holds at least the gradient and two moments of 2 * 5,000 * 64 weights
-    assert found["peak"] > 3 * 2 * 5000 * 64 * 4
-    with pytest.raises(memory.ChildError, match="which is 'nobody'"):
-        memory.in_this_process(replace(job, which="nobody"))
+    assert measured["peak"] > 3 * 2 * 5000 * 64 * 4
+    with pytest.raises(ConfigError, match="which is 'none'"):
+        memory.in_this_process(replace(update, which="none"))
 
 
 # ---------------------------------------------------------------------------- plan and command
@@ -290,7 +287,7 @@ def test_quick_and_full_plans():
     [
         (["--only", "rolout"], "No row is called 'rolout'. Did you mean 'rollout'?"),
         (["--only", "update", "--lengths", "32,x"], "--lengths '32,x': expected whole numbers"),
-        (["--only", "update", "--lengths", "1"], "lengths is (1,), expected"),
+        (["--only", "update", "--lengths", "1"], "lengths is (1,), expected numbers of at least 2"),
         (["--only", "update", "--model", "gpt2,./no-such-model"], "no model at './no-such-model'"),
         (["--quick", "--full"], "--quick and --full"),
         (["--json", "/no/such/folder/x.json"], "no folder"),
