@@ -125,15 +125,8 @@ def read(path: str | Path) -> tuple[list[Result], dict[str, Any]]:
         results = []
         for line in stored["results"]:
             rest = {name: value for name, value in line.items() if name != "met"}
-            series = [
-                Series(
-                    *(
-                        tuple(one[key]) if key != "name" else one[key]
-                        for key in ("name", "work", "seconds", "cpu_seconds")
-                    )
-                )
-                for one in line["series"]
-            ]
+            columns = ("work", "seconds", "cpu_seconds")
+            series = [Series(one["name"], *(tuple(one[column]) for column in columns)) for one in line["series"]]
             results.append(Result(**{**rest, "repeats": tuple(line["repeats"]), "series": tuple(series)}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{str(path)!r} holds no results of `textgym speed --json`: {error!r}") from error
