@@ -37,6 +37,31 @@ def env_id(task_name: str) -> str:
     return f"textgym/{task_name}-v0"
 
 
+def short_name(env_id: str) -> str:
+    """``DataToText`` for ``textgym/DataToText-v0``; other ids stay as they are.
+
+    >>> short_name("textgym/Copy-v0"), short_name("textgym/Copy-v1"), short_name("mine/Haiku-v0")
+    ('Copy', 'textgym/Copy-v1', 'mine/Haiku-v0')
+    """
+    if env_id.startswith("textgym/") and env_id.endswith("-v0"):
+        return env_id.removeprefix("textgym/").removesuffix("-v0")
+    return env_id
+
+
+def text_ids() -> list[str]:
+    """The ids of the built-in tasks, then those that :func:`register` has added.
+
+    >>> text_ids()[0]
+    'textgym/DataToText-v0'
+    """
+    built_in = "textgym.registration:make_env"
+    return [
+        id
+        for id, spec in gymnasium.registry.items()
+        if spec.entry_point == built_in or isinstance(spec.entry_point, _Entry)
+    ]
+
+
 def register_all() -> None:
     """Tell Gymnasium the ids of the built-in tasks. Calling it again changes nothing."""
     for name in TABLE:
@@ -131,7 +156,7 @@ class _Entry:
         return self  # Gymnasium copies the spec on every make; the task is not to be copied with it
 
 
-def split_argument(id: str, split: str) -> dict[str, str]:
+def split_argument(id: str, split: str) -> dict[str, Any]:
     """``{"split": split}`` where the id's task has splits, else nothing: a list of prompts of your own has none.
 
     >>> split_argument("textgym/Copy-v0", "test")

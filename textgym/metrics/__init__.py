@@ -32,6 +32,13 @@ METRICS: dict[str, type[Metric]] = {
 }
 
 
+def check_names(names: Iterable[str]) -> None:
+    """Raise ConfigError for a name that is not in ``METRICS``."""
+    for name in names:
+        if name not in METRICS:
+            raise ConfigError(f"No metric is called {name!r}. {did_you_mean(str(name), METRICS)}")
+
+
 def compute_metrics(names: Iterable[str], samples: Sequence[FinishedText]) -> dict[str, float]:
     """The named metrics over the same samples, in the order given. Names are those of ``METRICS``.
 
@@ -46,9 +53,7 @@ def compute_metrics(names: Iterable[str], samples: Sequence[FinishedText]) -> di
     {'rouge1': 0.5, 'length': 3.0}
     """
     names = [names] if isinstance(names, str) else list(names)
-    for name in names:
-        if name not in METRICS:
-            raise ConfigError(f"No metric is called {name!r}. {did_you_mean(str(name), METRICS)}")
+    check_names(names)
     results: dict[str, float] = {}
     for name in names:
         results.update(METRICS[name]().compute(samples))
@@ -72,5 +77,6 @@ __all__ = [
     "MeanLength",
     "MeanSentiment",
     "Metric",
+    "check_names",
     "compute_metrics",
 ]

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from textgym.registration import short_name
 from textgym_agents.benchmark import suites
 from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, Runs
 from textgym_agents.benchmark.comparison import Comparison, Overall
-from textgym_agents.benchmark.config import short_name
 from textgym_agents.report.curves import Curve, plot_curve_grid, plot_curves
 from textgym_agents.report.dots import Dot, plot_dots
 from textgym_agents.report.figures import COLORS

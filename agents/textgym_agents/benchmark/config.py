@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from textgym.errors import ConfigError
+from textgym.registration import short_name
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.benchmark.composites import parts
 from textgym_agents.report.provenance import command_line
@@ -39,8 +40,8 @@ class BenchmarkConfig:
         model_hash: of its files, see ``provenance.model_hash``: a model that changes halfway would mix two benchmarks.
         eval_prompts: held-out prompts, played before and after training.
         eval_split: where they come from.
-        n_envs: prompts played at once in training.
-        kl_coef: coefficient of the KL to the initial model; None: the algorithm's default.
+        n_envs: rows, episodes played at once in training.
+        kl_coef: coefficient of the KL to the reference model; None: the algorithm's default.
         lora: rank, or None to train all weights.
         env_kwargs: arguments of the environments, such as ``reward`` or ``max_new_tokens``.
         policy_kwargs: such as ``temperature``.
@@ -48,6 +49,7 @@ class BenchmarkConfig:
         threads: of torch in each process. The order of floating-point sums depends on it, so it is part of the result.
         warm_share: the share of the tokens that the first part of ``"bc+ppo"`` trains on; the second gets the rest.
         suite: name from ``suites.SUITES`` that these values were taken from, for :meth:`command`.
+        plugins: modules that register tasks, rewards or algorithms, see ``textgym.plugins``. Every run imports them.
 
     >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v0": 4096}, seeds=2)
     >>> [str(key) for key in config.run_keys()]
@@ -70,6 +72,7 @@ class BenchmarkConfig:
     model_hash: str | None = None
     warm_share: float = 0.5
     suite: str | None = None
+    plugins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.algos or not self.tasks:
@@ -101,7 +104,7 @@ class BenchmarkConfig:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "BenchmarkConfig":
         """What :meth:`to_json` gave."""
-        return cls(**{**stored, "algos": tuple(stored["algos"])})
+        return cls(**{**stored, "algos": tuple(stored["algos"]), "plugins": tuple(stored["plugins"])})
 
     def differences(self, other: "BenchmarkConfig") -> list[str]:
         """One line for each attribute that differs, with both values."""
@@ -115,6 +118,8 @@ class BenchmarkConfig:
             value = getattr(self, name)
             if value != getattr(default, name):
                 words += [f"--{name.replace('_', '-')}", str(value)]
+        for module in self.plugins:
+            words += ["--import", module]
         for option, values, usual in (
             ("--env-kwarg", self.env_kwargs, default.env_kwargs),
             ("--policy-kwarg", self.policy_kwargs, default.policy_kwargs),
@@ -147,14 +152,3 @@ class BenchmarkConfig:
         from textgym_agents.benchmark.suites import choose
 
         return self.algos == choose("all", self.model)[0]
-
-
-def short_name(task: str) -> str:
-    """``DataToText`` for ``textgym/DataToText-v0``; other ids stay as they are.
-
-    >>> short_name("textgym/Copy-v0"), short_name("textgym/Copy-v1"), short_name("mine/Haiku-v0")
-    ('Copy', 'textgym/Copy-v1', 'mine/Haiku-v0')
-    """
-    if task.startswith("textgym/") and task.endswith("-v0"):
-        return task.removeprefix("textgym/").removesuffix("-v0")
-    return task

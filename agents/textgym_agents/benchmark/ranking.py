@@ -6,12 +6,13 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from textgym.registration import short_name
 from textgym_agents.benchmark import suites
 from textgym_agents.benchmark.aggregate import Row, Runs
 from textgym_agents.benchmark.charts import COMPARISON, CURVES
 from textgym_agents.benchmark.comparison import Comparison, Overall, Standing
 from textgym_agents.benchmark.composites import parts
-from textgym_agents.benchmark.config import BenchmarkConfig, short_name
+from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.report import markdown, terminal
 from textgym_agents.report.numbers import number, show
 

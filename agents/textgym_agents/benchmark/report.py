@@ -13,10 +13,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from textgym.registration import short_name
 from textgym_agents.benchmark import charts, ranking
 from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, Runs, aggregate
 from textgym_agents.benchmark.comparison import compare
-from textgym_agents.benchmark.config import BenchmarkConfig, Key, short_name
+from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.store import write_atomically
 from textgym_agents.report import markdown, terminal
 from textgym_agents.report.numbers import number, show

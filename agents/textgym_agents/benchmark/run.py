@@ -22,6 +22,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from textgym.errors import ConfigError
+from textgym.plugins import load_plugins
 from textgym_agents.algorithms import find, make
 from textgym_agents.benchmark.composites import parts
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
@@ -74,6 +75,7 @@ def run(config: BenchmarkConfig, key: Key, work: str | Path | None = None) -> di
             f"The model {config.model!r} is not the one that this benchmark began with: its files have changed. Put "
             "them back, or start again in a new folder."
         )
+    load_plugins(config.plugins)
     torch.set_num_threads(config.threads)
     started = time.monotonic()
     before = _before(config, key, work)

@@ -1,132 +1,113 @@
 """``textgym benchmark``: which algorithm learns what."""
 
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from textgym.tokenizer import BUILTIN_MODEL
-from textgym_agents.cli import options
+from textgym.errors import ConfigError
+from textgym.registration import short_name
+from textgym_agents.benchmark.config import BenchmarkConfig
+from textgym_agents.cli import arguments, options
+from textgym_agents.cli.options import ALGORITHM, option
 
 DEFAULT_TIMESTEPS = 20_000
 
 
 def benchmark(
-    ctx: typer.Context,
+    context: typer.Context,
     algos: Annotated[
         str | None,
-        typer.Option(
-            help="Algorithms joined by commas, see list --algorithms; 'all', 'all,-trpo', and 'bc+ppo' for one after "
-            "the other."
+        option(
+            "Algorithms joined by commas, see list --algorithms; 'all', 'all,-trpo', and 'bc+ppo' for one after the "
+            "other."
         ),
     ] = None,
     tasks: Annotated[
-        str | None, typer.Option(help="Ids, or their middles, joined by commas. With --suite: some of its tasks.")
+        str | None, option("Ids, or their middles, joined by commas. With --suite: some of its tasks.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Where results go, and where a restart finds them. With --suite it can be left out: runs/benchmark-SUITE.",
             metavar="FOLDER",
-            help="Where results go, and where a restart finds them. With --suite it can be left out: "
-            "runs/benchmark-SUITE.",
         ),
     ] = None,
     suite: Annotated[
         str | None,
-        typer.Option(
-            help="Tasks, tokens and held-out prompts by one name: small. Other options replace single values."
-        ),
+        option("Tasks, tokens and held-out prompts by one name: small. Other options replace single values."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many runs of each algorithm on each task.")] = 3,
+    seeds: Annotated[int, option("How many runs of each algorithm on each task.", min=1)] = BenchmarkConfig.seeds,
     timesteps: Annotated[
         str | None,
-        typer.Option(
-            metavar="N",
-            help="Tokens to train on, for all tasks or each: 20000 or Copy=8000,DataToText=40000. "
+        option(
+            "Tokens to train on, for all tasks or each: 20000 or Copy=8000,DataToText=40000. "
             f"Default: {DEFAULT_TIMESTEPS}, or the suite's.",
+            metavar="N",
         ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs at once. Default: 1; with --suite, one a core.", show_default=False)
+        int | None, option("Runs at once. Default: 1; with --suite, one a core.", min=1, show_default=False)
     ] = None,
-    model: options.Model = BUILTIN_MODEL,
-    eval_prompts: Annotated[
-        int, typer.Option(min=1, rich_help_panel="Evaluation", help="Held-out prompts, played before and after.")
-    ] = 200,
-    eval_split: Annotated[
-        str, typer.Option(rich_help_panel="Evaluation", help="Where held-out prompts come from.")
-    ] = "test",
+    threads: Annotated[
+        int, option("Of torch in each process. Changes results a little.", min=1)
+    ] = BenchmarkConfig.threads,
+    plugins: options.Plugins = None,
     reward: options.Reward = None,
-    n_envs: options.NumEnvs = 32,
-    kl_coef: options.Kl = None,
-    lora: options.Lora = None,
-    threads: Annotated[int, typer.Option(min=1, help="Of torch in each process. Changes results a little.")] = 1,
-    temperature: options.Temperature = None,
     env_kwarg: options.EnvKwargs = None,
+    eval_prompts: options.EvalPrompts = BenchmarkConfig.eval_prompts,
+    eval_split: options.EvalSplit = BenchmarkConfig.eval_split,
+    n_envs: options.NumEnvs = BenchmarkConfig.n_envs,
+    kl_coef: options.KlCoef = None,
     algo_kwarg: Annotated[
         list[str] | None,
-        typer.Option(
-            "--algo-kwarg",
-            metavar="NAME=VALUE",
-            rich_help_panel="Algorithm",
-            help="For all algorithms, or one: ppo.n_epochs=4.",
-        ),
+        options.pair("For all algorithms, or one: ppo.n_epochs=4.", ALGORITHM, "--algo-kwarg"),
     ] = None,
-    policy_kwarg: options.PolicyKwargs = None,
     warm_share: Annotated[
-        float,
-        typer.Option(
-            min=0, max=1, rich_help_panel="Algorithm", help="Share of the tokens that the first part of 'bc+ppo' gets."
-        ),
-    ] = 0.5,
+        float, option("Share of the tokens that the first part of 'bc+ppo' gets.", ALGORITHM, min=0, max=1)
+    ] = BenchmarkConfig.warm_share,
+    model: options.Model = BenchmarkConfig.model,
+    lora: options.Lora = None,
+    temperature: options.Temperature = None,
+    policy_kwarg: options.PolicyKwargs = None,
 ) -> None:
     """Compare algorithms: algorithms x tasks x seeds.
 
-    Kill it whenever you like: the same command goes on where it stopped, and gives the results of an uninterrupted one.
+    Kill it whenever you like: the same command continues where it stopped, with the results of an uninterrupted one.
 
-    The folder --out gets results.md, results.json, pictures, and results.jsonl with all about each run.
+    The folder --out gets results.md, results.json, pictures, and results.jsonl with everything about each run.
 
     [cyan]textgym benchmark --algos ppo,a2c --tasks Copy,DataToText --seeds 3 --out results --jobs 2[/cyan]
     [cyan]textgym benchmark --algos ppo --tasks Copy,Translation --timesteps Copy=8000,Translation=40000 --out r2[/cyan]
     [cyan]textgym benchmark --algos ppo,a2c --tasks Copy --algo-kwarg ppo.n_epochs=4 --kl-coef 0.05 --out r3[/cyan]
     [cyan]textgym benchmark --suite small --algos all --seeds 3[/cyan]
     """
-    chosen: dict[str, Any] = {
-        "seeds": seeds,
-        "model": model,
-        "eval_prompts": eval_prompts,
-        "eval_split": eval_split,
-        "n_envs": n_envs,
-        "kl_coef": kl_coef,
-        "lora": lora,
-        "env_kwargs": options.env_arguments(env_kwarg, reward=reward),
-        "policy_kwargs": options.pairs("--policy-kwarg", policy_kwarg),
-        "algo_kwargs": options.pairs("--algo-kwarg", algo_kwarg),
-        "threads": threads,
-        "warm_share": warm_share,
+    named = options.load_plugins(plugins)
+    # Options that bear the name of a setting are that setting.
+    settings = {
+        field.name: context.params[field.name] for field in fields(BenchmarkConfig) if field.name in context.params
     }
-    if temperature is not None:
-        chosen["policy_kwargs"]["temperature"] = temperature
-    aliases: dict[str, tuple[str, ...]] = {
-        "env_kwargs": ("env_kwarg", "reward"),
-        "policy_kwargs": ("policy_kwarg", "temperature"),
-        "algo_kwargs": ("algo_kwarg",),
+    settings |= {
+        "env_kwargs": arguments.env_arguments(env_kwarg, reward=reward),
+        "policy_kwargs": arguments.policy_arguments(policy_kwarg, temperature=temperature),
+        "algo_kwargs": arguments.algo_arguments(algo_kwarg),
+        "plugins": named,
     }
-    given = [name for name in chosen if any(_is_given(ctx, one) for one in aliases.get(name, (name,)))]
-    named_tasks = None if tasks is None else [options.resolve_id(name) for name in options.names(tasks)]
-    config = _config(algos, named_tasks, timesteps, suite, chosen, given)
+    arguments.check_model(model)
+    ids = None if tasks is None else [arguments.resolve_id(name) for name in arguments.names(tasks)]
+    if suite is None:
+        settings["tasks"] = _planned(algos, ids, timesteps)
+    else:
+        given = {name for name in settings if options.is_given(context, name)}
+        settings = _of_suite(suite, ids, timesteps, settings, given)
+    config = _config(algos, settings)
     _run(config, _folder(out, suite), jobs or _default_jobs(suite, threads))
 
 
-def _is_given(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
 def _folder(out: Path | None, suite: str | None) -> Path:
-    from textgym.errors import ConfigError
-
     if out is None and suite is None:
         raise ConfigError("Name the folder for results with --out; only with --suite it can be left out.")
     return Path("runs") / f"benchmark-{suite}" if out is None else out
@@ -139,61 +120,62 @@ def _default_jobs(suite: str | None, threads: int) -> int:
     return 1 if suite is None else max(1, cores // threads)
 
 
-def _config(
-    algos: str | None,
-    tasks: list[str] | None,
-    timesteps: str | None,
-    suite: str | None,
-    chosen: dict[str, Any],
-    given: list[str],
-) -> Any:
+def _planned(algos: str | None, tasks: list[str] | None, timesteps: str | None) -> dict[str, int]:
+    """Tokens of training for each task."""
+    if algos is None or tasks is None:
+        raise ConfigError("Give --algos and --tasks, or --suite: textgym benchmark --suite small")
+    return _timesteps(timesteps or str(DEFAULT_TIMESTEPS), tasks)
+
+
+def _of_suite(
+    suite: str, tasks: list[str] | None, timesteps: str | None, settings: Mapping[str, Any], given: set[str]
+) -> dict[str, Any]:
+    """The settings of a suite, with those that options give in their place."""
+    from textgym_agents.benchmark.suites import find_suite
+
+    found = find_suite(suite)
+    strange = [short_name(task) for task in tasks or () if task not in found.tasks]
+    if strange:
+        raise ConfigError(
+            f"--suite {suite} has no task {', '.join(strange)}. Its tasks: "
+            f"{', '.join(map(short_name, found.tasks))}. Leave --suite out to compare on others."
+        )
+    planned = {task: n for task, n in found.tasks.items() if tasks is None or task in tasks}
+    if timesteps is not None:
+        planned |= _timesteps(timesteps, list(planned), partly=True)
+    return {
+        **settings,
+        **{name: value for name, value in found.settings.items() if name not in given},
+        "tasks": planned,
+    }
+
+
+def _config(algos: str | None, settings: Mapping[str, Any]) -> BenchmarkConfig:
     """The benchmark that the options describe.
 
     Raises:
         ConfigError: the options contradict each other, or would make every run fail.
     """
-    from dataclasses import replace
-
-    from textgym.errors import ConfigError
     from textgym_agents.benchmark import suites
-    from textgym_agents.benchmark.config import BenchmarkConfig, short_name
     from textgym_agents.report.provenance import model_hash
 
-    options.check_model(chosen["model"])
-    if suite is None:
-        if algos is None or tasks is None:
-            raise ConfigError("Give --algos and --tasks, or --suite: textgym benchmark --suite small")
-        planned = _timesteps(timesteps or str(DEFAULT_TIMESTEPS), tasks)
-    else:
-        found = suites.find_suite(suite)
-        strange = [short_name(task) for task in tasks or () if task not in found.tasks]
-        if strange:
-            raise ConfigError(
-                f"--suite {suite} has no task {', '.join(strange)}. Its tasks: "
-                f"{', '.join(map(short_name, found.tasks))}. Leave --suite out to compare on others."
-            )
-        planned = {task: n for task, n in found.tasks.items() if tasks is None or task in tasks}
-        if timesteps is not None:
-            planned = {**planned, **_timesteps(timesteps, list(planned), partly=True)}
-        chosen = {**chosen, **{name: value for name, value in found.settings.items() if name not in given}}
-    names, unable = suites.choose(suites.ALL if algos is None else algos, chosen["model"])
+    model = settings["model"]
+    names, unable = suites.choose(suites.ALL if algos is None else algos, model)
     if unable:
-        typer.echo(f"left out, since they can't train {chosen['model']}: {', '.join(unable)}", err=True)
-    config = BenchmarkConfig(algos=names, tasks=planned, suite=suite, **chosen)
+        typer.echo(f"left out, since they can't train {model}: {', '.join(unable)}", err=True)
+    config = BenchmarkConfig(**{**settings, "algos": names})
     _check(config)
     return replace(config, model_hash=model_hash(config.model))
 
 
 def _timesteps(text: str, ids: list[str], *, partly: bool = False) -> dict[str, int]:
     """Tokens of training for each id, from ``20000`` or ``Copy=8000,DataToText=40000``; ``partly``: for some."""
-    from textgym.errors import ConfigError
-
     found: dict[str, int] = {}
-    for part in options.names(text):
+    for part in arguments.names(text):
         name, equals, number = part.rpartition("=")
         if not number.strip().isdigit() or int(number) < 1:
             raise ConfigError(f"--timesteps {text!r}: {part!r} is neither a number nor TASK=NUMBER.")
-        for one in [options.resolve_id(name.strip())] if equals else ids:
+        for one in [arguments.resolve_id(name.strip())] if equals else ids:
             found[one] = int(number)
     strange, missing = [one for one in found if one not in ids], [one for one in ids if one not in found]
     if strange or (missing and not partly):
@@ -208,15 +190,14 @@ def _timesteps(text: str, ids: list[str], *, partly: bool = False) -> dict[str, 
     return {one: found[one] for one in ids if one in found}
 
 
-def _check(config: Any) -> None:
+def _check(config: BenchmarkConfig) -> None:
     """Raise ConfigError for what would make runs fail."""
-    from textgym.errors import ConfigError
     from textgym_agents.algorithms import ALGORITHMS
     from textgym_agents.benchmark.composites import parts
 
     trained = list(dict.fromkeys(part for algo in config.algos for part in parts(algo)))
     for algo in trained:
-        options.check_algo_kwargs(algo, config.for_algorithm(algo))
+        arguments.check_algo_kwargs(algo, config.for_algorithm(algo))
     for name in config.algo_kwargs:
         prefix, dot, _ = name.partition(".")
         if dot and prefix not in trained:
@@ -227,10 +208,10 @@ def _check(config: Any) -> None:
         raise ConfigError(
             f"--kl-coef {config.kl_coef}: none of {', '.join(trained)} takes a KL penalty. {', '.join(able)} do."
         )
-    options.check_policy_kwargs(config.policy_kwargs)
+    arguments.check_policy_kwargs(config.policy_kwargs)
 
 
-def _run(config: Any, out: Path, jobs: int) -> None:
+def _run(config: BenchmarkConfig, out: Path, jobs: int) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from textgym_agents.benchmark import report
@@ -266,7 +247,7 @@ def _run(config: Any, out: Path, jobs: int) -> None:
             runs = launch(store, jobs, listen)
         except KeyboardInterrupt:
             done = f"{len(store.runs())} of {len(config.run_keys())} runs are finished and kept"
-            console.print(f"{done}; the same command goes on from there.", highlight=False)
+            console.print(f"{done}; the same command continues from there.", highlight=False)
             raise
     rows = report.write_report(out, config, runs)
     console = Console()

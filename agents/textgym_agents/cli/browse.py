@@ -8,7 +8,7 @@ from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.table import Table
 
-from textgym_agents.cli import options
+from textgym_agents.cli import arguments, options
 
 NUM_EXAMPLES = 3
 
@@ -17,12 +17,14 @@ def list_(
     algorithms: Annotated[bool, typer.Option("--algorithms", help="List the algorithms.")] = False,
     rewards: Annotated[bool, typer.Option("--rewards", help="List the names that --reward understands.")] = False,
     metrics: Annotated[bool, typer.Option("--metrics", help="List the metrics.")] = False,
+    plugins: options.Plugins = None,
 ) -> None:
     """List the environments; or algorithms, rewards, metrics.
 
     [cyan]textgym list[/cyan]
     [cyan]textgym list --rewards --metrics[/cyan]
     """
+    options.load_plugins(plugins)
     console = Console()
     if not (algorithms or rewards or metrics):
         console.print(_environments())
@@ -35,17 +37,20 @@ def list_(
 
 
 def _environments() -> Table:
-    from textgym.registration import TABLE, default_reward, env_id
-    from textgym.tasks import TASKS
+    import gymnasium
+
+    from textgym.registration import split_argument, text_ids
 
     table = Table()
     table.add_column("id", no_wrap=True)
     for title in ("what", "default reward", "prompts: train, validation, test"):
         table.add_column(title)
-    for name in TABLE:
-        task: Any = TASKS[name]
-        sizes = ", ".join(f"{len(task(split)):,}" for split in ("train", "validation", "test"))
-        table.add_row(env_id(name), _first_line(task), repr(default_reward(name)), sizes)
+    for name in text_ids():
+        splits = ("train", "validation", "test") if split_argument(name, "train") else ("",)
+        envs: list[Any] = [gymnasium.make(name, **split_argument(name, split)).unwrapped for split in splits]
+        sizes = ", ".join(f"{len(env.task):,}" for env in envs)
+        reward = envs[0].reward
+        table.add_row(name, _first_line(envs[0].task), "none" if reward is None else repr(reward), sizes)
     return table
 
 
@@ -92,6 +97,7 @@ def info(
     dataset: options.Dataset = None,
     split: Annotated[str, typer.Option(help="Where the examples come from.")] = "train",
     env_kwarg: options.EnvKwargs = None,
+    plugins: options.Plugins = None,
 ) -> None:
     """Explain an environment: description, spaces, reward, metrics and three examples.
 
@@ -100,10 +106,13 @@ def info(
     """
     import gymnasium
 
+    from textgym.registration import split_argument
+
     console = Console()
-    env_id = options.resolve_id(task)
-    kwargs = options.env_arguments(env_kwarg, dataset=dataset)
-    env = gymnasium.make(env_id, split=split, **kwargs)
+    options.load_plugins(plugins)
+    env_id = arguments.resolve_id(task)
+    kwargs = arguments.env_arguments(env_kwarg, dataset=dataset)
+    env = gymnasium.make(env_id, **split_argument(env_id, split), **kwargs)
     base: Any = env.unwrapped
     console.rule(f"[bold]{env_id}")
     console.print(Markdown(_docstring(base.task)))
@@ -121,7 +130,7 @@ def _docstring(task: Any) -> str:
 
 
 def _facts(env: Any) -> Table:
-    table = Table(title="as it stands", title_justify="left", show_header=False)
+    table = Table(title="as configured", title_justify="left", show_header=False)
     space = env.observation_space
     table.add_row("prompts", f"{len(env.task):,}")
     for name, box in space.items():

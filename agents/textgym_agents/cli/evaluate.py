@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from textgym.metrics import check_names
 from textgym.tokenizer import BUILTIN_MODEL
-from textgym_agents.cli import options
+from textgym_agents.cli import arguments, options
+from textgym_agents.cli.options import ENVIRONMENT, MODEL, option
 
 NUM_SAMPLES = 3
 
@@ -19,27 +20,20 @@ NUM_SAMPLES = 3
 def evaluate(
     task: options.Task,
     model: options.Model = BUILTIN_MODEL,
-    num_prompts: Annotated[int, typer.Option(min=1, help="How many, from the first of the split on.")] = 200,
-    split: Annotated[str, typer.Option(rich_help_panel="Environment", help="Where the prompts come from.")] = "test",
+    num_prompts: Annotated[int, option("How many, from the first of the split on.", min=1)] = 200,
+    split: Annotated[str, option("Where the prompts come from.", ENVIRONMENT)] = "test",
     deterministic: Annotated[
-        bool,
-        typer.Option(
-            "--deterministic", rich_help_panel="Model", help="Take the likeliest token each time, not a sample."
-        ),
+        bool, option("Greedy: the most probable token each time, not a sample.", MODEL, "--deterministic")
     ] = False,
     best_of: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            rich_help_panel="Model",
-            help="Samples a prompt, of which the reward picks one: a bound, not a score.",
-        ),
+        int, option("Samples a prompt, of which the reward picks one: a bound, not a score.", MODEL, min=1)
     ] = 1,
     reward: options.Reward = None,
     metrics: Annotated[
-        str | None, typer.Option(help="Names joined by commas, see list --metrics. Default: the task's own.")
+        str | None, option("Names joined by commas, see list --metrics. Default: the task's own.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of sampling and intervals.")] = 0,
+    seed: Annotated[int, option("Of sampling and intervals.", min=0)] = 0,
+    plugins: options.Plugins = None,
     dataset: options.Dataset = None,
     temperature: options.Temperature = None,
     max_new_tokens: options.MaxNewTokens = None,
@@ -48,10 +42,10 @@ def evaluate(
     policy_kwarg: options.PolicyKwargs = None,
     n_envs: options.NumEnvs = 32,
     file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write everything, texts included, to a file.")
+        Path | None, option("Write everything, completions included, to a file.", None, "--json", metavar="FILE")
     ] = None,
 ) -> None:
-    """Let a model complete held-out prompts and score the texts.
+    """Let a model complete held-out prompts and score the completions.
 
     Intervals are 95 % bootstrap intervals (BCa) over the prompts.
 
@@ -59,20 +53,15 @@ def evaluate(
     [cyan]textgym evaluate DataToText --model runs/data-to-text/policy --metrics bleu,rougeL,coverage[/cyan]
     [cyan]textgym evaluate Summarization --model gpt2 --num-prompts 50 --deterministic --json gpt2.json[/cyan]
     """
-    env_id = options.resolve_id(task)
-    env_kwargs = options.env_arguments(
-        env_kwarg,
-        reward=reward,
-        dataset=dataset,
-        max_new_tokens=max_new_tokens,
-        max_prompt_tokens=max_prompt_tokens,
+    options.load_plugins(plugins)
+    env_id = arguments.resolve_id(task)
+    env_kwargs = arguments.env_arguments(
+        env_kwarg, reward=reward, dataset=dataset, max_new_tokens=max_new_tokens, max_prompt_tokens=max_prompt_tokens
     )
-    policy_kwargs = options.pairs("--policy-kwarg", policy_kwarg)
-    if temperature is not None:
-        policy_kwargs["temperature"] = temperature
-    wanted = None if metrics is None else options.names(metrics)
-    _check_metrics(wanted)
-    options.check_model(model)
+    policy_kwargs = arguments.policy_arguments(policy_kwarg, temperature=temperature)
+    wanted = None if metrics is None else arguments.names(metrics)
+    check_names(wanted or ())
+    arguments.check_model(model)
 
     from stable_baselines3.common.utils import get_device
 
@@ -81,7 +70,7 @@ def evaluate(
     from textgym_agents.evaluation.statistics import intervals
     from textgym_agents.report.provenance import versions
 
-    options.check_policy_kwargs(policy_kwargs)
+    arguments.check_policy_kwargs(policy_kwargs)
     options.quiet_libraries()
     policy = load_policy(model, env_id, env_kwargs, **policy_kwargs).to(get_device("auto"))
     result = play(
@@ -99,7 +88,7 @@ def evaluate(
     )
     bounds = intervals(result.rewards, result.samples, result.metrics, seed=seed)
     console = Console()
-    how = "likeliest tokens" if deterministic else "sampled" if best_of == 1 else f"best of {best_of} samples"
+    how = "greedy" if deterministic else "sampled" if best_of == 1 else f"best of {best_of} samples"
     console.print(Text(f"{env_id}, {model}, {num_prompts} prompts of {split}, {how}"), soft_wrap=True)
     console.print(_table(result, bounds))
     for sample, value in list(zip(result.samples, result.rewards, strict=True))[:NUM_SAMPLES]:
@@ -107,15 +96,6 @@ def evaluate(
     if file is not None:
         _write(file, env_id, model, result, bounds, versions())
         console.print(f"written to {file}")
-
-
-def _check_metrics(wanted: list[str] | None) -> None:
-    from textgym.errors import ConfigError, did_you_mean
-    from textgym.metrics import METRICS
-
-    for name in wanted or ():
-        if name not in METRICS:
-            raise ConfigError(f"No metric is called {name!r}. {did_you_mean(name, METRICS)}")
 
 
 def _table(result: Any, bounds: dict[str, tuple[float, float] | None]) -> Table:

@@ -1,125 +1,80 @@
-"""Options that several commands share, and how their text becomes values."""
+"""The options that several commands share, each declared once."""
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from textgym.errors import ConfigError, ModelError, did_you_mean
 from textgym.tokenizer import BUILTIN_MODELS
 
+ALGORITHM, ENVIRONMENT, EVALUATION, MODEL, RUN = "Algorithm", "Environment", "Evaluation", "Model", "Run"  # panels
+
+
+def option(help: str, panel: str | None = None, *names: str, **more: Any) -> Any:
+    """An option with its help, its panel and, where it isn't the parameter's, its name."""
+    return typer.Option(*names, rich_help_panel=panel, help=help, **more)
+
+
+def pair(help: str, panel: str, name: str) -> Any:
+    """An option ``NAME=VALUE`` that can be repeated."""
+    return option(f"{help} Can be repeated.", panel, name, metavar="NAME=VALUE")
+
+
 Task = Annotated[str, typer.Argument(metavar="ID", help="An id, or its middle: DataToText is textgym/DataToText-v0.")]
-Model = Annotated[
-    str,
-    typer.Option(
-        rich_help_panel="Model",
-        help=f"{', '.join(BUILTIN_MODELS)}, a name on the Hugging Face hub, a folder, or a .gguf file.",
+Plugins = Annotated[
+    list[str] | None,
+    option(
+        "Import this module or .py file first: it registers tasks, rewards or algorithms of your own. Can be repeated.",
+        None,
+        "--import",
+        metavar="MODULE",
     ),
 ]
+
+MaxNewTokens = Annotated[int | None, option("Longest completion. Default: the task's own.", ENVIRONMENT, min=1)]
+MaxPromptTokens = Annotated[int | None, option("Longest prompt. Default: the task's own.", ENVIRONMENT, min=1)]
 Reward = Annotated[
     str | None,
-    typer.Option(
-        rich_help_panel="Environment", help="A formula such as '0.7*bleu + 0.3*rougeL'. Default: the environment's own."
-    ),
+    option("A formula such as '0.7*bleu + 0.3*rougeL'. Default: the environment's own.", ENVIRONMENT),
 ]
 Dataset = Annotated[
     str | None,
-    typer.Option(
-        rich_help_panel="Environment",
-        help="Take prompts from this file, folder or dataset on the hub, not the built-in data.",
-    ),
+    option("Take prompts from this file, folder or dataset on the hub, not the built-in data.", ENVIRONMENT),
 ]
-EnvKwargs = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--env-kwarg",
-        metavar="NAME=VALUE",
-        rich_help_panel="Environment",
-        help="Argument of the environment, JSON. Can be repeated.",
-    ),
+EnvKwargs = Annotated[list[str] | None, pair("Argument of the environment, JSON.", ENVIRONMENT, "--env-kwarg")]
+
+Model = Annotated[
+    str, option(f"{', '.join(BUILTIN_MODELS)}, a name on the Hugging Face hub, a folder, or a .gguf file.", MODEL)
 ]
-AlgoKwargs = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--algo-kwarg",
-        metavar="NAME=VALUE",
-        rich_help_panel="Algorithm",
-        help="Argument of the algorithm, JSON. Can be repeated.",
-    ),
-]
-PolicyKwargs = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--policy-kwarg",
-        metavar="NAME=VALUE",
-        rich_help_panel="Model",
-        help="Argument of the policy, such as top_k=50. Can be repeated.",
-    ),
-]
-Kl = Annotated[
-    float | None,
-    typer.Option(
-        rich_help_panel="Algorithm", help="Coefficient of the KL to the initial model. Default: the algorithm's own."
-    ),
-]
-Lora = Annotated[
-    int | None,
-    typer.Option(
-        metavar="RANK", min=1, rich_help_panel="Model", help="Train LoRA adapters of this rank, not all weights."
-    ),
-]
-NumEnvs = Annotated[int, typer.Option("--n-envs", min=1, rich_help_panel="Algorithm", help="Prompts played at once.")]
-Temperature = Annotated[float | None, typer.Option(rich_help_panel="Model", help="Of sampling. Default 1.")]
-MaxNewTokens = Annotated[
-    int | None, typer.Option(min=1, rich_help_panel="Environment", help="Longest completion. Default: the task's own.")
-]
-MaxPromptTokens = Annotated[
-    int | None, typer.Option(min=1, rich_help_panel="Environment", help="Longest prompt. Default: the task's own.")
+Lora = Annotated[int | None, option("Train LoRA adapters of this rank, not all weights.", MODEL, metavar="RANK", min=1)]
+Temperature = Annotated[float | None, option("Of sampling. Default 1.", MODEL)]
+PolicyKwargs = Annotated[list[str] | None, pair("Argument of the policy, such as top_k=50.", MODEL, "--policy-kwarg")]
+
+NumEnvs = Annotated[int, option("Rows: episodes played at once.", ALGORITHM, "--n-envs", min=1)]
+AlgoKwargs = Annotated[list[str] | None, pair("Argument of the algorithm, JSON.", ALGORITHM, "--algo-kwarg")]
+KlCoef = Annotated[
+    float | None, option("Coefficient of the KL to the reference model. Default: the algorithm's own.", ALGORITHM)
 ]
 
-
-def resolve_id(name: str) -> str:
-    """The id that a user means: an id, the middle of one of ours, or ``module:id``.
-
-    Raises:
-        ConfigError: there is no such id.
-
-    >>> resolve_id("Copy")
-    'textgym/Copy-v0'
-    """
-    import gymnasium
-
-    import textgym  # noqa: F401  (registers the ids)
-
-    if name in gymnasium.registry:
-        return name
-    module, colon, rest = name.partition(":")
-    if colon:
-        import importlib
-
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"Can't import {module!r} of {name!r}: {error}.") from error
-        if rest in gymnasium.registry:
-            return name
-    ids = [one for one in gymnasium.registry if one.startswith("textgym/")]
-    short = {one.removeprefix("textgym/").rpartition("-v")[0]: one for one in sorted(ids)}
-    by_case = {one.lower(): found for one, found in short.items()}
-    if name.lower() in by_case:
-        return by_case[name.lower()]
-    raise ConfigError(f"No environment is called {name!r}. {did_you_mean(name, [*short, *ids])} See: textgym list")
+# Held-out prompts of a command that trains. --split is where a command's own prompts come from.
+EvalPrompts = Annotated[int, option("How many held-out prompts.", EVALUATION, min=1)]
+EvalSplit = Annotated[str, option("Where the held-out prompts come from.", EVALUATION)]
 
 
-def check_model(name: str) -> None:
-    """Raise ModelError for a path that isn't there, before the hub is asked for a model of that name."""
-    from pathlib import Path
+def load_plugins(modules: Iterable[str] | None) -> tuple[str, ...]:
+    """Import the modules of ``--import`` and installed plugins. Returns the modules, files with their whole path."""
+    from textgym.plugins import load_plugins as load
 
-    path = Path(name).expanduser()
-    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1 or path.suffix == ".gguf"
-    if looks_like_path and not path.exists():
-        raise ModelError(f"There is no model at {name!r} (looked at {path.absolute()}).")
+    named = tuple(str(Path(one).expanduser().absolute()) if one.endswith(".py") else one for one in modules or ())
+    load(named)
+    return named
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether the command line has the option of that parameter."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def quiet_libraries() -> None:
@@ -138,117 +93,3 @@ def visible(text: str) -> str:
     'a␛[2Jb\\n'
     """
     return "".join(chr(0x2400 + ord(c)) if ord(c) < 32 and c not in "\n\t" else c for c in text)
-
-
-def pairs(option: str, values: Iterable[str] | None) -> dict[str, Any]:
-    """``NAME=VALUE`` texts as a dict. A value that isn't JSON is taken as text.
-
-    Raises:
-        ConfigError: no equals sign, or a name that comes twice.
-
-    >>> pairs("--env-kwarg", ["max_new_tokens=8", 'stop=["."]', "split=test"])
-    {'max_new_tokens': 8, 'stop': ['.'], 'split': 'test'}
-    """
-    found: dict[str, Any] = {}
-    for text in values or ():
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"{option} {text!r}: expected NAME=VALUE, such as max_new_tokens=32.")
-        if name.strip() in found:
-            raise ConfigError(f"{option} {name.strip()} is given twice.")
-        try:
-            found[name.strip()] = json.loads(value)
-        except json.JSONDecodeError:
-            found[name.strip()] = value
-    return found
-
-
-def names(text: str) -> list[str]:
-    """A comma-separated list.
-
-    >>> names("ppo, a2c")
-    ['ppo', 'a2c']
-    """
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def env_arguments(
-    env_kwargs: Sequence[str] | None,
-    *,
-    reward: str | None = None,
-    dataset: str | None = None,
-    max_new_tokens: int | None = None,
-    max_prompt_tokens: int | None = None,
-) -> dict[str, Any]:
-    """The arguments of the environment that options give, without those left at None.
-
-    Raises:
-        ConfigError: a reward that can't be read, or an argument that commands set themselves.
-    """
-    found = pairs("--env-kwarg", env_kwargs)
-    for name, why in (("split", "use --split"), ("sampling", "commands choose it themselves")):
-        if name in found:
-            raise ConfigError(f"--env-kwarg {name} is not possible: {why}.")
-    given = {
-        "reward": reward,
-        "dataset": dataset,
-        "max_new_tokens": max_new_tokens,
-        "max_prompt_tokens": max_prompt_tokens,
-    }
-    found |= {name: value for name, value in given.items() if value is not None}
-    if isinstance(found.get("reward"), str) and found["reward"] != "default":
-        from textgym.rewards import parse_reward
-
-        parse_reward(found["reward"])  # raises now, not after the model is loaded
-    return found
-
-
-def check_algorithm(name: str) -> None:
-    """Raise ConfigError unless there is such an algorithm."""
-    from textgym_agents.algorithms import ALGORITHMS
-
-    if name not in ALGORITHMS:
-        raise ConfigError(f"No algorithm is called {name!r}. {did_you_mean(name, ALGORITHMS)}")
-
-
-def check_algo_kwargs(algo: str, kwargs: Iterable[str]) -> None:
-    """Raise ConfigError for an argument that the algorithm doesn't take, or that other options set."""
-    from textgym_agents.algorithms import ALGORITHMS
-
-    taken = {"policy", "env", "policy_kwargs", "seed", "_init_setup_model"}
-    row = ALGORITHMS[algo]
-    _check_names(f"--algo-kwarg for {algo}", row.cls, (name for name in kwargs if name not in row.wrap_defaults), taken)
-
-
-def check_policy_kwargs(kwargs: Iterable[str]) -> None:
-    """Raise ConfigError for an argument that the policy doesn't take, or that other options set."""
-    import inspect
-
-    from textgym_agents.algorithms import ALGORITHMS
-    from textgym_agents.policies.base import LanguageModelPolicy
-
-    taken = {"self", "args", "kwargs", "observation_space", "action_space", "lr_schedule", "use_sde", "model", "lora"}
-    classes: set[Any] = {LanguageModelPolicy, *(row.policy for row in ALGORITHMS.values())}
-    names = {name for policy in classes for name in inspect.signature(policy).parameters}
-    valid = sorted(names - taken - {"reference"})
-    for name in kwargs:
-        if name not in valid:
-            raise ConfigError(f"--policy-kwarg: there is no argument {name!r}. {did_you_mean(name, valid)}")
-
-
-def _check_names(where: str, function: Callable[..., Any], given: Iterable[str], taken: set[str]) -> None:
-    import inspect
-
-    parameters = dict(inspect.signature(function).parameters)
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        if not isinstance(function, type):
-            return
-        for cls in function.__mro__[1:]:  # what **kwargs passes on
-            own = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
-            parameters |= own
-            if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
-                break
-    valid = [name for name in parameters if name not in {*taken, "self", "kwargs"}]
-    for name in given:
-        if name not in valid:
-            raise ConfigError(f"{where}: there is no argument {name!r}. {did_you_mean(name, valid)}")

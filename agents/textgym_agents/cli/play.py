@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from textgym_agents.cli import options
+from textgym_agents.cli import arguments, options
 
 
 def play(
@@ -19,6 +19,7 @@ def play(
     reward: options.Reward = None,
     dataset: options.Dataset = None,
     env_kwarg: options.EnvKwargs = None,
+    plugins: options.Plugins = None,
 ) -> None:
     r"""Write completions yourself and see how they are scored.
 
@@ -31,11 +32,14 @@ def play(
     import gymnasium
 
     from textgym.errors import InvalidActionError
+    from textgym.registration import split_argument
     from textgym.wrappers import CompletionAction
 
     console = Console()
-    kwargs = options.env_arguments(env_kwarg, reward=reward, dataset=dataset)
-    env: Any = CompletionAction(gymnasium.make(options.resolve_id(task), split=split, **kwargs))
+    options.load_plugins(plugins)
+    env_id = arguments.resolve_id(task)
+    kwargs = arguments.env_arguments(env_kwarg, reward=reward, dataset=dataset)
+    env: Any = CompletionAction(gymnasium.make(env_id, **split_argument(env_id, split), **kwargs))
     scores: list[float] = []
     while len(scores) < rounds:
         _, info = env.reset(seed=seed if not scores else None)
@@ -73,7 +77,7 @@ def _show(console: Console, score: float, info: dict[str, Any]) -> None:
     ended = {"length": "cut off at the longest length", "stop": "at a stop string"}.get(info["finish_reason"], "")
     table.add_row("tokens", f"{info['num_tokens']}{', ' + ended if ended else ''}")
     if info.get("reward_abstained"):
-        table.add_row("", "the reward abstained: it has nothing to say about this text")
+        table.add_row("", "the reward abstained: it gives no score for this completion")
     for reference in info["references"]:
         table.add_row("reference", Text(reference, "cyan"))
     console.print(table)

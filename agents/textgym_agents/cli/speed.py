@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from textgym_agents.cli import options
+from textgym_agents.cli import arguments, options
 
 
 def speed(
@@ -67,11 +67,11 @@ def speed(
         if path is not None and not path.absolute().parent.is_dir():
             raise ConfigError(f"There is no folder {str(path.absolute().parent)!r} to write {path.name!r} to.")
     options.quiet_libraries()
-    for name in options.names(model):
+    for name in arguments.names(model):
         if name not in MADE:
-            options.check_model(name)
+            arguments.check_model(name)
     plan = plans.Plan(
-        models=tuple(options.names(model)),
+        models=tuple(arguments.names(model)),
         lengths=_numbers("--lengths", lengths),
         batches=_numbers("--batches", batches),
         repeats=repeats,
@@ -85,7 +85,7 @@ def speed(
         (results, content), interrupted = report.read(earlier), False
     else:
         started = time.perf_counter()
-        results, interrupted = _run(plan, tuple(options.names(only or "")))
+        results, interrupted = _run(plan, tuple(arguments.names(only or "")))
         content = report.content(results, plan, command_line(sys.argv[1:]), time.perf_counter() - started)
     console = Console()
     report.show(console, results)
@@ -115,7 +115,7 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
     """
     from textgym.errors import ConfigError
 
-    parts = options.names(text)
+    parts = arguments.names(text)
     if not parts or not all(part.isdigit() for part in parts):
         raise ConfigError(f"{option} {text!r}: expected whole numbers joined by commas, such as 32,128.")
     return tuple(int(part) for part in parts)

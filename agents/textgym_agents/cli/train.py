@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,15 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from textgym.errors import ConfigError
-from textgym.tokenizer import BUILTIN_MODEL
-from textgym_agents.cli import options
+from textgym.registration import short_name
+from textgym_agents.cli import arguments, options
+from textgym_agents.cli.options import ALGORITHM, ENVIRONMENT, EVALUATION, RUN, option
+from textgym_agents.report.provenance import command_line
+from textgym_agents.runs.folder import TrainConfig
 
 if TYPE_CHECKING:
-    from textgym_agents.runs.folder import TrainConfig
     from textgym_agents.runs.train import Outcome
 
-
-RUN = "Run"
 WITH_RESUME = {"resume", "timesteps", "schedule_timesteps"}
 
 
@@ -34,107 +35,82 @@ def train(
             metavar="ID", show_default=False, help="An id, or its middle: DataToText is textgym/DataToText-v0."
         ),
     ] = None,
-    algo: Annotated[str, typer.Option(rich_help_panel="Algorithm", help="See list --algorithms.")] = "ppo",
-    model: options.Model = BUILTIN_MODEL,
-    timesteps: Annotated[int, typer.Option(min=1, help="Tokens to train on.")] = 50_000,
+    algo: Annotated[str, option("See list --algorithms.", ALGORITHM)] = TrainConfig.algo,
+    model: options.Model = TrainConfig.model,
+    timesteps: Annotated[int, option("Tokens to train on.", min=1)] = TrainConfig.timesteps,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where everything goes. Default: runs/TASK-ALGO-SEED.")
+        Path | None, option("Where everything goes. Default: runs/TASK-ALGO-SEED.", metavar="FOLDER")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    overwrite: Annotated[bool, option("Replace an earlier run in --out.", None, "--overwrite")] = False,
+    seed: Annotated[int, option("Of everything random.", min=0)] = TrainConfig.seed,
+    plugins: options.Plugins = None,
     resume: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            rich_help_panel=RUN,
-            help="Go on with the run in this folder, whose settings hold; --timesteps makes it longer.",
+        option(
+            "Continue the run in this folder, with its settings; --timesteps makes it longer.", RUN, metavar="FOLDER"
         ),
     ] = None,
     checkpoint_every: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            rich_help_panel=RUN,
-            help="Tokens between checkpoints. Default: a tenth of --timesteps, at most 100,000.",
-        ),
+        option("Tokens between checkpoints. Default: a tenth of --timesteps, at most 100,000.", RUN, min=1),
     ] = None,
     schedule_timesteps: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            rich_help_panel=RUN,
-            help="Tokens over which schedules run. Default: --timesteps; with --resume, as before.",
-        ),
+        option("Tokens over which schedules run. Default: --timesteps; with --resume, as before.", RUN, min=1),
     ] = None,
     warm_start: Annotated[
-        int,
-        typer.Option(min=0, rich_help_panel=RUN, help="First learn from so many tokens of the task's references."),
-    ] = 0,
+        int, option("First learn from so many tokens of the task's references.", RUN, min=0)
+    ] = TrainConfig.warm_start,
+    log: Annotated[
+        str | None, option("Scalars also to csv, tensorboard, wandb (commas).", RUN, metavar="NAMES")
+    ] = None,
     reward: options.Reward = None,
     dataset: options.Dataset = None,
-    split: Annotated[str, typer.Option(rich_help_panel="Environment", help="Prompts to train on.")] = "train",
-    eval_split: Annotated[str, typer.Option(rich_help_panel="Evaluation", help="Held-out prompts.")] = "validation",
-    eval_every: Annotated[
-        int | None,
-        typer.Option(
-            min=1, rich_help_panel="Evaluation", help="Tokens between evaluations. Default: before and after only."
-        ),
-    ] = None,
-    eval_prompts: Annotated[
-        int, typer.Option(min=1, rich_help_panel="Evaluation", help="How many held-out prompts.")
-    ] = 200,
-    stop_metric: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", rich_help_panel="Evaluation", help="What best/ and --patience go by: reward or a metric."
-        ),
-    ] = "reward",
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            min=1, rich_help_panel="Evaluation", help="End after so many evaluations in a row that were no better."
-        ),
-    ] = None,
-    n_envs: options.NumEnvs = 32,
-    kl_coef: options.Kl = None,
-    lora: options.Lora = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(rich_help_panel="Algorithm", help="Default: the algorithm's own.")
-    ] = None,
-    schedule: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=SCHEDULE",
-            rich_help_panel="Algorithm",
-            help="In tokens: 'learning_rate=linear(4e-3, 0, 50000)', 'kl_coef=cosine(0.1, 0.01, 50000)'. "
-            "Can be repeated.",
-        ),
-    ] = None,
+    split: Annotated[str, option("Where the prompts to train on come from.", ENVIRONMENT)] = TrainConfig.split,
     reward_transform: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "Change training's reward: 'length_penalty=0.01, missing_eos_penalty=0.5, clip=-1:1, whiten'.",
+            ENVIRONMENT,
             metavar="TEXT",
-            rich_help_panel="Environment",
-            help="Change training's reward: 'length_penalty=0.01, missing_eos_penalty=0.5, clip=-1:1, whiten'.",
         ),
     ] = None,
-    log: Annotated[
-        str | None,
-        typer.Option(metavar="NAMES", rich_help_panel=RUN, help="Scalars also to csv, tensorboard, wandb (commas)."),
-    ] = None,
-    temperature: options.Temperature = None,
     max_new_tokens: options.MaxNewTokens = None,
     max_prompt_tokens: options.MaxPromptTokens = None,
     env_kwarg: options.EnvKwargs = None,
+    eval_every: Annotated[
+        int | None, option("Tokens between evaluations. Default: before and after only.", EVALUATION, min=1)
+    ] = None,
+    eval_prompts: options.EvalPrompts = TrainConfig.eval_prompts,
+    eval_split: options.EvalSplit = TrainConfig.eval_split,
+    stop_metric: Annotated[
+        str, option("What best/ and --patience go by: reward or a metric.", EVALUATION, metavar="NAME")
+    ] = TrainConfig.stop_metric,
+    patience: Annotated[
+        int | None, option("End after so many evaluations in a row that were no better.", EVALUATION, min=1)
+    ] = None,
+    n_envs: options.NumEnvs = TrainConfig.n_envs,
+    kl_coef: options.KlCoef = None,
+    learning_rate: Annotated[float | None, option("Default: the algorithm's own.", ALGORITHM)] = None,
+    schedule: Annotated[
+        list[str] | None,
+        option(
+            "In tokens: 'learning_rate=linear(4e-3, 0, 50000)', 'kl_coef=cosine(0.1, 0.01, 50000)'. Can be repeated.",
+            ALGORITHM,
+            metavar="NAME=SCHEDULE",
+        ),
+    ] = None,
     algo_kwarg: options.AlgoKwargs = None,
+    lora: options.Lora = None,
+    temperature: options.Temperature = None,
     policy_kwarg: options.PolicyKwargs = None,
 ) -> None:
     """Train a language model on a task with reinforcement learning.
 
-    The folder --out gets policy/ (a model for transformers, and for --model), samples.md (texts before and after),
-    learning_curve.png, metrics.jsonl, checkpoint/ and config.json.
+    The folder --out gets policy/ (a model for transformers, and for --model), samples.md (completions before and
+    after), learning_curve.png, metrics.jsonl, checkpoint/ and config.json.
 
-    Ctrl-C ends the training and keeps what was learnt. However a run ended, --resume goes on from its last checkpoint.
+    Ctrl-C ends the training and keeps what was learnt. --resume continues from the last checkpoint, however it ended.
 
     [cyan]textgym train SentimentContinuation --timesteps 30000[/cyan]
     [cyan]textgym train DataToText --reward '0.7*bleu + 0.3*coverage' --eval-every 20000 --out runs/tables[/cyan]
@@ -144,80 +120,54 @@ def train(
     """
     if resume is not None:
         _refuse_others(context)
-        longer = timesteps if _given(context, "timesteps") else None
-        _go_on(resume, longer, schedule_timesteps)
+        longer = timesteps if options.is_given(context, "timesteps") else None
+        _resume(resume, longer, schedule_timesteps)
         return
     if task is None:
         raise ConfigError("Say what to train on: textgym train DataToText. See: textgym list")
-    env_id = options.resolve_id(task)
-    env_kwargs = options.env_arguments(
-        env_kwarg,
-        reward=reward,
-        dataset=dataset,
-        max_new_tokens=max_new_tokens,
-        max_prompt_tokens=max_prompt_tokens,
+    named = options.load_plugins(plugins)
+    env_kwargs = arguments.env_arguments(
+        env_kwarg, reward=reward, dataset=dataset, max_new_tokens=max_new_tokens, max_prompt_tokens=max_prompt_tokens
     )
-    algo_kwargs = _with(options.pairs("--algo-kwarg", algo_kwarg), learning_rate=learning_rate)
-    policy_kwargs = _with(options.pairs("--policy-kwarg", policy_kwarg), temperature=temperature)
-    options.check_model(model)
-    options.check_algorithm(algo)
-    options.check_algo_kwargs(algo, algo_kwargs)
-    options.check_policy_kwargs(policy_kwargs)
-    schedules = {name: str(value) for name, value in options.pairs("--schedule", schedule).items()}
-
-    from textgym_agents.benchmark.config import short_name
-    from textgym_agents.runs.folder import TrainConfig
+    # Options that bear the name of a setting are that setting.
+    same = {field.name: context.params[field.name] for field in fields(TrainConfig) if field.name in context.params}
+    config = TrainConfig(
+        **{
+            **same,
+            "task": arguments.resolve_id(task),
+            "env_kwargs": env_kwargs,
+            "algo_kwargs": arguments.algo_arguments(algo_kwarg, learning_rate=learning_rate),
+            "policy_kwargs": arguments.policy_arguments(policy_kwarg, temperature=temperature),
+            "schedules": {name: str(value) for name, value in arguments.pairs("--schedule", schedule).items()},
+            "log": arguments.names(log or ""),
+            "plugins": named,
+        }
+    )
+    arguments.check_model(config.model)
+    arguments.check_algorithm(config.algo)
+    arguments.check_algo_kwargs(config.algo, config.algo_kwargs)
+    arguments.check_policy_kwargs(config.policy_kwargs)
+    if out is None:
+        out = Path("runs") / f"{short_name(config.task).replace('/', '_')}-{algo}-{seed}"
     from textgym_agents.runs.train import train as run
 
-    if out is None:
-        out = Path("runs") / f"{short_name(env_id).replace('/', '_')}-{algo}-{seed}"
-    config = TrainConfig(
-        task=env_id,
-        algo=algo,
-        model=model,
-        timesteps=timesteps,
-        seed=seed,
-        n_envs=n_envs,
-        kl_coef=kl_coef,
-        lora=lora,
-        split=split,
-        eval_split=eval_split,
-        eval_every=eval_every,
-        eval_prompts=eval_prompts,
-        stop_metric=stop_metric,
-        patience=patience,
-        warm_start=warm_start,
-        checkpoint_every=checkpoint_every,
-        schedule_timesteps=schedule_timesteps,
-        reward_transform=reward_transform,
-        schedules=schedules,
-        log=options.names(log or ""),
-        env_kwargs=env_kwargs,
-        policy_kwargs=policy_kwargs,
-        algo_kwargs=algo_kwargs,
-    )
     options.quiet_libraries()
     with _term_is_interrupt(), _short_warnings():
         outcome = run(config, out, overwrite=overwrite, command=sys.argv[1:])
     _report(outcome, config, out)
 
 
-def _given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
 def _refuse_others(context: typer.Context) -> None:
-    """Raise ConfigError for options that a run that goes on has already."""
-    others = [name for name in context.params if name not in WITH_RESUME and _given(context, name)]
+    """Raise ConfigError for options that the resumed run has already."""
+    others = [name for name in context.params if name not in WITH_RESUME and options.is_given(context, name)]
     if others:
         raise ConfigError(
-            f"--resume goes on with the settings of the run: leave {', '.join(others)} out. Only --timesteps and "
+            f"--resume keeps the settings of the run: leave {', '.join(others)} out. Only --timesteps and "
             "--schedule-timesteps can change."
         )
 
 
-def _go_on(out: Path, timesteps: int | None, schedule_timesteps: int | None) -> None:
+def _resume(out: Path, timesteps: int | None, schedule_timesteps: int | None) -> None:
     from textgym_agents.runs.folder import read_config
     from textgym_agents.runs.train import resume
 
@@ -228,9 +178,7 @@ def _go_on(out: Path, timesteps: int | None, schedule_timesteps: int | None) -> 
 
 
 def _report(outcome: "Outcome", config: "TrainConfig", out: Path) -> None:
-    """What came of it. Ends the program with 1 after an interruption."""
-    from textgym_agents.benchmark.config import short_name
-
+    """Show the result. Ends the program with 1 after an interruption."""
     console = Console()
     if len(outcome.evaluations) > 1:
         console.print(_before_after(outcome.evaluations))
@@ -246,15 +194,13 @@ def _report(outcome: "Outcome", config: "TrainConfig", out: Path) -> None:
         where = "its last checkpoint" if (out / "checkpoint").is_dir() else "its beginning, since none was saved yet"
         typer.echo(
             f"error: interrupted after {outcome.timesteps:,} of {config.timesteps:,} tokens; policy/ has what was "
-            f"learnt. To go on from {where}: textgym train --resume {out}",
+            f"learnt. To continue from {where}: textgym train --resume {out}",
             err=True,
         )
         raise typer.Exit(1)
-    console.print(f"go on with: textgym evaluate {short_name(config.task)} --model {out / 'policy'}", soft_wrap=True)
-
-
-def _with(values: dict[str, Any], **given: Any) -> dict[str, Any]:
-    return values | {name: value for name, value in given.items() if value is not None}
+    words = ["evaluate", short_name(config.task), "--model", str(out / "policy")]
+    words += [word for module in config.plugins for word in ("--import", module)]
+    console.print(f"next: {command_line(words)}", soft_wrap=True)
 
 
 @contextmanager

@@ -26,8 +26,8 @@ class TrainConfig:
         model: name or folder.
         timesteps: tokens to train on.
         seed: of everything random.
-        n_envs: prompts played at once.
-        kl_coef: coefficient of the KL to the initial model; None: the algorithm's default.
+        n_envs: rows, episodes played at once.
+        kl_coef: coefficient of the KL to the reference model; None: the algorithm's default.
         lora: rank, or None to train all weights.
         split: prompts to train on.
         eval_split: held-out prompts, by default those for choices such as ``patience``.
@@ -39,9 +39,11 @@ class TrainConfig:
         checkpoint_every: tokens between checkpoints; None: a tenth of ``timesteps``, at most 100,000.
         schedule_timesteps: tokens over which schedules run, such as that of a learning rate; None: ``timesteps``.
         reward_transform: what training adds to the reward, such as "length_penalty=0.01"; evaluations are without it.
-        schedules: texts for ``Schedules``, such as {"learning_rate": "linear(4e-3, 0, 50000)"}.
+        schedules: arguments of ``Schedules``, such as {"learning_rate": "linear(4e-3, 0, 50000)"}.
         log: where scalars go beside metrics.jsonl: "csv", "tensorboard", "wandb", ...
         env_kwargs, policy_kwargs, algo_kwargs: arguments of the environment, the policy, the algorithm.
+        plugins: modules that register tasks, rewards or algorithms, see ``textgym.plugins``. Imported first, also by
+            a resumed run.
     """
 
     task: str
@@ -67,6 +69,7 @@ class TrainConfig:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     policy_kwargs: Mapping[str, Any] = field(default_factory=dict)
     algo_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    plugins: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in ("timesteps", "n_envs", "eval_prompts"):

@@ -13,6 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from textgym.errors import ConfigError
+from textgym.plugins import load_plugins
 from textgym.registration import split_argument
 from textgym_agents.algorithms import make
 from textgym_agents.algorithms.bc import warm_start
@@ -150,6 +151,7 @@ def _run(config: TrainConfig, out: Path, progress: bool, *, resumed: bool) -> Ou
 
 
 def _algorithm(config: TrainConfig, out: Path) -> BaseAlgorithm:
+    load_plugins(config.plugins)
     made = make(
         config.algo,
         config.task,
