@@ -1,31 +1,21 @@
-"""Start the runs of a benchmark, a few at a time, and keep what they find."""
+"""Start the runs of a benchmark, a few at a time, and keep their results."""
 
 import json
-import os
 import secrets
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from textgym.errors import ConfigError, TextGymError
+from textgym.errors import ConfigError
+from textgym_agents.benchmark import processes
 from textgym_agents.benchmark.config import Key
+from textgym_agents.benchmark.processes import BenchmarkError
 from textgym_agents.benchmark.store import LOGS, WORK, ResultStore, key_of
 
-# Told about each event: "skipped", "started", "finished" or "failed", the key, and the run's line if it has finished.
+# Called at each event: "skipped", "started", "finished" or "failed"; the key; the run's line if it has finished.
 Listener = Callable[[str, Key, dict[str, Any] | None], None]
-
-RUN = (sys.executable, "-m", "textgym_agents.benchmark.run")
-SERVER = (sys.executable, "-m", "textgym_agents.benchmark.server")
-FORKS = sys.platform == "linux"  # elsewhere each run is a process that imports everything again
-
-
-class BenchmarkError(TextGymError, RuntimeError):
-    """Some runs of a benchmark failed; the others are kept."""
 
 
 def launch(
@@ -36,7 +26,7 @@ def launch(
     Args:
         store: the folder. Its lock is held meanwhile.
         jobs: processes at once.
-        listener: is told what happens.
+        listener: called at each event.
 
     Raises:
         BenchmarkError: some runs failed. The others are finished first; a restart tries only the failed ones.
@@ -68,17 +58,17 @@ def _work_off(store: ResultStore, waiting: list[Key], jobs: int, listener: Liste
     """Run all of ``waiting``; returns those that failed."""
     running: dict[Path, Key] = {}
     failed: list[Key] = []
-    processes: _Server | _Processes = (_Server if FORKS else _Processes)(store)
+    runner = processes.start(store.folder / LOGS, store.config.threads)
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
                 key = waiting.pop(0)
                 job = _write_job(store, key)
                 running[job] = key
-                processes.start(job, _log_path(store, key))
+                runner.begin(job, _log_path(store, key))
                 listener("started", key, None)
             time.sleep(0.05)
-            for job in processes.ended():
+            for job in runner.ended():
                 key, run = running.pop(job), _result(job)
                 if run is None:
                     failed.append(key)
@@ -86,7 +76,7 @@ def _work_off(store: ResultStore, waiting: list[Key], jobs: int, listener: Liste
                     store.append(run)
                 listener("failed" if run is None else "finished", key, run)
     finally:
-        processes.close()
+        runner.close()
     return failed
 
 
@@ -103,103 +93,6 @@ def _write_job(store: ResultStore, key: Key) -> Path:
     }
     job.write_text(json.dumps(content))
     return job
-
-
-class _Processes:
-    """A process for each run."""
-
-    def __init__(self, store: ResultStore) -> None:
-        self.threads = store.config.threads
-        self.running: dict[Path, subprocess.Popen[bytes]] = {}
-
-    def start(self, job: Path, log: Path) -> None:
-        with open(log, "wb") as file:
-            self.running[job] = _popen([*RUN, str(job), "--with-parent"], self.threads, stdout=file, stderr=file)
-
-    def ended(self) -> list[Path]:
-        found = [job for job, process in self.running.items() if process.poll() is not None]
-        for job in found:
-            _end(self.running.pop(job))
-        return found
-
-    def close(self) -> None:
-        for process in self.running.values():  # only when interrupted
-            _end(process)
-
-
-class _Server:
-    """One process that forks a copy of itself for each run, see ``benchmark.server``."""
-
-    def __init__(self, store: ResultStore) -> None:
-        self.log = store.folder / LOGS / "server.log"
-        self.running: set[Path] = set()
-        self.begun = b""
-        with open(self.log, "wb") as file:
-            self.process = _popen(SERVER, store.config.threads, stdout=subprocess.PIPE, stderr=file)
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.jobs, self.answers = self.process.stdin, self.process.stdout
-        os.set_blocking(self.answers.fileno(), False)
-
-    def start(self, job: Path, log: Path) -> None:
-        log.unlink(missing_ok=True)
-        self.running.add(job)
-        try:
-            self.jobs.write(os.fsencode(job) + b"\n")
-            self.jobs.flush()
-        except OSError as error:
-            raise self._gone() from error
-
-    def ended(self) -> list[Path]:
-        read = self.answers.read()
-        if read == b"" and self.running:
-            raise self._gone()
-        *lines, self.begun = (self.begun + (read or b"")).split(b"\n")
-        found = [Path(os.fsdecode(line)) for line in lines]
-        self.running -= set(found)
-        return found
-
-    def close(self) -> None:
-        self.answers.close()
-        _end(self.process)
-
-    def _gone(self) -> BenchmarkError:
-        self.process.wait()
-        text = self.log.read_text(errors="replace").strip().splitlines()
-        said = text[-1] if text else f"it said nothing, exit code {self.process.returncode}"
-        return BenchmarkError(
-            f"The process that does the runs has ended ({said}; all of it: {self.log}). Finished runs are kept; run "
-            "the same command again to go on."
-        )
-
-
-def _popen(command: Sequence[str], threads: int, **streams: Any) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,  # it closes when this process dies, and the other ends too
-        env=_environment(threads),
-        start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
-        **streams,
-    )
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()
-    process.wait()
-    if process.stdin is not None:
-        with suppress(OSError):  # what was not read yet can't be written any more
-            process.stdin.close()
-
-
-def _environment(threads: int) -> dict[str, str]:
-    return {
-        **os.environ,
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONHASHSEED": "0",  # results must not depend on the order of a set
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),  # a checkout that isn't installed works too
-    }
 
 
 def _result_path(job: Path) -> Path:

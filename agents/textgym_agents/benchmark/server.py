@@ -4,8 +4,6 @@
 with its path on standard output when it is over. Every run begins in a fresh copy of a process that has only imported,
 so it can't depend on the runs before it, and one that crashes takes no other with it. The server ends when its input
 does, and its copies end when it does: nobody would read their results, and another process may be computing them.
-
-Forking after so many imports is safe on Linux; elsewhere ``launch`` starts a process for each run.
 """
 
 import gc

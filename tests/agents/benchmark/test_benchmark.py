@@ -17,8 +17,7 @@ from tests.agents.saved_model import save_tiny_model
 from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.metrics import METRICS
-from textgym_agents.benchmark import launch as launching
-from textgym_agents.benchmark import report
+from textgym_agents.benchmark import processes, report
 from textgym_agents.benchmark.aggregate import ALL_TASKS, aggregate, iqm
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.launch import BenchmarkError, launch
@@ -256,8 +255,8 @@ def test_failed_runs_are_reported_and_only_they_are_tried_again(tmp_path, monkey
     flag, line, script = tmp_path / "flag", tmp_path / "line.json", tmp_path / "fake.py"
     line.write_text(json.dumps(make_run()))
     script.write_text(FAKE.format(flag=str(flag), line=str(line)))
-    monkeypatch.setattr(launching, "RUN", (sys.executable, str(script)))
-    monkeypatch.setattr(launching, "FORKS", False)
+    monkeypatch.setattr(processes, "RUN", (sys.executable, str(script)))
+    monkeypatch.setattr(processes, "FORKS", False)
     store = ResultStore(tmp_path / "out", CONFIG)
     with pytest.raises(BenchmarkError, match=r"2 of 4 runs failed(.|\n)*a2c Copy seed 0: the model has diverged"):
         launch(store, jobs=2)

@@ -16,8 +16,7 @@ from tests.agents.saved_model import save_tiny_model
 from textgym.errors import ConfigError, MissingExtraError
 from textgym_agents.algorithms import ALGORITHMS, make
 from textgym_agents.algorithms.sb3_contrib import _Missing
-from textgym_agents.benchmark import launch as launching
-from textgym_agents.benchmark import report, suites
+from textgym_agents.benchmark import processes, report, suites
 from textgym_agents.benchmark import run as running
 from textgym_agents.benchmark.charts import _groups
 from textgym_agents.benchmark.comparison import compare
@@ -302,7 +301,7 @@ def test_the_evaluation_before_training_is_made_once(tiny_folder, tmp_path, monk
 
 
 def test_a_run_that_dies_takes_no_other_with_it(tiny_folder, tmp_path, monkeypatch):
-    if not launching.FORKS:
+    if not processes.FORKS:
         pytest.skip("runs are processes of their own here")
     script = tmp_path / "server.py"
     script.write_text(
@@ -317,7 +316,7 @@ def test_a_run_that_dies_takes_no_other_with_it(tiny_folder, tmp_path, monkeypat
         "done, server.do = server.do, do\n"
         "server.serve()\n"
     )
-    monkeypatch.setattr(launching, "SERVER", (sys.executable, str(script)))
+    monkeypatch.setattr(processes, "SERVER", (sys.executable, str(script)))
     store = ResultStore(tmp_path / "out", tiny(tiny_folder, "a2c", "rloo"))
     with pytest.raises(BenchmarkError, match=r"1 of 2 runs failed(.|\n)*a2c Copy seed 0: begun"):
         launch(store)
@@ -325,9 +324,9 @@ def test_a_run_that_dies_takes_no_other_with_it(tiny_folder, tmp_path, monkeypat
 
 
 def test_a_server_that_cannot_start_is_an_error_that_says_why(tiny_folder, tmp_path, monkeypatch):
-    if not launching.FORKS:
+    if not processes.FORKS:
         pytest.skip("there is no server here")
-    monkeypatch.setattr(launching, "SERVER", (sys.executable, "-c", "raise SystemExit('out of order')"))
+    monkeypatch.setattr(processes, "SERVER", (sys.executable, "-c", "raise SystemExit('out of order')"))
     with pytest.raises(BenchmarkError, match="out of order"):
         launch(ResultStore(tmp_path, tiny(tiny_folder, "ppo")))
 
