@@ -12,7 +12,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from textgym.errors import ConfigError, ModelError
-from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
+from textgym_agents.callbacks.ratio_error import ratio_error
 
 NEGATIVE_KL = -0.005  # nats per token; above it lies what rounding and the noise of small KLs make
 NOISE = 3.0  # standard errors
@@ -20,8 +20,8 @@ FEW_NATS = 0.01
 COLLAPSED = 0.1  # of the entropy at the start
 RATIO_ERROR = 0.01  # nats per token
 NO_SIGNAL = 0.5  # of the groups
-OUT_OF_TOKENS = 0.9  # of the texts
-TEXTS = 64  # that have ended, before their ends are judged
+AT_THE_LIMIT = 0.9  # of the completions
+COMPLETIONS = 64  # before their ends are checked
 
 
 class TrainingWarning(UserWarning):
@@ -52,26 +52,26 @@ class HealthCheck(BaseCallback):
     negative_kl     the mean KL to the reference model of ``window`` rollouts is below 0, beyond noise
     entropy         the policy's entropy is below 0.01 nats per token, or below a tenth of what it was at the start
     ratio           log-probabilities computed for the update differ from those of the rollout before any step is made
-    zero_variance   in more than half of the groups, all texts score the same, ``window`` rollouts in a row
-    length          more than nine in ten of the last texts ran out of tokens
+    zero_variance   in more than half of the groups, all rewards are the same, ``window`` rollouts in a row
+    length          more than nine in ten of the last completions hit the length limit
     not_finite      a loss or gradient is NaN or infinite
     =============== ===============================================================================================
 
-    A cause is named once, and again only after it went away. What an algorithm doesn't have is not looked at; one whose
-    rollouts are not samples of its policy says so by ``samples_from_policy = False``, and the first three are left
-    out. Logs ``health/entropy`` (nats per token, minus the mean log-probability of the sampled tokens) and
+    A cause is reported once, and again only after it went away. Checks that don't apply to an algorithm are left out;
+    the first three also for one whose rollouts are not samples of its policy, which says ``samples_from_policy =
+    False``. Logs ``health/entropy`` (nats per token, minus the mean log-probability of the sampled tokens) and
     ``health/ratio_error`` (mean absolute difference of the log-probabilities, at the rollouts where it is measured).
 
     Args:
-        window: rollouts that a judgement rests on.
-        every: the ratio is measured in the first rollout and then in every so many.
+        window: rollouts that a check looks at.
+        every: rollouts between two measurements of the ratio; the first rollout has one.
 
     Attributes:
-        found: a :class:`Finding` for each warning so far.
+        findings: a :class:`Finding` for each warning so far.
 
     Raises:
         ConfigError: ``window`` is below 2 or ``every`` below 1.
-        ModelError: (by training) after an update, weights are NaN or infinite: nothing can be learnt any more.
+        ModelError: (by training) after an update, weights are NaN or infinite: training can't recover.
     """
 
     def __init__(self, window: int = 5, every: int = 10, verbose: int = 0) -> None:
@@ -79,31 +79,31 @@ class HealthCheck(BaseCallback):
         if window < 2 or every < 1:
             raise ConfigError(f"window is {window} and every is {every}, expected at least 2 and at least 1.")
         self.window, self.every = window, every
-        self.found: list[Finding] = []
+        self.findings: list[Finding] = []
         self._active: set[str] = set()
         self._rollouts, self._played = 0, False
         self._kls: deque[float] = deque(maxlen=window)
         self._entropies: deque[float] = deque(maxlen=window)
         self._without_signal: deque[float] = deque(maxlen=window)
         self._first_entropy: float | None = None
-        self._ran_out: deque[bool] = deque(maxlen=4 * TEXTS)
+        self._at_limit: deque[bool] = deque(maxlen=4 * COMPLETIONS)
 
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint needs, as JSON has it."""
+        """What a checkpoint stores, as JSON has it."""
         return {
-            "found": [asdict(finding) for finding in self.found],
+            "findings": [asdict(finding) for finding in self.findings],
             "active": sorted(self._active),
             "rollouts": self._rollouts,
             "first_entropy": self._first_entropy,
-            **{name: list(getattr(self, f"_{name}")) for name in ("kls", "entropies", "without_signal", "ran_out")},
+            **{name: list(getattr(self, f"_{name}")) for name in ("kls", "entropies", "without_signal", "at_limit")},
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from :meth:`get_state`."""
-        self.found = [Finding(**finding) for finding in state["found"]]
+        """Continue from :meth:`get_state`."""
+        self.findings = [Finding(**finding) for finding in state["findings"]]
         self._active, self._rollouts = set(state["active"]), state["rollouts"]
         self._first_entropy = state["first_entropy"]
-        for name in ("kls", "entropies", "without_signal", "ran_out"):
+        for name in ("kls", "entropies", "without_signal", "at_limit"):
             kept = getattr(self, f"_{name}")
             kept.clear()
             kept.extend(state[name])
@@ -118,7 +118,7 @@ class HealthCheck(BaseCallback):
         for row in np.flatnonzero(dones):
             reason = self.locals["infos"][row].get("finish_reason")
             if reason is not None:
-                self._ran_out.append(reason == "length")
+                self._at_limit.append(reason == "length")
         return True
 
     def _on_rollout_end(self) -> None:
@@ -158,7 +158,7 @@ class HealthCheck(BaseCallback):
         )
 
     def _check_entropy(self, buffer: Any) -> None:
-        entropy = -float(buffer.log_probs.mean())  # tokens were sampled: their mean surprise is the entropy
+        entropy = -float(buffer.log_probs.mean())  # of sampled tokens: its mean is the entropy
         self.logger.record("health/entropy", entropy)
         self._entropies.append(entropy)
         if self._first_entropy is None:
@@ -169,13 +169,12 @@ class HealthCheck(BaseCallback):
             "entropy",
             len(self._entropies) == self.window and now < low and self._first_entropy > FEW_NATS,
             f"The policy's entropy fell from {self._first_entropy:.2f} to {now:.3f} nats per token: it writes nearly "
-            "the same text each time and finds nothing new. If the reward is as high as it can be, that is as it "
-            "should be. Otherwise lower the learning rate, raise ent_coef or kl_coef, or begin again from an earlier "
-            "checkpoint.",
+            "the same completion each time and no longer explores. That is right if the reward is as high as it can "
+            "be. Otherwise lower the learning rate, raise ent_coef or kl_coef, or continue from an earlier checkpoint.",
         )
 
     def _check_ratio(self, buffer: Any) -> None:
-        error = _ratio_error(self.model.policy, buffer)
+        error = ratio_error(self.model.policy, buffer)
         self.logger.record("health/ratio_error", error)
         self._tell(
             "ratio",
@@ -194,32 +193,32 @@ class HealthCheck(BaseCallback):
         self._tell(
             "zero_variance",
             most,
-            f"In {np.mean(self._without_signal):.0%} of the groups of the last {self.window} rollouts all texts scored "
-            f"the same, and such groups teach nothing (mean reward {scores.mean():.3g}). Likely causes: a reward with "
-            "few distinct values; prompts that are too hard (reward near its lowest) or solved (near its highest); a "
-            "temperature so low that all texts of a prompt are alike. Take a finer reward or other prompts, raise "
-            "group_size or the temperature.",
+            f"In {np.mean(self._without_signal):.0%} of the groups of the last {self.window} rollouts all rewards are "
+            f"the same, and such groups have no gradient (mean reward {scores.mean():.3g}). Likely causes: a reward "
+            "with few distinct values; prompts that are too hard (reward near its lowest) or solved (near its "
+            "highest); a temperature so low that all completions of a prompt are alike. Take a finer reward or other "
+            "prompts, raise group_size or the temperature.",
         )
 
     def _check_ends(self) -> None:
         space: Any = self.model.observation_space
-        # Where no text may end sooner, running out of tokens is how texts end.
+        # Where no completion may end sooner, the length limit is how they end.
         if getattr(space, "min_new_tokens", 0) >= getattr(space, "max_new_tokens", np.inf):
             return
-        share = float(np.mean(self._ran_out)) if self._ran_out else 0.0
+        share = float(np.mean(self._at_limit)) if self._at_limit else 0.0
         self._tell(
             "length",
-            len(self._ran_out) >= TEXTS and share > OUT_OF_TOKENS,
-            f"{share:.0%} of the last {len(self._ran_out)} texts ran out of tokens without an end. Likely causes: "
-            "max_new_tokens is too small for the task; the model was never taught to end, or earns more by going on. "
-            "Raise max_new_tokens, warm up on references, or penalise it: "
+            len(self._at_limit) >= COMPLETIONS and share > AT_THE_LIMIT,
+            f"{share:.0%} of the last {len(self._at_limit)} completions hit the length limit. Likely causes: "
+            "max_new_tokens is too small for the task; the model was never trained to end, or longer completions get a "
+            "higher reward. Raise max_new_tokens, warm start on references, or penalize it: "
             'textgym.wrappers.transform_reward(env, "missing_eos_penalty=0.5").',
         )
 
     def _check_finite(self) -> None:
         numbers: Mapping[str, Any] = self.logger.name_to_value
         logged = {n: float(v) for n, v in numbers.items() if n.startswith("train/") and isinstance(v, Real)}
-        # Explained variance is NaN where all returns are equal, which is nothing to worry about.
+        # Explained variance is NaN where all returns are equal, which is harmless.
         wrong = sorted(n for n, v in logged.items() if n != "train/explained_variance" and not np.isfinite(v))
         if wrong and not all(bool(torch.isfinite(p).all()) for p in self.model.policy.parameters()):
             raise ModelError(
@@ -239,38 +238,5 @@ class HealthCheck(BaseCallback):
             self._active.discard(cause)
         elif cause not in self._active:
             self._active.add(cause)
-            self.found.append(Finding(cause, self.model.num_timesteps, message))
+            self.findings.append(Finding(cause, self.model.num_timesteps, message))
             warnings.warn(message, TrainingWarning, stacklevel=2)
-
-
-def _ratio_error(policy: Any, buffer: Any) -> float:
-    """Mean distance, in nats, of log-probabilities as an update computes them from those that were stored."""
-    was_training = policy.training
-    policy.set_training_mode(True)  # as it will be in the update: dropout shows only so
-    try:
-        if isinstance(buffer, EpisodeRolloutBuffer):
-            observations, actions, stored = buffer.peek()
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                found = policy.evaluate_actions(observations, actions)[1]
-        else:
-            observations, actions, stored = _some_steps(buffer)
-            # With gradients, since without them a policy of ours would put these rows into its cache.
-            with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-                found = policy.evaluate_actions(observations, actions)[1].detach()
-    finally:
-        policy.set_training_mode(was_training)
-    return float((found - stored).abs().mean())
-
-
-def _some_steps(buffer: Any, count: int = 16) -> tuple[Any, torch.Tensor, torch.Tensor]:
-    """Observations, actions and log-probabilities of a few steps of one of SB3's own buffers, spread over all."""
-    steps = np.linspace(0, buffer.buffer_size - 1, min(count, buffer.buffer_size)).astype(int)
-    rows = np.arange(len(steps)) % buffer.n_envs
-
-    def taken(array: Any) -> torch.Tensor:
-        found: torch.Tensor = buffer.to_torch(array[steps, rows])
-        return found
-
-    stored = buffer.observations
-    seen = {name: taken(array) for name, array in stored.items()} if isinstance(stored, dict) else taken(stored)
-    return seen, taken(buffer.actions).long().flatten(), taken(buffer.log_probs).flatten()

@@ -47,8 +47,8 @@ def causes(model, timesteps, check=None, **kwargs):
         warnings.simplefilter("always")
         model.learn(timesteps, check, **kwargs)
     told = [str(w.message) for w in caught if issubclass(w.category, TrainingWarning)]
-    assert told == [finding.message for finding in check.found][-len(told) or len(check.found) :]
-    return [finding.cause for finding in check.found]
+    assert told == [finding.message for finding in check.findings][-len(told) or len(check.findings) :]
+    return [finding.cause for finding in check.findings]
 
 
 @pytest.mark.parametrize("algorithm", ON_POLICY)
@@ -108,8 +108,8 @@ def test_top_p_in_rollouts_alone(with_policy):
     model = small(policy_kwargs={"top_p": 0.5})
     check = HealthCheck()
     assert causes(model, 256, check, log_interval=1000) == ["ratio"]
-    assert "top-k or top-p" in check.found[0].message
-    assert check.found[0].timesteps == 128
+    assert "top-k or top-p" in check.findings[0].message
+    assert check.findings[0].timesteps == 128
     assert model.logger.name_to_value["health/ratio_error"] > 0.01
 
 
@@ -120,7 +120,7 @@ def test_dropout(with_policy):
     state = torch.random.get_rng_state()
     with pytest.warns(TrainingWarning, match="dropout"):
         model.collect_rollouts(*rollout_arguments(model, check))
-    assert [finding.cause for finding in check.found] == ["ratio"]
+    assert [finding.cause for finding in check.findings] == ["ratio"]
     assert torch.equal(torch.random.get_rng_state(), state)
     assert not model.policy.training
 
@@ -172,8 +172,8 @@ def test_a_kl_below_zero(with_policy):
     model = small(model="textgym/small", kl_coef=0.01, learning_rate=0.0)
     check = HealthCheck()
     assert causes(model, 1024, check) == ["negative_kl"]
-    assert "temperature" in check.found[0].message
-    assert check.found[0].timesteps == 5 * 128
+    assert "temperature" in check.findings[0].message
+    assert check.findings[0].timesteps == 5 * 128
     assert model.rollout_buffer.stats["kl_per_token"] < -0.05
 
 
@@ -185,22 +185,22 @@ def test_a_learning_rate_that_makes_the_entropy_collapse():
     check = HealthCheck(window=3)
     found = causes(model, 1280, check)
     assert found[0] == "entropy"
-    assert "lower the learning rate" in check.found[0].message
+    assert "lower the learning rate" in check.findings[0].message
 
 
 def test_a_reward_that_is_always_the_same():
     model = four("grpo", lambda samples: [0.25] * len(samples), prompts_per_rollout=4, group_size=4, kl_coef=0)
     check = HealthCheck()
     assert causes(model, 400, check) == ["zero_variance"]
-    assert "100% of the groups" in check.found[0].message
-    assert "mean reward 0.25" in check.found[0].message
+    assert "100% of the groups" in check.findings[0].message
+    assert "mean reward 0.25" in check.findings[0].message
 
 
 def test_texts_that_never_end():
     """A random model with a vocabulary of thousands hardly ever writes the end token."""
     check = HealthCheck()
     assert causes(small(), 1024, check) == ["length"]
-    assert "missing_eos_penalty" in check.found[0].message
+    assert "missing_eos_penalty" in check.findings[0].message
 
 
 def test_texts_that_may_not_end_sooner():
@@ -265,7 +265,7 @@ def test_a_cause_is_named_once_and_again_only_after_it_went_away():
         warnings.simplefilter("always")
         for without_signal in (3, 3, 3, 4, 2, 4, 4, 4):
             rollout(check, model, without_signal)
-    assert [finding.timesteps for finding in check.found] == [1, 6]
+    assert [finding.timesteps for finding in check.findings] == [1, 6]
     assert len(caught) == 2
     assert all(w.category is TrainingWarning for w in caught)
 
@@ -277,7 +277,7 @@ def test_a_check_goes_on_from_its_state():
     with pytest.warns(TrainingWarning):
         rollout(first, model, 4)
     later.set_state(json.loads(json.dumps(first.get_state())))
-    assert later.found == first.found
+    assert later.findings == first.findings
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rollout(later, model, 4)
