@@ -72,7 +72,10 @@ def make_reward(name: str) -> BatchReward:
     """
     known = next((other for other in REWARDS if other.lower() == name.lower()), None)
     if known is None:
-        raise ConfigError(f"No reward is called {name!r}. {did_you_mean(name, formula_names())}")
+        raise ConfigError(
+            f"No reward is called {name!r}. {did_you_mean(name, formula_names())} One of your own: "
+            "textgym.register_reward, and on the command line --import its module."
+        )
     if needed := needed_arguments(REWARDS[known]):
         raise ConfigError(
             f"The reward {known!r} can't be made by its name, it needs {', '.join(needed)}. Make it in Python, "

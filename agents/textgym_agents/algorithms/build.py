@@ -110,7 +110,10 @@ def find(algorithm: str) -> Algorithm:
         ConfigError: there is no such algorithm.
     """
     if algorithm not in ALGORITHMS:
-        raise ConfigError(f"No algorithm is called {algorithm!r}. {did_you_mean(algorithm, ALGORITHMS)}")
+        raise ConfigError(
+            f"No algorithm is called {algorithm!r}. {did_you_mean(algorithm, ALGORITHMS)} One of your own: "
+            "textgym_agents.register_algorithm, and on the command line --import its module."
+        )
     return ALGORITHMS[algorithm]
 
 

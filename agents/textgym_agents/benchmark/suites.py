@@ -111,9 +111,12 @@ def choose(wanted: str | Sequence[str], model: Any) -> tuple[tuple[str, ...], tu
 def check_algorithm(algo: str, form: str | None = None) -> None:
     """Raise ConfigError unless all parts of an algorithm exist and train models of this form ("causal", "seq2seq")."""
     for part in parts(algo):
-        if part not in ALGORITHMS:
-            whole = "" if part == algo else f" ({algo!r} trains with one, then goes on with the other.)"
-            raise ConfigError(f"No algorithm is called {part!r}. {did_you_mean(part, ALGORITHMS)}{whole}")
+        try:
+            find(part)
+        except ConfigError as error:
+            if part == algo:
+                raise
+            raise ConfigError(f"{error} ({algo!r} trains with one, then continues with the other.)") from None
         if form is not None and form not in ALGORITHMS[part].policy.forms:
             kind = "encoder-decoder" if form == "seq2seq" else "decoder-only"
             able = [name for name, row in ALGORITHMS.items() if form in row.policy.forms]
