@@ -1,8 +1,7 @@
 """One run: evaluate, train, evaluate again. ``python -m textgym_agents.benchmark.run job.json`` does a single one.
 
-The result depends on the configuration, the algorithm, the task and the seed, and on nothing else: not on what the
-process did before, nor on the folder ``work``, where the evaluation before training, which all algorithms of a task and
-seed share, is kept for the next one.
+The result depends on the configuration, the algorithm, the task and the seed alone: not on earlier runs of the process,
+nor on the folder ``work``, which keeps the evaluation before training for the other algorithms of a task and seed.
 """
 
 import inspect
@@ -40,18 +39,18 @@ MAX_POINTS = 200  # of a learning curve; value-based algorithms have a rollout e
 class _Progress(BaseCallback):
     """A line for the log with each row of the ``TextLogger``."""
 
-    def __init__(self, texts: TextLogger, timesteps: int) -> None:
+    def __init__(self, completions: TextLogger, timesteps: int) -> None:
         super().__init__()
-        self.texts, self.timesteps, self.rows = texts, timesteps, 0
+        self.completions, self.timesteps, self.rows = completions, timesteps, 0
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
-        if len(self.texts.history) == self.rows:
+        if len(self.completions.history) == self.rows:
             return
-        self.rows = len(self.texts.history)
-        reward = self.texts.history[-1].get("reward", float("nan"))
+        self.rows = len(self.completions.history)
+        reward = self.completions.history[-1].get("reward", float("nan"))
         print(f"{self.num_timesteps} of {self.timesteps} tokens, reward {reward:.4f}", flush=True)
 
 
@@ -60,7 +59,7 @@ def run(config: BenchmarkConfig, key: Key, work: str | Path | None = None) -> di
 
     Its keys: algo, task, seed, model, timesteps (tokens trained on), eval_prompts, before and after (reward and metrics
     on the held-out prompts), per_prompt (statistics for intervals), curve (training reward of each rollout), kl (the
-    last of training, in nats a text; None: the algorithm measures none), samples, command, versions, seconds.
+    last of training, in nats per episode; None: the algorithm measures none), samples, command, versions, seconds.
 
     Args:
         config: the benchmark.
@@ -102,7 +101,7 @@ def run(config: BenchmarkConfig, key: Key, work: str | Path | None = None) -> di
 
 
 def _before(config: BenchmarkConfig, key: Key, work: str | Path | None) -> dict[str, Any]:
-    """What the initial model writes, sampled: the same for every algorithm."""
+    """The evaluation of the initial model, sampled: the same for every algorithm."""
     path = None if work is None else Path(work) / f"before-{key._replace(algo='any').file_name}.json"
     if path is not None and path.is_file():
         found: dict[str, Any] = json.loads(path.read_text())
@@ -119,7 +118,7 @@ def _before(config: BenchmarkConfig, key: Key, work: str | Path | None) -> dict[
 def _train(
     config: BenchmarkConfig, key: Key, work: str | Path | None
 ) -> tuple[BaseAlgorithm, list[dict[str, float]], int]:
-    """Train with each part of the algorithm. Returns the last, what each rollout was like, and the tokens of all."""
+    """Train with each part of the algorithm. Returns the last part, a row for each rollout, and the tokens of all."""
     names = parts(key.algo)
     budget, used, history = config.tasks[key.task], 0, []
     model = config.model
@@ -139,10 +138,10 @@ def _train(
             )
             last = number == len(names)
             timesteps = budget - used if last else round(budget * config.warm_share)
-            texts = TextLogger()
-            progress = _Progress(texts, timesteps)
-            algorithm.learn(max(timesteps, 1), callback=CallbackList([texts, progress]))
-            history += [{**row, "timesteps": row["timesteps"] + used} for row in texts.history]
+            completions = TextLogger()
+            progress = _Progress(completions, timesteps)
+            algorithm.learn(max(timesteps, 1), callback=CallbackList([completions, progress]))
+            history += [{**row, "timesteps": row["timesteps"] + used} for row in completions.history]
             used += algorithm.num_timesteps
             if not last:
                 model = str(Path(folder) / "policy")
@@ -172,7 +171,7 @@ def _curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
 
 
 def _last_kl(history: Sequence[Mapping[str, float]]) -> float | None:
-    """Mean KL to the initial model over the last tenth of the rollouts; for a warm start, to where it ended."""
+    """Mean KL to the reference model, which a warm start has trained, over the last tenth of the rollouts."""
     found = [row["kl/kl"] for row in history if "kl/kl" in row]
     last = found[-max(1, len(found) // 10) :]
     return round(sum(last) / len(last), 4) if last else None

@@ -12,7 +12,7 @@ from textgym_agents.evaluation.held_out import evaluate
 
 
 class EvaluateCallback(BaseCallback):
-    """Evaluate on held-out prompts every so many tokens, keep the best policy, and stop when it gets no better.
+    """Evaluate on held-out prompts every so many tokens, keep the best policy, and stop when it no longer improves.
 
     Args:
         env_id: id of the environment.
@@ -27,7 +27,7 @@ class EvaluateCallback(BaseCallback):
     Attributes:
         history: one dict per evaluation: ``timesteps``, ``reward`` and the metrics.
         best: the highest value of the metric so far.
-        stopped_early: whether the last training ended for want of improvement.
+        stopped_early: whether the last training ended because the metric no longer improved.
 
     Raises:
         ConfigError: patience or min_delta makes no sense; at the first evaluation, there is no such metric.
@@ -85,12 +85,12 @@ class EvaluateCallback(BaseCallback):
         return not self.stopped_early
 
     def _on_rollout_start(self) -> None:
-        # Between rollouts, so that the slots of the training rows are not needed again before they change anyway.
+        # Between rollouts, when the cache slots of the training rows are no longer needed.
         self._evaluate()
 
     def _on_training_end(self) -> None:
         if self.stopped_early:
-            # SB3 has stepped the environment and not kept what it showed: going on, it must begin new texts.
+            # SB3 has stepped the environment without keeping its observation: if it continues, with new episodes.
             self.model._last_obs = None
         evaluated = self.stopped_early or (self.history and self.history[-1]["timesteps"] == self.model.num_timesteps)
         if not evaluated:
@@ -102,15 +102,15 @@ class EvaluateCallback(BaseCallback):
         if now < self._next:
             return
         self._next = now + self.every
-        found = evaluate(self.model, self.env_id, self.num_prompts, **self.options).summary()
-        if self.metric not in found:
+        result = evaluate(self.model, self.env_id, self.num_prompts, **self.options).summary()
+        if self.metric not in result:
             raise ConfigError(
-                f"Evaluations on {self.env_id} have no metric {self.metric!r}. {did_you_mean(self.metric, found)}"
+                f"Evaluations on {self.env_id} have no metric {self.metric!r}. {did_you_mean(self.metric, result)}"
             )
-        self.history.append({"timesteps": now, **found})
-        for name, value in found.items():
+        self.history.append({"timesteps": now, **result})
+        for name, value in result.items():
             self.logger.record(f"eval/{name}", value)
-        value = found[self.metric]
+        value = result[self.metric]
         if value > self.best:
             self.best = value
             if self.best_folder is not None:

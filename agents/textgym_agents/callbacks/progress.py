@@ -1,4 +1,4 @@
-"""What a training run shows while it goes on: a file of metrics and a progress bar."""
+"""What a training run shows meanwhile: a file of metrics and a progress bar."""
 
 import json
 import time
@@ -21,19 +21,19 @@ class MetricsFile(BaseCallback):
     Keys: ``kind`` ("rollout" or "evaluation"), ``timesteps``, ``seconds`` since the start, ``reward`` and the rest of
     what the two callbacks log; a rollout also has the scalars of the update before it (``train/...``).
 
-    A run that goes on from a checkpoint cuts the file back to the lines that it had then, and counts on from there.
+    A run that is resumed from a checkpoint cuts the file back to the lines that it had then.
 
     Args:
         path: of the file, which is written anew.
-        texts, evaluations: what tells the lines.
+        completions, evaluations: where the lines come from.
     """
 
-    def __init__(self, path: str | Path, texts: TextLogger, evaluations: EvaluateCallback) -> None:
+    def __init__(self, path: str | Path, completions: TextLogger, evaluations: EvaluateCallback) -> None:
         super().__init__()
         self.path = Path(path)
-        self.sources: dict[str, TextLogger | EvaluateCallback] = {"rollout": texts, "evaluation": evaluations}
+        self.sources: dict[str, TextLogger | EvaluateCallback] = {"rollout": completions, "evaluation": evaluations}
         self.written = dict.fromkeys(self.sources, 0)
-        self.before = 0.0  # seconds until the checkpoint that the run goes on from
+        self.before = 0.0  # seconds until the checkpoint that the run continues from
         self._file: IO[str] | None = None
 
     def get_state(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class MetricsFile(BaseCallback):
         return {"written": dict(self.written), "seconds": self._seconds()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from :meth:`get_state`."""
+        """Continue from :meth:`get_state`."""
         self.written, self.before = dict(state["written"]), float(state["seconds"])
 
     def _seconds(self) -> float:
@@ -102,9 +102,11 @@ def _cut(path: Path, lines: int) -> None:
 class TrainingBar(BaseCallback):
     """A progress bar with the current reward, and a line for each evaluation."""
 
-    def __init__(self, timesteps: int, texts: TextLogger, evaluations: EvaluateCallback, console: Console) -> None:
+    def __init__(
+        self, timesteps: int, completions: TextLogger, evaluations: EvaluateCallback, console: Console
+    ) -> None:
         super().__init__()
-        self.texts, self.evaluations, self.console = texts, evaluations, console
+        self.completions, self.evaluations, self.console = completions, evaluations, console
         self.bar = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -131,7 +133,7 @@ class TrainingBar(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        reward = self.texts.history[-1].get("reward") if self.texts.history else None
+        reward = self.completions.history[-1].get("reward") if self.completions.history else None
         if reward is not None:
             self.bar.update(self.job, reward=f"reward {reward:.3f}")
 

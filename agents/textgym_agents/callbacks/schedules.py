@@ -41,8 +41,8 @@ class Schedules(BaseCallback):
 
     Args:
         schedules: by name. ``learning_rate``; ``kl_coef``, the coefficient of the penalty; or any number or schedule
-            that the algorithm has: ``ent_coef``, ``vf_coef``, ``clip_range``, ``target_kl``, ... A text is taken as
-            :func:`parse_schedule` reads it, a number is constant.
+            that the algorithm has: ``ent_coef``, ``vf_coef``, ``clip_range``, ``target_kl``, ... A string is read by
+            :func:`parse_schedule`, a number is constant.
 
     Attributes:
         tokens: seen so far.
@@ -67,15 +67,15 @@ class Schedules(BaseCallback):
         return {name: schedule(tokens) for name, schedule in self.schedules.items()}
 
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint needs, as JSON has it."""
+        """What a checkpoint stores, as JSON has it."""
         return {"tokens": self.tokens}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from :meth:`get_state`."""
+        """Continue from :meth:`get_state`."""
         self.tokens = int(state["tokens"])
 
     def _on_training_start(self) -> None:
-        self.tokens = max(self.tokens, self.model.num_timesteps)  # a model that goes on without a state of ours
+        self.tokens = max(self.tokens, self.model.num_timesteps)  # a model that continues without a state of ours
         self._offset = self.tokens - self.model.num_timesteps
         self._set = {name: self._setter(name) for name in self.schedules}
         self._apply()
@@ -126,7 +126,7 @@ class Schedules(BaseCallback):
             )
         if not isinstance(controller, FixedKL):
             raise ConfigError(
-                f"There is a schedule for kl_coef, and a {type(controller).__name__} that moves it by itself. "
+                f"There is a schedule for kl_coef, and a {type(controller).__name__} that moves the coefficient, too. "
                 "Give kl_coef as a number, or leave the schedule out."
             )
         return controller
@@ -138,7 +138,7 @@ def _as_schedule(name: str, given: Any) -> Schedule:
     if isinstance(given, int | float) and not isinstance(given, bool):
         return Constant(given)
     if not callable(given):
-        raise ConfigError(f"{name}={given!r} is no schedule. Expected a number, a text or a function of tokens.")
+        raise ConfigError(f"{name}={given!r} is no schedule. Expected a number, a string or a function of tokens.")
     return given  # type: ignore[no-any-return]
 
 

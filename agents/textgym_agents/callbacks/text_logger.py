@@ -8,27 +8,27 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
-REPLAY_TOKENS = 1024  # that make a row of TextLogger's, for an algorithm with a replay buffer
+REPLAY_TOKENS = 1024  # in a row of TextLogger, for an algorithm with a replay buffer
 
 
 class TextLogger(BaseCallback):
-    """Log, once a rollout, what the finished texts were like.
+    """Log statistics of the finished completions once a rollout.
 
-    Scalars: ``text/num_tokens`` (mean length), ``text/finished_<reason>`` (share of texts), ``text/reward_<part>``
-    (mean of each part of the reward), ``text/untransformed_reward`` (before reward wrappers), ``kl/...`` (from the
-    buffer: ``kl`` is the KL to the reference model of an episode in nats, ``kl_per_token`` its mean per token,
-    ``kl_k3_per_token`` the same by the k3 estimator, ``kl_coef`` its coefficient),
+    Scalars: ``text/num_tokens`` (mean length), ``text/finished_<reason>`` (share of completions),
+    ``text/reward_<part>`` (mean of each part of the reward), ``text/untransformed_reward`` (before reward wrappers),
+    ``kl/...`` (from the buffer: ``kl`` is the KL of an episode to the reference model in nats, ``kl_per_token`` its
+    mean per token, ``kl_k3_per_token`` the same by the k3 estimator, ``kl_coef`` its coefficient),
     ``time/rollout_tokens_per_second``, ``time/update_tokens_per_second`` (of the update before; tokens of the rollout,
     however many epochs), ``time/update_padding`` (the share of padding in what updates put through the model until
     now), ``time/cache_mib`` (of the key-value caches) and ``time/peak_memory_mib`` (of this process since it began).
-    What an algorithm doesn't have is left out: no texts ended, no reward.
+    What an algorithm doesn't have is left out: without a finished episode there is no reward.
 
     Args:
         every: at least so many tokens make a row, of one rollout or of several. Default: 1, or 1,024 for algorithms
             with a replay buffer, whose rollouts may be a single step.
 
     Attributes:
-        history: one dict per row with ``timesteps``, ``reward`` (mean over the texts that ended in it), ``episodes``
+        history: one dict per row with ``timesteps``, ``reward`` (mean over the episodes that ended in it), ``episodes``
             and the scalars above.
     """
 
@@ -36,7 +36,7 @@ class TextLogger(BaseCallback):
         super().__init__(verbose)
         self.every = every
         self.history: list[dict[str, float]] = []
-        self._values: dict[str, list[float]] = {}  # of the texts that have ended since the last row
+        self._values: dict[str, list[float]] = {}  # of the episodes that have ended since the last row
         self._spent: dict[str, list[float]] = {}  # tokens and seconds of rollouts and of updates since then
         self._unlogged = 0  # tokens since then
         self._tokens = 0  # of the last rollout
@@ -70,12 +70,12 @@ class TextLogger(BaseCallback):
             info: dict[str, Any] = self.locals["infos"][row]
             if "episode" not in info:
                 continue
-            found = {"reward": info["episode"]["r"], "text/num_tokens": info["episode"]["l"]}
-            found |= {f"text/finished_{why}": info.get("finish_reason") == why for why in ("eos", "stop", "length")}
-            found |= {f"text/reward_{part}": value for part, value in info.get("reward_components", {}).items()}
+            values = {"reward": info["episode"]["r"], "text/num_tokens": info["episode"]["l"]}
+            values |= {f"text/finished_{why}": info.get("finish_reason") == why for why in ("eos", "stop", "length")}
+            values |= {f"text/reward_{part}": value for part, value in info.get("reward_components", {}).items()}
             if "untransformed_reward" in info:
-                found["text/untransformed_reward"] = info["untransformed_reward"]
-            for name, value in found.items():
+                values["text/untransformed_reward"] = info["untransformed_reward"]
+            for name, value in values.items():
                 self._values.setdefault(name, []).append(float(value))
         return True
 
@@ -119,7 +119,7 @@ class TextLogger(BaseCallback):
 
 
 def _peak_memory() -> dict[str, float]:
-    """Most memory that this process has held, in MiB. Empty on Windows, which doesn't say."""
+    """Peak memory of this process in MiB. Empty on Windows, which has no such count."""
     if sys.platform == "win32":
         return {}
     import resource

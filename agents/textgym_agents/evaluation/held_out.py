@@ -1,4 +1,4 @@
-"""Play held-out prompts with a policy and score the texts."""
+"""Let a policy complete held-out prompts and score the completions."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -22,11 +22,11 @@ from textgym_agents.policies.base import LanguageModelPolicy
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Texts that a policy wrote, one per prompt, with their scores.
+    """Completions of a policy, one per prompt, with their scores.
 
     Attributes:
         samples: one per prompt, in the order of their ids.
-        rewards: (prompts,) returns.
+        rewards: (prompts,) returns, the sums of an episode's rewards.
         metrics: corpus metrics by name, and "num_tokens", the mean length.
         components: mean of each part of the reward.
     """
@@ -68,14 +68,14 @@ def evaluate(
         num_prompts: how many; at most the split's size. With the default, 200, the 95 % interval of a mean reward
             between 0 and 1 is about 0.1 wide.
         metrics: names from ``textgym.metrics.METRICS``. Default: those of the task.
-        deterministic: the likeliest token each time instead of a sample.
-        best_of: play each prompt so many times, every time with a random stream of its own, and keep the text with the
-            highest return (the first of equals). The reward then chooses on the very prompts that it is reported for:
-            the result bounds what picking among samples can reach, and compares with no policy that plays once. With
-            ``deterministic`` one time does, since all texts are the same. None: the policy's own, which is 1 but for
-            the algorithm "best_of_n".
-        seed: of the sampling, whose stream is apart from that of training.
-        n_envs: prompts played at once, when ``env`` is an id.
+        deterministic: greedy, the most probable token each time, instead of a sample.
+        best_of: sample so many completions of each prompt, each with a random stream of its own, and keep the one with
+            the highest return (the first of equals). The reward then selects on the prompts that it is reported for:
+            the result is an upper bound for selection among samples, not to be compared with a policy that samples
+            once. With ``deterministic`` there is one completion, since all would be the same. None: the policy's own,
+            which is 1 except for the algorithm "best_of_n".
+        seed: of the sampling, whose random stream is not that of training.
+        n_envs: rows, episodes played at once, when ``env`` is an id.
         split: of the environment, when ``env`` is an id: "test" for results; "validation" for choices while a policy
             is made, such as when to stop.
         env_kwargs: of the environment, when ``env`` is an id. Default tokenizer, form and start token: those of the
@@ -94,14 +94,14 @@ def evaluate(
     task = _sequential(env).task
     if not 0 < num_prompts <= len(task):
         raise ConfigError(f"num_prompts is {num_prompts}, the split has {len(task)} prompts.")
-    best_of = _known(policy, "best_of", 1) if best_of is None else best_of
+    best_of = _attribute(policy, "best_of", 1) if best_of is None else best_of
     if best_of < 1:
-        raise ConfigError(f"best_of is {best_of}, expected at least 1 text for each prompt.")
+        raise ConfigError(f"best_of is {best_of}, expected at least 1 completion of each prompt.")
     plays = []
     for stream in _streams(seed, 1 if deterministic else best_of):
-        with _known(policy, "sampling_from", nullcontext)(stream):
+        with _attribute(policy, "sampling_from", nullcontext)(stream):
             plays.append(_play(policy, env, num_prompts, deterministic, progress))
-    ordered = [max(texts, key=lambda text: text[1]) for texts in zip(*plays, strict=True)]
+    ordered = [max(episodes, key=lambda episode: episode[1]) for episodes in zip(*plays, strict=True)]
     samples = [sample for sample, _, _ in ordered]
     values = compute_metrics(getattr(task, "metrics", ()) if metrics is None else metrics, samples)
     values["num_tokens"] = float(np.mean([len(s.token_ids) for s in samples]))
@@ -122,7 +122,7 @@ def load_policy(
     return LanguageModelPolicy(env.observation_space, env.action_space, lambda _: 0.0, model=model, **policy_kwargs)
 
 
-def _known(policy: Any, name: str, default: Any) -> Any:
+def _attribute(policy: Any, name: str, default: Any) -> Any:
     """An attribute of a policy, or of the one that it wraps."""
     while policy is not None and not hasattr(policy, name):
         policy = getattr(policy, "policy", None)
@@ -130,15 +130,15 @@ def _known(policy: Any, name: str, default: Any) -> Any:
 
 
 def _fitting(policy: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of the environment that a policy can act in, with those given in their place."""
-    options: dict[str, Any] = dict(_known(policy, "env_kwargs", {}))
-    if _known(policy, "tokenizer", None) is not None:
-        options["tokenizer"] = _known(policy, "tokenizer", None)
+    """Arguments of an environment that suits a policy, overridden by those given."""
+    options: dict[str, Any] = dict(_attribute(policy, "env_kwargs", {}))
+    if _attribute(policy, "tokenizer", None) is not None:
+        options["tokenizer"] = _attribute(policy, "tokenizer", None)
     return {**options, **given, "sampling": "sequential"}
 
 
 def _streams(seed: int, count: int) -> list[int]:
-    """Seeds of the sampling, the given one first, so that more texts are those of fewer and some besides."""
+    """Seeds of the sampling, the given one first, so that more samples include those of fewer."""
     further = np.random.SeedSequence(abs(seed)).spawn(count - 1)
     return [seed, *(int(child.generate_state(1, np.uint32)[0]) for child in further)]
 
@@ -156,19 +156,19 @@ def _play(
 ) -> list[tuple[Sample, float, Mapping[str, float]]]:
     """Sample, return and reward components for the prompts 0 to ``num_prompts - 1``."""
     vector_env = _sequential(env)
-    found: dict[int, tuple[Sample, float, Mapping[str, float]]] = {}
+    episodes: dict[int, tuple[Sample, float, Mapping[str, float]]] = {}
     env.seed(0)
     obs: Any = env.reset()
     bar = iter(track(range(num_prompts), "evaluating", disable=not progress, transient=True))
-    while len(found) < num_prompts:
+    while len(episodes) < num_prompts:
         actions, _ = policy.predict(obs, deterministic=deterministic)
         obs, _, dones, infos = env.step(actions)
         for row in np.flatnonzero(dones):
             sample = vector_env.last_samples[row]
-            # Rows that finish early go on to later prompts: leave those out, or short texts would count more often.
-            if sample is not None and sample.prompt_id < num_prompts and sample.prompt_id not in found:
+            # Rows that finish early begin later prompts: leave those out, or short completions would count more.
+            if sample is not None and sample.prompt_id < num_prompts and sample.prompt_id not in episodes:
                 info = infos[row]
-                found[sample.prompt_id] = sample, info["episode"]["r"], info.get("reward_components", {})
+                episodes[sample.prompt_id] = sample, info["episode"]["r"], info.get("reward_components", {})
                 next(bar, None)
     next(bar, None)
-    return [found[i] for i in sorted(found)]
+    return [episodes[i] for i in sorted(episodes)]

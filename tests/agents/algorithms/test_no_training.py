@@ -72,7 +72,7 @@ def test_a_number_of_samples_that_makes_no_sense_is_refused(n):
     with pytest.raises(ConfigError, match="expected an integer of at least 1"):
         small("best_of_n", n=n)
     if not isinstance(n, bool) and n < 1:
-        with pytest.raises(ConfigError, match="expected at least 1 text"):
+        with pytest.raises(ConfigError, match="expected at least 1 completion"):
             texts(small("zero_shot"), best_of=n)
 
 
