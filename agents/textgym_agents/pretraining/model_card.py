@@ -39,11 +39,11 @@ def evaluate_all(folder: str | Path, num_prompts: int = 200, *, progress: bool =
         num_prompts: of each task.
         progress: show a bar.
     """
-    found = {}
+    evaluations = {}
     for name in track(list(TABLE), "evaluating", disable=not progress, transient=True):
         policy = load_policy(folder, env_id(name))
-        found[name] = evaluate(policy, env_id(name), num_prompts, split="validation")
-    return found
+        evaluations[name] = evaluate(policy, env_id(name), num_prompts, split="validation")
+    return evaluations
 
 
 def write_model_card(folder: str | Path, *, num_prompts: int = 200, progress: bool = False) -> Path:

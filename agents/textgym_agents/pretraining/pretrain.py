@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -16,19 +17,13 @@ from tokenizers.models import BPE
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5ForConditionalGeneration,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from textgym.errors import ConfigError
 from textgym.tasks import TASKS, training_texts
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ, END_TOKEN, PAD_TOKEN, builtin_folder
 from textgym_agents import models
+from textgym_agents.models.random_weights import random_model
 
 Pair = tuple[str, str]
 Rows = list[tuple[list[int], list[int]]]  # token ids of prompts and completions
@@ -43,7 +38,7 @@ class Recipe:
 
     Attributes:
         kind: "causal" is a GPT-2, "seq2seq" a T5 (https://arxiv.org/abs/1910.10683) with gated feed-forward layers.
-        steps: optimiser steps.
+        steps: gradient steps.
         batch_tokens: tokens per step, padding included.
         learning_rate: peak of a linear warm-up and a cosine decay to a tenth.
         prompt_weight: weight of the loss on prompt tokens; that on completion tokens has weight 1. A T5 predicts no
@@ -53,7 +48,7 @@ class Recipe:
         vocabulary: number of tokens of a new tokenizer.
         hidden_size, heads: width of the model, and attention heads of each layer.
         layers: of a GPT-2, or of each half of a T5.
-        positions: the longest text that a GPT-2 can read, in tokens; a T5's positions are relative and have no limit.
+        positions: tokens that a GPT-2 can read at most; a T5's positions are relative and have no limit.
     """
 
     kind: str = "causal"
@@ -152,9 +147,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
         raise ConfigError(f"{str(folder)!r} is not empty and holds no model. Name a new folder.")
     started = time.monotonic()
     raw = _tokenizer(recipe)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        model = _new_model(raw, recipe)
+    model = _new_model(raw, recipe)
     losses = _train(model, batches(raw, recipe), recipe, progress)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw, eos_token=END_TOKEN, bos_token=END_TOKEN, unk_token=END_TOKEN, pad_token=PAD_TOKEN
@@ -179,36 +172,15 @@ def _tokenizer(recipe: Recipe) -> tokenizers.Tokenizer:
 
 def _new_model(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> PreTrainedModel:
     end, pad = _special(tokenizer)
+    more: dict[str, Any] = {"eos_token_id": end, "pad_token_id": pad}
     if recipe.kind == "seq2seq":
-        t5 = T5Config(
-            vocab_size=tokenizer.get_vocab_size(),
-            d_model=recipe.hidden_size,
-            d_kv=recipe.hidden_size // recipe.heads,
-            d_ff=2 * recipe.hidden_size,
-            num_layers=recipe.layers,
-            num_heads=recipe.heads,
-            feed_forward_proj="gated-gelu",
-            dropout_rate=0.0,
-            eos_token_id=end,
-            pad_token_id=pad,
-        )
-        t5.decoder_start_token_id = pad
-        return T5ForConditionalGeneration(t5)
-    config = GPT2Config(
-        vocab_size=tokenizer.get_vocab_size(),
-        n_positions=recipe.positions,
-        n_embd=recipe.hidden_size,
-        n_layer=recipe.layers,
-        n_head=recipe.heads,
-        activation_function="gelu_pytorch_tanh",
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=end,
-        eos_token_id=end,
-        pad_token_id=pad,
-    )
-    return GPT2LMHeadModel(config)
+        kind, more = "t5", {**more, "decoder_start_token_id": pad, "feed_forward_proj": "gated-gelu"}
+    else:
+        kind, more = "gpt2", {**more, "bos_token_id": end, "activation_function": "gelu_pytorch_tanh"}
+        more["n_positions"] = recipe.positions
+    sizes = (tokenizer.get_vocab_size(), recipe.hidden_size, recipe.layers, recipe.heads)
+    model: PreTrainedModel = random_model(kind, *sizes, seed=recipe.seed, **more).train()
+    return model
 
 
 def _train(model: PreTrainedModel, stream: Iterator[Rows], recipe: Recipe, progress: bool) -> list[float]:

@@ -48,12 +48,11 @@ def plot(results: Sequence[Result], path: str | Path) -> bool:
 def _lines(results: Sequence[Result], panel: str) -> dict[Line, list[Result]]:
     """Results of each line, in order of length."""
     lines: dict[Line, list[Result]] = {}
-    for one in results:
-        equal = one.setting.get("new_tokens") is not None and one.setting.get("mean_tokens") is None
-        if one.row in ("rollout", "update", "seq2seq") and equal and one.what.startswith(panel) and one.value:
-            rows = one.setting["rows"] if panel == "rollout" else 0
-            lines.setdefault((one.setting["title"], rows), []).append(one)
-    return {key: sorted(same, key=lambda one: one.setting["new_tokens"]) for key, same in lines.items()}
+    of_row = [one for one in results if one.row in ("rollout", "update", "seq2seq") and one.what.startswith(panel)]
+    equal = [one for one in of_row if one.value and one.setting["mean_tokens"] is None]
+    for one in sorted(equal, key=lambda one: one.setting["new_tokens"]):
+        lines.setdefault((one.setting["title"], one.setting["rows"] if panel == "rollout" else 0), []).append(one)
+    return lines
 
 
 def _line(relative: Any, absolute: Any, same: Sequence[Result], look: dict[str, Any]) -> None:

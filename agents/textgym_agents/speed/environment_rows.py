@@ -44,11 +44,8 @@ def _environment(plan: Plan, kind: str) -> list[Result]:
     new_tokens, count, first_token = (512, 500, 2) if kind == "steps" else (128, 1000, 0)
     copied, sync = prompts_in_memory(ENVS, new_tokens)
     views, _ = prompts_in_memory(ENVS, new_tokens, copy=False)
-    entries = [
-        steps(copied, "copied observations", count, first_token),
-        steps(views, "copy=False", count, first_token),
-        steps(sync, "SyncVectorEnv", 20, first_token),
-    ]
+    envs = {"copied observations": copied, "copy=False": views, "SyncVectorEnv": sync}
+    entries = [steps(env, name, 20 if env is sync else count, first_token) for name, env in envs.items()]
     *ours, usual = take_turns(entries, plan.repeats)
     lines = []
     for series in ours:

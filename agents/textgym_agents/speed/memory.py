@@ -14,7 +14,7 @@ import torch
 from textgym.errors import ConfigError
 from textgym_agents.speed.entries import HANDWRITTEN, OURS
 from textgym_agents.speed.handwritten import HandwrittenPPO, pad
-from textgym_agents.speed.models import Subject, number_tokenizer, random_model
+from textgym_agents.speed.models import Subject, new_model, number_tokenizer
 from textgym_agents.speed.rollouts import Shape, random_rollout
 
 
@@ -44,13 +44,13 @@ def in_this_process(job: Update) -> dict[str, int]:
     It is the memory of the accelerator where there is one, else that of the process.
     """
     torch.set_num_threads(job.threads)
-    model = random_model("llama", job.vocabulary, job.hidden, job.layers).to(job.device)
+    model = new_model("llama", job.vocabulary, hidden=job.hidden, layers=job.layers).to(job.device)
     one, shape = Subject("llama", "", model, number_tokenizer(job.vocabulary)), Shape(job.rows, job.new_tokens)
     if job.which == OURS:
         update: Callable[[], Any] = random_rollout(one, shape).ppo.train
     elif job.which == HANDWRITTEN:
         # The episodes come from a tiny model: what a large one leaves free for others would not be counted.
-        tiny = replace(one, model=random_model("llama", job.vocabulary, hidden=8, layers=1))
+        tiny = replace(one, model=new_model("llama", job.vocabulary, hidden=8, layers=1))
         batch = pad(random_rollout(tiny, shape).episodes, device=job.device)
         update = partial(HandwrittenPPO(one, lean=True).step, batch)
     else:

@@ -12,7 +12,7 @@ import numpy as np
 
 from textgym_agents.report.timing import Entry, Result, compare, take_turns
 from textgym_agents.speed import entries, memory, with_trl
-from textgym_agents.speed.models import MADE, Subject, random_model, subject
+from textgym_agents.speed.models import MADE, Subject, new_model, subject
 from textgym_agents.speed.plan import Job, Plan
 from textgym_agents.speed.rollouts import MIXED, Shape, random_rollout
 
@@ -152,7 +152,7 @@ def buffer_bytes(plan: Plan) -> Iterator[Job]:
 
 def _buffer_bytes(name: str, shapes: list[Shape], what: str) -> list[Result]:
     # The buffer holds tokens, not weights: a small model with the vocabulary will do.
-    one = replace(subject(name), model=random_model(name, MADE[name].vocabulary, hidden=8, layers=1))
+    one = replace(subject(name), model=new_model(name, MADE[name].vocabulary, hidden=8, layers=1))
     held: dict[str, float] = {}
     for shape in shapes:
         ppo = random_rollout(one, shape).ppo

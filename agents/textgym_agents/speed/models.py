@@ -8,22 +8,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from tokenizers import Tokenizer, models
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    GenerationConfig,
-    PreTrainedTokenizerFast,
-)
+from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from textgym.core import Prompt
 from textgym_agents.models import DTYPES, load
+from textgym_agents.models.random_weights import random_model
 
 END: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
-POSITIONS, NUM_PROMPTS = 1024, 256
+SETTINGS: dict[str, dict[str, Any]] = {
+    "gpt2": {"n_positions": 1024, **END},
+    "llama": {"max_position_embeddings": 1024, **END},
+    "t5": {"decoder_start_token_id": 0, **END},
+}
+NUM_PROMPTS = 256
 
 
 @dataclass(frozen=True)
@@ -75,21 +74,9 @@ MADE = {
 }
 
 
-def random_model(kind: str, vocabulary: int, hidden: int = 256, layers: int = 4) -> Any:
-    """A GPT-2, a Llama, or a T5 with as many layers in the encoder as in the decoder. None has dropout."""
-    heads = hidden // 64 or 1
-    sizes: dict[str, Any] = {
-        "gpt2": {"n_embd": hidden, "n_layer": layers, "n_head": heads, "n_positions": POSITIONS}
-        | {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
-        "llama": {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads}
-        | {"intermediate_size": hidden * 8 // 3, "max_position_embeddings": POSITIONS},
-        "t5": {"d_model": hidden, "d_kv": 64, "d_ff": hidden * 2, "num_layers": layers, "num_heads": heads}
-        | {"dropout_rate": 0.0, "decoder_start_token_id": 0},
-    }
-    auto: Any = AutoModelForSeq2SeqLM if kind == "t5" else AutoModelForCausalLM
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return auto.from_config(AutoConfig.for_model(kind, vocab_size=vocabulary, **sizes[kind], **END)).eval()
+def new_model(kind: str, vocabulary: int, **sizes: int) -> Any:
+    """A model of random weights whose token 0 pads and whose token 1 ends."""
+    return random_model(kind, vocabulary, **sizes, **SETTINGS[kind])
 
 
 def subject(name: str, device: str = "cpu", dtype: str = "float32") -> Subject:
@@ -103,7 +90,7 @@ def subject(name: str, device: str = "cpu", dtype: str = "float32") -> Subject:
     """
     if name in MADE:
         made = MADE[name]
-        model = random_model(name, made.vocabulary, layers=made.layers).to(device, DTYPES[dtype])
+        model = new_model(name, made.vocabulary, layers=made.layers).to(device, DTYPES[dtype])
         tokens = (made.turn_tokens, made.update_tokens)
         return Subject(name, made.title, model, number_tokenizer(made.vocabulary), made.seq2seq, *tokens)
     model, tokenizer = load(name, dtype=dtype, device=device)

@@ -17,9 +17,9 @@ from textgym.errors import ConfigError
 from textgym_agents import speed
 from textgym_agents.cli import app
 from textgym_agents.report.timing import Entry, Result, Series, compare, take_turns
-from textgym_agents.speed import chart, entries, environment_rows, memory, models, report, with_trl
+from textgym_agents.speed import chart, entries, environment_rows, memory, model_rows, models, report, with_trl
 from textgym_agents.speed.handwritten import HandwrittenPPO, pad
-from textgym_agents.speed.models import MADE, Subject, number_tokenizer, random_model, subject
+from textgym_agents.speed.models import MADE, Subject, new_model, number_tokenizer, subject
 from textgym_agents.speed.plan import Plan, quick
 from textgym_agents.speed.rollouts import Shape, make_env, make_ppo, random_rollout
 
@@ -28,7 +28,7 @@ EQUAL, MIXED = Shape(4, 6, prompt_tokens=5), Shape(4, 24, mean_tokens=9, prompt_
 
 
 def tiny(kind: str) -> Subject:
-    model = random_model(kind, VOCABULARY, hidden=64, layers=2)
+    model = new_model(kind, VOCABULARY, hidden=64, layers=2)
     for parameter in model.parameters():  # sharp enough for a difference to show
         parameter.data.mul_(4 if parameter.dim() > 1 else 1)
     return Subject(kind, kind, model, number_tokenizer(VOCABULARY), kind == "t5")
@@ -37,7 +37,9 @@ def tiny(kind: str) -> Subject:
 @pytest.fixture
 def tiny_models(monkeypatch):
     """The models that ``subject`` makes, made small."""
-    monkeypatch.setattr(models, "random_model", lambda kind, *sizes, **more: tiny(kind).model)
+    small = {kind: tiny(kind).model for kind in MADE}
+    for module in (models, model_rows):
+        monkeypatch.setattr(module, "new_model", lambda kind, *sizes, **more: small[kind])
     for name, made in MADE.items():
         monkeypatch.setitem(MADE, name, replace(made, vocabulary=VOCABULARY, turn_tokens=32, update_tokens=32))
 
@@ -129,7 +131,7 @@ def test_completions_of_equal_length_are_complete(kind):
 
 def test_completions_end_at_the_mean_length_asked_for():
     """Both by generate and in the environment: about 25 tokens, over more than 100 completions each."""
-    one = Subject("gpt2", "", random_model("gpt2", 5000, 64, 1), number_tokenizer(5000))
+    one = Subject("gpt2", "", new_model("gpt2", 5000, hidden=64, layers=1), number_tokenizer(5000))
     shape = Shape(32, 64, mean_tokens=25)
     assert 22 < entries.generate(one, shape, batches=5).run() / (32 * 5) < 28
     ppo = make_ppo(one, make_env(one, shape), n_steps=128)
