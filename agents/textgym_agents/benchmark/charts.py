@@ -37,30 +37,32 @@ def draw_few(folder: Path, runs: Runs, rows: Sequence[Row]) -> None:
     plot_curves(panels, folder / CURVES)
 
 
-def draw_many(folder: Path, runs: Runs, found: Comparison) -> None:
+def draw_many(folder: Path, runs: Runs, comparison: Comparison) -> None:
     """Write ``comparison.png`` and, where anything was trained, ``learning_curves.png``."""
-    order = [whole.algo for whole in found.overall]
-    order += [one.algo for standings in found.standings.values() for one in standings]
+    order = [whole.algo for whole in comparison.overall]
+    order += [one.algo for standings in comparison.standings.values() for one in standings]
     order = list(dict.fromkeys(order))
     columns: dict[str, dict[str, Dot]] = {}
     lines: dict[str, float] = {}
-    if found.overall:
-        title = "all tasks\n" + ("score, IQM" if found.scaled else "gain, IQM")
-        columns[title] = {whole.algo: Dot(whole.score, _overall_verdict(whole, found)) for whole in found.overall}
+    if comparison.overall:
+        title = "all tasks\n" + ("score, IQM" if comparison.scaled else "gain, IQM")
+        columns[title] = {
+            whole.algo: Dot(whole.score, _overall_verdict(whole, comparison)) for whole in comparison.overall
+        }
         lines[title] = 0.0
-    for task, standings in found.standings.items():
+    for task, standings in comparison.standings.items():
         title = f"{_short_title(short_name(task))}\nreward"
         columns[title] = {one.algo: Dot(one.after, one.verdict) for one in standings}
         lines[title] = float(np.mean([one.after.value - one.gain.value for one in standings]))
-    plot_dots(columns, order, lines, found.reference, folder / COMPARISON)
+    plot_dots(columns, order, lines, comparison.reference, folder / COMPARISON)
     groups = _groups(runs)
     if groups:
-        plot_curve_grid(groups, _curves(runs), _levels(found), folder / CURVES)
+        plot_curve_grid(groups, _curves(runs), _levels(comparison), folder / CURVES)
 
 
-def _overall_verdict(one: Overall, found: Comparison) -> str:
+def _overall_verdict(one: Overall, comparison: Comparison) -> str:
     """By the probability of improvement, whose interval may or may not exclude a half."""
-    if one.algo == found.reference:
+    if one.algo == comparison.reference:
         return "itself"
     value, even = (one.score, 0.0) if one.improvement is None else (one.improvement, 0.5)
     return "better" if value.low > even else "worse" if value.high < even else "unclear"
@@ -96,19 +98,19 @@ def _groups(runs: Runs) -> dict[str, list[str]]:
 
 
 def _curves(runs: Runs) -> dict[str, dict[str, Curve]]:
-    found: dict[str, dict[str, list[Any]]] = {}
+    curves: dict[str, dict[str, list[Any]]] = {}
     for run in runs:
         curve = (run["curve"]["timesteps"], run["curve"]["reward"])
-        found.setdefault(_short_title(short_name(run["task"])), {}).setdefault(run["algo"], []).append(curve)
-    return {task: {algo: Curve(algo, curves) for algo, curves in all_.items()} for task, all_ in found.items()}
+        curves.setdefault(_short_title(short_name(run["task"])), {}).setdefault(run["algo"], []).append(curve)
+    return {task: {algo: Curve(algo, seeds) for algo, seeds in all_.items()} for task, all_ in curves.items()}
 
 
-def _levels(found: Comparison) -> dict[str, dict[str, float]]:
+def _levels(comparison: Comparison) -> dict[str, dict[str, float]]:
     levels: dict[str, dict[str, float]] = {}
-    for task, standings in found.standings.items():
+    for task, standings in comparison.standings.items():
         level = levels.setdefault(_short_title(short_name(task)), {})
         level["initial model, held out"] = float(np.mean([one.after.value - one.gain.value for one in standings]))
         for one in standings:
-            if one.algo == found.reference:
+            if one.algo == comparison.reference:
                 level[f"{one.algo}, held out"] = one.after.value
     return levels

@@ -86,8 +86,8 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Numbers rounded to 6 places, None for NaN."""
-        found: dict[str, Any] = rounded(asdict(self))
-        return found
+        plain: dict[str, Any] = rounded(asdict(self))
+        return plain
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ def compare(runs: Runs, *, resamples: int = 2000, seed: int = 0) -> Comparison:
     rooms = {task: _room(cells[task]) if scaled else 1.0 for task in tasks}
     standings, duels = {}, {}
     for task in tasks:
-        found = [_standing(algo, task, cells[task], reference, rooms[task]) for algo in cells[task]]
-        standings[task] = sorted(found, key=lambda one: -one.after.value)
-        if len(found) > 1:
+        unsorted = [_standing(algo, task, cells[task], reference, rooms[task]) for algo in cells[task]]
+        standings[task] = sorted(unsorted, key=lambda one: -one.after.value)
+        if len(unsorted) > 1:
             first, second = (cells[task][one.algo] for one in standings[task][:2])
             duels[task] = _difference(first, second)
     complete = [algo for algo in algos if len(tasks) > 1 and all(algo in cells[task] for task in tasks)]
@@ -136,7 +136,7 @@ def _cells(runs: Runs, resamples: int, seed: int) -> dict[str, _Cell]:
     task = runs[0]["task"]
     num_prompts = len(runs[0]["per_prompt"]["after"]["reward"]["rows"])
     prompts = generator(seed, task).integers(num_prompts, size=(resamples, num_prompts))
-    found = {}
+    cells = {}
     for algo in dict.fromkeys(run["algo"] for run in runs):
         mine = sorted((run for run in runs if run["algo"] == algo), key=lambda run: run["seed"])
         picks = generator(seed, f"{algo} {task}").integers(len(mine), size=(resamples, len(mine)))
@@ -146,8 +146,8 @@ def _cells(runs: Runs, resamples: int, seed: int) -> dict[str, _Cell]:
             values = np.stack([one.resampled(prompts) for one in statistics], axis=1)
             sides.append((np.array([one.value for one in statistics]), np.take_along_axis(values, picks, axis=1)))
         (before, drawn_before), (after, drawn_after) = sides
-        found[algo] = _Cell(before, after, drawn_before, drawn_after)
-    return found
+        cells[algo] = _Cell(before, after, drawn_before, drawn_after)
+    return cells
 
 
 def _room(cells: Mapping[str, _Cell]) -> float:

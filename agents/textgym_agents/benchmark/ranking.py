@@ -20,7 +20,7 @@ MARKS = {"better": "▲", "unclear": "○", "worse": "▼", "itself": "–"}
 
 
 def page(
-    config: BenchmarkConfig, runs: Runs, rows: Sequence[Row], found: Comparison, introduction: str, versions: str
+    config: BenchmarkConfig, runs: Runs, rows: Sequence[Row], comparison: Comparison, introduction: str, versions: str
 ) -> str:
     """The text of ``results.md`` for more algorithms than one picture of learning curves holds."""
     blocks = [
@@ -29,12 +29,12 @@ def page(
         "```sh\n" + config.command() + "\n```",
         f"![Reward of each algorithm on each task]({COMPARISON})",
     ]
-    if found.overall:
-        blocks += ["## All tasks", *_all_tasks(found, runs)]
-    for task, standings in found.standings.items():
-        blocks += [f"## {short_name(task)}", _verdict(found, task), _task_table(standings, found, runs, rows)]
+    if comparison.overall:
+        blocks += ["## All tasks", *_all_tasks(comparison, runs)]
+    for task, standings in comparison.standings.items():
+        blocks += [f"## {short_name(task)}", _verdict(comparison, task), _task_table(standings, comparison, runs, rows)]
     blocks += [f"## Learning curves\n\n![Reward against tokens of training]({CURVES})"]
-    blocks += ["## How to read this", *_explanations(config, found), f"Versions: {versions}.", "## Samples"]
+    blocks += ["## How to read this", *_explanations(config, comparison), f"Versions: {versions}.", "## Samples"]
     blocks += list(_samples(config, runs))
     return "\n\n".join(blocks) + "\n"
 
@@ -51,23 +51,26 @@ def name_of(reference: str | None) -> str:
     return "the initial model" if reference is None else f"`{reference}`"
 
 
-def _all_tasks(found: Comparison, runs: Runs) -> list[str]:
-    best, worst = found.overall[0], found.overall[-1]
-    unit = "of what the initial model left to gain" if found.scaled else "of reward gained"
+def _all_tasks(comparison: Comparison, runs: Runs) -> list[str]:
+    best, worst = comparison.overall[0], comparison.overall[-1]
+    unit = "of what the initial model left to gain" if comparison.scaled else "of reward gained"
     said = [
         f"Best over all tasks: **{best.algo}**, {show(best.score, sign=True)} {unit}. "
-        f"Worst: **{worst.algo}**, {show(worst.score, sign=True)}.{_close(found.overall)}"
+        f"Worst: **{worst.algo}**, {show(worst.score, sign=True)}.{_close(comparison.overall)}"
     ]
-    trained = [one for one in found.overall if any(run["timesteps"] for run in runs if run["algo"] == one.algo)]
+    trained = [one for one in comparison.overall if any(run["timesteps"] for run in runs if run["algo"] == one.algo)]
     if trained and trained[0] is not best:
         said.append(f"Best of those that learn: **{trained[0].algo}**, {show(trained[0].score, sign=True)}.")
-    losers = [one.algo for one in found.overall if _count(found, one.algo, "worse")]
+    losers = [one.algo for one in comparison.overall if _count(comparison, one.algo, "worse")]
     if losers:
-        said.append(f"Worse than {name_of(found.reference)} on at least one task: {', '.join(losers)}.")
+        said.append(f"Worse than {name_of(comparison.reference)} on at least one task: {', '.join(losers)}.")
     header = ["algorithm", "family", "score, IQM", "score, mean"]
-    header += [] if found.reference is None else [f"P(better than {found.reference})"]
+    header += [] if comparison.reference is None else [f"P(better than {comparison.reference})"]
     header += [f"tasks {MARKS[kind]}" for kind in ("better", "unclear", "worse")] + ["tokens", "seconds a run"]
-    return [" ".join(said), markdown.table(header, [_overall_cells(one, found, runs) for one in found.overall])]
+    return [
+        " ".join(said),
+        markdown.table(header, [_overall_cells(one, comparison, runs) for one in comparison.overall]),
+    ]
 
 
 def _close(overall: Sequence[Overall]) -> str:
@@ -77,37 +80,37 @@ def _close(overall: Sequence[Overall]) -> str:
     return f" Too close to the best to call: {', '.join(close)}." if close else ""
 
 
-def _count(found: Comparison, algo: str, verdict: str) -> int:
-    return sum(one.verdict == verdict for all_ in found.standings.values() for one in all_ if one.algo == algo)
+def _count(comparison: Comparison, algo: str, verdict: str) -> int:
+    return sum(one.verdict == verdict for all_ in comparison.standings.values() for one in all_ if one.algo == algo)
 
 
-def _overall_cells(one: Overall, found: Comparison, runs: Runs) -> list[str]:
+def _overall_cells(one: Overall, comparison: Comparison, runs: Runs) -> list[str]:
     mine = [run for run in runs if run["algo"] == one.algo]
     tokens = sum({run["task"]: int(run["timesteps"]) for run in mine}.values())
-    better = [] if found.reference is None else ["–" if one.improvement is None else show(one.improvement)]
-    itself = one.algo == found.reference
-    counts = ["–" if itself else str(_count(found, one.algo, kind)) for kind in ("better", "unclear", "worse")]
+    better = [] if comparison.reference is None else ["–" if one.improvement is None else show(one.improvement)]
+    itself = one.algo == comparison.reference
+    counts = ["–" if itself else str(_count(comparison, one.algo, kind)) for kind in ("better", "unclear", "worse")]
     seconds = f"{np.mean([run['seconds'] for run in mine]):.1f}"
     scores = [show(one.score, sign=True), show(one.mean, sign=True)]
     return [one.algo, suites.family(one.algo), *scores, *better, *counts, f"{tokens:,}", seconds]
 
 
-def _verdict(found: Comparison, task: str) -> str:
-    standings = found.standings[task]
+def _verdict(comparison: Comparison, task: str) -> str:
+    standings = comparison.standings[task]
     best, worst = standings[0], standings[-1]
     said = f"Best: **{best.algo}** with {show(best.after)}"
-    if task in found.duels:
-        duel = found.duels[task]
+    if task in comparison.duels:
+        duel = comparison.duels[task]
         sure = "" if duel.low > 0 else ", which may be chance"
         said += f", {show(duel, sign=True)} ahead of {standings[1].algo}{sure}"
     said += f". Worst: **{worst.algo}** with {show(worst.after)}."
     losers = [one.algo for one in standings if one.verdict == "worse"]
     if losers:
-        said += f" Clearly worse than {name_of(found.reference)}: {', '.join(losers)}."
+        said += f" Clearly worse than {name_of(comparison.reference)}: {', '.join(losers)}."
     return said
 
 
-def _task_table(standings: Sequence[Standing], found: Comparison, runs: Runs, rows: Sequence[Row]) -> str:
+def _task_table(standings: Sequence[Standing], comparison: Comparison, runs: Runs, rows: Sequence[Row]) -> str:
     task = standings[0].task
     measures = [
         name
@@ -115,7 +118,7 @@ def _task_table(standings: Sequence[Standing], found: Comparison, runs: Runs, ro
         if name != "reward" and not (name == "num_tokens" and any(r.measure == "length" for r in rows))
     ]
     values = {(row.algo, row.measure): row.mean.after.value for row in rows if row.task == task}
-    margin = [] if found.reference is None else [f"against {found.reference}"]
+    margin = [] if comparison.reference is None else [f"against {comparison.reference}"]
     header = ["", "algorithm", "reward before", "after", "difference", *margin, *measures, "tokens", "seconds", "KL"]
     lines = []
     for one in standings:
@@ -139,8 +142,8 @@ def _task_table(standings: Sequence[Standing], found: Comparison, runs: Runs, ro
     return markdown.table(header, lines)
 
 
-def _explanations(config: BenchmarkConfig, found: Comparison) -> list[str]:
-    reference = name_of(found.reference)
+def _explanations(config: BenchmarkConfig, comparison: Comparison) -> list[str]:
+    reference = name_of(comparison.reference)
     said = [
         "`before` is the initial model, sampled, for every algorithm: what a decoding strategy gains is in the "
         "difference. Values are means over seeds, brackets 95 % intervals of a bootstrap over seeds and prompts, with "
@@ -151,18 +154,17 @@ def _explanations(config: BenchmarkConfig, found: Comparison) -> list[str]:
         "`KL` is that of the last rollouts to the initial model, in nats a text, where the algorithm measures it; "
         "after a warm start, to where that ended. `seconds` include the evaluation after training.",
     ]
-    if found.overall:
-        unit = "the gain divided by 1 less the initial model's reward" if found.scaled else "the gain in reward"
+    if comparison.overall:
+        unit = "the gain divided by 1 less the initial model's reward" if comparison.scaled else "the gain in reward"
         said.append(
             f"The score is {unit}; IQM is its interquartile mean over tasks and seeds, with every task keeping its "
             "seeds in each resample."
-            + (
-                ""
-                if found.reference is None
-                else f" P(better than {found.reference}) is the probability that a run ends with more reward than one "
+        )
+        if comparison.reference is not None:
+            said[-1] += (
+                f" P(better than {comparison.reference}) is the probability that a run ends with more reward than one "
                 f"of {reference} on the same task."
             )
-        )
     if any(len(parts(algo)) > 1 for algo in config.algos):
         said.append(
             f"`a+b` trains with a for {config.warm_share:.0%} of the tokens, then goes on from its weights with b."
@@ -178,10 +180,10 @@ def _samples(config: BenchmarkConfig, runs: Runs) -> Iterator[str]:
             continue
         first = mine[0]["samples"][0]
         reference = [] if first["reference"] is None else [("reference", first["reference"])]
-        texts = [*reference, ("initial model", first["before"])]
-        texts += [(run["algo"], run["samples"][0]["after"]) for run in mine]
+        answers = [*reference, ("initial model", first["before"])]
+        answers += [(run["algo"], run["samples"][0]["after"]) for run in mine]
         yield f"### {short_name(task)}\n\nPrompt:\n\n{markdown.fenced(first['prompt'])}"
-        yield markdown.table(("", "text"), [(name, _code(text)) for name, text in texts])
+        yield markdown.table(("", "text"), [(name, _code(text)) for name, text in answers])
 
 
 def _code(text: str) -> str:
@@ -190,19 +192,19 @@ def _code(text: str) -> str:
     return f"`{line}`" if line else "(nothing)"
 
 
-def terminal_tables(found: Comparison) -> Iterator[Table]:
+def terminal_tables(comparison: Comparison) -> Iterator[Table]:
     """One table a task and one over all, the best first."""
     looks = {"better": "green", "worse": "red"}
-    reference = found.reference or "before"
-    for task, standings in found.standings.items():
+    reference = comparison.reference or "before"
+    for task, standings in comparison.standings.items():
         table = terminal.table(short_name(task), ("algorithm", "reward", "difference", f"less that of {reference}"))
         for one in standings:
             margin = "–" if one.verdict == "itself" else f"{show(one.margin, sign=True)} {MARKS[one.verdict]}"
             values = number(one.after.value), number(one.gain.value, sign=True)
             table.add_row(one.algo, *values, Text(margin, looks.get(one.verdict, "")))
         yield table
-    if found.overall:
+    if comparison.overall:
         table = terminal.table("all tasks", ("algorithm", "score, IQM"))
-        for whole in found.overall:
+        for whole in comparison.overall:
             table.add_row(whole.algo, show(whole.score, sign=True))
         yield table

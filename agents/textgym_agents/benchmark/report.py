@@ -30,7 +30,7 @@ def write_report(folder: str | Path, config: BenchmarkConfig, runs: Runs) -> lis
     """Write all files of the report into ``folder`` and return the rows of the table."""
     folder = Path(folder)
     rows = aggregate(runs)
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "command": config.command(),
         "config": config.to_json(),
         "versions": _versions(runs),
@@ -41,11 +41,11 @@ def write_report(folder: str | Path, config: BenchmarkConfig, runs: Runs) -> lis
         text = page(config, runs, rows)
         charts.draw_few(folder, runs, rows)
     else:
-        found["comparison"] = comparison.to_json()
+        content["comparison"] = comparison.to_json()
         introduction = _introduction(config, runs, len({run["algo"] for run in runs}))
         text = ranking.page(config, runs, rows, comparison, introduction, _versions_in_words(runs))
         charts.draw_many(folder, runs, comparison)
-    write_atomically(folder / "results.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(folder / "results.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     write_atomically(folder / "results.md", text)
     timings = {str(Key(run["algo"], run["task"], run["seed"])): run["seconds"] for run in runs}
     write_atomically(folder / "timings.json", json.dumps({"seconds": timings}, indent=2) + "\n")
@@ -142,19 +142,19 @@ def _sample_blocks(runs: Runs) -> list[str]:
     for (task, algo), run in first.items():
         for nth, sample in enumerate(run["samples"], start=1):
             reference = {} if sample["reference"] is None else {"Reference": sample["reference"]}
-            texts = {**reference, "Before": sample["before"], "After": sample["after"]}
-            blocks.append(markdown.sample_block(f"{short_name(task)}, {algo}, {nth}", sample["prompt"], texts))
+            answers = {**reference, "Before": sample["before"], "After": sample["after"]}
+            blocks.append(markdown.sample_block(f"{short_name(task)}, {algo}, {nth}", sample["prompt"], answers))
     return blocks
 
 
 def _versions(runs: Runs) -> dict[str, str]:
     """Versions of all runs; several of one library are joined, so that a mixture shows."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for run in runs:
         for name, value in run["versions"].items():
-            if value not in found.setdefault(name, []):
-                found[name].append(value)
-    return {name: " and ".join(values) for name, values in found.items()}
+            if value not in values.setdefault(name, []):
+                values[name].append(value)
+    return {name: " and ".join(all_) for name, all_ in values.items()}
 
 
 def _versions_in_words(runs: Runs) -> str:

@@ -55,9 +55,9 @@ class PromptStatistics:
         """The measure over the prompts ``index`` (..., picks); returns (...)."""
         picked = self.rows[index]  # (..., picks, numbers)
         if self.kind == "mean":
-            known = ~np.isnan(picked[..., 0])
+            measured = ~np.isnan(picked[..., 0])
             with np.errstate(invalid="ignore"):
-                return np.asarray(np.nansum(picked[..., 0], axis=-1) / known.sum(-1))
+                return np.asarray(np.nansum(picked[..., 0], axis=-1) / measured.sum(-1))
         sums = picked.sum(axis=-2)
         combine = _COMBINE[self.kind]
         flat = [combine([int(n) for n in row]) for row in sums.reshape(-1, sums.shape[-1])]
@@ -98,10 +98,10 @@ def of_metric(name: str, samples: Sequence[Sample]) -> PromptStatistics | None:
     if expected is None:
         return None
     try:
-        found = PromptStatistics(name, _counts(name, samples)) if name in _COMBINE else _per_sample(name, samples)
+        statistics = PromptStatistics(name, _counts(name, samples)) if name in _COMBINE else _per_sample(name, samples)
     except AttributeError:  # another sacrebleu, whose inner methods have other names
         return None
-    return found if abs(found.value - expected) < 1e-6 else None
+    return statistics if abs(statistics.value - expected) < 1e-6 else None
 
 
 def _per_sample(name: str, samples: Sequence[Sample]) -> PromptStatistics:
@@ -128,7 +128,7 @@ def _chrf() -> Any:
 
 
 def _bleu_score(sums: list[int]) -> float:
-    # How texts were tokenised doesn't matter any more once n-grams are counted.
+    # How completions were tokenized doesn't matter any more once n-grams are counted.
     scorer: Any = sacrebleu_bleu(4, "13a", "exp", False, False)
     return min(max(float(scorer._compute_score_from_stats(sums).score) / 100, 0.0), 1.0)
 
@@ -148,8 +148,8 @@ def intervals(
     BCa (Efron 1987), or percentiles where BCa is not defined (a constant, or a single prompt). None for a metric that
     can't be resampled: compute it on more prompts instead.
 
-    >>> found = intervals(np.array([0.0, 1.0] * 50), [], [])
-    >>> found["reward"][0] < 0.5 < found["reward"][1]
+    >>> low, high = intervals(np.array([0.0, 1.0] * 50), [], [])["reward"]
+    >>> low < 0.5 < high
     True
     """
     wanted = {"reward": of_rewards(rewards), "num_tokens": of_rewards([len(s.token_ids) for s in samples])}
@@ -164,7 +164,7 @@ def _interval(statistics: PromptStatistics, seed: int, resamples: int) -> tuple[
     from scipy.stats import bootstrap
 
     def bounds(method: str) -> tuple[float, float]:
-        found = bootstrap(
+        interval = bootstrap(
             (np.arange(len(statistics)),),
             lambda index, axis=-1: statistics.values(np.moveaxis(index, axis, -1)),
             n_resamples=resamples,
@@ -173,7 +173,7 @@ def _interval(statistics: PromptStatistics, seed: int, resamples: int) -> tuple[
             method=method,
             rng=np.random.default_rng(np.random.SeedSequence(seed)),
         ).confidence_interval
-        return float(found.low), float(found.high)
+        return float(interval.low), float(interval.high)
 
     if len(statistics) < 2:
         return statistics.value, statistics.value

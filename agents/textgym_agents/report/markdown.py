@@ -37,9 +37,9 @@ def fenced(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def sample_block(title: str, prompt: str, texts: dict[str, str]) -> str:
-    """One prompt with several texts for it: references and completions, by label."""
+def sample_block(title: str, prompt: str, answers: dict[str, str]) -> str:
+    """One prompt with several answers to it: references and completions, by label."""
     parts = [f"### {title}", "Prompt:", fenced(prompt)]
-    for label, text in texts.items():
+    for label, text in answers.items():
         parts += [f"{label}:", fenced(text)]
     return "\n\n".join(parts)

@@ -21,16 +21,16 @@ def versions(*others: str) -> dict[str, str]:
     >>> versions()["python"].count(".")
     2
     """
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in DISTRIBUTIONS:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "from source" if name == "textgym" else "unknown"
+            installed[name] = "from source" if name == "textgym" else "unknown"
     for name in others:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            installed[name] = version(name)
+    return installed
 
 
 def model_hash(model: str) -> str | None:
