@@ -98,7 +98,7 @@ def short_paper(paper: str) -> str:
     >>> short_paper("Schulman et al., Proximal Policy Optimization Algorithms, 2017, https://arxiv.org/abs/1707.06347")
     'Schulman et al., 2017'
     """
-    authors, years = re.search(r"[A-Z][^,:;]*(?=,)", paper), re.findall(r"\b(?:19|20)\d\d\b(?=,)", paper)
+    authors, years = re.search(r"[A-Z][^,:;]*(?=,)", paper), re.findall(r"\b(?:19|20)\d\d\b(?=[,;])", paper)
     return f"{authors[0] if authors else paper}, {years[0] if years else ''}"
 
 
