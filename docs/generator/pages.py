@@ -163,8 +163,9 @@ def algorithm(name: str) -> str:
     kl = "It takes no KL penalty." if row.kl_coef is None else f"The KL penalty's default is `kl_coef={row.kl_coef}`."
     ours = own.startswith("textgym_agents")
     library = "sb3-contrib" if own.startswith("sb3_contrib") else "Stable-Baselines3"
-    where = f"{row.cls.__module__}.{row.cls.__name__}"  # the API reference is where links to it lead
-    source = f"::: {where}\n    options:\n      skip_local_inventory: true" if ours else f"`{own}` is {library}'s class, unmodified."
+    source = f"`{own}` is {library}'s class, unmodified."
+    if ours:  # links to the class lead to the API reference
+        source = f"::: {row.cls.__module__}.{row.cls.__name__}\n    options:\n      skip_local_inventory: true"
     header = ("argument", "here", "in the class", "why, or what it is")
     return f"""# {name}
 

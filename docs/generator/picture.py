@@ -1,4 +1,4 @@
-"""python -m docs.generator.picture: draws docs/images/episode.png, an episode of DataToText and what it says to whom."""
+"""python -m docs.generator.picture: draws docs/images/episode.png, an episode token by token."""
 
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,9 @@ def main() -> None:
     prompt = start["prompt"].replace("\n", "  ")
     axes.text(0.1, 2.85, "reset(): the prompt", color=GREY, va="center", fontsize=10)
     box(0.1, 2.15, 10.8, prompt, BLUE, fontsize=8.6, family="monospace")
-    axes.text(0.1, 1.85, "step(token): any algorithm chooses, one token at a time", color=GREY, va="center", fontsize=10)
+    axes.text(
+        0.1, 1.85, "step(token): any algorithm chooses, one token at a time", color=GREY, va="center", fontsize=10
+    )
     widths = [0.3 + 0.105 * len(name) for name in names]
     gap = (10.8 - sum(widths)) / (len(names) - 1)
     x = 0.1
@@ -53,7 +55,7 @@ def main() -> None:
         axes.text(x + width / 2, 0.85, shown, ha="center", color=ORANGE if last else GREY, fontsize=10, weight="bold")
         x += width + gap
     axes.text(0.1, 0.4, "reward at the end: BLEU against", color=GREY, va="center", fontsize=10)
-    axes.text(2.75, 0.4, info["references"][0], color=INK, va="center", fontsize=9, family="monospace")
+    axes.text(3.1, 0.4, info["references"][0], color=INK, va="center", fontsize=9, family="monospace")
     figure.savefig(OUT, bbox_inches="tight", pad_inches=0.05)
 
 

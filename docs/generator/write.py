@@ -10,7 +10,7 @@ from docs.generator.blocks import ROOT, outputs_of, run_blocks
 from docs.generator.logged import as_cell, loggers
 
 README, AGENTS_README = ROOT / "README.md", ROOT / "agents" / "README.md"
-PAGES = [README, AGENTS_README, *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [README, AGENTS_README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 GENERATED: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"ids": tables.environments, "rewards": tables.rewards, "families": tables.families},
