@@ -11,7 +11,7 @@ of *segments* (the part of an episode that lies in this rollout), and one teache
 | `prompts` | one array per segment | what the encoder reads; None for decoder-only models |
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -126,6 +126,26 @@ class EpisodeRolloutBuffer(RolloutBuffer):
     def bind(self, reference: ReferencePolicy) -> None:
         """Use ``reference`` (a policy made with ``reference=True``) for the KL."""
         self.reference = reference
+
+    def get_state(self) -> dict[str, Any]:
+        """What outlasts a rollout, for a checkpoint.
+
+        Raises:
+            ConfigError: the KL controller has no ``get_state``.
+        """
+        controller = self.kl_controller
+        if controller is not None and not hasattr(controller, "get_state"):
+            raise ConfigError(
+                f"The KL controller {type(controller).__name__} has no get_state() and set_state(state), so a run with "
+                "it can't be saved."
+            )
+        return {"rng": self.rng, "stats": self.stats, "kl": None if controller is None else controller.get_state()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`get_state`."""
+        self.rng, self.stats = state["rng"], state["stats"]
+        if self.kl_controller is not None:
+            self.kl_controller.set_state(state["kl"])
 
     def reset(self) -> None:
         shape = (self.buffer_size, self.n_envs)

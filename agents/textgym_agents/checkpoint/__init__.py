@@ -1,13 +1,13 @@
-"""Checkpoints from which training goes on exactly: the same tokens, losses and weights as if it had never stopped.
+"""Checkpoints from which training continues exactly: the same tokens, losses and weights as without the interruption.
 
-A checkpoint is a folder of two files, ``state.json`` and ``tensors.safetensors``. What belongs to it is found by a
-rule, so that new algorithms need nothing of their own: weights, optimisers, and of the algorithm, its policy, its
-buffer, its KL controller and every layer of its environment all attributes that are plain (see ``plain_state``),
-random generators included. Arguments of constructors are compared, not restored. An object with state that isn't plain
-defines ``get_state()``, which returns plain values, and ``set_state(state)``; the two replace the rule for it.
+A checkpoint is a folder of two files, ``state.json`` and ``tensors.safetensors``. A class with state defines
+``get_state()``, which returns plain values (see ``plain_state``), and ``set_state(state)``: the checkpoint asks for
+them. For classes without the two, such as those of SB3, there is a rule, so that new algorithms need nothing of their
+own: weights, optimizers, and all plain attributes of the algorithm, its policy and every layer of its environment,
+random generators included. Arguments of constructors are compared, not restored.
 
-Checkpoints are made between an update and the next rollout. There the contents of a rollout buffer are used up, and of
-it only what outlasts a rollout is kept; a replay buffer is kept whole.
+Checkpoints are made between an update and the next rollout. There the contents of a rollout buffer are used up: what
+outlasts a rollout is in its ``get_state``, or there is nothing. A replay buffer is kept whole.
 """
 
 from textgym_agents.checkpoint.callback import CheckpointCallback

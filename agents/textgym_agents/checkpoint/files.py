@@ -42,7 +42,7 @@ def save_checkpoint(
         arguments: of the algorithm, from :func:`arguments_of`, if they have been changed since it was made.
 
     Raises:
-        ConfigError: the environment can't tell its state.
+        ConfigError: the environment or the KL controller has no ``get_state``.
 
     >>> import tempfile, textgym_agents
     >>> options = dict(env="textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16)

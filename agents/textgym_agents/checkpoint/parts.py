@@ -55,9 +55,9 @@ def load_weights(policy: Any, tensors: Mapping[str, Tensor], folder: str | Path)
         for name in [*here, *saved]:
             shapes = [tuple(where[name].shape) if name in where else None for where in (saved, here)]
             if shapes[0] != shapes[1]:
-                told = ["nothing" if shape is None else f"the shape {shape}" for shape in shapes]
+                said = ["nothing" if shape is None else f"the shape {shape}" for shape in shapes]
                 raise ConfigError(
-                    f"{folder} has {told[0]} for {name} of the {part}, and here there is {told[1]}. Make the algorithm "
+                    f"{folder} has {said[0]} for {name} of the {part}, and here there is {said[1]}. Make the algorithm "
                     "with the same model and policy_kwargs."
                 )
         with torch.no_grad():
@@ -80,9 +80,11 @@ def optimizers(algorithm: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
 def stateful(algorithm: BaseAlgorithm) -> dict[str, Any]:
     """What has attributes to save, by name."""
     found: dict[str, Any] = {"algorithm": algorithm, "policy": algorithm.policy}
-    for name in ("rollout_buffer", "replay_buffer"):
-        if getattr(algorithm, name, None) is not None:
-            found[name] = getattr(algorithm, name)
+    buffer, replay_buffer = getattr(algorithm, "rollout_buffer", None), getattr(algorithm, "replay_buffer", None)
+    if has_state(buffer):  # others have nothing that outlasts a rollout
+        found["rollout_buffer"] = buffer
+    if replay_buffer is not None:
+        found["replay_buffer"] = replay_buffer
     found |= {f"env/{i}/{type(layer).__name__}": layer for i, layer in enumerate(_layers(algorithm.env))}
     return found
 
@@ -91,7 +93,7 @@ def _layers(env: Any) -> Iterator[Any]:
     """The environment and what it wraps, from the outside in.
 
     Raises:
-        ConfigError: the innermost one can't tell its state.
+        ConfigError: the innermost one has no ``get_state``.
     """
     if env is None:
         return
@@ -100,15 +102,15 @@ def _layers(env: Any) -> Iterator[Any]:
     inner = [attributes[name] for name in ("venv", "env") if name in attributes] or list(attributes.get("envs", ()))
     for one in inner:
         yield from _layers(one)
-    if not inner and not _tells(env):
+    if not inner and not has_state(env):
         raise ConfigError(
-            f"A {type(env).__name__} can't tell its state, so a run on it can't be saved. textgym's own environments "
-            "can; others need get_state() and set_state(state)."
+            f"A {type(env).__name__} has no get_state() and set_state(state), so a run on it can't be saved. textgym's "
+            "own environments have them."
         )
 
 
-def _tells(part: Any) -> bool:
-    """Whether a class has the two methods; wrappers pass on those of what they wrap, which isn't meant."""
+def has_state(part: Any) -> bool:
+    """Whether a class has the two methods. Those of what a wrapper wraps, which it passes on, don't count."""
     return hasattr(type(part), "get_state") and hasattr(type(part), "set_state")
 
 
@@ -117,23 +119,20 @@ def _own_state(part: Any) -> Any:
 
 
 def pack_part(part: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    if _tells(part) or isinstance(part, EpisodeReplayBuffer):
+    if has_state(part) or isinstance(part, EpisodeReplayBuffer):
         return {"state": pack(_own_state(part), name, tensors)}
-    # Tensors of a policy are among its weights, and those of a rollout buffer are used up.
-    arrays = not isinstance(part, nn.Module) and name != "rollout_buffer"
-    return {"attributes": _plain_attributes(part, name, tensors, arrays)}
+    # Tensors of a policy are among its weights.
+    return {"attributes": _plain_attributes(part, name, tensors, arrays=not isinstance(part, nn.Module))}
 
 
-def _plain_attributes(part: Any, name: str, tensors: dict[str, Tensor], arrays: bool = True) -> dict[str, Any]:
+def _plain_attributes(part: Any, name: str, tensors: dict[str, Tensor], arrays: bool) -> dict[str, Any]:
     arguments = _argument_names(part)
-    if name == "rollout_buffer":
-        arguments |= {"pos", "full", "buffer_size", "n_envs"}
     found = {}
     for key, value in vars(part).items():
-        if key in LEFT_OUT or (key in arguments and not _tells(value)):
+        if key in LEFT_OUT or (key in arguments and not has_state(value)):
             continue
         try:
-            if _tells(value) and not isinstance(value, torch.Generator | np.random.RandomState):
+            if has_state(value) and not isinstance(value, torch.Generator | np.random.RandomState):
                 found[key] = {"$": "own", "state": pack(value.get_state(), f"{name}.{key}", tensors)}
             else:
                 found[key] = pack(value, f"{name}.{key}", tensors, arrays=arrays)
@@ -171,7 +170,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
-    elif _tells(value):  # an argument with state: what it was made with, without what changes
+    elif has_state(value):  # an argument with state: what it was made with, without what changes
         own = {name: item for name, item in vars(value).items() if name in _argument_names(value)}
         fixed = {name: item for name, item in own.items() if name not in value.get_state()}
         yield from _flat(prefix, {"kind": type(value).__name__, **fixed})
@@ -187,8 +186,8 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 def check_arguments(saved: Mapping[str, Any], here: Mapping[str, Any], folder: str | Path) -> None:
     different = [name for name in {**saved, **here} if saved.get(name) != here.get(name)]
     if different:
-        told = ", ".join(f"{name}={saved.get(name)!r} (here {here.get(name)!r})" for name in different)
-        raise ConfigError(f"{folder} was saved by an algorithm with {told}. Make it with the same arguments.")
+        listed = ", ".join(f"{name}={saved.get(name)!r} (here {here.get(name)!r})" for name in different)
+        raise ConfigError(f"{folder} was saved by an algorithm with {listed}. Make it with the same arguments.")
 
 
 def random_state(algorithm: BaseAlgorithm) -> dict[str, Any]:

@@ -55,18 +55,23 @@ def estimator(name: str) -> Callable[[Floats], Floats]:
 class KLController(Protocol):
     """Anything with a current coefficient that learns from the measured KL.
 
-    A controller that remembers something between rollouts has ``get_state()``, which returns plain values, and
-    ``set_state(state)``: checkpoints call them. Where it has ``advance(num_tokens)``, this is called with the number of
-    tokens of each rollout.
+    Where it has ``advance(num_tokens)``, this is called with the number of tokens of each rollout. A checkpoint calls
+    ``get_state``; a controller without it can train, but not be saved.
     """
 
     coef: float
 
     def update(self, kl: float, num_episodes: int) -> None:
-        """Tell the mean KL of an episode (summed over its tokens, in nats) after a rollout of so many episodes.
+        """Take the mean KL of an episode (summed over its tokens, in nats) after a rollout of so many episodes.
 
         The KL is estimated as the buffer's ``kl_estimator`` says.
         """
+
+    def get_state(self) -> dict[str, Any]:
+        """What it remembers between rollouts, as plain values."""
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`get_state`."""
 
 
 class _Coefficient:

@@ -303,6 +303,18 @@ def test_other_arguments_are_told(saved, options, message):
         load_checkpoint(make("ppo", 1, **options), saved[1])
 
 
+def test_a_kl_controller_that_cannot_be_saved_is_an_error(tmp_path):
+    class Bare:
+        coef = 0.1
+
+        def update(self, kl, num_episodes):
+            pass
+
+    ppo = make("ppo", 1, kl_coef=Bare()).learn(20)
+    with pytest.raises(ConfigError, match="Bare has no get_state"):
+        save_checkpoint(ppo, tmp_path / "checkpoint")
+
+
 def test_another_algorithm_or_environment_is_told(saved):
     with pytest.raises(ConfigError, match="a checkpoint of PPO, this is A2C"):
         load_checkpoint(make("a2c", 1), saved[1])
@@ -326,7 +338,7 @@ def test_another_algorithm_or_environment_is_told(saved):
         load_checkpoint(other, saved[1] / "nowhere")
     ppo = make("ppo", 1)
     ppo.env.env = gymnasium.make_vec("CartPole-v1", num_envs=2)
-    with pytest.raises(ConfigError, match="can't tell its state"):
+    with pytest.raises(ConfigError, match=r"has no get_state\(\) and set_state"):
         save_checkpoint(ppo, saved[1])
 
 
