@@ -203,6 +203,15 @@ def test_what_it_refuses():
 # Both
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_vector_wrappers_say_what_becomes_of_rows_that_end(mode):
+    """TorchRL's GymWrapper asks the outermost wrapper for ``autoreset_mode``."""
+    for wrapper in (MaskObservation, CompactVocabulary, RewardWrapper, CompletionAction):
+        envs = wrapper(vector(autoreset_mode=mode))
+        assert envs.autoreset_mode is mode
+        assert envs.metadata["autoreset_mode"] is mode
+
+
 @pytest.mark.parametrize("wrapper", [MaskObservation, CompactVocabulary])
 def test_sync_and_async_wrap_each_environment(registered, wrapper):
     for mode in ("sync", "async"):

@@ -57,6 +57,11 @@ class _VectorCompletion(VectorWrapperBase):
         self.metadata = dict(env.metadata)
         base.set_autoreset_mode(AutoresetMode.DISABLED)
 
+    @property
+    def autoreset_mode(self) -> AutoresetMode:
+        """What becomes of rows that end. TorchRL asks the outermost wrapper."""
+        return self._mode
+
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self._reset_next = False
         return self.env.reset(seed=seed, options=options)

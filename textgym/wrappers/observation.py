@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from textgym.core import text_env
@@ -64,6 +64,12 @@ class _VectorObservation(VectorWrapperBase):
         )
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    @property
+    def autoreset_mode(self) -> AutoresetMode:
+        """What becomes of rows that end. TorchRL asks the outermost wrapper."""
+        mode: AutoresetMode = self.env.unwrapped.autoreset_mode  # type: ignore[attr-defined]
+        return mode
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         observations, infos = self.env.reset(seed=seed, options=options)

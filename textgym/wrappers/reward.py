@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 from gymnasium.utils import RecordConstructorArgs
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from textgym.core import Sample
 from textgym.errors import ConfigError, RewardError
@@ -37,6 +37,12 @@ class _VectorReward(VectorWrapperBase):
         if not hasattr(env.unwrapped, "last_samples") and not hasattr(env.unwrapped, "get_attr"):
             raise ConfigError(f"{type(self).__name__} needs a vector environment of texts, got {env}.")
         VectorWrapperBase.__init__(self, env)
+
+    @property
+    def autoreset_mode(self) -> AutoresetMode:
+        """What becomes of rows that end. TorchRL asks the outermost wrapper."""
+        mode: AutoresetMode = self.env.unwrapped.autoreset_mode  # type: ignore[attr-defined]
+        return mode
 
     def step(self, actions: Any) -> tuple[Any, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
         base: Any = self.env.unwrapped
