@@ -105,7 +105,7 @@ class Forks:
         said = text[-1] if text else f"it said nothing, exit code {self.process.returncode}"
         return BenchmarkError(
             f"The process that does the runs has ended ({said}; all of it: {self.log}). Finished runs are kept; run "
-            "the same command again to go on."
+            "the same command again to continue."
         )
 
 

@@ -54,7 +54,7 @@ class ResultStore:
             listed = "\n  ".join(differences)
             raise ConfigError(
                 f"{str(self.folder)!r} holds a benchmark with another configuration:\n  {listed}\n"
-                "Name another folder with --out, or repeat the command of the first start to go on with it."
+                "Name another folder with --out, or repeat the command of the first start to continue it."
             )
 
     @contextmanager
@@ -99,8 +99,8 @@ class ResultStore:
 
     def runs(self) -> list[dict[str, Any]]:
         """Finished runs in the order of ``config.run_keys()``, whatever order they finished in."""
-        found = {key_of(run): run for run in reversed(read_runs(self.path))}
-        return [found[key] for key in self.config.run_keys() if key in found]
+        finished = {key_of(run): run for run in reversed(read_runs(self.path))}
+        return [finished[key] for key in self.config.run_keys() if key in finished]
 
 
 def load_config(folder: str | Path) -> BenchmarkConfig:

@@ -1,7 +1,7 @@
 """Benchmarks with a name: which tasks, how many tokens of training, how many held-out prompts.
 
 A suite trains every algorithm with the defaults of its row in the table and the same number of tokens, so that a table
-of results says what one gets without tuning anything.
+of results shows them without any tuning.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def choose(wanted: str | Sequence[str], model: Any) -> tuple[tuple[str, ...], tu
     """The algorithms that ``"ppo,a2c"``, ``"all"`` or ``"all,-trpo"`` names, and those of "all" that are left out.
 
     Args:
-        wanted: text, or its parts. A minus takes one away again.
+        wanted: text, or its parts. A minus leaves one out again.
         model: name or folder. Of "all", what can't train such a model is left out.
 
     Raises:
@@ -87,25 +87,25 @@ def choose(wanted: str | Sequence[str], model: Any) -> tuple[tuple[str, ...], tu
     """
     names = [part.strip() for part in (wanted.split(",") if isinstance(wanted, str) else wanted) if part.strip()]
     form = models.form_of(model)
-    found: list[str] = []
+    chosen: list[str] = []
     unable: list[str] = []
     for name in names:
         if name == ALL:
             able = [algo for algo in every_algorithm() if _trains(algo, form)]
             unable += [algo for algo in every_algorithm() if algo not in able]
-            found += able
+            chosen += able
         elif name.startswith("-"):
             algo = name[1:].strip()
             check_algorithm(algo)
-            if algo not in found and algo not in unable:
-                raise ConfigError(f"--algos: {name!r} takes away {algo!r}, which nothing before it names.")
-            found = [one for one in found if one != algo]
+            if algo not in chosen and algo not in unable:
+                raise ConfigError(f"--algos: {name!r} leaves out {algo!r}, which nothing before it names.")
+            chosen = [one for one in chosen if one != algo]
         else:
             check_algorithm(name, form)
-            found.append(name)
-    if not found:
+            chosen.append(name)
+    if not chosen:
         raise ConfigError(f"--algos {','.join(names)!r} leaves no algorithm.")
-    return tuple(dict.fromkeys(found)), tuple(algo for algo in unable if algo not in found)
+    return tuple(dict.fromkeys(chosen)), tuple(algo for algo in unable if algo not in chosen)
 
 
 def check_algorithm(algo: str, form: str | None = None) -> None:

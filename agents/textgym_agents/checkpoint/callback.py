@@ -1,4 +1,4 @@
-"""Checkpoints while training goes on."""
+"""Checkpoints during training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from textgym_agents.checkpoint.parts import arguments_of
 class CheckpointCallback(BaseCallback):
     """Save a checkpoint every so many tokens, between two rollouts, and at the end. Comes first of all callbacks.
 
-    Being first, it saves before an evaluation that is due at the same time, and a run that goes on evaluates again.
+    Being first, it saves before an evaluation that is due at the same time, and a resumed run evaluates again.
     Training that another callback ends in the middle of a rollout leaves the last checkpoint as it is.
 
     Args:
@@ -22,7 +22,7 @@ class CheckpointCallback(BaseCallback):
         every: tokens; the first rollout that ends at or after each multiple is followed by a checkpoint.
         callbacks: others, by name, whose state goes along: by ``get_state()``, or their plain attributes.
         more: further plain values to keep.
-        resumed: what :func:`load_checkpoint` returned, for a run that goes on.
+        resumed: what :func:`load_checkpoint` returned, for a resumed run.
     """
 
     def __init__(

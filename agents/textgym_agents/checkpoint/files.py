@@ -29,10 +29,10 @@ def save_checkpoint(
     more: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write everything that training needs to go on. Call it between an update and the next rollout.
+    """Write everything that training needs to continue. Call it between an update and the next rollout.
 
     The folder is complete at any time: a new checkpoint is written beside it and takes its place when it is whole.
-    Key-value caches are emptied, because a run that goes on from here begins with empty ones.
+    Key-value caches are emptied, because a run that continues from here begins with empty ones.
 
     Args:
         algorithm: one that ``learn`` has been called on.
@@ -51,15 +51,15 @@ def save_checkpoint(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_checkpoint(ppo, f"{folder}/checkpoint")
     ...     _ = load_checkpoint(again, f"{folder}/checkpoint")
-    >>> texts = [one.learn(32, reset_num_timesteps=False).rollout_buffer.actions for one in (ppo, again)]
-    >>> again.num_timesteps, bool((texts[0] == texts[1]).all())
+    >>> actions = [one.learn(32, reset_num_timesteps=False).rollout_buffer.actions for one in (ppo, again)]
+    >>> again.num_timesteps, bool((actions[0] == actions[1]).all())
     (64, True)
     """
     policy: Any = algorithm.policy
     empty_caches(algorithm)
     tensors: dict[str, Tensor] = {}
-    for part, found in parts.weights(policy).items():
-        tensors |= {f"{part}/{name}": tensor for name, tensor in found.items()}
+    for part, weights in parts.weights(policy).items():
+        tensors |= {f"{part}/{name}": tensor for name, tensor in weights.items()}
     state = {
         "format": FORMAT,
         "algorithm": type(algorithm).__name__,
@@ -84,9 +84,9 @@ def load_checkpoint(
 ) -> dict[str, Any]:
     """Put a checkpoint's state into an algorithm that was just made with the same arguments.
 
-    Then ``algorithm.learn(further, reset_num_timesteps=False)`` goes on. SB3's schedules follow the share of the steps
-    that ``learn`` is called for, so that ``further`` is what was left of the whole. Sets the global random states of
-    torch, numpy and Python, which SB3 uses.
+    Then ``algorithm.learn(further, reset_num_timesteps=False)`` continues. SB3's schedules follow the share of the
+    steps that ``learn`` is called for, so that ``further`` is what was left of the whole. Sets the global random states
+    of torch, numpy and Python, which SB3 uses.
 
     Args:
         algorithm: whose state is replaced.
@@ -172,11 +172,11 @@ def _write(folder: Path, state: Mapping[str, Any], tensors: Mapping[str, Tensor]
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """On the CPU, each in memory of its own, as safetensors wants them."""
-    found: dict[str, Tensor] = {}
+    separate: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
         tensor = tensor.detach().cpu().contiguous()
         address = tensor.untyped_storage().data_ptr()
-        found[name] = tensor.clone() if address in seen else tensor
+        separate[name] = tensor.clone() if address in seen else tensor
         seen.add(address)
-    return found
+    return separate

@@ -25,7 +25,7 @@ LEFT_OUT = {
     *("_caches", "_cache_version", "init_arguments", "_parameters", "_buffers", "_modules"),
 }
 LONGEST = 1000  # of an argument's text
-# Nothing that is learnt depends on these.
+# The result of training doesn't depend on these.
 MAY_DIFFER = {"seed", "verbose", "tensorboard_log", "device", "_init_setup_model"}
 
 # ---------------------------------------------------------------------- weights and optimisers
@@ -178,7 +178,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield prefix, value if value == value and value not in (np.inf, -np.inf) else repr(value)
     else:
         text = type(value).__name__ if isinstance(value, nn.Module) else repr(value)
-        if len(text) > LONGEST:  # a log of texts, for instance
+        if len(text) > LONGEST:  # logged episodes, for instance
             text = f"{type(value).__name__} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
         yield prefix, type(value).__name__ if " at 0x" in text else text  # an address changes with every process
 
@@ -212,7 +212,7 @@ def set_random_state(algorithm: BaseAlgorithm, packed: Mapping[str, Any], tensor
 def empty_caches(algorithm: BaseAlgorithm) -> None:
     """Empty the key-value caches of the policy and of every model that it or the environment keeps.
 
-    A cached answer and a computed one differ by rounding, and a run that goes on has nothing cached.
+    A cached answer and a computed one differ by rounding, and a resumed run has nothing cached.
     """
     todo: list[tuple[Any, int]] = [(algorithm.policy, 0), *((layer, 0) for layer in _layers(algorithm.env))]
     seen: set[int] = set()

@@ -2,7 +2,7 @@
 
 *Plain* values are numbers, texts, None, lists, tuples, sets, deques and dicts of them, numpy arrays, tensors, random
 generators, and objects whose attributes are all plain and that can't be called. JSON holds them as they are, arrays and
-tensors by a name, and what JSON doesn't know as ``{"$": kind, ...}``. Nothing that is read is ever run.
+tensors by a name, and other kinds as ``{"$": kind, ...}``. Nothing that is read is ever run.
 """
 
 import math
@@ -42,9 +42,9 @@ def pack(value: Any, name: str, tensors: dict[str, Tensor], *, arrays: bool = Tr
     >>> list(tensors)
     ['reward.sums']
     """
-    found: dict[str, Tensor] = {}
-    packed = _pack(value, name, found, arrays, depth)
-    tensors |= found
+    own: dict[str, Tensor] = {}
+    packed = _pack(value, name, own, arrays, depth)
+    tensors |= own
     return packed
 
 
@@ -144,7 +144,7 @@ def unpack(packed: Any, tensors: Mapping[str, Tensor], current: Any = None) -> A
         return _unpack_generator(kind, unpack(packed["state"], tensors), current)
     if kind == "object":
         return _unpack_object(packed, tensors, current)
-    raise ConfigError(f"A checkpoint holds a value of the kind {kind!r}, which this version of textgym doesn't know.")
+    raise ConfigError(f"A checkpoint holds a value of the kind {kind!r}, which this version of textgym can't read.")
 
 
 def _unpack_tensor(saved: Tensor, kind: str, current: Any) -> Any:
@@ -175,9 +175,9 @@ def _unpack_generator(kind: str, state: Any, current: Any) -> Any:
         isinstance(current, np.random.Generator)
         and current.bit_generator.state["bit_generator"] == state["bit_generator"]
     )
-    found = current if same else np.random.Generator(getattr(np.random, state["bit_generator"])())
-    found.bit_generator.state = state
-    return found
+    restored = current if same else np.random.Generator(getattr(np.random, state["bit_generator"])())
+    restored.bit_generator.state = state
+    return restored
 
 
 def _unpack_object(packed: Mapping[str, Any], tensors: Mapping[str, Tensor], current: Any) -> Any:

@@ -66,9 +66,9 @@ def textgym(
 
     [bold]First steps[/bold]
 
-    [cyan]textgym list[/cyan]  what there is
+    [cyan]textgym list[/cyan]  the environments; algorithms, rewards and metrics, too
     [cyan]textgym play Copy[/cyan]  write completions yourself and see how they are scored
-    [cyan]textgym evaluate DataToText[/cyan]  how good the built-in model is
+    [cyan]textgym evaluate DataToText[/cyan]  the built-in model's scores
     [cyan]textgym train SentimentContinuation --timesteps 30000[/cyan]  make it better
 
     Every command explains itself: [cyan]textgym train --help[/cyan]
