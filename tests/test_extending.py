@@ -65,7 +65,7 @@ from stable_baselines3 import A2C
 from torch.nn.functional import mse_loss
 
 from my_policy import Counting
-from textgym_agents import ALGORITHMS, Algorithm
+from textgym_agents import Algorithm, register_algorithm
 
 
 class ImitateTheGood(A2C):
@@ -83,7 +83,7 @@ class ImitateTheGood(A2C):
 
 
 defaults = {"n_steps": 4, "gamma": 1.0, "learning_rate": 1e-3, "use_rms_prop": False}
-ALGORITHMS["imitate"] = Algorithm(ImitateTheGood, "none, a test", defaults, policy=Counting)
+register_algorithm("imitate", Algorithm(ImitateTheGood, "none, a test", defaults, policy=Counting))
 '''
 
 FILES = {"my_task.py": TASK, "my_reward.py": REWARD, "my_policy.py": POLICY, "my_algorithm.py": ALGORITHM}

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from textgym_agents.algorithms import Algorithm as Algorithm
     from textgym_agents.algorithms import load as load
     from textgym_agents.algorithms import make as make
+    from textgym_agents.algorithms import register_algorithm as register_algorithm
     from textgym_agents.algorithms.ars import ARS as ARS
     from textgym_agents.algorithms.bc import BC as BC
     from textgym_agents.algorithms.bc import warm_start as warm_start
@@ -68,6 +69,7 @@ _MODULES = {
     "NLPO": "algorithms.nlpo",
     "QLearning": "algorithms.q_learning",
     "REINFORCE": "algorithms.reinforce",
+    "register_algorithm": "algorithms",
     "RLOO": "algorithms.rloo",
     "SARSA": "algorithms.sarsa",
     "save_checkpoint": "checkpoint",

@@ -12,13 +12,6 @@ from docs.generator.roles import as_markdown
 FACTS: dict[str, Any] = tomllib.loads((Path(__file__).parents[1] / "facts.toml").read_text(encoding="utf-8"))
 ROOT = Path(__file__).parents[2]
 
-# Arguments of every SB3 algorithm that say nothing of how it learns.
-PLUMBING = {
-    "self", "policy", "env", "device", "seed", "verbose", "tensorboard_log", "stats_window_size", "policy_kwargs",
-    "rollout_buffer_class", "rollout_buffer_kwargs", "replay_buffer_class", "replay_buffer_kwargs", "policy_base",
-    "optimize_memory_usage", "supported_action_spaces", "support_multi_env", "monitor_wrapper", "_init_setup_model",
-}  # fmt: skip
-
 
 class Default(NamedTuple):
     """One argument of an algorithm as ``make`` sets it."""
@@ -28,35 +21,16 @@ class Default(NamedTuple):
     why: str
 
 
-def own_defaults(cls: Any, package: str = "") -> dict[str, Any]:
-    """The defaults in the signatures of a class and of those it hands ``**kwargs`` on to, within a package."""
-    defaults: dict[str, Any] = {}
-    for base in inspect.getmro(cls):
-        if "__init__" not in vars(base) or not base.__module__.startswith(package):
-            continue
-        parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
-        for parameter in parameters:
-            if parameter.default is not parameter.empty:
-                defaults.setdefault(parameter.name, parameter.default)
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            break
-    return {name: value for name, value in defaults.items() if name not in PLUMBING}
-
-
 def defaults_of(name: str) -> dict[str, Default]:
-    """The arguments of an algorithm: those in its row first; for a class of ours then its others."""
+    """The arguments of an algorithm that textgym chose, in its class's signature or its row."""
     from textgym_agents.algorithms import ALGORITHMS
+    from textgym_agents.algorithms.options import arguments
 
     row: Any = ALGORITHMS[name]
-    own = own_defaults(row.cls)
-    values: dict[str, Any] = {**row.defaults, **row.wrap_defaults}
-    if row.kl_coef is not None:
-        values["kl_coef"] = row.kl_coef
-    if row.cls.__module__.startswith("textgym_agents"):
-        values = own_defaults(row.cls, "textgym_agents") | values
+    own = {argument: value for argument, value in arguments(row.cls).items() if value is not inspect.Parameter.empty}
     return {
         argument: Default(f"`{value!r}`", f"`{own[argument]!r}`" if argument in own else "", why(name, argument))
-        for argument, value in values.items()
+        for argument, value in row.settings().items()
     }
 
 

@@ -64,27 +64,19 @@ def algorithms() -> str:
     rows = []
     for name, row in ALGORITHMS.items():
         file = source_of(row.cls)
-        tests = ", ".join(f"[{Path(one).stem}](../tests/agents/algorithms/{one})" for one in tests_of(name, row.cls))
+        tests = ", ".join(f"[{Path(one).stem}](../tests/agents/{one})" for one in row.tests)
         link = f"[{file.name}]({file.relative_to(ROOT / 'agents').as_posix()})"
         rows.append((f"`{name}`", row.family, f"[{short_paper(row.paper)}]({link_of(row.paper)})", link, tests))
     return table(("name", "family", "paper", "file", "tests"), rows)
 
 
-def tests_of(name: str, cls: Any) -> list[str]:
-    """The test file of an algorithm: its own, or else the first of the shared ones that runs it."""
-    folder = ROOT / "tests" / "agents" / "algorithms"
-    shared = ("policy_gradient", "no_training", "learning", "dqn", "q_learning")
-    for file in (folder / f"test_{one}.py" for one in (name, *shared)):
-        if file.is_file() and re.search(rf'"{name}"|\b{cls.__name__}\b', file.read_text(encoding="utf-8")):
-            return [file.name]
-    return []
-
-
 def source_of(cls: Any) -> Path:
-    """The file to read for an algorithm: its class's own, or the registry for a class that is not ours."""
-    if cls.__module__.startswith("textgym_agents"):
+    """The file to read for an algorithm: its class's own, or that of the rows of a library's classes."""
+    package = cls.__module__.partition(".")[0]
+    if package == "textgym_agents":
         return Path(inspect.getfile(cls))
-    return ROOT / "agents" / "textgym_agents" / "algorithms" / "registry.py"
+    file = {"stable_baselines3": "sb3.py", "sb3_contrib": "sb3_contrib.py"}[package]
+    return ROOT / "agents" / "textgym_agents" / "algorithms" / file
 
 
 def public_name(cls: Any) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generator import facts, pages, tables
+from docs.generator import facts, pages
 from docs.generator.roles import as_markdown
 from docs.generator.write import GENERATED, README, part
 from textgym.tasks import TASKS
@@ -57,13 +57,6 @@ def test_defaults_say_what_the_class_itself_has() -> None:
     assert facts.defaults_of("ppo")["n_steps"][:2] == ("`32`", "`2048`")
     assert facts.defaults_of("dqn")["num_candidates"].own == ""
     assert facts.defaults_of("grpo")["clip_range_high"].value == "`None`"
-
-
-def test_tests_in_the_table_exist_and_run_their_algorithm() -> None:
-    for name, row in ALGORITHMS.items():
-        files = tables.tests_of(name, row.cls)
-        assert files, name
-        assert files != ["test_dqn.py"] or name in ("dqn", "qrdqn")
 
 
 def test_docstrings_become_markdown() -> None:

@@ -1,6 +1,6 @@
 """ARS: random search in the weights of LoRA adapters, with sb3-contrib's update. No gradient is computed."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -12,9 +12,17 @@ from torch import Tensor
 from textgym.core import text_env
 from textgym.errors import ConfigError
 from textgym_agents.algorithms import sb3_contrib as contrib
+from textgym_agents.algorithms.options import SB3Options, check_policy
+from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.policies.ars import ARSPolicy
+
+
+class ARSOptions(SB3Options, total=False):
+    """What sb3-contrib's ARS takes and ``ARS`` leaves at its defaults."""
+
+    alive_bonus_offset: float
 
 
 class ARS(contrib.ARS):  # type: ignore[misc]
@@ -46,8 +54,7 @@ class ARS(contrib.ARS):  # type: ignore[misc]
         learning_rate: of a step whose directions are weighed by returns in units of their standard deviation.
         n_eval_episodes: episodes that a candidate plays.
         deterministic: candidates write their greedy completions.
-        seed: of the directions and of sampling.
-        kwargs: others of sb3-contrib's class.
+        options: ``seed``, ``policy_kwargs``, ``alive_bonus_offset``, ...: as for sb3-contrib's class.
 
     Raises:
         MissingExtraError: without sb3-contrib.
@@ -61,18 +68,16 @@ class ARS(contrib.ARS):  # type: ignore[misc]
         self,
         policy: type[ARSPolicy],
         env: Any,
+        *,
         n_delta: int = 8,
         n_top: int | None = None,
         learning_rate: Any = 0.5,
         delta_std: Any = 1.0,
         n_eval_episodes: int = 32,
         deterministic: bool = False,
-        seed: int | None = None,
-        **kwargs: Any,
+        **options: Unpack[ARSOptions],
     ) -> None:
-        if not (isinstance(policy, type) and issubclass(policy, ARSPolicy)):
-            name = getattr(policy, "__name__", repr(policy))
-            raise ConfigError(f"ARS got the policy {name}, expected ARSPolicy.")
+        check_policy("ARS", policy, ARSPolicy)
         for name, value in (("n_delta", n_delta), ("n_eval_episodes", n_eval_episodes)):
             if value < 1:
                 raise ConfigError(f"{name} is {value}, expected at least 1.")
@@ -86,8 +91,7 @@ class ARS(contrib.ARS):  # type: ignore[misc]
             delta_std,
             zero_policy=False,
             n_eval_episodes=n_eval_episodes,
-            seed=seed,
-            **kwargs,
+            **options,
         )
 
     @staticmethod
@@ -135,3 +139,18 @@ class ARS(contrib.ARS):  # type: ignore[misc]
                 callback.update_locals(locals())
                 callback.on_step()
         return returns
+
+
+ROW = Algorithm(
+    ARS,
+    "Mania et al., Simple random search provides a competitive approach to reinforcement learning, 2018, "
+    "https://arxiv.org/abs/1803.07055",
+    family="random search",
+    kl_coef=None,
+    policy=ARSPolicy,
+    buffer=None,
+    small={"n_delta": 1, "n_eval_episodes": 4},
+    tests=("algorithms/test_ars.py",),
+    # Random search loses on Copy, whose reward a single wrong letter lowers: how little it may.
+    learning=Learning(40_000, -0.08, (-0.026, -0.022, -0.056)),
+)

@@ -18,6 +18,7 @@ from textgym.core import text_env
 from textgym.errors import ConfigError
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
 from textgym_agents.algorithms.options import OnPolicyOptions, check_arguments
+from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.demonstrations import check_task, draw_reference
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.envs.vec_env import TextVecEnv
@@ -184,3 +185,15 @@ def whole_vocabulary(policy: LanguageModelPolicy) -> Iterator[None]:
         policy.sampling = sampling
         if mask is not None:
             object.__setattr__(policy, "mask_policy", mask)
+
+
+ROW = Algorithm(
+    BC,
+    "Pomerleau, Efficient Training of Artificial Neural Networks for Autonomous Navigation, 1991, "
+    "https://doi.org/10.1162/neco.1991.3.1.88",
+    family="supervised",
+    kl_coef=None,
+    small={"references_per_rollout": 4},
+    tests=("algorithms/test_bc.py",),
+    learning=Learning(30_000, -0.02, (0.013, 0.032, 0.011)),  # the model has read a million references before
+)

@@ -11,7 +11,8 @@ from textgym import wrappers
 from textgym.errors import ConfigError, did_you_mean
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
-from textgym_agents.algorithms.registry import ALGORITHMS, Algorithm
+from textgym_agents.algorithms.registry import ALGORITHMS, check_settings
+from textgym_agents.algorithms.row import Algorithm
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.envs.candidates import CandidateVecEnv
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
@@ -52,8 +53,8 @@ def make(
         overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ...
 
     Raises:
-        ConfigError: an unknown algorithm, one that can't train such a model, or an environment whose form is not the
-            model's.
+        ConfigError: an unknown algorithm or argument, an algorithm that can't train such a model, or an environment
+            whose form is not the model's.
         MissingExtraError: the algorithm is sb3-contrib's, which isn't installed.
         ModelError: the model doesn't fit the environment.
 
@@ -62,6 +63,7 @@ def make(
     32
     """
     row = find(algorithm)
+    check_settings(algorithm, overrides)
     form = models.form_of(model)
     if form not in row.policy.forms:
         able = [name for name, other in ALGORITHMS.items() if form in other.policy.forms]

@@ -53,6 +53,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
             in a rollout than rows.
     """
 
+    buffer_class: type[EpisodeStore] = EpisodeStore
     least_group_size = 1
     policy: LanguageModelPolicy
     rollout_buffer: EpisodeStore
@@ -90,7 +91,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
             max_grad_norm=max_grad_norm,
             use_sde=False,
             sde_sample_freq=-1,
-            rollout_buffer_class=rollout_buffer_class or EpisodeStore,
+            rollout_buffer_class=rollout_buffer_class or self.buffer_class,
             rollout_buffer_kwargs=rollout_buffer_kwargs,
             **sb3,
         )

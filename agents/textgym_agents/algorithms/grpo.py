@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from textgym.errors import ConfigError
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.options import PolicyGradientOptions
+from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.objectives.advantages import group_normalized
 
 
@@ -129,3 +130,15 @@ class GRPO(EpisodicPolicyGradient):
         high: Any = self.clip_range_high or self.clip_range
         self.logger.record("train/clip_range", low(now))
         return low(now), high(now)
+
+
+ROW = Algorithm(
+    GRPO,
+    "Shao et al., DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models, 2024, "
+    "https://arxiv.org/abs/2402.03300",
+    family="policy gradient",
+    kl_coef=0.1,  # a mean over tokens of k3, while the others' is a sum over the completion
+    small={"prompts_per_rollout": 4, "group_size": 2, "batch_size": 16},
+    tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
+    learning=Learning(40_000, 0.05, (0.102, 0.146, 0.121), {"kl_coef": 0, "learning_rate": 4e-3}),
+)

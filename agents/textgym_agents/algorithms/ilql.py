@@ -20,7 +20,8 @@ from torch.nn.utils import clip_grad_norm_
 from textgym.core import text_env
 from textgym.errors import ConfigError
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
-from textgym_agents.algorithms.options import EpisodicOptions
+from textgym_agents.algorithms.options import EpisodicOptions, check_policy
+from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.buffers.offline import LoggedText, as_episodes, read_log
 from textgym_agents.buffers.rollout import REFERENCE_TOKENS, EpisodeBatch
@@ -100,9 +101,7 @@ class ILQL(EpisodicAlgorithm):
             raise ConfigError(f"tau is {tau}, expected above 0 and below 1: 0.5 for the mean, 0.7 to 0.9 for more.")
         if not beta > 0 or n_epochs < 1:
             raise ConfigError(f"beta is {beta} and n_epochs {n_epochs}, expected above 0 and at least 1.")
-        if not (isinstance(policy, type) and issubclass(policy, ILQLPolicy)):
-            name = getattr(policy, "__name__", repr(policy))
-            raise ConfigError(f"ILQL got the policy {name}, expected ILQLPolicy.")
+        check_policy("ILQL", policy, ILQLPolicy)
         self.episodes = None if episodes is None else read_log(episodes)
         self.n_epochs, self.tau, self.td_lambda = n_epochs, tau, td_lambda
         self.beta, self.cql_coef = beta, cql_coef
@@ -227,3 +226,17 @@ def _chunks(episodes: list[Episode]) -> Iterator[list[Episode]]:
             chunk = []
     if chunk:
         yield chunk
+
+
+ROW = Algorithm(
+    ILQL,
+    "Snell et al., Offline RL for Natural Language Generation with Implicit Language Q Learning, 2022, "
+    "https://arxiv.org/abs/2206.11871",
+    family="offline",
+    kl_coef=None,
+    policy=ILQLPolicy,
+    small={"prompts_per_rollout": 4},
+    tests=("algorithms/test_ilql.py",),
+    # From the initial model's own episodes, offline, there is next to nothing to gain on Copy: it must not lose.
+    learning=Learning(30_000, -0.02, (0.013, 0.003, 0.010), {"td_lambda": 1.0}),
+)

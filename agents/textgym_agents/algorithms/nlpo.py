@@ -10,17 +10,21 @@ Differences from the paper:
    would let rounding move a token across the edge of the top-p set.
 2. The mask model is refreshed after every ``refresh_every``-th update, between the update and the next rollout, and the
    rollout uses the refreshed one. The authors' code kept the first one in rollouts.
-3. The KL penalty compares the masked policy, whose texts are scored, with the whole reference model. Even an untrained
-   policy thus has a KL of about -log(top_p) a token.
+3. The KL penalty compares the masked policy, whose completions are scored, with the whole reference model. Even an
+   untrained policy thus has a KL of about -log(top_p) a token.
 4. Values and policy share one model; the paper's have one each.
 5. A token that ties with the last one of the top-p set is in it.
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 from stable_baselines3 import PPO
+from stable_baselines3.common.type_aliases import Schedule
 
 from textgym.errors import ConfigError
+from textgym_agents.algorithms.options import PPOOptions, check_policy
+from textgym_agents.algorithms.row import Algorithm, Learning
+from textgym_agents.algorithms.sb3 import PPO_LEARNING
 from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
 from textgym_agents.policies.nlpo import NLPOPolicy
 
@@ -33,14 +37,15 @@ class NLPO(PPO):
         env: as for PPO.
         mask_top_p: probability that the mask keeps; 1: no mask, which is PPO.
         refresh_every: updates between two copies; None: never, a static mask.
-        policy_kwargs: further arguments of the policy.
-        rollout_buffer_class: a ``MaskedEpisodeRolloutBuffer``, the default.
-        kwargs: those of PPO.
+        n_steps, batch_size, n_epochs, learning_rate, gamma, gae_lambda, vf_coef, max_grad_norm: as for PPO, with the
+            defaults that it has in the table of algorithms.
+        options: further ones of PPO. ``rollout_buffer_class`` is a ``MaskedEpisodeRolloutBuffer``.
 
     Raises:
         ConfigError: another buffer or policy, or ``refresh_every`` below 1.
     """
 
+    buffer_class = MaskedEpisodeRolloutBuffer
     policy: NLPOPolicy
     rollout_buffer: MaskedEpisodeRolloutBuffer
 
@@ -49,18 +54,22 @@ class NLPO(PPO):
         policy: Any,
         env: Any,
         *,
+        n_steps: int = 32,
+        batch_size: int = 256,
+        n_epochs: int = 1,
+        learning_rate: float | Schedule = 1e-3,
+        gamma: float = 1.0,
+        gae_lambda: float = 1.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 1.0,
         mask_top_p: float = 0.9,
         refresh_every: int | None = 5,
-        policy_kwargs: dict[str, Any] | None = None,
-        rollout_buffer_class: type[MaskedEpisodeRolloutBuffer] | None = None,
-        **kwargs: Any,
+        **options: Unpack[PPOOptions],
     ) -> None:
         if refresh_every is not None and refresh_every < 1:
             raise ConfigError(f"refresh_every is {refresh_every}, expected at least 1 update, or None for never.")
-        if not (isinstance(policy, type) and issubclass(policy, NLPOPolicy)):
-            name = getattr(policy, "__name__", repr(policy))
-            raise ConfigError(f"NLPO got the policy {name}, expected NLPOPolicy.")
-        buffer_class = rollout_buffer_class or MaskedEpisodeRolloutBuffer
+        check_policy("NLPO", policy, NLPOPolicy)
+        buffer_class = options.get("rollout_buffer_class") or self.buffer_class
         if not issubclass(buffer_class, MaskedEpisodeRolloutBuffer):
             raise ConfigError(
                 f"NLPO got the buffer {buffer_class.__name__}, expected MaskedEpisodeRolloutBuffer, which keeps the "
@@ -68,8 +77,21 @@ class NLPO(PPO):
             )
         self.refresh_every = refresh_every
         self.updates = 0
-        policy_kwargs = {"mask_top_p": mask_top_p, **(policy_kwargs or {})}
-        super().__init__(policy, env, policy_kwargs=policy_kwargs, rollout_buffer_class=buffer_class, **kwargs)
+        options["rollout_buffer_class"] = buffer_class
+        options["policy_kwargs"] = {"mask_top_p": mask_top_p, **(options.get("policy_kwargs") or {})}
+        super().__init__(
+            policy,
+            env,
+            n_steps=n_steps,
+            batch_size=batch_size,
+            n_epochs=n_epochs,
+            learning_rate=learning_rate,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            **options,
+        )
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -81,3 +103,16 @@ class NLPO(PPO):
         self.updates += 1
         if self.refresh_every is not None and self.updates % self.refresh_every == 0:
             self.policy.refresh_mask()
+
+
+ROW = Algorithm(
+    NLPO,
+    "Ramamurthy et al., Is Reinforcement Learning (Not) for Natural Language Processing?, 2022, "
+    "https://arxiv.org/abs/2210.01241",
+    family="action masking",
+    kl_coef=0.01,
+    policy=NLPOPolicy,
+    small={"n_steps": 5, "batch_size": 8, "refresh_every": 3},
+    tests=("algorithms/test_nlpo.py",),
+    learning=Learning(65_000, 0.015, (0.116, 0.031, 0.036), PPO_LEARNING),
+)

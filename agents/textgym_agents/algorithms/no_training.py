@@ -1,20 +1,22 @@
-"""What training has to beat: the initial model as it is, with three ways to get a text out of it.
+"""What training has to beat: the initial model as it is, with three ways to decode from it.
 
 A baseline learns nothing, so ``learn`` plays nothing either: it calls the callbacks' start and end, where evaluations
 are made, and ends with ``num_timesteps`` 0, whatever the budget.
 """
 
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
-import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import MaybeCallback
 
 from textgym.errors import ConfigError
+from textgym_agents.algorithms.options import SB3Options, check_arguments
+from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.envs.vec_env import make_vec_env
 from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.greedy import GreedyPolicy
 
 
 class Baseline(BaseAlgorithm):
@@ -23,7 +25,7 @@ class Baseline(BaseAlgorithm):
     Args:
         policy: ``LanguageModelPolicy``, or ``GreedyPolicy``.
         env: a VecEnv, or an id.
-        stats_window_size, tensorboard_log, policy_kwargs, verbose, seed, device: as for every SB3 algorithm.
+        sb3: ``policy_kwargs``, ``verbose``, ``seed``, ``device``, ...: as for every SB3 algorithm.
 
     >>> from textgym_agents.policies.base import LanguageModelPolicy
     >>> Baseline(LanguageModelPolicy, "textgym/Copy-v0").learn(10_000).num_timesteps
@@ -36,28 +38,20 @@ class Baseline(BaseAlgorithm):
         self,
         policy: str | type[ActorCriticPolicy],
         env: Any,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        policy_kwargs: dict[str, Any] | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
-        device: torch.device | str = "auto",
-        _init_setup_model: bool = True,
+        **sb3: Unpack[SB3Options],
     ) -> None:
+        check_arguments(type(self), sb3)
+        options: dict[str, Any] = {**sb3}
+        setup = options.pop("_init_setup_model", True)
         super().__init__(
             policy,
             make_vec_env(env, 1) if isinstance(env, str) else env,
             learning_rate=0.0,
-            policy_kwargs=policy_kwargs,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
             support_multi_env=True,
-            seed=seed,
             supported_action_spaces=(spaces.Discrete,),
+            **options,
         )
-        if _init_setup_model:
+        if setup:
             self._setup_model()
 
     def _setup_model(self) -> None:
@@ -93,7 +87,8 @@ class BestOfN(Baseline):
 
     Args:
         n: samples of each prompt; 1 is sampling.
-        policy, env, ...: as for ``Baseline``.
+        policy, env: as for ``Baseline``.
+        sb3: as for ``Baseline``.
 
     Raises:
         ConfigError: ``n`` is no integer of at least 1.
@@ -103,22 +98,47 @@ class BestOfN(Baseline):
         self,
         policy: str | type[ActorCriticPolicy],
         env: Any,
+        *,
         n: int = 4,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        policy_kwargs: dict[str, Any] | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
-        device: torch.device | str = "auto",
-        _init_setup_model: bool = True,
+        **sb3: Unpack[SB3Options],
     ) -> None:
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise ConfigError(f"n is {n!r}, expected an integer of at least 1: how many samples the best is taken of.")
         self.n = n
-        super().__init__(
-            policy, env, stats_window_size, tensorboard_log, policy_kwargs, verbose, seed, device, _init_setup_model
-        )
+        super().__init__(policy, env, **sb3)
 
     def _setup_model(self) -> None:
         super()._setup_model()
         self.policy.best_of = self.n  # type: ignore[assignment]  # what evaluate() looks at
+
+
+ZERO_SHOT = Algorithm(
+    Baseline,
+    "Radford et al., Language Models are Unsupervised Multitask Learners, 2019, "
+    "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
+    family="baseline",
+    kl_coef=None,
+    buffer=None,
+    tests=("algorithms/test_no_training.py",),
+)
+GREEDY = Algorithm(
+    Baseline,
+    "the most probable token each time; Holtzman et al., The Curious Case of Neural Text Degeneration, 2020, "
+    "https://arxiv.org/abs/1904.09751, on what that does to completions",
+    family="baseline",
+    kl_coef=None,
+    policy=GreedyPolicy,
+    buffer=None,
+    tests=("algorithms/test_no_training.py",),
+    learning=Learning(1, 0.05, (0.106, 0.085, 0.084)),
+)
+BEST_OF_N = Algorithm(
+    BestOfN,
+    "Nakano et al., WebGPT: Browser-assisted question-answering with human feedback, 2021, "
+    "https://arxiv.org/abs/2112.09332, section 3.2",
+    family="baseline",
+    kl_coef=None,
+    buffer=None,
+    tests=("algorithms/test_no_training.py",),
+    learning=Learning(1, 0.08, (0.122, 0.110, 0.105)),
+)

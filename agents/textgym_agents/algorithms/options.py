@@ -85,6 +85,13 @@ def check_arguments(cls: type, given: Iterable[str]) -> None:
             raise ConfigError(f"{cls.__name__} takes no argument {name!r}. {did_you_mean(name, taken)}")
 
 
+def check_policy(algorithm: str, policy: Any, expected: type) -> None:
+    """Raise ConfigError unless ``policy`` is a class of the kind that an algorithm needs."""
+    if not (isinstance(policy, type) and issubclass(policy, expected)):
+        name = getattr(policy, "__name__", repr(policy))
+        raise ConfigError(f"{algorithm} got the policy {name}, expected {expected.__name__}.")
+
+
 def takes_anything(function: Any) -> bool:
     """Whether no signature says what a callable takes."""
     kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}

@@ -7,8 +7,10 @@ from torch.nn.utils import clip_grad_norm_
 
 from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.algorithms.episodic import Means
+from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.algorithms.soft_q import SoftQAlgorithm, SoftQOptions
 from textgym_agents.objectives.returns import lambda_returns
+from textgym_agents.policies.q_learning import QLearningPolicy
 
 TRACES = ("watkins", "peng")
 
@@ -71,3 +73,15 @@ class QLearning(SoftQAlgorithm):
             diagnostics = {"q_value": q.chosen, "td_loss": td_error**2, "greedy_share": q.greedy}
             means.add(**{name: store.to_torch(array).float().mean() for name, array in diagnostics.items()})
         self._log_update(means)
+
+
+ROW = Algorithm(
+    QLearning,
+    "Watkins & Dayan, Q-learning, 1992, https://doi.org/10.1007/BF00992698",
+    family="value based",
+    kl_coef=0.01,
+    policy=QLearningPolicy,
+    small={"prompts_per_rollout": 4},
+    tests=("algorithms/test_q_learning.py",),
+    learning=Learning(40_000, 0.0, (0.036, 0.037, 0.009), {"kl_coef": 0}),
+)

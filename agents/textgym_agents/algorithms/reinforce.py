@@ -10,6 +10,7 @@ from torch.nn.utils import clip_grad_norm_
 from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.options import PolicyGradientOptions
+from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.objectives.advantages import Floats, mean_of_others
 from textgym_agents.objectives.returns import returns_to_go
 
@@ -110,3 +111,15 @@ class REINFORCE(EpisodicPolicyGradient):
         returns = store.episode_returns.reshape(1, -1)
         others = mean_of_others(returns) if returns.size > 1 else np.zeros_like(returns)
         return others.repeat(store.lengths)
+
+
+ROW = Algorithm(
+    REINFORCE,
+    "Williams, Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning, 1992, "
+    "https://doi.org/10.1007/BF00992696",
+    family="policy gradient",
+    kl_coef=0.01,
+    small={"prompts_per_rollout": 4},
+    tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
+    learning=Learning(40_000, 0.05, (0.140, 0.093, 0.135), {"kl_coef": 0, "learning_rate": 4e-3}),
+)

@@ -3,6 +3,7 @@
 from torch.nn.utils import clip_grad_norm_
 
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
+from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.objectives.advantages import leave_one_out
 
 
@@ -40,3 +41,15 @@ class RLOO(EpisodicPolicyGradient):
             self.policy.optimizer.step()
             means.add(policy_loss=policy_loss, entropy_loss=-entropy.mean(), loss=loss, grad_norm=grad_norm)
         self._log_update(means)
+
+
+ROW = Algorithm(
+    RLOO,
+    "Ahmadian et al., Back to Basics: Revisiting REINFORCE-Style Optimization for Learning from Human Feedback in "
+    "LLMs, 2024, https://arxiv.org/abs/2402.14740",
+    family="policy gradient",
+    kl_coef=0.01,
+    small={"prompts_per_rollout": 4, "group_size": 2},
+    tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
+    learning=Learning(40_000, 0.05, (0.180, 0.140, 0.086), {"kl_coef": 0, "learning_rate": 4e-3}),
+)

@@ -4,8 +4,10 @@ import numpy as np
 from torch.nn.utils import clip_grad_norm_
 
 from textgym_agents.algorithms.episodic import Means
+from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.algorithms.soft_q import SoftQAlgorithm
 from textgym_agents.objectives.returns import lambda_returns
+from textgym_agents.policies.q_learning import QLearningPolicy
 
 
 class SARSA(SoftQAlgorithm):
@@ -51,3 +53,16 @@ class SARSA(SoftQAlgorithm):
             diagnostics = {"q_value": q.chosen, "td_loss": td_error**2, "greedy_share": q.greedy}
             means.add(**{name: store.to_torch(array).float().mean() for name, array in diagnostics.items()})
         self._log_update(means)
+
+
+ROW = Algorithm(
+    SARSA,
+    "Rummery & Niranjan, On-Line Q-Learning Using Connectionist Systems, 1994; Sutton & Barto, Reinforcement "
+    "Learning: An Introduction, 2018, http://incompleteideas.net/book/the-book-2nd.html",
+    family="value based",
+    kl_coef=0.01,
+    policy=QLearningPolicy,
+    small={"prompts_per_rollout": 4},
+    tests=("algorithms/test_q_learning.py",),
+    learning=Learning(40_000, 0.0, (0.029, 0.050, 0.018), {"kl_coef": 0}),
+)

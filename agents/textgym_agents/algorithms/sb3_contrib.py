@@ -1,4 +1,4 @@
-"""sb3-contrib's algorithms, unmodified; without sb3-contrib, what says how to install it.
+"""sb3-contrib's TRPO, MaskablePPO and QR-DQN, unmodified; without sb3-contrib, what says how to install it.
 
 TRPO: Schulman et al., Trust Region Policy Optimization, 2015, https://arxiv.org/abs/1502.05477
 MaskablePPO: Huang and Ontañón, A Closer Look at Invalid Action Masking in Policy Gradient Algorithms, 2020,
@@ -9,7 +9,7 @@ https://arxiv.org/abs/1710.10044
 Differences from the papers, beside those of sb3-contrib:
 
 1. TRPO: the value head learns from the model's hidden states without moving them, since the policy shares them.
-2. TRPO: the curvature is estimated from a quarter of the texts (``policy_kwargs={"fisher_share": 1.0}``: from all).
+2. TRPO: the curvature is estimated from a quarter of the episodes (``policy_kwargs={"fisher_share": 1.0}``: from all).
 3. TRPO: log-probabilities below -80 count as -80 in the KL.
 4. MaskablePPO: an environment's rules (banned tokens, a least length) hold with and without masks.
 """
@@ -17,10 +17,18 @@ Differences from the papers, beside those of sb3-contrib:
 from typing import Any, NoReturn
 
 from textgym.errors import MissingExtraError
+from textgym_agents.algorithms.row import Algorithm, Learning
+from textgym_agents.algorithms.sb3 import DQN_DEFAULTS, DQN_SMALL, PPO_DEFAULTS, PPO_LEARNING
+from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
+from textgym_agents.buffers.replay import EpisodeReplayBuffer
+from textgym_agents.envs.candidates import candidates
+from textgym_agents.policies.maskable import MaskablePolicy
+from textgym_agents.policies.qrdqn import QRDQNPolicy
+from textgym_agents.policies.trpo import TRPOPolicy
 
 
 class _Missing:
-    """Stands in the table for a class that isn't installed."""
+    """Takes the place of a class that isn't installed."""
 
     __module__ = "sb3_contrib"
 
@@ -33,7 +41,7 @@ class _Missing:
     load = __call__
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type]:
-        """A class derived from it is as little there."""
+        """A class derived from it can't be made either."""
         missing = self
 
         class Nothing:
@@ -55,3 +63,53 @@ try:
     from sb3_contrib import ARS, QRDQN, TRPO, MaskablePPO
 except ImportError:
     TRPO, MaskablePPO, QRDQN, ARS = (_Missing(name) for name in ("TRPO", "MaskablePPO", "QRDQN", "ARS"))
+
+TRPO_ROW = Algorithm(
+    TRPO,
+    "Schulman et al., Trust Region Policy Optimization, 2015, https://arxiv.org/abs/1502.05477",
+    {
+        "n_steps": 32,
+        "batch_size": 256,
+        "learning_rate": 1e-2,
+        "gamma": 1.0,
+        "gae_lambda": 1.0,
+        "target_kl": 0.03,
+        "cg_max_steps": 3,
+        "cg_damping": 10.0,
+        "n_critic_updates": 5,
+    },
+    family="trust region",
+    kl_coef=0.01,
+    policy=TRPOPolicy,
+    small={"n_steps": 5, "batch_size": 8},
+    tests=("algorithms/test_trpo.py",),
+    learning=Learning(32_768, 0.01, (0.039, 0.021, 0.034), {"kl_coef": 0, "n_steps": 64, "n_critic_updates": 2}),
+)
+MASKABLE_PPO_ROW = Algorithm(
+    MaskablePPO,
+    "Huang and Ontañón, A Closer Look at Invalid Action Masking in Policy Gradient Algorithms, 2020, "
+    "https://arxiv.org/abs/2006.14171",
+    PPO_DEFAULTS,
+    family="action masking",
+    kl_coef=0.01,
+    policy=MaskablePolicy,
+    buffer=MaskedEpisodeRolloutBuffer,
+    small={"n_steps": 5, "batch_size": 8},
+    tests=("algorithms/test_maskable_ppo.py",),
+    learning=Learning(65_000, 0.05, (0.096, 0.101, 0.102), PPO_LEARNING),
+)
+QRDQN_ROW = Algorithm(
+    QRDQN,
+    "Dabney et al., Distributional Reinforcement Learning with Quantile Regression, 2018, "
+    "https://arxiv.org/abs/1710.10044",
+    {**DQN_DEFAULTS, "learning_rate": 5e-4},  # sb3-contrib's Adam, whose eps is small
+    family="value based",
+    kl_coef=None,
+    policy=QRDQNPolicy,
+    buffer=EpisodeReplayBuffer,
+    wrap=candidates,
+    wrap_defaults={"num_candidates": 8},
+    small=DQN_SMALL,
+    tests=("algorithms/test_dqn.py",),
+    learning=Learning(24_000, -0.03, (0.028, 0.004, 0.040)),
+)

@@ -10,6 +10,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.options import PolicyGradientOptions
+from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.envs.vec_env import TextVecEnv
 
@@ -86,3 +87,14 @@ class SCST(EpisodicPolicyGradient):
             self.policy.optimizer.step()
             means.add(policy_loss=policy_loss, entropy_loss=-entropy.mean(), loss=loss, grad_norm=grad_norm)
         self._log_update(means)
+
+
+ROW = Algorithm(
+    SCST,
+    "Rennie et al., Self-Critical Sequence Training for Image Captioning, 2017, https://arxiv.org/abs/1612.00563",
+    family="policy gradient",
+    kl_coef=0.01,
+    small={"prompts_per_rollout": 4},
+    tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
+    learning=Learning(40_000, 0.02, (0.123, 0.092, 0.047), {"kl_coef": 0, "learning_rate": 4e-3}),
+)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from textgym.errors import ConfigError
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm
-from textgym_agents.algorithms.options import EpisodicOptions
+from textgym_agents.algorithms.options import EpisodicOptions, check_policy
 from textgym_agents.buffers.episodes import EpisodeSamples
 from textgym_agents.objectives.returns import Bools, Floats, check_lambda
 from textgym_agents.policies.q_learning import QLearningPolicy
@@ -101,11 +101,7 @@ class SoftQAlgorithm(EpisodicAlgorithm):
         check_lambda(td_lambda)
         if not beta > 0:
             raise ConfigError(f"beta is {beta}, expected above 0, in units of reward.")
-        if not (isinstance(policy, type) and issubclass(policy, QLearningPolicy)):
-            name = getattr(policy, "__name__", repr(policy))
-            raise ConfigError(
-                f"{type(self).__name__} got the policy {name}, expected QLearningPolicy or QLearningPolicy."
-            )
+        check_policy(type(self).__name__, policy, QLearningPolicy)
         self.td_lambda, self.beta = td_lambda, beta
         explore = {"exploration": exploration, "epsilon": epsilon, "boltzmann_temperature": boltzmann_temperature}
         options["policy_kwargs"] = {**explore, **(options.get("policy_kwargs") or {})}

@@ -1,7 +1,7 @@
 """How the text of options becomes ids and arguments, checked before anything slow begins."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from textgym.errors import ConfigError, ModelError, did_you_mean
@@ -127,11 +127,13 @@ def check_algorithm(name: str) -> None:
 
 def check_algo_kwargs(algo: str, kwargs: Iterable[str]) -> None:
     """Raise ConfigError for an argument that the algorithm doesn't take, or that other options set."""
-    from textgym_agents.algorithms import ALGORITHMS
+    from textgym_agents.algorithms import check_settings
 
-    taken = {"policy", "env", "policy_kwargs", "seed", "_init_setup_model"}
-    row = ALGORITHMS[algo]
-    _check_names(f"--algo-kwarg for {algo}", row.cls, (name for name in kwargs if name not in row.wrap_defaults), taken)
+    kwargs = list(kwargs)
+    for name in kwargs:
+        if name in ("policy", "env", "policy_kwargs", "seed", "_init_setup_model"):
+            raise ConfigError(f"--algo-kwarg {name} is not possible: other options set it.")
+    check_settings(algo, kwargs)
 
 
 def check_policy_kwargs(kwargs: Iterable[str]) -> None:
@@ -148,21 +150,3 @@ def check_policy_kwargs(kwargs: Iterable[str]) -> None:
     for name in kwargs:
         if name not in valid:
             raise ConfigError(f"--policy-kwarg: there is no argument {name!r}. {did_you_mean(name, valid)}")
-
-
-def _check_names(where: str, function: Callable[..., Any], given: Iterable[str], taken: set[str]) -> None:
-    import inspect
-
-    parameters = dict(inspect.signature(function).parameters)
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        if not isinstance(function, type):
-            return
-        for cls in function.__mro__[1:]:  # what **kwargs passes on
-            own = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
-            parameters |= own
-            if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
-                break
-    valid = [name for name in parameters if name not in {*taken, "self", "kwargs"}]
-    for name in given:
-        if name not in valid:
-            raise ConfigError(f"{where}: there is no argument {name!r}. {did_you_mean(name, valid)}")

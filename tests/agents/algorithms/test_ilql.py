@@ -11,8 +11,6 @@ from tests.agents.four_tokens import END, HORIZON, RETURNS, TEXTS, batch_of, log
 from textgym.errors import ConfigError, DatasetError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym_agents.algorithms.ilql import ILQL
-from textgym_agents.algorithms.registry import ALGORITHMS, Algorithm
-from textgym_agents.buffers.episodes import EpisodeStore
 from textgym_agents.buffers.offline import LoggedText, as_episodes, logged, read_log, write_log
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.evaluation import evaluate
@@ -310,14 +308,8 @@ def test_wrong_arguments_are_refused(options, message):
 # ---------------------------------------------------------------------- with an environment
 
 
-@pytest.fixture
-def row(monkeypatch):
-    new = Algorithm(ILQL, "", {"learning_rate": 4e-3}, kl_coef=None, policy=ILQLPolicy, buffer=EpisodeStore)
-    monkeypatch.setitem(ALGORITHMS, "ilql", new)
-
-
 @pytest.mark.parametrize("model", [BUILTIN_MODEL, BUILTIN_SEQ2SEQ])
-def test_both_forms_of_model_learn_from_a_log_of_a_policy_and_save(model, row, tmp_path):
+def test_both_forms_of_model_learn_from_a_log_of_a_policy_and_save(model, tmp_path):
     made = textgym_agents.make("ilql", "textgym/Copy-v0", model, n_envs=8, prompts_per_rollout=8, n_epochs=1, seed=0)
     callbacks = [TextLogger(), EvaluateCallback("textgym/Copy-v0", every=1000, num_prompts=4)]
     made.learn(60, callback=callbacks)
@@ -339,8 +331,8 @@ def test_both_forms_of_model_learn_from_a_log_of_a_policy_and_save(model, row, t
 
 @pytest.mark.slow
 @pytest.mark.learning
-def test_reviews_turn_positive_without_a_text_of_the_trained_policy(row):
+def test_reviews_turn_positive_without_a_text_of_the_trained_policy():
     """The built-in model writes happy and unhappy reviews alike: 0.53. 10,000 of its own tokens teach 0.87."""
-    made = textgym_agents.make("ilql", "textgym/SentimentContinuation-v0", seed=0)
+    made = textgym_agents.make("ilql", "textgym/SentimentContinuation-v0", learning_rate=4e-3, batch_size=1024, seed=0)
     made.learn(10_000)
     assert evaluate(made, "textgym/SentimentContinuation-v0", 100).reward > 0.7

@@ -8,6 +8,7 @@ from stable_baselines3 import PPO
 from tests.agents.tiny_models import tiny_model
 from textgym.errors import ConfigError
 from textgym_agents import EpisodeRolloutBuffer, LanguageModelPolicy, load, make, make_vec_env
+from textgym_agents.algorithms import PPO_DEFAULTS
 from textgym_agents.algorithms.nlpo import NLPO
 from textgym_agents.buffers.masked_rollout import unpack_masks
 from textgym_agents.policies.nlpo import NLPOPolicy
@@ -23,9 +24,12 @@ def nlpo(kind="gpt2", *, plain=False, policy=None, env=None, **options):
     own = {"rollout_buffer_class": EpisodeRolloutBuffer} if plain else {"mask_top_p": TOP_P, "refresh_every": 2}
     kwargs = {"model": model, "optimizer_kwargs": {"eps": 1e-8}, **(policy or {})}
     made = (PPO if plain else NLPO)(
-        LanguageModelPolicy if plain else NLPOPolicy, rows, n_steps=STEPS, batch_size=20, n_epochs=1, seed=3,
-        policy_kwargs=kwargs, **{"learning_rate": 3e-3, **own, **options},
-    )  # fmt: skip
+        LanguageModelPolicy if plain else NLPOPolicy,
+        rows,
+        seed=3,
+        policy_kwargs=kwargs,
+        **{**PPO_DEFAULTS, "n_steps": STEPS, "batch_size": 20, "learning_rate": 3e-3, **own, **options},
+    )
     torch.nn.init.normal_(made.policy.value_net.weight, generator=torch.Generator().manual_seed(1))
     return made
 

@@ -23,9 +23,8 @@ from tests.agents.four_tokens import (
 from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym_agents.algorithms.q_learning import QLearning
-from textgym_agents.algorithms.registry import ALGORITHMS, Algorithm
 from textgym_agents.algorithms.sarsa import SARSA
-from textgym_agents.buffers.episodes import Episode, EpisodeStore
+from textgym_agents.buffers.episodes import Episode
 from textgym_agents.evaluation import evaluate
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.q_learning import QLearningPolicy
@@ -318,18 +317,9 @@ def visited_distance(one, other, policy, prefix=(), chance=1.0):
 # ---------------------------------------------------------------------- with an environment
 
 
-@pytest.fixture
-def rows(monkeypatch):
-    for name, algorithm in (("q_learning", QLearning), ("sarsa", SARSA)):
-        row = Algorithm(
-            algorithm, "", {"learning_rate": 4e-3}, kl_coef=0.01, policy=QLearningPolicy, buffer=EpisodeStore
-        )
-        monkeypatch.setitem(ALGORITHMS, name, row)
-
-
 @pytest.mark.parametrize("model", [BUILTIN_MODEL, BUILTIN_SEQ2SEQ])
 @pytest.mark.parametrize("name", ["q_learning", "sarsa"])
-def test_both_forms_of_model_play_learn_and_save(name, model, rows, tmp_path):
+def test_both_forms_of_model_play_learn_and_save(name, model, tmp_path):
     how = {"exploration": "epsilon_greedy", "epsilon": 0.3} if name == "q_learning" else {"batch_size": 64}
     made = textgym_agents.make(name, "textgym/Copy-v0", model, n_envs=8, prompts_per_rollout=12, seed=0, **how)
     before = [p.clone() for p in made.policy.lm.parameters()]
@@ -369,8 +359,11 @@ def test_wrong_arguments_are_refused(algorithm):
 @pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.parametrize("name", ["q_learning", "sarsa"])
-def test_some_seconds_of_training_turn_reviews_positive(name, rows):
+def test_some_seconds_of_training_turn_reviews_positive(name):
     """The built-in model writes happy and unhappy reviews alike: 0.53. 10,000 tokens bring 0.85 and more."""
-    made = textgym_agents.make(name, "textgym/SentimentContinuation-v0", seed=0)
+    how = {"traces": "watkins"} if name == "q_learning" else {}
+    made = textgym_agents.make(
+        name, "textgym/SentimentContinuation-v0", learning_rate=4e-3, td_lambda=1.0, seed=0, **how
+    )
     made.learn(10_000)
     assert evaluate(made, "textgym/SentimentContinuation-v0", 100).reward > 0.7

@@ -2,19 +2,18 @@
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from torch import nn
 
 from tests.agents.four_tokens import make_env, make_model
 from tests.agents.tiny_models import SMALL, tiny_model
 from textgym.errors import ConfigError, ModelError
-from textgym_agents import make
-from textgym_agents.algorithms import registry as table
+from textgym_agents import ALGORITHMS, make
 from textgym_agents.callbacks.health import HealthCheck, TrainingWarning
 from textgym_agents.models.sampling import Sampling
 from textgym_agents.policies.base import LanguageModelPolicy
@@ -98,7 +97,7 @@ class Dropping(LanguageModelPolicy):
 @pytest.fixture
 def with_policy(monkeypatch):
     def use(policy):
-        monkeypatch.setitem(table.ALGORITHMS, "ppo", table.Algorithm(PPO, "", table.PPO_DEFAULTS, policy=policy))
+        monkeypatch.setitem(ALGORITHMS, "ppo", replace(ALGORITHMS["ppo"], policy=policy, kl_coef=0.0))
 
     return use
 

@@ -42,17 +42,6 @@ from textgym_agents.envs.sync_vector import SingleEnvs
 from textgym_agents.runs import folder as run_folder
 from textgym_agents.runs import train as training
 
-# Small settings for each; an algorithm that isn't named takes those of its kind.
-SETTINGS = {
-    "ppo": {"n_steps": 5, "batch_size": 8, "n_epochs": 2},
-    "a2c": {"n_steps": 5},
-    "trpo": {"n_steps": 5, "batch_size": 8},
-    "maskable_ppo": {"n_steps": 5, "batch_size": 8},
-    "nlpo": {"n_steps": 5, "batch_size": 8, "refresh_every": 3},
-    "dqn": {"learning_starts": 24, "train_freq": 2, "gradient_steps": 2, "batch_size": 8, "buffer_size": 60},
-    "ars": {"n_delta": 1, "n_eval_episodes": 4},
-    "qrdqn": {"learning_starts": 24, "train_freq": 2, "gradient_steps": 2, "batch_size": 8, "buffer_size": 60},
-}
 TOTAL, ROWS = 120, 4
 
 
@@ -68,18 +57,12 @@ def one_thread():
 def make(name, seed, seq2seq=False, rows=ROWS, **overrides):
     """One of the table, on texts of four tokens."""
     row = ALGORITHMS[name]
-    small = dict(SETTINGS.get(name, {}))
-    for setting, value in (("prompts_per_rollout", 4), ("references_per_rollout", 4), ("num_candidates", 3)):
-        if setting in row.defaults or setting in row.wrap_defaults:
-            small[setting] = value
-    if row.defaults.get("group_size", 1) > 1:
-        small["group_size"] = 2
     kl = {} if row.kl_coef is None else {"kl_coef": 0.05}
     if name == "bc":  # needs references
         env, model = textgym_agents.make_vec_env("textgym/Copy-v0", rows), tiny_model("gpt2", positions=96)
     else:
         env, model = four_tokens.make_env(rows, seq2seq=seq2seq), four_tokens.make_model(seq2seq)
-    return textgym_agents.make(name, env, model, seed=seed, **{**kl, **small, **overrides})
+    return textgym_agents.make(name, env, model, seed=seed, **{**kl, **row.small, **overrides})
 
 
 class Record(BaseCallback):
@@ -324,14 +307,14 @@ def test_another_algorithm_or_environment_is_told(saved):
         ({"sampling": "sequential"}, "has sampling='random', this one 'sequential'"),
     ):
         env = four_tokens.make_env(ROWS, **changed)
-        other = textgym_agents.make("ppo", env, model, kl_coef=0.05, **SETTINGS["ppo"])
+        other = textgym_agents.make("ppo", env, model, kl_coef=0.05, **ALGORITHMS["ppo"].small)
         if message is None:
             load_checkpoint(other, saved[1])
         else:
             with pytest.raises(ConfigError, match=message):
                 load_checkpoint(other, saved[1])
     model.resize_token_embeddings(5)
-    larger = textgym_agents.make("ppo", four_tokens.make_env(ROWS), model, kl_coef=0.05, **SETTINGS["ppo"])
+    larger = textgym_agents.make("ppo", four_tokens.make_env(ROWS), model, kl_coef=0.05, **ALGORITHMS["ppo"].small)
     with pytest.raises(ConfigError, match=r"the shape \(4, 16\) for .*, and here there is the shape \(5, 16\)"):
         load_checkpoint(larger, saved[1])
     with pytest.raises(ConfigError, match="no checkpoint"):

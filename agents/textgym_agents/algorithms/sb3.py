@@ -1,0 +1,92 @@
+"""Stable-Baselines3's own PPO, A2C and DQN, unmodified, with defaults that suit text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stable_baselines3 import A2C, DQN, PPO
+
+from textgym_agents.algorithms.row import Algorithm, Learning
+from textgym_agents.buffers.replay import EpisodeReplayBuffer
+from textgym_agents.envs.candidates import candidates
+from textgym_agents.policies.dqn import DQNPolicy
+
+# gamma is 1 because a completion is scored once, at its end: a shorter one should not get a larger return for being
+# short. gae_lambda is 1 because a new value head estimates nothing yet. The learning rate goes with the policy's
+# optimizer, whose large eps makes Adam's steps follow the size of the gradient; larger models than the built-in ones
+# want a smaller one. Simple tasks take four times as much and learn faster; on translations and tables that does harm.
+PPO_DEFAULTS: Mapping[str, Any] = {
+    "n_steps": 32,
+    "batch_size": 256,
+    "n_epochs": 1,
+    "learning_rate": 1e-3,
+    "gamma": 1.0,
+    "gae_lambda": 1.0,
+    "vf_coef": 0.5,
+    "max_grad_norm": 1.0,
+}
+# Copy is simple: it takes four times the default learning rate, and no penalty.
+PPO_LEARNING: Mapping[str, Any] = {"kl_coef": 0, "learning_rate": 4e-3, "n_envs": 64, "n_steps": 16}
+# Exploration samples from the model itself, so no step is uniform and learning starts with the first episodes.
+DQN_DEFAULTS: Mapping[str, Any] = {
+    "buffer_size": 50_000,
+    "learning_starts": 0,
+    "batch_size": 256,
+    "train_freq": 32,
+    "gradient_steps": 8,
+    "learning_rate": 1e-3,
+    "gamma": 1.0,
+    "target_update_interval": 1024,
+    "exploration_initial_eps": 0.0,
+    "exploration_final_eps": 0.0,
+    "max_grad_norm": 1.0,
+}
+DQN_SMALL: Mapping[str, Any] = {
+    "learning_starts": 8,
+    "train_freq": 2,
+    "gradient_steps": 2,
+    "batch_size": 8,
+    "buffer_size": 60,
+    "num_candidates": 3,
+}
+
+PPO_ROW = Algorithm(
+    PPO,
+    "Schulman et al., Proximal Policy Optimization Algorithms, 2017, https://arxiv.org/abs/1707.06347",
+    PPO_DEFAULTS,
+    kl_coef=0.01,
+    small={"n_steps": 5, "batch_size": 8, "n_epochs": 2},
+    tests=("algorithms/test_learning.py", "buffers/test_rollout.py"),
+    learning=Learning(65_000, 0.05, (0.096, 0.101, 0.102), PPO_LEARNING),
+)
+A2C_ROW = Algorithm(
+    A2C,
+    "Mnih et al., Asynchronous Methods for Deep Reinforcement Learning, 2016, https://arxiv.org/abs/1602.01783",
+    {
+        "n_steps": 16,
+        "learning_rate": 1e-3,
+        "gamma": 1.0,
+        "gae_lambda": 1.0,
+        "vf_coef": 0.5,
+        "max_grad_norm": 1.0,
+        "use_rms_prop": False,
+        "normalize_advantage": True,
+    },
+    kl_coef=0.01,
+    small={"n_steps": 5},
+    tests=("algorithms/test_learning.py", "buffers/test_rollout.py"),
+    learning=Learning(40_000, 0.02, (0.076, 0.069, 0.040), {"kl_coef": 0}),
+)
+DQN_ROW = Algorithm(
+    DQN,
+    "Mnih et al., Human-level Control through Deep Reinforcement Learning, 2015, https://doi.org/10.1038/nature14236",
+    DQN_DEFAULTS,
+    family="value based",
+    kl_coef=None,
+    policy=DQNPolicy,
+    buffer=EpisodeReplayBuffer,
+    wrap=candidates,
+    wrap_defaults={"num_candidates": 8},
+    small=DQN_SMALL,
+    tests=("algorithms/test_dqn.py",),
+    learning=Learning(24_000, 0.01, (0.038, 0.032, 0.025)),
+)
