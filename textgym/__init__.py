@@ -7,8 +7,19 @@
 
 from importlib import metadata
 
-from textgym import checker, errors, wrappers
-from textgym.core import Prompt, Reward, Sample, Score, Task, TextGenerationEnv, score_samples
+from textgym import checker, errors, metrics, plugins, rewards, tasks, world, wrappers
+from textgym.core import (
+    Prompt,
+    Reward,
+    Sample,
+    Score,
+    Task,
+    TextEnv,
+    TextGenerationEnv,
+    TextMDP,
+    score_samples,
+    text_env,
+)
 from textgym.errors import TextGymError
 from textgym.registration import register, register_all
 from textgym.rewards import register_reward, reward
@@ -27,18 +38,26 @@ __all__ = [
     "Sample",
     "Score",
     "Task",
+    "TextEnv",
     "TextGenerationEnv",
     "TextGenerationVectorEnv",
     "TextGymError",
+    "TextMDP",
     "TextSpace",
     "checker",
     "errors",
     "load_tokenizer",
+    "metrics",
+    "plugins",
     "register",
     "register_all",
     "register_reward",
     "reward",
+    "rewards",
     "score_samples",
+    "tasks",
+    "text_env",
+    "world",
     "wrappers",
 ]
 

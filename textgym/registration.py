@@ -2,24 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import gymnasium
 
 from textgym.core import Prompt, Reward, Task, TextGenerationEnv
 from textgym.errors import ConfigError, UnknownArgumentError, did_you_mean
+from textgym.rewards import parse_reward
 from textgym.rules import DEFAULTS
+from textgym.tasks import TASKS
 from textgym.vector import TextGenerationVectorEnv
-
-# Task name -> the class of its default reward in textgym.rewards, and that class's arguments.
-TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "DataToText": ("BLEU", ()),
-    "Summarization": ("ROUGE", ("L",)),
-    "Translation": ("BLEU", ()),
-    "SentimentContinuation": ("Sentiment", ()),
-    "Copy": ("ChrF", ()),
-}
 
 ENV_ARGUMENTS = (*DEFAULTS, "reward", "tokenizer", "render_mode")
 VECTOR_ARGUMENTS = (*ENV_ARGUMENTS, "num_envs", "autoreset_mode", "copy")
@@ -63,8 +56,8 @@ def text_ids() -> list[str]:
 
 
 def register_all() -> None:
-    """Tell Gymnasium the ids of the built-in tasks. Calling it again changes nothing."""
-    for name in TABLE:
+    """Register the ids of the built-in tasks with Gymnasium. Calling it again changes nothing."""
+    for name in TASKS:
         if env_id(name) not in gymnasium.registry:
             gymnasium.register(
                 id=env_id(name),
@@ -74,26 +67,17 @@ def register_all() -> None:
             )
 
 
-def default_reward(task_name: str) -> Reward:
-    """The reward that a built-in task comes with."""
-    from textgym import rewards
-
-    name, arguments = TABLE[task_name]
-    return cast(Reward, getattr(rewards, name)(*arguments))
-
-
 def make_env(task_name: str, **kwargs: Any) -> TextGenerationEnv:
     """The environment of a built-in task: what ``gymnasium.make("textgym/<task_name>-v0", ...)`` calls.
 
     Takes the arguments of :class:`TextGenerationEnv` (tokenizer, max_new_tokens, ...), those of the task (split,
-    dataset, columns, seed, ...), ``load_kwargs`` (a dict for ``datasets.load_dataset``), and ``reward``: a function of
-    a batch of samples, text such as ``"0.7*bleu + 0.3*rouge"``, None for no reward, or "default".
+    dataset, load_kwargs, columns, seed, ...), and ``reward``: a function of a batch of samples, a formula such as
+    ``"0.7*bleu + 0.3*rougeL"``, None for no reward, or "default".
 
     Raises:
         ConfigError: an argument is unknown or has a value that makes no sense.
     """
-    task, reward, options = _resolve(task_name, kwargs, ENV_ARGUMENTS)
-    return TextGenerationEnv(task, reward, **options)
+    return cast(TextGenerationEnv, _built_in(task_name)(**kwargs))
 
 
 def make_vector_env(task_name: str, num_envs: int = 1, **kwargs: Any) -> TextGenerationVectorEnv:
@@ -102,42 +86,71 @@ def make_vector_env(task_name: str, num_envs: int = 1, **kwargs: Any) -> TextGen
     Those seed row i with seed + i, so ``reset(seed=[seed, seed + 1, ...])`` gives the same prompts in all three modes.
     Arguments as in ``make_env``, and those of :class:`TextGenerationVectorEnv`.
     """
-    task, reward, options = _resolve(task_name, kwargs, VECTOR_ARGUMENTS)
-    return TextGenerationVectorEnv(num_envs, task, reward, **options)
+    return cast(TextGenerationVectorEnv, replace(_built_in(task_name), vector=True)(num_envs=num_envs, **kwargs))
 
 
 def register(
     id: str,
     task: TaskLike | Callable[..., TaskLike],
-    reward: "Reward | str | None" = None,
+    reward: "Reward | str | None" = DEFAULT,
     **defaults: Any,
 ) -> None:
-    """Join a task of your own with a reward under an id, so that ``gymnasium.make(id)`` works.
+    """Join a task of your own with a reward under an id, which ``gymnasium.make`` and the command line then know.
 
     Args:
         id: the id, such as "mine/Haiku-v0".
         task: a sequence of ``Prompt``, or a class or function that returns one. The named parameters of a class or
             function (``split``, ...) can be set in ``gymnasium.make``.
-        reward: a function of a batch of samples, its text form, or None for no reward.
+        reward: a function of a batch of samples, a formula, None for no reward, or "default": the formula in the task's
+            attribute ``default_reward``, and no reward if it has none.
         **defaults: arguments of ``TextGenerationEnv`` that differ from their defaults, such as ``max_new_tokens=32``.
+
+    Raises:
+        ConfigError: the id is one of the built-in tasks, or a default is no argument of the environment.
 
     >>> register("mine/Hi-v0", [Prompt("Say hi:", ("hi",))], max_prompt_tokens=16, max_new_tokens=8)
     >>> gymnasium.make("mine/Hi-v0").reset()[1]["prompt"]
     'Say hi:'
     """
+    if id in map(env_id, TASKS):
+        raise ConfigError(f"{id} is a built-in environment. Choose another id, such as 'mine/{id.partition('/')[2]}'.")
     _check(defaults, (*ENV_ARGUMENTS, *_own_arguments(task)), id)
     entry: Any = _Entry(id, task, reward, defaults)
     gymnasium.register(id=id, entry_point=entry, vector_entry_point=replace(entry, vector=True))
 
 
+def task_of(id: str) -> TaskLike | Callable[..., TaskLike]:
+    """What an id of ours plays: a sequence of prompts, or the class or function that makes it.
+
+    Raises:
+        ConfigError: the id is none of ours.
+
+    >>> task_of("textgym/Copy-v0").__name__
+    'Copy'
+    """
+    return _entry(id).task
+
+
+def default_reward(id: str) -> Reward | None:
+    """The reward that an id of ours comes with, or None.
+
+    Raises:
+        ConfigError: the id is none of ours.
+
+    >>> default_reward("textgym/Copy-v0")
+    ChrF()
+    """
+    return _entry(id).made_reward()
+
+
 @dataclass(frozen=True)
 class _Entry:
-    """Makes the environments of a registered task. An object, not a function, so that an environment's spec pickles."""
+    """Makes the environments of one id. An object, not a function, so that an environment's spec pickles."""
 
     id: str
     task: TaskLike | Callable[..., TaskLike]
-    reward: "Reward | str | None"
-    defaults: Mapping[str, Any]
+    reward: "Reward | str | None" = DEFAULT
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     vector: bool = False
 
     def __call__(self, **kwargs: Any) -> TextGenerationEnv | TextGenerationVectorEnv:
@@ -145,15 +158,36 @@ class _Entry:
         names = _own_arguments(self.task)
         _check(options, (*(VECTOR_ARGUMENTS if self.vector else ENV_ARGUMENTS), *names), self.id)
         own = {name: options.pop(name) for name in names if name in options}
-        chosen = options.pop("reward", DEFAULT)
-        reward = _as_reward(self.reward if isinstance(chosen, str) and chosen == DEFAULT else chosen)
+        reward = self.made_reward(options.pop("reward", DEFAULT))
         task = cast("Callable[..., TaskLike]", self.task)(**own) if _is_factory(self.task) else self.task
         if self.vector:
             return TextGenerationVectorEnv(options.pop("num_envs", 1), cast(TaskLike, task), reward, **options)
         return TextGenerationEnv(cast(TaskLike, task), reward, **options)
 
+    def made_reward(self, chosen: "Reward | str | None" = DEFAULT) -> Reward | None:
+        """The reward chosen in ``gymnasium.make``; by default the one registered, and by default the task's own."""
+        for default in (self.reward, getattr(self.task, "default_reward", None)):
+            if isinstance(chosen, str) and chosen == DEFAULT:
+                chosen = default
+        return cast(Reward, parse_reward(chosen)) if isinstance(chosen, str) else chosen
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Entry":
         return self  # Gymnasium copies the spec on every make; the task is not to be copied with it
+
+
+def _built_in(task_name: str) -> _Entry:
+    if task_name not in TASKS:
+        raise ConfigError(f"No built-in task is called {task_name!r}. {did_you_mean(task_name, TASKS)}")
+    return _Entry(env_id(task_name), TASKS[task_name])
+
+
+def _entry(id: str) -> _Entry:
+    entry = gymnasium.registry[id].entry_point if id in gymnasium.registry else None
+    if isinstance(entry, _Entry):
+        return entry
+    if id not in map(env_id, TASKS):
+        raise ConfigError(f"{id!r} is no text environment. {did_you_mean(id, text_ids())}")
+    return next(_built_in(name) for name in TASKS if env_id(name) == id)
 
 
 def split_argument(id: str, split: str) -> dict[str, Any]:
@@ -164,33 +198,6 @@ def split_argument(id: str, split: str) -> dict[str, Any]:
     """
     entry = gymnasium.spec(id).entry_point
     return {} if isinstance(entry, _Entry) and "split" not in _own_arguments(entry.task) else {"split": split}
-
-
-def _resolve(
-    task_name: str, kwargs: Mapping[str, Any], arguments: Iterable[str]
-) -> tuple[TaskLike, Reward | None, dict[str, Any]]:
-    """Sort arguments into task, reward and environment options."""
-    from textgym.tasks import TASKS
-
-    if task_name not in TASKS:
-        raise ConfigError(f"No built-in task is called {task_name!r}. {did_you_mean(task_name, TASKS)}")
-    factory: Any = TASKS[task_name]
-    names = _parameters(factory)
-    _check(kwargs, (*arguments, *names, "load_kwargs"), env_id(task_name))
-    options = dict(kwargs)
-    own = {name: options.pop(name) for name in names if name in options}
-    own.update(options.pop("load_kwargs", None) or {})
-    chosen = options.pop("reward", DEFAULT)
-    is_default = isinstance(chosen, str) and chosen == DEFAULT
-    return factory(**own), default_reward(task_name) if is_default else _as_reward(chosen), options
-
-
-def _as_reward(reward: "Reward | str | None") -> Reward | None:
-    if not isinstance(reward, str):
-        return reward
-    from textgym.rewards import parse_reward
-
-    return cast(Reward, parse_reward(reward))
 
 
 def _is_factory(task: object) -> bool:

@@ -53,7 +53,7 @@ def environment(name: str) -> str:
 
     task: Any = TASKS[name]
     known = facts.FACTS["environment"][name]
-    reward: Any = default_reward(name)
+    reward: Any = default_reward(env_id(name))
     title, _, body = inspect.cleandoc(task.__doc__).partition("\n>>>")[0].strip().partition("\n\n")
     return f"""# {name}
 

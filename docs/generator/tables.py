@@ -32,7 +32,8 @@ def environments() -> str:
         columns = ", ".join(f"{role}: `{column}`" for role, column in task.columns.items())
         tokens = f"{task.max_prompt_tokens} + {task.max_new_tokens}"
         metrics = ", ".join(task.metrics)
-        rows.append((f"`{env_id(name)}`", first_line(task), tokens, f"`{default_reward(name)!r}`", metrics, columns))
+        reward = f"`{default_reward(env_id(name))!r}`"
+        rows.append((f"`{env_id(name)}`", first_line(task), tokens, reward, metrics, columns))
     header = ("id", "task", "tokens: prompt + completion", "default reward", "metrics", "columns of a dataset")
     return table(header, rows)
 

@@ -13,6 +13,7 @@ import textgym
 from tests.env.text_games import ListTask, exact, letters, write
 from textgym import Prompt, registration
 from textgym.errors import ConfigError
+from textgym.tasks import TASKS
 
 COPY = "textgym/Copy-v0"
 
@@ -60,7 +61,7 @@ def test_registering_twice_changes_nothing(recwarn):
 
 
 def test_specs_are_json():
-    for name in registration.TABLE:
+    for name in TASKS:
         spec = gymnasium.spec(registration.env_id(name))
         assert json.loads(spec.to_json())["kwargs"] == {"task_name": name}
     env = gymnasium.make(COPY, max_new_tokens=5)
@@ -188,3 +189,59 @@ def test_a_reward_can_be_replaced_in_make():
 def test_a_wrong_default_is_found_when_registering():
     with pytest.raises(ConfigError, match="Did you mean 'max_new_tokens'"):
         textgym.register("mine/Letters-v0", letters(), exact, max_new_tokns=3)
+
+
+@pytest.mark.parametrize("mode", ["make", "make_vec"])
+def test_the_default_reward_is_the_one_registered_or_else_the_task_s_own(mode):
+    def made(id, **arguments):
+        env = getattr(gymnasium, mode)(id, **arguments).unwrapped
+        return repr(env.reward)
+
+    class Rewarded(Greetings):
+        default_reward = "rougeL"
+
+    textgym.register("mine/Own-v0", Rewarded)
+    textgym.register("mine/Given-v0", Rewarded, "2*bleu")
+    textgym.register("mine/Off-v0", Rewarded, None)
+    textgym.register("mine/Nothing-v0", Greetings)
+    assert [made(f"mine/{name}-v0") for name in ("Own", "Given", "Off", "Nothing")] == [
+        "ROUGE('L')",
+        "2 * BLEU()",
+        "None",
+        "None",
+    ]
+    assert made("mine/Given-v0", reward="chrf") == made("mine/Off-v0", reward="chrf") == "ChrF()"
+    assert made("mine/Own-v0", reward=None) == "None"
+    assert repr(registration.default_reward("mine/Given-v0")) == "2 * BLEU()"
+
+
+def test_registered_environments_are_listed_after_the_built_in_ones():
+    textgym.register("mine/Letters-v0", letters(), exact)
+    assert registration.text_ids() == [*map(registration.env_id, TASKS), "mine/Letters-v0"]
+    assert registration.task_of("mine/Letters-v0") == letters()
+    assert registration.default_reward("mine/Letters-v0") is exact
+    with pytest.raises(ConfigError, match=r"'mine/Leters-v0' is no text environment\. Did you mean 'mine/Letters-v0'"):
+        registration.task_of("mine/Leters-v0")
+    with pytest.raises(ConfigError, match="is no text environment"):
+        registration.default_reward("CartPole-v1")
+
+
+def test_a_built_in_id_stays_what_it_is():
+    with pytest.raises(ConfigError, match=r"built-in environment\. Choose another id, such as 'mine/Copy-v0'"):
+        textgym.register(COPY, letters(), exact)
+
+
+def test_load_kwargs_mean_the_same_in_make_and_in_the_class(tmp_path):
+    (tmp_path / "rows.csv").write_text("text;number\na b c;1\n")
+    arguments = {"dataset": str(tmp_path / "rows.csv"), "load_kwargs": {"sep": ";"}}
+    env = gymnasium.make(COPY, **arguments).unwrapped
+    assert env.task[0] == TASKS["Copy"](**arguments)[0] == Prompt("Words: a b c\nCopy:", ("a b c",))
+
+
+def test_the_folders_are_there_after_the_import():
+    code = (
+        "import textgym; print(textgym.rewards.BLEU.__name__, textgym.metrics.METRICS['bleu'].__name__,"
+        " textgym.tasks.Copy.__name__, textgym.wrappers.RewardWrapper.__name__, textgym.world.Draw.__name__)"
+    )
+    assert run(code) == "BLEU CorpusBLEU Copy RewardWrapper Draw"
+    assert {"metrics", "plugins", "rewards", "tasks", "world", "wrappers"} <= set(textgym.__all__)

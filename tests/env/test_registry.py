@@ -20,9 +20,10 @@ IDS = sorted(name for name in gymnasium.registry if name.startswith("textgym/"))
 def test_the_table_the_tasks_and_the_registry_agree():
     from textgym.tasks import TASKS
 
-    assert [registration.env_id(name) for name in sorted(registration.TABLE)] == IDS
-    assert set(registration.TABLE) == set(TASKS)
+    assert [registration.env_id(name) for name in sorted(TASKS)] == IDS
+    assert registration.text_ids()[: len(TASKS)] == [registration.env_id(name) for name in TASKS]
     assert all(task.name == name for name, task in TASKS.items())
+    assert all(registration.task_of(registration.env_id(name)) is task for name, task in TASKS.items())
 
 
 @pytest.fixture(params=IDS)

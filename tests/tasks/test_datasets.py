@@ -67,7 +67,7 @@ def ways_to_load(tmp_path):
         "path object": {"dataset": folder / "parquet"},
         "parquet file": {"dataset": str(parquet)},
         "jsonl file": {"dataset": str(lines)},
-        "loader and data_files": {"dataset": "json", "data_files": str(lines)},
+        "loader and data_files": {"dataset": "json", "load_kwargs": {"data_files": str(lines)}},
         "saved dataset": {"dataset": str(folder / "disk")},
         "saved dict": {"dataset": str(folder / "disk_dict")},
         "Dataset": {"dataset": loaded},
@@ -194,7 +194,7 @@ def test_an_empty_folder(tmp_path):
 
 def test_secret_arguments_are_not_in_messages(tmp_path):
     with pytest.raises(DatasetError) as caught:
-        DataToText(dataset=str(tmp_path), token="hf_secret")
+        DataToText(dataset=str(tmp_path), load_kwargs={"token": "hf_secret"})
     assert "with token" in str(caught.value)
     assert "hf_secret" not in str(caught.value)
 
@@ -251,9 +251,12 @@ def test_values_that_are_no_text(rows, message):
     [
         ({"dataset": 3}, "dataset is a int, expected a path"),
         ({"dataset": [{"text": "x"}]}, "dataset is a list, expected a path"),
-        ({"dataset": "json", "trust_remote_code": True}, "trust_remote_code=True is not supported"),
-        ({"dataset": "json", "streaming": True}, "streaming=True is not supported"),
-        ({"dataset": datasets.Dataset.from_list([{"text": "x"}]), "revision": "main"}, "revision can't be used"),
+        ({"dataset": "json", "load_kwargs": {"trust_remote_code": True}}, "trust_remote_code=True is not supported"),
+        ({"dataset": "json", "load_kwargs": {"streaming": True}}, "streaming=True is not supported"),
+        (
+            {"dataset": datasets.Dataset.from_list([{"text": "x"}]), "load_kwargs": {"revision": "main"}},
+            "revision can't be used",
+        ),
     ],
 )
 def test_datasets_that_cannot_be_used(arguments, message):

@@ -120,8 +120,8 @@ def test_a_template_surrounds_the_prompt(name):
         ({"template": "Say:"}, ConfigError, "exactly one {prompt}"),
         ({"template": "{prompt}{prompt}"}, ConfigError, "exactly one {prompt}"),
         ({"columns": {"prompt": "x"}}, ConfigError, "columns is understood only together with dataset"),
-        ({"datset": "x"}, ConfigError, "datset is understood only.*Did you mean 'dataset'"),
-        ({"revision": "main", "name": "en"}, ConfigError, "revision, name are understood only"),
+        ({"load_kwargs": {"token": "secret"}}, ConfigError, "load_kwargs is understood only together with dataset"),
+        ({"datset": "x"}, TypeError, "unexpected keyword argument 'datset'"),
     ],
 )
 def test_arguments_that_make_no_sense(name, arguments, error, message):
@@ -160,8 +160,8 @@ def test_training_texts_are_train_prompts_with_a_completion(name):
     assert [prompt for prompt, _ in pairs] == [task[index].text for index in range(50)]
     for index, (_, completion) in enumerate(pairs):
         assert completion.startswith(" ")
-        if name != "SentimentContinuation":
-            assert completion[1:] in task[index].references
+        assert completion[1:] in task.training_completions(index)
+        assert set(task[index].references) <= set(task.training_completions(index))
 
 
 def test_training_reviews_are_happy_as_often_as_not():
@@ -169,6 +169,13 @@ def test_training_reviews_are_happy_as_often_as_not():
     pairs = list(training_texts("SentimentContinuation", 1000))
     happy = sum(completion[1:] in task[index].references for index, (_, completion) in enumerate(pairs))
     assert 430 < happy < 570
+
+
+def test_reviews_of_a_dataset_are_learned_as_they_are(tmp_path):
+    path = tmp_path / "reviews.jsonl"
+    path.write_text('{"text": "We ate at a place in town and it was good.", "label": 1}\n')
+    task = SentimentContinuation(dataset=path)
+    assert task.training_completions(0) == task[0].references == ("it was good.",)
 
 
 def test_training_texts_name_the_closest_task():

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from textgym.errors import ConfigError
 from textgym.world import (
     SPLITS,
     Draw,
+    Rendered,
     record_grammar,
     render,
     review_grammar,
@@ -77,3 +79,10 @@ def test_draws_are_uniform_and_samples_distinct():
     assert sorted(sample) == list(range(10))
     assert sum(draw.chance(0.25) for _ in range(8000)) == pytest.approx(2000, abs=200)
     assert {draw.below(3) for _ in range(100)} == {0, 1, 2}
+
+
+def test_a_grammar_with_too_few_texts_says_so():
+    with pytest.raises(
+        ConfigError, match=r"None of 10,000 texts of the grammar .*<lambda> belongs to the split 'test'"
+    ):
+        render(lambda draw: Rendered("always the same", ("x",)), "test", 0)

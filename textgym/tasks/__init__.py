@@ -1,5 +1,9 @@
 """The tasks: one file per family, and the table of their names.
 
+A task of the package is a file here, with its import and its row in ``TASKS``: its id, its reward (``default_reward``),
+its place in the README and its share in the training of the built-in models follow. One from elsewhere is a call of
+``textgym.register``.
+
 One rule joins prompts and completions in every family: a prompt ends with a colon or a word, the completion follows it
 directly and begins with a space. References are stored without that space, so ``prompt.text + " " + reference`` is how
 a text looks in training.
@@ -9,14 +13,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from textgym.core import Task
 from textgym.errors import ConfigError, did_you_mean
+from textgym.tasks.base import WorldTask
 from textgym.tasks.copy import Copy
 from textgym.tasks.data_to_text import DataToText
 from textgym.tasks.sentiment_continuation import SentimentContinuation
 from textgym.tasks.summarization import Summarization
 from textgym.tasks.translation import Translation
-from textgym.world import SPLITS, Draw, render, review_grammar
+from textgym.world import SPLITS, Draw
 
 __all__ = [
     "TASKS",
@@ -25,10 +29,11 @@ __all__ = [
     "SentimentContinuation",
     "Summarization",
     "Translation",
+    "WorldTask",
     "training_texts",
 ]
 
-TASKS: dict[str, type[Task]] = {
+TASKS: dict[str, type[WorldTask]] = {
     "DataToText": DataToText,
     "Summarization": Summarization,
     "Translation": Translation,
@@ -40,8 +45,7 @@ TASKS: dict[str, type[Task]] = {
 def training_texts(name: str, count: int, seed: int = 0) -> Iterator[tuple[str, str]]:
     """Pairs of prompt and completion (with its leading space) from a task's train split, to train a model on.
 
-    Each prompt comes with one of its references at random. The reviews of SentimentContinuation go on happily or
-    unhappily, one as often as the other, which leaves reinforcement learning something to do.
+    Each prompt comes with one of its task's ``training_completions`` at random.
 
     Raises:
         ConfigError: no such task.
@@ -52,12 +56,8 @@ def training_texts(name: str, count: int, seed: int = 0) -> Iterator[tuple[str, 
     """
     if name not in TASKS:
         raise ConfigError(f"No task is called {name!r}. {did_you_mean(name, TASKS)}")
-    task = TASKS[name](seed=seed)  # type: ignore[call-arg]
+    task = TASKS[name](seed=seed)
     # One stream of its own, beside those of the splits.
     draw = Draw(np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(len(SPLITS),)))))
     for index in range(count):
-        prompt = task[index]
-        completions = prompt.references
-        if name == "SentimentContinuation":
-            completions += render(review_grammar, "train", index, seed).metadata["negative"]
-        yield prompt.text, f" {draw.pick(completions)}"
+        yield task[index].text, f" {draw.pick(task.training_completions(index))}"

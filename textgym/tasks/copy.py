@@ -10,15 +10,16 @@ A prompt, its reference, and what a completion scores with the default reward (c
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 from textgym.core import Prompt
-from textgym.tasks.dataset import load_rows, merge_columns
-from textgym.tasks.prompts import WorldPrompts, cue_of, fill
+from textgym.tasks.base import WorldTask
+from textgym.tasks.dataset import Row
+from textgym.tasks.prompts import fill
 from textgym.world import words_grammar
 
 
-class Copy:
+class Copy(WorldTask):
     """Repeat a few words.
 
     ## Description
@@ -48,7 +49,7 @@ class Copy:
     | columns | prompt: text | the dataset's column: a text is its own reference |
     | template | "Words: {prompt}\\nCopy:" | what surrounds the words |
     | seed | 0 | of the small world |
-    | **load_kwargs | | passed to ``datasets.load_dataset`` |
+    | load_kwargs | None | a dict of arguments for ``datasets.load_dataset`` |
 
     ## Version History
     - v0: first version.
@@ -61,34 +62,12 @@ class Copy:
     name = "Copy"
     max_prompt_tokens = 24
     max_new_tokens = 16
-    truncation_side: Literal["left", "right"] = "right"
-    stop: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ("exact_match", "chrf", "length")
+    metrics = ("exact_match", "chrf", "length")
+    default_reward = "chrf"
 
-    template: ClassVar[str] = "Words: {prompt}\nCopy:"
+    template = "Words: {prompt}\nCopy:"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "text"}
+    grammar = staticmethod(words_grammar)
 
-    def __init__(
-        self,
-        split: str = "train",
-        *,
-        dataset: Any = None,
-        columns: Mapping[str, str] | None = None,
-        template: str | None = None,
-        seed: int = 0,
-        **load_kwargs: Any,
-    ) -> None:
-        template = self.template if template is None else template
-        self.cue = cue_of(template)
-        self.prompts: Sequence[Prompt]
-        if dataset is None:
-            self.prompts = WorldPrompts(words_grammar, split, seed, template, columns, load_kwargs)
-            return
-        rows = load_rows(dataset, split, merge_columns(self.columns, columns), load_kwargs=load_kwargs)
-        self.prompts = [Prompt(fill(template, row.prompt), (row.prompt,)) for row in rows]
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def __getitem__(self, index: int, /) -> Prompt:
-        return self.prompts[index]
+    def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
+        return [Prompt(fill(template, row.prompt), (row.prompt,)) for row in rows]

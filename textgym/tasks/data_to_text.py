@@ -11,17 +11,18 @@ A prompt, one of its references, and what a completion scores with the default r
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from textgym.core import Prompt
-from textgym.tasks.dataset import load_rows, merge_columns
-from textgym.tasks.prompts import WorldPrompts, cue_of, fill
+from textgym.tasks.base import WorldTask
+from textgym.tasks.dataset import Row
+from textgym.tasks.prompts import fill
 from textgym.world import record_grammar
 
 _SLOT = re.compile(r"(\w[\w ]*)\[([^\[\]]*)\]")  # the slots of a meaning representation: name[The Eagle]
 
 
-class DataToText:
+class DataToText(WorldTask):
     """Describe a table.
 
     ## Description
@@ -53,7 +54,7 @@ class DataToText:
     | columns | prompt: meaning_representation, references: human_reference | the dataset's columns |
     | template | "Data: {prompt}\\nText:" | what surrounds the table |
     | seed | 0 | of the small world |
-    | **load_kwargs | | passed to ``datasets.load_dataset`` |
+    | load_kwargs | None | a dict of arguments for ``datasets.load_dataset`` |
 
     Rows of a dataset with the same prompt are merged. Keywords are read from meaning representations of the form
     ``name[The Eagle], food[French]``, without the slots that are "yes" or "no"; other prompts have none.
@@ -69,37 +70,15 @@ class DataToText:
     name = "DataToText"
     max_prompt_tokens = 64
     max_new_tokens = 40
-    truncation_side: Literal["left", "right"] = "right"
-    stop: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ("bleu", "rougeL", "chrf", "coverage")
+    metrics = ("bleu", "rougeL", "chrf", "coverage")
+    default_reward = "bleu"
 
-    template: ClassVar[str] = "Data: {prompt}\nText:"
+    template = "Data: {prompt}\nText:"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "meaning_representation", "references": "human_reference"}
+    grammar = staticmethod(record_grammar)
 
-    def __init__(
-        self,
-        split: str = "train",
-        *,
-        dataset: Any = None,
-        columns: Mapping[str, str] | None = None,
-        template: str | None = None,
-        seed: int = 0,
-        **load_kwargs: Any,
-    ) -> None:
-        template = self.template if template is None else template
-        self.cue = cue_of(template)
-        self.prompts: Sequence[Prompt]
-        if dataset is None:
-            self.prompts = WorldPrompts(record_grammar, split, seed, template, columns, load_kwargs)
-            return
-        rows = load_rows(dataset, split, merge_columns(self.columns, columns), load_kwargs=load_kwargs)
-        self.prompts = [Prompt(fill(template, row.prompt), row.references, _metadata(row.prompt)) for row in rows]
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def __getitem__(self, index: int, /) -> Prompt:
-        return self.prompts[index]
+    def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
+        return [Prompt(fill(template, row.prompt), row.references, _metadata(row.prompt)) for row in rows]
 
 
 def keywords(meaning: str) -> tuple[str, ...]:

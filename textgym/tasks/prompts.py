@@ -56,14 +56,9 @@ class WorldPrompts(Sequence[Prompt]):
             raise ConfigError(f"split={split!r} is no split of the built-in data. {did_you_mean(str(split), LENGTHS)}")
         if isinstance(seed, bool) or not hasattr(seed, "__index__") or operator.index(seed) < 0:
             raise SeedError(f"seed={seed!r}, expected an integer from 0 up.")
-        names = [*(["columns"] if columns else []), *(load_kwargs or {})]
-        if names:
-            valid = ("split", "dataset", "columns", "template", "seed")
-            hints = " ".join(dict.fromkeys(did_you_mean(name, valid) for name in names if name not in valid))
-            raise ConfigError(
-                f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} understood only together with dataset=... "
-                f"{hints}".rstrip()
-            )
+        for name, given in (("columns", columns), ("load_kwargs", load_kwargs)):
+            if given:
+                raise ConfigError(f"{name} is understood only together with dataset=... Pass both, or neither.")
         cue_of(template)
         self.grammar, self.split, self.seed, self.template = grammar, split, operator.index(seed), template
 

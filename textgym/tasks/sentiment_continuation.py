@@ -9,16 +9,17 @@ A prompt, one of its references, and what a completion scores with the default r
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from textgym.core import Prompt
 from textgym.errors import ConfigError, DatasetError
-from textgym.tasks.dataset import Row, load_rows, merge_columns
-from textgym.tasks.prompts import WorldPrompts, cue_of, fill
-from textgym.world import Draw, Rendered, review_grammar
+from textgym.tasks.base import WorldTask
+from textgym.tasks.dataset import Row
+from textgym.tasks.prompts import WorldPrompts, fill
+from textgym.world import Draw, Rendered, render, review_grammar
 
 
-class SentimentContinuation:
+class SentimentContinuation(WorldTask):
     """Go on with a review, and make it a happy one.
 
     ## Description
@@ -53,7 +54,7 @@ class SentimentContinuation:
     | prefix_words | 8 | of a dataset's reviews, so many words are the prompt |
     | positive_label | 1 | the label of a review whose rest is a reference |
     | seed | 0 | of the small world |
-    | **load_kwargs | | passed to ``datasets.load_dataset`` |
+    | load_kwargs | None | a dict of arguments for ``datasets.load_dataset`` |
 
     The first words of a dataset's review are the prompt, the rest is a reference if the review is positive (or has no
     label). Reviews of ``prefix_words`` words or fewer are left out. ``metadata["label"]`` is the review's label.
@@ -69,12 +70,13 @@ class SentimentContinuation:
     name = "SentimentContinuation"
     max_prompt_tokens = 40
     max_new_tokens = 24
-    truncation_side: Literal["left", "right"] = "left"
-    stop: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ("sentiment", "chrf", "distinct2", "length")
+    truncation_side = "left"
+    metrics = ("sentiment", "chrf", "distinct2", "length")
+    default_reward = "sentiment"
 
-    template: ClassVar[str] = "Review: {prompt}"
+    template = "Review: {prompt}"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "text", "label": "label"}
+    optional = ("label",)
 
     def __init__(
         self,
@@ -86,45 +88,40 @@ class SentimentContinuation:
         prefix_words: int = 8,
         positive_label: int | str = 1,
         seed: int = 0,
-        **load_kwargs: Any,
+        load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        template = self.template if template is None else template
-        self.cue = cue_of(template)
         if not isinstance(prefix_words, int) or prefix_words < 1:
             raise ConfigError(f"prefix_words={prefix_words!r}, expected an integer from 1 up.")
-        self.prompts: Sequence[Prompt]
-        if dataset is None:
-            self.prompts = WorldPrompts(opening, split, seed, template, columns, load_kwargs)
-            return
-        # A missing label is fine unless the user named its column.
-        optional = () if "label" in (columns or {}) else ("label",)
-        merged = merge_columns(self.columns, columns)
-        rows = load_rows(dataset, split, merged, optional=optional, load_kwargs=load_kwargs)
-        self.prompts = _openings(rows, template, prefix_words, positive_label)
+        self.prefix_words, self.positive_label = prefix_words, positive_label
+        super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
-    def __len__(self) -> int:
-        return len(self.prompts)
+    @staticmethod
+    def grammar(draw: Draw, /) -> Rendered:
+        """An opening without its unhappy continuations, which no prompt should carry."""
+        review = review_grammar(draw)
+        return Rendered(review.source, review.targets, {"opening": review.metadata["opening"], "label": 1})
 
-    def __getitem__(self, index: int, /) -> Prompt:
-        return self.prompts[index]
+    def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
+        """The first words of each review, with the rest of the positive reviews that begin with them as references."""
+        merged: dict[str, tuple[dict[str, None], dict[str, Any]]] = {}
+        for row in rows:
+            words = row.prompt.split()
+            if len(words) <= self.prefix_words:
+                continue
+            metadata = dict(row.extra)
+            references, _ = merged.setdefault(" ".join(words[: self.prefix_words]), ({}, metadata))
+            if metadata.get("label", self.positive_label) == self.positive_label:
+                references[" ".join(words[self.prefix_words :])] = None
+        if not merged:
+            raise DatasetError(
+                f"No review has more than prefix_words={self.prefix_words} words. Pass a smaller number."
+            )
+        return [Prompt(fill(template, text), tuple(refs), metadata) for text, (refs, metadata) in merged.items()]
 
-
-def opening(draw: Draw) -> Rendered:
-    """A review's opening without its unhappy continuations, which no prompt should carry."""
-    text = review_grammar(draw)
-    return Rendered(text.source, text.targets, {"opening": text.metadata["opening"], "label": 1})
-
-
-def _openings(rows: Sequence[Row], template: str, prefix_words: int, positive_label: int | str) -> list[Prompt]:
-    merged: dict[str, tuple[dict[str, None], dict[str, Any]]] = {}
-    for row in rows:
-        words = row.prompt.split()
-        if len(words) <= prefix_words:
-            continue
-        metadata = dict(row.extra)
-        references, _ = merged.setdefault(" ".join(words[:prefix_words]), ({}, metadata))
-        if metadata.get("label", positive_label) == positive_label:
-            references[" ".join(words[prefix_words:])] = None
-    if not merged:
-        raise DatasetError(f"No review has more than prefix_words={prefix_words} words. Pass a smaller number.")
-    return [Prompt(fill(template, text), tuple(refs), metadata) for text, (refs, metadata) in merged.items()]
+    def training_completions(self, index: int) -> tuple[str, ...]:
+        """Unhappy continuations too, as many as happy ones, which leaves reinforcement learning something to do."""
+        references = self[index].references
+        if not isinstance(self.prompts, WorldPrompts):
+            return references
+        review = render(review_grammar, self.prompts.split, index, self.prompts.seed)
+        return references + tuple(review.metadata["negative"])

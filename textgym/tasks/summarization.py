@@ -10,16 +10,14 @@ A prompt, one of its references, and what a completion scores with the default r
     " Mia saw that her key was gone."                       lower: it tells the beginning, not the end
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar
 
-from textgym.core import Prompt
-from textgym.tasks.dataset import load_rows, merge_columns
-from textgym.tasks.prompts import WorldPrompts, cue_of, fill
+from textgym.tasks.base import WorldTask
 from textgym.world import story_grammar
 
 
-class Summarization:
+class Summarization(WorldTask):
     """Tell a story in one sentence.
 
     ## Description
@@ -49,7 +47,7 @@ class Summarization:
     | columns | prompt: source, references: target | the dataset's columns |
     | template | "Story: {prompt}\\nSummary:" | what surrounds the story |
     | seed | 0 | of the small world |
-    | **load_kwargs | | passed to ``datasets.load_dataset`` |
+    | load_kwargs | None | a dict of arguments for ``datasets.load_dataset`` |
 
     A source that is a list of sentences is joined by spaces; a target that is a list is several references.
 
@@ -65,34 +63,10 @@ class Summarization:
     max_prompt_tokens = 128
     max_new_tokens = 32
     # A story or an article says first what it is about. A cut prompt loses the cue at its end, not its beginning.
-    truncation_side: Literal["left", "right"] = "right"
-    stop: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ("rougeL", "rouge1", "rouge2", "bleu", "length")
+    truncation_side = "right"
+    metrics = ("rougeL", "rouge1", "rouge2", "bleu", "length")
+    default_reward = "rougeL"
 
-    template: ClassVar[str] = "Story: {prompt}\nSummary:"
+    template = "Story: {prompt}\nSummary:"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "source", "references": "target"}
-
-    def __init__(
-        self,
-        split: str = "train",
-        *,
-        dataset: Any = None,
-        columns: Mapping[str, str] | None = None,
-        template: str | None = None,
-        seed: int = 0,
-        **load_kwargs: Any,
-    ) -> None:
-        template = self.template if template is None else template
-        self.cue = cue_of(template)
-        self.prompts: Sequence[Prompt]
-        if dataset is None:
-            self.prompts = WorldPrompts(story_grammar, split, seed, template, columns, load_kwargs)
-            return
-        rows = load_rows(dataset, split, merge_columns(self.columns, columns), load_kwargs=load_kwargs)
-        self.prompts = [Prompt(fill(template, row.prompt), row.references) for row in rows]
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def __getitem__(self, index: int, /) -> Prompt:
-        return self.prompts[index]
+    grammar = staticmethod(story_grammar)

@@ -9,16 +9,14 @@ A prompt, one of its references, and what a completion scores with the default r
     " Der Junge gab die alte Frau ein roter Apfel."         lower: the cases are wrong
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar
 
-from textgym.core import Prompt
-from textgym.tasks.dataset import load_rows, merge_columns
-from textgym.tasks.prompts import WorldPrompts, cue_of, fill
+from textgym.tasks.base import WorldTask
 from textgym.world import translation_grammar
 
 
-class Translation:
+class Translation(WorldTask):
     """Translate from English to German.
 
     ## Description
@@ -50,7 +48,7 @@ class Translation:
     | columns | prompt: translation.en, references: translation.de | the dataset's columns |
     | template | "English: {prompt}\\nGerman:" | what surrounds the sentence |
     | seed | 0 | of the small world |
-    | **load_kwargs | | passed to ``datasets.load_dataset`` |
+    | load_kwargs | None | a dict of arguments for ``datasets.load_dataset`` |
 
     For other languages, map other columns and pass a template that names them.
 
@@ -65,34 +63,9 @@ class Translation:
     name = "Translation"
     max_prompt_tokens = 40
     max_new_tokens = 32
-    truncation_side: Literal["left", "right"] = "right"
-    stop: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ("bleu", "chrf", "exact_match")
+    metrics = ("bleu", "chrf", "exact_match")
+    default_reward = "bleu"
 
-    template: ClassVar[str] = "English: {prompt}\nGerman:"
+    template = "English: {prompt}\nGerman:"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "translation.en", "references": "translation.de"}
-
-    def __init__(
-        self,
-        split: str = "train",
-        *,
-        dataset: Any = None,
-        columns: Mapping[str, str] | None = None,
-        template: str | None = None,
-        seed: int = 0,
-        **load_kwargs: Any,
-    ) -> None:
-        template = self.template if template is None else template
-        self.cue = cue_of(template)
-        self.prompts: Sequence[Prompt]
-        if dataset is None:
-            self.prompts = WorldPrompts(translation_grammar, split, seed, template, columns, load_kwargs)
-            return
-        rows = load_rows(dataset, split, merge_columns(self.columns, columns), load_kwargs=load_kwargs)
-        self.prompts = [Prompt(fill(template, row.prompt), row.references) for row in rows]
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def __getitem__(self, index: int, /) -> Prompt:
-        return self.prompts[index]
+    grammar = staticmethod(translation_grammar)

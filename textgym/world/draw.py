@@ -7,7 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from textgym.errors import ConfigError
+
 T = TypeVar("T")
+
+TRIES = 10_000  # draws for a text of a split
 
 # Out of 100 buckets that a text's hash can fall into: where each split begins and ends.
 SPLITS: dict[str, tuple[int, int]] = {"train": (0, 80), "validation": (80, 90), "test": (90, 100)}
@@ -76,9 +80,17 @@ def split_of(source: str) -> str:
 
 
 def render(grammar: Callable[[Draw], Rendered], split: str, index: int, seed: int = 0) -> Rendered:
-    """Text number ``index`` of a split: the first one drawn that belongs to the split."""
+    """Text number ``index`` of a split: the first one drawn that belongs to the split.
+
+    Raises:
+        ConfigError: the grammar has so few texts that none belongs to the split.
+    """
     draw = Draw.at(seed, split, index)
-    while True:  # one draw in ten belongs to the rarest split
+    for _ in range(TRIES):  # one draw in ten belongs to the rarest split
         rendered = grammar(draw)
         if split_of(rendered.source) == split:
             return rendered
+    raise ConfigError(
+        f"None of {TRIES:,} texts of the grammar {getattr(grammar, '__qualname__', grammar)} belongs to the split "
+        f"{split!r}: it writes too few different ones. The splits share no text, so each needs some of its own."
+    )

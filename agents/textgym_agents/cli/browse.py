@@ -37,21 +37,38 @@ def list_(
 
 
 def _environments() -> Table:
-    import gymnasium
-
-    from textgym.registration import split_argument, text_ids
+    from textgym.registration import default_reward, task_of, text_ids
 
     table = Table()
     table.add_column("id", no_wrap=True)
     for title in ("what", "default reward", "prompts: train, validation, test"):
         table.add_column(title)
-    for name in text_ids():
-        splits = ("train", "validation", "test") if split_argument(name, "train") else ("",)
-        envs: list[Any] = [gymnasium.make(name, **split_argument(name, split)).unwrapped for split in splits]
-        sizes = ", ".join(f"{len(env.task):,}" for env in envs)
-        reward = envs[0].reward
-        table.add_row(name, _first_line(envs[0].task), "none" if reward is None else repr(reward), sizes)
+    for env_id in text_ids():
+        reward = default_reward(env_id)
+        table.add_row(env_id, _about(task_of(env_id)), "none" if reward is None else repr(reward), _sizes(env_id))
     return table
+
+
+def _about(task: Any) -> str:
+    """The first line about a task, which is a class or a function, or a sequence of prompts."""
+    documented = task if callable(task) else type(task)
+    return "" if documented in (list, tuple) else _first_line(documented)
+
+
+def _sizes(env_id: str) -> str:
+    """How many prompts each split has, or the whole task."""
+    from textgym.registration import split_argument, task_of
+
+    task: Any = task_of(env_id)
+    if not callable(task):
+        return f"{len(task):,}"
+    sizes = []
+    for split in ("train", "validation", "test"):
+        try:
+            sizes.append(f"{len(task(**split_argument(env_id, split))):,}")
+        except Exception as error:  # a user's task: the list is not the place to fail
+            sizes.append(f"none ({type(error).__name__})")
+    return ", ".join(sizes if split_argument(env_id, "train") else sizes[:1])
 
 
 def _algorithms() -> Table:

@@ -9,7 +9,8 @@ from rich.progress import track
 
 from textgym.core import Sample
 from textgym.errors import ModelError
-from textgym.registration import TABLE, env_id
+from textgym.registration import env_id
+from textgym.tasks import TASKS
 from textgym.tokenizer import BUILTIN_MODELS
 from textgym_agents.evaluation.held_out import Evaluation, evaluate, load_policy
 from textgym_agents.report import markdown
@@ -40,7 +41,7 @@ def evaluate_all(folder: str | Path, num_prompts: int = 200, *, progress: bool =
         progress: show a bar.
     """
     evaluations = {}
-    for name in track(list(TABLE), "evaluating", disable=not progress, transient=True):
+    for name in track(list(TASKS), "evaluating", disable=not progress, transient=True):
         policy = load_policy(folder, env_id(name))
         evaluations[name] = evaluate(policy, env_id(name), num_prompts, split="validation")
     return evaluations

@@ -28,7 +28,7 @@ from textgym_agents.models.random_weights import random_model
 Pair = tuple[str, str]
 Rows = list[tuple[list[int], list[int]]]  # token ids of prompts and completions
 
-# The share of each task in the batches. German is learned from Translation alone, so it needs the most.
+# Shares of tasks in the batches. German is learned from Translation alone, so it needs the most.
 SHARES = {"DataToText": 0.15, "Summarization": 0.17, "Translation": 0.36, "SentimentContinuation": 0.12, "Copy": 0.20}
 
 
@@ -101,10 +101,21 @@ def train_tokenizer(vocabulary: int, texts_per_task: int = 4000, seed: int = 0) 
     return tokenizer
 
 
+def shares() -> dict[str, float]:
+    """The share of every built-in task in the batches: that of ``SHARES``; 1 / (number of tasks) for one without.
+
+    >>> shares() == SHARES
+    True
+    """
+    new = [name for name in TASKS if name not in SHARES]
+    rest = 1 - len(new) / len(TASKS)  # 1 when all have a share
+    return {name: rest * SHARES[name] if name in SHARES else 1 / len(TASKS) for name in TASKS}
+
+
 def batches(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> Iterator[Rows]:
     """Endless batches of one task each: the ids of each prompt, and those of its completion and the end token."""
     rng = np.random.default_rng(np.random.SeedSequence(recipe.seed))
-    names, weights = list(SHARES), list(SHARES.values())
+    names, weights = list(shares()), list(shares().values())
     streams = {name: _endless(name, recipe.seed + 1) for name in names}
     end, _ = _special(tokenizer)
     while True:

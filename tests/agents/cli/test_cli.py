@@ -11,8 +11,10 @@ import gymnasium
 import pytest
 from typer.testing import CliRunner
 
+import textgym
 import textgym_agents
 from tests.agents.saved_model import save_tiny_model
+from textgym import Prompt
 from textgym.errors import ConfigError
 from textgym.rewards import REWARDS
 from textgym_agents.benchmark.config import BenchmarkConfig
@@ -132,6 +134,22 @@ def test_list_algorithms_rewards_metrics():
     output = run("list", "--algorithms", "--rewards", "--metrics").output
     for name in (*textgym_agents.ALGORITHMS, *REWARDS, "distinct2"):
         assert name in output
+
+
+def test_an_environment_registered_from_outside_is_known(monkeypatch):
+    textgym.register(
+        "mine/Letters-v0", [Prompt("Write a:", ("a",))], "exact_match", max_prompt_tokens=8, max_new_tokens=3
+    )
+    try:
+        line = next(line for line in run("list").output.splitlines() if "mine/Letters-v0" in line)
+        assert "ExactMatch()" in line
+        assert "Write a:" in run("info", "mine/Letters-v0").output
+        played = CliRunner().invoke(app, ["play", "mine/Letters-v0", "--rounds", "1"], input="a\n")
+        assert "Write a:" in played.output
+        result = run("evaluate", "mine/Letters-v0", "--model", "textgym/small", "--num-prompts", 1)
+        assert "reward" in result.output
+    finally:
+        del gymnasium.registry["mine/Letters-v0"]
 
 
 def test_info_shows_examples_with_the_reward_of_a_reference():

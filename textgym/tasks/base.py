@@ -1,0 +1,99 @@
+"""What the built-in tasks share: prompts from the small world, or from the rows of a dataset."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from textgym.core import Prompt
+from textgym.tasks.dataset import Row, load_rows, merge_columns
+from textgym.tasks.prompts import WorldPrompts, cue_of, fill
+from textgym.world import Draw, Rendered
+
+
+class WorldTask(ABC):
+    """Base of the built-in tasks: a :class:`textgym.Task`. A subclass gives its attributes and its grammar.
+
+    Attributes:
+        name, max_prompt_tokens, max_new_tokens, truncation_side, stop, metrics: as in :class:`textgym.Task`.
+        default_reward: the formula of the reward that ``gymnasium.make`` gives it, in names of ``REWARDS``.
+        template: what surrounds the text of a prompt, with one ``{prompt}``.
+        columns: role -> column of a dataset. Roles: "prompt", "references", and what ``from_rows`` reads besides.
+        optional: roles whose column may be missing, unless the user names it.
+        cue: the part of the template after the text. It stays when a long prompt is cut on the right.
+        prompts: the prompts of the split.
+
+    Args:
+        split: "train", "validation" or "test" of the small world, or a split of the dataset.
+        dataset: a path, a name on the hub, or a loaded dataset. None: the small world.
+        columns: of the dataset, in place of the task's own.
+        template: in place of the task's own.
+        seed: of the small world.
+        load_kwargs: arguments of ``datasets.load_dataset``.
+
+    Raises:
+        ConfigError: no such split of the small world, a template without its place, or an argument for datasets alone.
+        DatasetError: the dataset can't be loaded, or has no such split or column.
+        SeedError: the seed is no integer, or is negative.
+
+    >>> class Shout(WorldTask):
+    ...     name, template, columns = "Shout", "Word: {prompt} Shout:", {"prompt": "text"}
+    ...     max_prompt_tokens, max_new_tokens, metrics, default_reward = 16, 8, ("exact_match",), "exact_match"
+    ...     @staticmethod
+    ...     def grammar(draw):
+    ...         word = "".join(draw.pick("aeiouklmn") for _ in range(5))
+    ...         return Rendered(word, (word.upper(),))
+    >>> Shout("test")[0]
+    Prompt(text='Word: euioo Shout:', references=('EUIOO',), metadata={})
+    """
+
+    name: str
+    max_prompt_tokens: int
+    max_new_tokens: int
+    truncation_side: Literal["left", "right"] = "right"
+    stop: tuple[str, ...] = ()
+    metrics: tuple[str, ...]
+
+    default_reward: ClassVar[str]
+    template: ClassVar[str]
+    columns: ClassVar[Mapping[str, str]]
+    optional: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        split: str = "train",
+        *,
+        dataset: Any = None,
+        columns: Mapping[str, str] | None = None,
+        template: str | None = None,
+        seed: int = 0,
+        load_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        template = self.template if template is None else template
+        self.cue = cue_of(template)
+        self.prompts: Sequence[Prompt]
+        if dataset is None:
+            self.prompts = WorldPrompts(self.grammar, split, seed, template, columns, load_kwargs)
+            return
+        optional = tuple(role for role in self.optional if role not in (columns or {}))
+        merged = merge_columns(self.columns, columns)
+        rows = load_rows(dataset, split, merged, optional=optional, load_kwargs=load_kwargs)
+        self.prompts = self.from_rows(rows, template)
+
+    @staticmethod
+    @abstractmethod
+    def grammar(draw: Draw, /) -> Rendered:
+        """One prompt's text, references and metadata, drawn from the small world."""
+
+    def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
+        """The prompts of a dataset, from its rows, merged by prompt."""
+        return [Prompt(fill(template, row.prompt), row.references) for row in rows]
+
+    def training_completions(self, index: int) -> tuple[str, ...]:
+        """The completions that the built-in model learns for a prompt: its references, where nothing else is said."""
+        return self[index].references
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __getitem__(self, index: int, /) -> Prompt:
+        return self.prompts[index]
