@@ -23,7 +23,7 @@ from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
 from textgym_agents.algorithms.options import EpisodicOptions, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.episodes import Episode
-from textgym_agents.buffers.offline import LoggedText, as_episodes, read_log
+from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, read_log
 from textgym_agents.buffers.rollout import REFERENCE_TOKENS, EpisodeBatch
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.models.packing import Text
@@ -84,7 +84,7 @@ class ILQL(EpisodicAlgorithm):
         policy: Any,
         env: Any,
         *,
-        episodes: str | Path | Sequence[LoggedText | Mapping[str, Any]] | None = None,
+        episodes: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]] | None = None,
         n_epochs: int = 4,
         prompts_per_rollout: int = 64,
         group_size: int = 1,

@@ -1,12 +1,9 @@
-"""References of a task's prompts as episodes: what the environment would have seen, had a policy written them."""
-
-import numpy as np
-from numpy.typing import NDArray
+"""References of a task's prompts as episodes, as the environment would see them written by a policy."""
 
 from textgym.core import Prompt, TextEnv, TextMDP
 from textgym.errors import ConfigError
 from textgym.tasks import TASKS
-from textgym_agents.buffers.episodes import Episode
+from textgym_agents.buffers.episodes import Episode, given_episode
 
 TRIES = 1000  # prompts looked at for one with a reference that can be written
 
@@ -20,9 +17,10 @@ def draw_reference(env: TextEnv, separator: str = " ") -> Episode:
     mdp, generator = env.mdp, env.np_random
     for _ in range(TRIES):
         prompt = mdp.task[mdp.draw(generator)]
-        found = [actions for text in prompt.references if (actions := written(mdp, prompt, text, separator))]
-        if found:
-            return _episode(mdp, prompt, found[generator.integers(len(found)) if len(found) > 1 else 0])
+        writable = [actions for one in prompt.references if (actions := written(mdp, prompt, one, separator))]
+        if writable:
+            actions = writable[generator.integers(len(writable)) if len(writable) > 1 else 0]
+            return given_episode(mdp.rules, mdp.rules.encode_prompt(prompt.text)[0], actions)
     raise ConfigError(
         f"None of {TRIES} prompts has a reference that the environment lets a policy write. Look at allowed_tokens, "
         "banned_tokens and min_new_tokens."
@@ -30,7 +28,7 @@ def draw_reference(env: TextEnv, separator: str = " ") -> Episode:
 
 
 def written(mdp: TextMDP, prompt: Prompt, reference: str, separator: str = " ") -> list[int]:
-    """The actions that write a reference after a prompt, up to where the text ends; none if one of them is masked.
+    """The actions that write a reference after a prompt, up to where the episode ends; none if one of them is masked.
 
     >>> from textgym.core import text_env
     >>> from textgym_agents.envs.vec_env import make_vec_env
@@ -51,15 +49,6 @@ def written(mdp: TextMDP, prompt: Prompt, reference: str, separator: str = " ") 
             break
     too_early = rules.is_eos[actions[: rules.min_new_tokens]].any()
     return actions if rules.late_mask[actions].all() and not too_early else []
-
-
-def _episode(mdp: TextMDP, prompt: Prompt, actions: list[int]) -> Episode:
-    rules = mdp.rules
-    read: NDArray[np.int32] = rules.encode_prompt(prompt.text)[0].astype(np.int32)
-    nothing = np.zeros(len(actions), dtype=np.float32)
-    start = np.array([rules.decoder_start_token_id], dtype=np.int32)
-    context, encoded = (start, read) if rules.form == "seq2seq" else (read, None)
-    return Episode(context, encoded, np.array(actions, dtype=np.int32), nothing, nothing, nothing)
 
 
 def check_task(mdp: TextMDP) -> None:

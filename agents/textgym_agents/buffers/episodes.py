@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
+from textgym.rules import TokenRules
 from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer, ReferencePolicy, Segment
 from textgym_agents.objectives.advantages import LossReduction, token_weights
 from textgym_agents.objectives.kl import KLController
@@ -42,6 +43,20 @@ class Episode(NamedTuple):
     rewards: Floats
     values: Floats
     log_probs: Floats
+
+
+def given_episode(rules: TokenRules, prompt_ids: Ints, actions: Sequence[int] | Ints, reward: float = 0.0) -> Episode:
+    """An episode that wasn't played: a prompt's tokens, the tokens of a completion, and its reward at the last one.
+
+    Its values and log-probabilities are zeros.
+    """
+    read = prompt_ids.astype(np.int32)
+    start = np.array([rules.decoder_start_token_id], dtype=np.int32)
+    context, prompt = (start, read) if rules.form == "seq2seq" else (read, None)
+    zeros = np.zeros(len(actions), dtype=np.float32)
+    rewards = zeros.copy()
+    rewards[-1] = reward
+    return Episode(context, prompt, np.array(actions, dtype=np.int32), rewards, zeros, zeros)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Logs of finished texts with their rewards, as JSON lines: what an offline algorithm learns from.
+"""Logs of episodes with their rewards, as JSON lines: what an offline algorithm learns from.
 
-Each line is one text, and names its prompt by its index in the task or gives the prompt's tokens::
+Each line is one episode, and names its prompt by its index in the task or gives the prompt's tokens::
 
     {"prompt_id": 3, "token_ids": [17, 4, 1], "reward": 0.5}
     {"prompt_ids": [9, 8, 7], "token_ids": [17, 4, 1], "reward": 0.5}
@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 
 from textgym.core import Prompt, Sample, TextMDP
 from textgym.errors import DatasetError, InvalidActionError
-from textgym_agents.buffers.episodes import Episode
+from textgym_agents.buffers.episodes import Episode, given_episode
 
 KEYS = ("prompt_id", "prompt_ids", "token_ids", "reward")
 Ints = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedText:
-    """One finished text.
+class LoggedEpisode:
+    """One finished episode.
 
     Attributes:
-        token_ids: what was generated, the end token included if there was one.
-        reward: what it earned.
+        token_ids: of the completion, the end token included if there was one.
+        reward: of the completion.
         prompt_id: its prompt's index in the task, or None.
         prompt_ids: or the tokens of its prompt, as the model read them.
     """
@@ -41,34 +41,34 @@ class LoggedText:
     prompt_ids: tuple[int, ...] | None = None
 
 
-def logged(samples: Iterable[Sample], rewards: Iterable[float]) -> list[LoggedText]:
-    """A log of any policy's texts: what ``evaluate(policy, env, split="train")`` returns, ``samples`` and ``rewards``.
+def logged(samples: Iterable[Sample], rewards: Iterable[float]) -> list[LoggedEpisode]:
+    """A log of any policy's episodes: ``samples`` and ``rewards`` of ``evaluate(policy, env, split="train")``.
 
     >>> logged([Sample("2+2=", "4", token_ids=(9, 1), prompt_id=7)], [1.0])
-    [LoggedText(token_ids=(9, 1), reward=1.0, prompt_id=7, prompt_ids=None)]
+    [LoggedEpisode(token_ids=(9, 1), reward=1.0, prompt_id=7, prompt_ids=None)]
     """
-    return [LoggedText(s.token_ids, float(r), s.prompt_id) for s, r in zip(samples, rewards, strict=True)]
+    return [LoggedEpisode(s.token_ids, float(r), s.prompt_id) for s, r in zip(samples, rewards, strict=True)]
 
 
-def write_log(path: str | Path, texts: Iterable[LoggedText]) -> None:
-    """Write one line for each text, in place of what the file held."""
+def write_log(path: str | Path, episodes: Iterable[LoggedEpisode]) -> None:
+    """Write one line for each episode, in place of what the file held."""
     lines = []
-    for text in texts:
-        prompt = {"prompt_id": text.prompt_id} if text.prompt_ids is None else {"prompt_ids": list(text.prompt_ids)}
-        lines.append(json.dumps({**prompt, "token_ids": list(text.token_ids), "reward": text.reward}) + "\n")
+    for one in episodes:
+        prompt = {"prompt_id": one.prompt_id} if one.prompt_ids is None else {"prompt_ids": list(one.prompt_ids)}
+        lines.append(json.dumps({**prompt, "token_ids": list(one.token_ids), "reward": one.reward}) + "\n")
     Path(path).write_text("".join(lines), encoding="utf-8")
 
 
-def read_log(source: str | Path | Sequence[LoggedText | Mapping[str, Any]]) -> list[LoggedText]:
-    """The texts of a log: a file, or a list of ``LoggedText`` or of dicts such as a line of the file holds.
+def read_log(source: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]]) -> list[LoggedEpisode]:
+    """The episodes of a log: a file, or a list of ``LoggedEpisode`` or of dicts such as a line of the file holds.
 
     Raises:
-        DatasetError: no such file, no texts, or one that is not as it should be; the message names its line.
+        DatasetError: no such file, no episodes, or one that is not as it should be; the message names its line.
 
     >>> read_log([{"prompt_id": 3, "token_ids": [17, 4, 1], "reward": 1}])
-    [LoggedText(token_ids=(17, 4, 1), reward=1.0, prompt_id=3, prompt_ids=None)]
+    [LoggedEpisode(token_ids=(17, 4, 1), reward=1.0, prompt_id=3, prompt_ids=None)]
     """
-    found: list[LoggedText] = []
+    episodes: list[LoggedEpisode] = []
     if isinstance(source, str | Path):
         try:
             lines = Path(source).read_text(encoding="utf-8").splitlines()
@@ -78,28 +78,28 @@ def read_log(source: str | Path | Sequence[LoggedText | Mapping[str, Any]]) -> l
             if line.strip():
                 where = f"{source}, line {number}"
                 try:
-                    found.append(_checked(json.loads(line), where))
+                    episodes.append(_checked(json.loads(line), where))
                 except json.JSONDecodeError as error:
                     raise DatasetError(f"{where}: no JSON ({error}). Each line is one object.") from None
     else:
-        for number, text in enumerate(source):
-            found.append(text if isinstance(text, LoggedText) else _checked(text, f"text {number} of the log"))
-    if not found:
-        raise DatasetError("The log holds no texts.")
-    return found
+        for number, one in enumerate(source):
+            episodes.append(one if isinstance(one, LoggedEpisode) else _checked(one, f"episode {number} of the log"))
+    if not episodes:
+        raise DatasetError("The log holds no episodes.")
+    return episodes
 
 
-def as_episodes(texts: Iterable[LoggedText], mdp: TextMDP) -> list[Episode]:
-    """Logged texts as an ``EpisodeStore`` takes them, each reward at its text's last token.
+def as_episodes(log: Iterable[LoggedEpisode], mdp: TextMDP) -> list[Episode]:
+    """Logged episodes as an ``EpisodeStore`` takes them, each reward at the last token.
 
     Raises:
-        DatasetError: the task has no such prompt, or the environment would never have let this text be written.
+        DatasetError: the task has no such prompt, or the environment doesn't allow the completion.
     """
-    return [_episode(text, mdp, f"text {number} of the log") for number, text in enumerate(texts)]
+    return [_episode(one, mdp, f"episode {number} of the log") for number, one in enumerate(log)]
 
 
-def _episode(text: LoggedText, mdp: TextMDP, where: str) -> Episode:
-    rules, actions = mdp.rules, np.array(text.token_ids, dtype=np.int64)
+def _episode(one: LoggedEpisode, mdp: TextMDP, where: str) -> Episode:
+    rules, actions = mdp.rules, np.array(one.token_ids, dtype=np.int64)
     if len(actions) > rules.max_new_tokens:
         raise DatasetError(
             f"{where} has {len(actions)} tokens, the environment allows {rules.max_new_tokens}. Raise max_new_tokens."
@@ -109,35 +109,31 @@ def _episode(text: LoggedText, mdp: TextMDP, where: str) -> Episode:
     except InvalidActionError as error:
         raise DatasetError(f"{where} could not have been written in this environment: {error}") from None
     if rules.is_eos[actions[:-1]].any():
-        raise DatasetError(f"{where} goes on after an end token: {actions.tolist()}. Each text is an entry of its own.")
-    read = _prompt(text, mdp, where)
-    start = np.array([rules.decoder_start_token_id], dtype=np.int32)
-    context, prompt = (start, read) if rules.form == "seq2seq" else (read, None)
-    nothing = np.zeros(len(actions), dtype=np.float32)
-    rewards = nothing.copy()
-    rewards[-1] = text.reward
-    return Episode(context, prompt, actions.astype(np.int32), rewards, nothing, nothing)
+        raise DatasetError(
+            f"{where} goes on after an end token: {actions.tolist()}. Each completion is an entry of its own."
+        )
+    return given_episode(rules, _prompt(one, mdp, where), actions, one.reward)
 
 
-def _prompt(text: LoggedText, mdp: TextMDP, where: str) -> Ints:
+def _prompt(one: LoggedEpisode, mdp: TextMDP, where: str) -> Ints:
     """The prompt's tokens."""
     rules = mdp.rules
-    if text.prompt_ids is not None:
-        ids = np.array(text.prompt_ids)
+    if one.prompt_ids is not None:
+        ids = np.array(one.prompt_ids)
         if not 0 < len(ids) <= rules.max_prompt_tokens or ids.min() < 0 or ids.max() >= rules.vocab_size:
             raise DatasetError(
                 f"{where}: prompt_ids {ids.tolist()} make no prompt, expected 1 to {rules.max_prompt_tokens} tokens "
                 f"from 0 to {rules.vocab_size - 1}."
             )
         return ids.astype(np.int32)
-    assert text.prompt_id is not None
-    if not 0 <= text.prompt_id < len(mdp.task):
-        raise DatasetError(f"{where}: prompt_id {text.prompt_id} names no prompt, the task has {len(mdp.task)}.")
-    prompt: Prompt = mdp.task[text.prompt_id]
+    assert one.prompt_id is not None
+    if not 0 <= one.prompt_id < len(mdp.task):
+        raise DatasetError(f"{where}: prompt_id {one.prompt_id} names no prompt, the task has {len(mdp.task)}.")
+    prompt: Prompt = mdp.task[one.prompt_id]
     return rules.encode_prompt(prompt.text)[0].astype(np.int32)
 
 
-def _checked(entry: Any, where: str) -> LoggedText:
+def _checked(entry: Any, where: str) -> LoggedEpisode:
     if not isinstance(entry, Mapping):
         raise DatasetError(
             f"{where}: {entry!r} is a {type(entry).__name__}, expected an object with {', '.join(KEYS)}."
@@ -159,7 +155,7 @@ def _checked(entry: Any, where: str) -> LoggedText:
         raise DatasetError(f"{where}: prompt_id is null, expected the index of a prompt.")
     token_ids = _tokens(entry["token_ids"], f"{where}: token_ids")
     prompt_ids = _tokens(entry["prompt_ids"], f"{where}: prompt_ids") if "prompt_ids" in entry else None
-    return LoggedText(token_ids, float(reward), prompt_id, prompt_ids)
+    return LoggedEpisode(token_ids, float(reward), prompt_id, prompt_ids)
 
 
 def _tokens(value: Any, where: str) -> tuple[int, ...]:

@@ -11,14 +11,14 @@ from tests.agents.four_tokens import END, HORIZON, RETURNS, TEXTS, batch_of, log
 from textgym.errors import ConfigError, DatasetError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym_agents.algorithms.ilql import ILQL
-from textgym_agents.buffers.offline import LoggedText, as_episodes, logged, read_log, write_log
+from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, logged, read_log, write_log
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.evaluation import evaluate
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.ilql import ILQLPolicy
 
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
-ALL = [LoggedText(text, RETURNS[text], prompt_id=0) for text in TEXTS]  # after the prompt "a b"
+ALL = [LoggedEpisode(text, RETURNS[text], prompt_id=0) for text in TEXTS]  # after the prompt "a b"
 STANDS_STILL = {"learning_rate": 0.0, "max_grad_norm": 1e9, "batch_size": None, "n_epochs": 1}
 
 
@@ -82,7 +82,7 @@ def monte_carlo(rewards, values):
 @pytest.mark.parametrize(("td_lambda", "returns_of"), [(0.0, one_step), (1.0, monte_carlo)], ids=["one", "all"])
 def test_a_step_equals_its_losses_away_from_the_initial_model(td_lambda, returns_of, seq2seq):
     texts = [TEXTS[i] for i in (0, 2, 5, 9, 20, 33)]
-    log = [LoggedText(text, RETURNS[text], prompt_id=0) for text in texts]
+    log = [LoggedEpisode(text, RETURNS[text], prompt_id=0) for text in texts]
     made = build(seq2seq, log, td_lambda=td_lambda, beta=0.3, tau=0.8, cql_coef=0.4, vf_coef=0.6, **STANDS_STILL)
     made.learn(1)
     with torch.no_grad():
@@ -166,7 +166,7 @@ def test_an_expectile_by_hand():
 
 def test_cloning_takes_over_with_a_large_coefficient():
     """A log of one text alone, worth nothing: the CQL term makes it likely all the same."""
-    log = [LoggedText(TEXTS[30], 0.0, prompt_id=0)]
+    log = [LoggedEpisode(TEXTS[30], 0.0, prompt_id=0)]
     chances = []
     for coefficient in (0.0, 1.0):
         made = build(False, log, cql_coef=coefficient, learning_rate=5e-3, n_epochs=60)
@@ -217,7 +217,7 @@ def test_tokens_that_top_k_leaves_out_are_refused():
 
 
 def test_a_log_survives_its_file(tmp_path):
-    texts = [*ALL[:3], LoggedText((3, 0), -2, prompt_ids=(2, 1))]
+    texts = [*ALL[:3], LoggedEpisode((3, 0), -2, prompt_ids=(2, 1))]
     write_log(tmp_path / "log.jsonl", texts)
     assert read_log(tmp_path / "log.jsonl") == texts
     assert read_log(str(tmp_path / "log.jsonl")) == texts
@@ -230,7 +230,7 @@ def test_a_log_survives_its_file(tmp_path):
 def test_episodes_hold_the_prompt_and_its_reward(seq2seq):
     mdp = make_env(1, seq2seq=seq2seq).env.unwrapped.mdp
     by_id, by_tokens = as_episodes(
-        [LoggedText((3, 0), 1.5, prompt_id=1), LoggedText((1, 2, 3), -1.0, prompt_ids=(2,))], mdp
+        [LoggedEpisode((3, 0), 1.5, prompt_id=1), LoggedEpisode((1, 2, 3), -1.0, prompt_ids=(2,))], mdp
     )
     read = [(e.prompt if seq2seq else e.context).tolist() for e in (by_id, by_tokens)]
     assert read == [[3, 1], [2]]  # prompt 1 is "c a"
@@ -268,24 +268,24 @@ def test_files_that_are_no_logs_are_named(tmp_path):
     with pytest.raises(DatasetError, match="can't be read"):
         read_log(tmp_path / "none.jsonl")
     (tmp_path / "empty.jsonl").write_text("\n")
-    with pytest.raises(DatasetError, match="no texts"):
+    with pytest.raises(DatasetError, match="no episodes"):
         read_log(tmp_path / "empty.jsonl")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (LoggedText((1, 1, 1, 1), 1.0, 0), "has 4 tokens, the environment allows 3"),
-        (LoggedText((0, 1), 1.0, 0), "goes on after an end token"),
-        (LoggedText((7,), 1.0, 0), "could not have been written"),
-        (LoggedText((1,), 1.0, 9), "the task has 3"),
-        (LoggedText((1,), 1.0, -1), "the task has 3"),
-        (LoggedText((1,), 1.0, prompt_ids=(1, 1, 1)), "expected 1 to 2 tokens"),
-        (LoggedText((1,), 1.0, prompt_ids=(4,)), "from 0 to 3"),
+        (LoggedEpisode((1, 1, 1, 1), 1.0, 0), "has 4 tokens, the environment allows 3"),
+        (LoggedEpisode((0, 1), 1.0, 0), "goes on after an end token"),
+        (LoggedEpisode((7,), 1.0, 0), "could not have been written"),
+        (LoggedEpisode((1,), 1.0, 9), "the task has 3"),
+        (LoggedEpisode((1,), 1.0, -1), "the task has 3"),
+        (LoggedEpisode((1,), 1.0, prompt_ids=(1, 1, 1)), "expected 1 to 2 tokens"),
+        (LoggedEpisode((1,), 1.0, prompt_ids=(4,)), "from 0 to 3"),
     ],
 )
 def test_texts_that_do_not_fit_the_environment_are_named(text, message):
-    with pytest.raises(DatasetError, match=f"text 1 of the log.*{message}"):
+    with pytest.raises(DatasetError, match=f"episode 1 of the log.*{message}"):
         as_episodes([ALL[0], text], make_env(1).env.unwrapped.mdp)
 
 
