@@ -19,10 +19,8 @@ def test_python_blocks_run_and_print_what_the_page_says(paths: list[Path], tmp_p
         for number, block in outputs_of(path.read_text(encoding="utf-8")).items():
             assert outputs[number] == block.text, f"{path.name}, line {block.line}: python -m docs.generator.write"
         if path == README:  # training, so that the last digits are this machine's
-            numbers = [
-                re.findall(r"before: ([\d.]+)  after: ([\d.]+)\n", text) for text in (outputs[1], path.read_text())
-            ]
-            (run,), (shown,) = numbers
+            page = path.read_text(encoding="utf-8")
+            run, shown = (re.findall(r"before: ([\d.]+)  after: ([\d.]+)\n", text)[0] for text in (outputs[1], page))
             assert [float(one) for one in run] == pytest.approx([float(one) for one in shown], abs=0.1)
 
 
