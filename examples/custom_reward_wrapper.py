@@ -30,7 +30,7 @@ class Brief(textgym.wrappers.RewardWrapper):
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--cost", type=float, default=0.01, help="of a token")
+    parser.add_argument("--cost", type=float, default=0.01, help="what each token takes off the reward")
     cost = parser.parse_args().cost
     reward = 0.8 * BLEU() + 0.2 * one_sentence
 

@@ -1,7 +1,7 @@
-"""A language model as judge: say in words what a good text is, get a reward from 0 to 1.
+"""A language model as judge: say in words what a good completion is, get a reward from 0 to 1.
 
-python examples/llm_judge.py --model Qwen/Qwen3-0.6B    any model that follows instructions: a hub name or a folder
-python examples/llm_judge.py                            offline: a tiny model without training, to see how it is used
+python examples/llm_judge.py --model Qwen/Qwen3-0.6B    an instruction-tuned model: a hub name or a folder
+python examples/llm_judge.py                            offline: an untrained tiny model, to see how it is used
 
 For a model behind a server: LLMJudge(CRITERIA, OpenAIBackend("model", "http://127.0.0.1:8000/v1")).
 """
@@ -30,7 +30,7 @@ def untrained_backend() -> LocalBackend:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", help="hub name or folder of a model that follows instructions")
+    parser.add_argument("--model", help="hub name or folder of an instruction-tuned model")
     model = parser.parse_args().model
     judge = LLMJudge(CRITERIA, LocalBackend(model) if model else untrained_backend())
 

@@ -1,7 +1,7 @@
-"""Texts of your own as a task: a file of prompts and references, read by one of the built-in families.
+"""Data of your own: a file of prompts and references, read by one of the built-in tasks.
 
-Writes a small JSON-lines file, says which columns are which, trains on one split and scores another. A CSV or Parquet
-file, a folder, and a name on the Hugging Face hub work the same way.
+Writes a small JSON-lines file, says which columns are which, trains on one split and evaluates on another. A CSV or
+Parquet file, a folder, and a name on the Hugging Face hub work the same way.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Stable-Baselines3's own PPO makes the built-in model's reviews happier: held-out rewards and a text before and after.
+"""Stable-Baselines3's own PPO makes the built-in model's reviews happier: held-out rewards before and after.
 
 The default takes seconds. Another task, for longer:
 

@@ -1,6 +1,6 @@
-"""The plainest use of an environment: an agent that picks tokens at random, then one that writes a reference.
+"""The plainest use of an environment: an agent that takes random tokens, then one that writes a reference.
 
-Needs no language model. The two rewards are the ends of the scale that a policy moves on.
+Needs no language model. A policy's reward lies between theirs.
 
 python examples/random_agent.py --env textgym/Translation-v0 --episodes 5
 """

@@ -1,4 +1,4 @@
-"""The same lines train with any algorithm of the table: only its name changes.
+"""The same lines train with any algorithm: only its name changes.
 
 python examples/swap_algorithm.py --algo rloo --timesteps 8000
 python examples/swap_algorithm.py --algo dqn --env textgym/Copy-v0

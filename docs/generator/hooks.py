@@ -54,9 +54,9 @@ def on_post_build(config: Any) -> None:
 
 def network_assets(folder: Path) -> list[str]:
     """What the built pages and stylesheets of a folder fetch from other places, as "file: address"."""
-    found = []
+    assets = []
     for path in sorted(folder.rglob("*")):
         patterns = {".html": (ASSET, STYLESHEET, IN_STYLES), ".css": (IN_STYLES,)}.get(path.suffix, ())
         text = path.read_text(encoding="utf-8") if patterns else ""
-        found += [f"{path.relative_to(folder)}: {link}" for pattern in patterns for link in pattern.findall(text)]
-    return found
+        assets += [f"{path.relative_to(folder)}: {link}" for pattern in patterns for link in pattern.findall(text)]
+    return assets
