@@ -171,7 +171,9 @@ def algorithm(name: str) -> str:
 
 {tables.linked(row.paper)}
 
-Family: {row.family}. Class: `{own}`. {kl}
+Family: {row.family}. Class: `{own}`. Policy: `{row.policy.__name__}`. {kl}
+
+Tests: {", ".join(f"`tests/agents/{file}`" for file in row.tests)}.
 
 ## Update rule
 
@@ -191,7 +193,7 @@ Family: {row.family}. Class: `{own}`. {kl}
 
 ## Result
 
-{_result(name)}
+{_proof(row.learning)}{_result(name)}
 
 ```bash
 textgym benchmark --suite small --algos {name} --seeds 3
@@ -224,6 +226,18 @@ def _scalars(name: str) -> str:
     rows = [(f"`{one.name}`", one.meaning) for one in sorted(mine, key=lambda one: one.by.startswith("every"))]
     text = "those of callbacks are on the page of [all scalars](../reference/scalars.md)"
     return f"{tables.table(('scalar', 'meaning'), rows)}\n\nIts own; {text}."
+
+
+def _proof(learning: Any) -> str:
+    """What a test asks of it on Copy."""
+    if learning is None:
+        return ""
+    options = ", ".join(f"{name}={value!r}" for name, value in learning.options.items()) or "the defaults"
+    gains = ", ".join(f"{gain:+.3f}" for gain in learning.measured)
+    return (
+        f"A test holds it to learn: on Copy, {learning.timesteps:,} tokens with {options} must raise the reward of 200 "
+        f"held-out prompts by {learning.gain:.3g}; three seeds gave {gains}.\n\n"
+    )
 
 
 def _result(name: str) -> str:
