@@ -44,7 +44,7 @@ format: $(VENV)/.dev  ## format the code and mend what ruff can mend
 
 docs: $(VENV)/.docs  ## the site, into site/; it needs no network to read
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo "site/index.html is there"
+	@echo "Open site/index.html, or for the search too: $(BIN)/python -m http.server --directory site"
 
 bench: $(VENV)/.core  ## speed, as ratios to what you would use instead (twenty minutes)
 	$(BIN)/textgym speed
