@@ -17,7 +17,7 @@ SOURCES = {"textgym": ROOT, "textgym_agents": ROOT / "agents"}
 ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     "textgym": (
         ("errors",),
-        ("arguments", "tokenizer", "rendering", "metrics", "world", "plugins"),
+        ("arguments", "tokenizer", "rendering", "metrics", "world", "plugins", "importable"),
         ("rules",),
         ("infos",),
         ("token_buffer", "spaces", "saved_state"),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from textgym.arguments import check_reset_options, check_seed
 from textgym.errors import ConfigError, PromptIdError, RenderModeError, ResetNeededError, RewardError, did_you_mean
+from textgym.importable import SpecByName
 from textgym.infos import InfoNumbers
 from textgym.rendering import Printer, frame
 from textgym.rules import LENGTH, RUNNING, STOP, TextOptions, TokenRules
@@ -292,7 +293,7 @@ def text_env(env: Any) -> TextEnv:
     return cast(TextEnv, inner)
 
 
-class TextGenerationEnv(gymnasium.Env[Observation, np.int64]):
+class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
     """A Gymnasium environment in which one step writes one token.
 
     Description:

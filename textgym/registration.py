@@ -1,6 +1,7 @@
 """The ids that ``gymnasium.make`` knows. The only place that joins a task with its default reward."""
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -9,6 +10,7 @@ import gymnasium
 
 from textgym.core import Prompt, Reward, Task, TextGenerationEnv
 from textgym.errors import ConfigError, UnknownArgumentError, did_you_mean
+from textgym.importable import name_of, named
 from textgym.rewards import parse_reward
 from textgym.rules import DEFAULTS
 from textgym.tasks import TASKS
@@ -17,6 +19,7 @@ from textgym.vector import TextGenerationVectorEnv
 ENV_ARGUMENTS = (*DEFAULTS, "reward", "tokenizer", "render_mode")
 VECTOR_ARGUMENTS = (*ENV_ARGUMENTS, "num_envs", "autoreset_mode", "copy")
 DEFAULT = "default"  # reward="default": the task's own
+REGISTERED = "textgym.registration:make_registered"
 
 TaskLike = Task | Sequence[Prompt]
 
@@ -47,11 +50,11 @@ def text_ids() -> list[str]:
     >>> text_ids()[0]
     'textgym/DataToText-v0'
     """
-    built_in = "textgym.registration:make_env"
+    made_by = ("textgym.registration:make_env", REGISTERED)
     return [
         id
         for id, spec in gymnasium.registry.items()
-        if spec.entry_point == built_in or isinstance(spec.entry_point, _Entry)
+        if spec.entry_point in made_by or isinstance(spec.entry_point, _Entry)
     ]
 
 
@@ -72,7 +75,8 @@ def make_env(task_name: str, **kwargs: Any) -> TextGenerationEnv:
 
     Takes the arguments of :class:`TextGenerationEnv` (tokenizer, max_new_tokens, ...), those of the task (split,
     dataset, load_kwargs, columns, seed, ...), and ``reward``: a function of a batch of samples, a formula such as
-    ``"0.7*bleu + 0.3*rougeL"``, None for no reward, or "default".
+    ``"0.7*bleu + 0.3*rougeL"``, the name that imports a function, such as ``"my_module:my_reward"``, None for no
+    reward, or "default".
 
     Raises:
         ConfigError: an argument is unknown or has a value that makes no sense.
@@ -102,7 +106,8 @@ def register(
         task: a sequence of ``Prompt``, or a class or function that returns one. The named parameters of a class or
             function (``split``, ...) can be set in ``gymnasium.make``.
         reward: a function of a batch of samples, a formula, None for no reward, or "default": the formula in the task's
-            attribute ``default_reward``, and no reward if it has none.
+            attribute ``default_reward``, and no reward if it has none. A formula, and a task and a function that a
+            module defines, make a spec that can be written as JSON: ``env.spec.to_json()``.
         **defaults: arguments of ``TextGenerationEnv`` that differ from their defaults, such as ``max_new_tokens=32``.
 
     Raises:
@@ -115,8 +120,23 @@ def register(
     if id in map(env_id, TASKS):
         raise ConfigError(f"{id} is a built-in environment. Choose another id, such as 'mine/{id.partition('/')[2]}'.")
     _check(defaults, (*ENV_ARGUMENTS, *_own_arguments(task)), id)
+    names = {"task": name_of(task), "reward": reward if isinstance(reward, str | None) else name_of(reward)}
+    if names["task"] is not None and (reward is None or names["reward"] is not None) and _is_json(defaults):
+        kwargs = {"registration": {"id": id, **names, "defaults": defaults}}
+        gymnasium.register(id=id, entry_point=REGISTERED, vector_entry_point=f"{REGISTERED}_vector", kwargs=kwargs)
+        return
     entry: Any = _Entry(id, task, reward, defaults)
     gymnasium.register(id=id, entry_point=entry, vector_entry_point=replace(entry, vector=True))
+
+
+def make_registered(registration: Mapping[str, Any], **kwargs: Any) -> TextGenerationEnv:
+    """The environment of a registered task and reward that a module defines, given by name."""
+    return cast(TextGenerationEnv, _registered(registration)(**kwargs))
+
+
+def make_registered_vector(registration: Mapping[str, Any], **kwargs: Any) -> TextGenerationVectorEnv:
+    """Many of them at once."""
+    return cast(TextGenerationVectorEnv, replace(_registered(registration), vector=True)(**kwargs))
 
 
 def task_of(id: str) -> TaskLike | Callable[..., TaskLike]:
@@ -169,7 +189,9 @@ class _Entry:
         for default in (self.reward, getattr(self.task, "default_reward", None)):
             if isinstance(chosen, str) and chosen == DEFAULT:
                 chosen = default
-        return cast(Reward, parse_reward(chosen)) if isinstance(chosen, str) else chosen
+        if not isinstance(chosen, str):
+            return chosen
+        return cast(Reward, named(chosen) if ":" in chosen else parse_reward(chosen))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Entry":
         return self  # Gymnasium copies the spec on every make; the task is not to be copied with it
@@ -181,10 +203,23 @@ def _built_in(task_name: str) -> _Entry:
     return _Entry(env_id(task_name), TASKS[task_name])
 
 
+def _registered(registration: Mapping[str, Any]) -> _Entry:
+    return _Entry(**{**registration, "task": named(registration["task"])})
+
+
+def _is_json(value: object) -> bool:
+    try:
+        return bool(json.dumps(value))
+    except (TypeError, ValueError):
+        return False
+
+
 def _entry(id: str) -> _Entry:
-    entry = gymnasium.registry[id].entry_point if id in gymnasium.registry else None
-    if isinstance(entry, _Entry):
-        return entry
+    spec = gymnasium.registry.get(id)
+    if spec is not None and isinstance(spec.entry_point, _Entry):
+        return spec.entry_point
+    if spec is not None and spec.entry_point == REGISTERED:
+        return _registered(spec.kwargs["registration"])
     if id not in map(env_id, TASKS):
         raise ConfigError(f"{id!r} is no text environment. {did_you_mean(id, text_ids())}")
     return next(_built_in(name) for name in TASKS if env_id(name) == id)
@@ -196,7 +231,8 @@ def split_argument(id: str, split: str) -> dict[str, Any]:
     >>> split_argument("textgym/Copy-v0", "test")
     {'split': 'test'}
     """
-    entry = gymnasium.spec(id).entry_point
+    spec = gymnasium.spec(id)
+    entry: Any = _registered(spec.kwargs["registration"]) if spec.entry_point == REGISTERED else spec.entry_point
     return {} if isinstance(entry, _Entry) and "split" not in _own_arguments(entry.task) else {"split": split}
 
 

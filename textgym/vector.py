@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from textgym.arguments import check_reset_options, check_seed
 from textgym.core import Prompt, Reward, Sample, Task, TextMDP
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
+from textgym.importable import SpecByName
 from textgym.infos import InfoNumbers
 from textgym.rendering import frame
 from textgym.rules import LENGTH, RUNNING, Bools, Codes, Ints, TextOptions
@@ -24,7 +25,7 @@ from textgym.tokenizer import Tokenizer
 Floats = npt.NDArray[np.float64]
 
 
-class TextGenerationVectorEnv(VectorEnv[Observation, Ints, npt.NDArray[Any]]):
+class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArray[Any]]):
     """``num_envs`` text environments that step together; episodes that end together are scored in one call.
 
     One seed gives other prompts here than in ``make_vec``'s modes "sync" and "async", which seed row i with seed + i:

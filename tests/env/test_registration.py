@@ -1,6 +1,7 @@
 """Ids, arguments of gymnasium.make, a user's own tasks, and what an import costs."""
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +9,14 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 
 import textgym
 from tests.env.text_games import ListTask, exact, letters, write
 from textgym import Prompt, registration
 from textgym.errors import ConfigError
 from textgym.tasks import TASKS
+from textgym.wrappers import CompactVocabulary
 
 COPY = "textgym/Copy-v0"
 
@@ -178,6 +181,51 @@ def test_a_user_s_task_in_every_vector_form(mode):
         assert infos["prompt"].tolist() == ["Write c:"] * 2
     finally:
         envs.close()
+
+
+def again(env):
+    """The environment that the JSON of a spec makes."""
+    return gymnasium.make(EnvSpec.from_json(env.spec.to_json()))
+
+
+def test_the_spec_of_an_importable_task_and_reward_is_json():
+    textgym.register("mine/Greetings-v0", Greetings, exact, max_new_tokens=20)
+    env = CompactVocabulary(gymnasium.make("mine/Greetings-v0", split="test", allowed_tokens=[1, 5, 6]))
+    twin = again(env)
+    assert isinstance(twin, CompactVocabulary)
+    assert twin.unwrapped.task[0] == env.unwrapped.task[0] == Greetings("test")[0]
+    assert twin.unwrapped.reward is exact
+    assert twin.observation_space == env.observation_space
+    assert json.loads(gymnasium.spec("mine/Greetings-v0").to_json())["id"] == "mine/Greetings-v0"
+    assert "mine/Greetings-v0" in registration.text_ids()
+    assert registration.split_argument("mine/Greetings-v0", "test") == {"split": "test"}
+    with pytest.raises(ConfigError, match=r"'spli'\. Did you mean 'split'"):
+        gymnasium.make("mine/Greetings-v0", spli="test")
+
+
+def test_a_reward_given_to_make_is_json_too():
+    env = gymnasium.make(COPY, reward=exact)
+    assert env.unwrapped.reward is exact
+    assert env.spec.kwargs["reward"] == "tests.env.text_games:exact"
+    assert again(env).unwrapped.reward is exact
+    envs = gymnasium.make_vec(COPY, num_envs=2, reward=exact)
+    assert json.loads(envs.spec.to_json())["kwargs"]["reward"] == "tests.env.text_games:exact"
+    assert gymnasium.make_vec(COPY, reward="tests.env.text_games:exact").unwrapped.reward is exact
+
+
+def test_a_spec_that_no_name_imports_is_still_what_makes_the_environment():
+    textgym.register("mine/Letters-v0", letters(), lambda samples: [0.0] * len(samples))
+    env = gymnasium.make("mine/Letters-v0", reward=lambda samples: [2.0] * len(samples))
+    with pytest.raises((ValueError, TypeError)):
+        env.spec.to_json()
+    assert gymnasium.make(env.spec).unwrapped.reward is env.unwrapped.reward
+    assert pickle.loads(pickle.dumps(gymnasium.make(COPY, reward=exact))).spec.kwargs["reward"].endswith(":exact")
+
+
+@pytest.mark.parametrize("reward", ["no_such_module:exact", "tests.env.text_games:no_such_name"])
+def test_a_reward_s_name_must_import_one(reward):
+    with pytest.raises(ConfigError, match="no_such"):
+        gymnasium.make(COPY, reward=reward)
 
 
 def test_a_reward_can_be_replaced_in_make():

@@ -1,0 +1,66 @@
+"""Objects by the name that imports them, ``"module:name"``: with those in its place, a spec can be written as JSON."""
+
+import importlib
+from dataclasses import replace
+from typing import Any
+
+from gymnasium.envs.registration import EnvSpec
+
+from textgym.errors import ConfigError
+
+
+def name_of(thing: object) -> str | None:
+    """``"module:name"`` if that imports ``thing``, else None: for lambdas, locals, and what a script defines.
+
+    >>> name_of(ConfigError), name_of(lambda: 0)
+    ('textgym.errors:ConfigError', None)
+    """
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or module == "__main__":
+        return None
+    try:
+        found = _look_up(module, name)
+    except (ImportError, AttributeError):
+        return None
+    return f"{module}:{name}" if found is thing else None
+
+
+def named(name: str) -> Any:
+    """What ``"module:name"`` imports.
+
+    Raises:
+        ConfigError: there is no such module, or it defines no such name.
+
+    >>> named("textgym.errors:ConfigError").__name__
+    'ConfigError'
+    """
+    module, _, path = name.partition(":")
+    try:
+        return _look_up(module, path)
+    except ImportError as error:
+        raise ConfigError(f"{name!r} can't be imported: {error}.") from error
+    except AttributeError:
+        raise ConfigError(f"The module {module!r} defines no {path!r}.") from None
+
+
+def _look_up(module: str, path: str) -> Any:
+    found = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+class SpecByName:
+    """An environment whose spec has the reward by name, where it has one. ``gymnasium.make`` takes it either way."""
+
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What Gymnasium made the environment from."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        name = None if spec is None else name_of(spec.kwargs.get("reward"))
+        self._spec = spec if spec is None or name is None else replace(spec, kwargs={**spec.kwargs, "reward": name})
