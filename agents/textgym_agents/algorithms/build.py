@@ -11,10 +11,11 @@ from textgym import wrappers
 from textgym.errors import ConfigError, did_you_mean
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
+from textgym_agents.algorithms.binding import bind_policy
 from textgym_agents.algorithms.registry import ALGORITHMS, check_settings
 from textgym_agents.algorithms.row import Algorithm
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
-from textgym_agents.envs.candidates import CandidateVecEnv
+from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.objectives.kl import KLController
 
@@ -86,14 +87,15 @@ def make(
     options = {**row.defaults, **overrides}
     kl_coef = row.kl_coef if kl_coef is None else kl_coef
     reference = False
-    if row.buffer is not None:
-        kind = "replay_buffer" if issubclass(row.buffer, ReplayBuffer) else "rollout_buffer"
-        options[f"{kind}_class"] = options.get(f"{kind}_class") or row.buffer
-        if issubclass(options[f"{kind}_class"], EpisodeReplayBuffer):  # whose n-step returns discount as the algorithm
-            options[f"{kind}_kwargs"] = {"gamma": options["gamma"], **options.get(f"{kind}_kwargs", {})}
-        reference = bool(kl_coef) and hasattr(options[f"{kind}_class"], "bind")
+    if row.buffer is not None and issubclass(row.buffer, ReplayBuffer):
+        buffer = options["replay_buffer_class"] = options.get("replay_buffer_class") or row.buffer
+        if issubclass(buffer, EpisodeReplayBuffer):  # whose n-step returns discount as the algorithm
+            options["replay_buffer_kwargs"] = {"gamma": options["gamma"], **options.get("replay_buffer_kwargs", {})}
+    elif row.buffer is not None:
+        buffer = options["rollout_buffer_class"] = options.get("rollout_buffer_class") or row.buffer
+        reference = bool(kl_coef) and issubclass(buffer, EpisodeRolloutBuffer)
         if reference:
-            options[f"{kind}_kwargs"] = {"kl_coef": kl_coef, **options.get(f"{kind}_kwargs", {})}
+            options["rollout_buffer_kwargs"] = {"kl_coef": kl_coef, **options.get("rollout_buffer_kwargs", {})}
     made = row.cls(
         row.policy,
         vec_env,
@@ -101,7 +103,7 @@ def make(
         seed=seed,
         **options,
     )
-    _bind(made)
+    bind_policy(made)
     return made
 
 
@@ -117,17 +119,6 @@ def find(algorithm: str) -> Algorithm:
             "textgym_agents.register_algorithm, and on the command line --import its module."
         )
     return ALGORITHMS[algorithm]
-
-
-def _bind(made: BaseAlgorithm) -> None:
-    """Show the policy, which knows the initial model, to a buffer with a KL penalty."""
-    for name in ("rollout_buffer", "replay_buffer"):
-        buffer = getattr(made, name, None)
-        if getattr(buffer, "kl_controller", None) is not None:
-            buffer.bind(made.policy)  # type: ignore[union-attr]
-    env = made.get_env()
-    if isinstance(env, CandidateVecEnv):
-        env.bind(made.policy)  # type: ignore[arg-type]
 
 
 def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> BaseAlgorithm:
@@ -154,5 +145,5 @@ def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> Ba
             given = {"num_candidates": int(made.action_space.n)}  # type: ignore[attr-defined]
             vec_env = row.wrap(vec_env, model, **{**row.wrap_defaults, **given})
         made.set_env(vec_env)
-    _bind(made)
+    bind_policy(made)
     return made

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from textgym.core import text_env
 from textgym.errors import ConfigError
+from textgym_agents.algorithms.binding import bind_policy
 from textgym_agents.algorithms.options import EpisodicOptions, SB3Options, check_arguments
 from textgym_agents.buffers.episodes import Episode, EpisodeSamples, EpisodeStore, Recorder
 from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
@@ -102,8 +103,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         if self.env is not None:  # None: it was loaded to predict
             self._check_env(self.env)
         super()._setup_model()
-        if self.policy.reference is not None:
-            self.rollout_buffer.bind(self.policy)
+        bind_policy(self)
 
     def _check_env(self, env: VecEnv) -> None:
         """Raise ConfigError unless rollouts can be collected in the environment."""

@@ -22,6 +22,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.type_aliases import Schedule
 
 from textgym.errors import ConfigError
+from textgym_agents.algorithms.binding import bind_policy
 from textgym_agents.algorithms.options import PPOOptions, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.algorithms.sb3 import PPO_LEARNING
@@ -95,7 +96,7 @@ class NLPO(PPO):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        self.rollout_buffer.follow(self.policy)
+        bind_policy(self)
 
     def train(self) -> None:
         """PPO's update on the masked distributions; then, every few updates, a new mask for the next rollouts."""

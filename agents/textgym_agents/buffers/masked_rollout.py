@@ -7,7 +7,7 @@ kilobytes. An environment's rules make two masks, early and late. The lagged mas
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from textgym.errors import ConfigError
-from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer, Segment
+from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer, RolloutPolicy, Segment
 
 
 def pack_masks(masks: Tensor) -> Tensor:
@@ -53,20 +53,15 @@ class MaskedSamples(NamedTuple):
     action_masks: Tensor | None
 
 
-class MaskSource(Protocol):
-    """A policy that says which tokens were legal when it sampled."""
-
-    sampled_masks: Tensor | None  # (rows, words)
-
-
 class MaskedEpisodeRolloutBuffer(EpisodeRolloutBuffer):
     """An ``EpisodeRolloutBuffer`` that also keeps action masks, bit-packed. Arguments as there."""
 
-    mask_source: MaskSource | None = None
+    policy: RolloutPolicy | None = None
 
-    def follow(self, source: MaskSource) -> None:
-        """Take the masks from ``source`` where ``add`` isn't given any."""
-        self.mask_source = source
+    def bind(self, policy: RolloutPolicy) -> None:
+        """As there; and take the masks from the policy where :meth:`add` isn't given any."""
+        super().bind(policy)
+        self.policy = policy
 
     def reset(self) -> None:
         super().reset()
@@ -85,8 +80,8 @@ class MaskedEpisodeRolloutBuffer(EpisodeRolloutBuffer):
         if action_masks is not None:
             masks = torch.from_numpy(np.ascontiguousarray(action_masks, dtype=np.bool_)).view(self.n_envs, -1)
             self._pending_masks.append((self.pos, pack_masks(masks)))
-        elif self.mask_source is not None and self.mask_source.sampled_masks is not None:
-            self._pending_masks.append((self.pos, self.mask_source.sampled_masks))
+        elif self.policy is not None and self.policy.sampled_masks is not None:
+            self._pending_masks.append((self.pos, self.policy.sampled_masks))
         super().add(*args, **kwargs)
 
     def _fetch(self) -> None:

@@ -1,7 +1,7 @@
-"""Replay of whole texts: each token is kept once, and a minibatch is one teacher-forced pass over some texts.
+"""Replay of whole episodes: each token is kept once, and a minibatch is one teacher-forced pass over some of them.
 
 Stable-Baselines3's own buffer keeps two observations, prompt and all, for every token, and draws single tokens, each of
-which costs a pass over its whole prefix. Here a text is kept once, when it is finished, and its tokens are drawn
+which costs a pass over its whole prefix. Here an episode is kept once, when it has ended, and its tokens are drawn
 together.
 
 | Symbol | Shape | Meaning |
@@ -26,28 +26,30 @@ from textgym.errors import ConfigError
 from textgym_agents.buffers.replay_episodes import (
     CANDIDATES,
     CandidateBatch,
-    FinishedText,
     Ints,
-    OpenText,
-    Piece,
+    OpenEpisode,
+    Span,
+    StoredEpisode,
+    pack_episodes,
+    unpack_episodes,
 )
 from textgym_agents.models.packing import Text
 from textgym_agents.objectives.returns import n_step_returns
 
 
 class EpisodeReplayBuffer(ReplayBuffer):
-    """A replay buffer of whole texts. Pass it as ``replay_buffer_class`` to DQN or QR-DQN.
+    """A replay buffer of whole episodes. Pass it as ``replay_buffer_class`` to DQN or QR-DQN.
 
-    A minibatch has exactly ``batch_size`` tokens: whole texts, drawn with replacement, and a part of the last one. When
-    it is full, the oldest texts make room. As long as no text is finished, minibatches teach nothing: their Q values
-    and targets are 0.
+    A minibatch has exactly ``batch_size`` tokens: whole episodes, drawn with replacement, and a part of the last one.
+    When it is full, the oldest episodes make room. As long as no episode has ended, minibatches teach nothing: their Q
+    values and targets are 0.
 
     Args:
-        buffer_size: most tokens of finished texts.
+        buffer_size: most tokens of episodes that have ended.
         observation_space, action_space, device, n_envs: as SB3 gives them.
         optimize_memory_usage: SB3's; must be False, since there is nothing left to save.
         n_steps: rewards summed before the target network's value is added (n-step returns; Sutton 1988,
-            https://doi.org/10.1007/BF00115009); None or 0: all, to the end of the text.
+            https://doi.org/10.1007/BF00115009); None or 0: all, to the end of the episode.
         gamma: discount within these sums; the same as the algorithm's.
         seed: of what is drawn. Default: from torch's initial seed, which SB3 sets from its own.
 
@@ -78,7 +80,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         if (n_steps is not None and n_steps < 0) or not 0 <= gamma <= 1:
             raise ConfigError(
                 f"n_steps is {n_steps} and gamma is {gamma}, expected n_steps of 1 or more (None: to the end of the "
-                "text) and gamma from 0 to 1."
+                "episode) and gamma from 0 to 1."
             )
         super(ReplayBuffer, self).__init__(buffer_size, observation_space, action_space, device, n_envs)
         self.optimize_memory_usage, self.handle_timeout_termination = False, True
@@ -92,19 +94,19 @@ class EpisodeReplayBuffer(ReplayBuffer):
     def reset(self) -> None:
         """Forget everything."""
         super().reset()
-        self.texts: dict[int, FinishedText] = {}  # by number; the oldest has the smallest
-        self.open: list[OpenText | None] = [None] * self.n_envs
+        self.episodes: dict[int, StoredEpisode] = {}  # by number; the oldest has the smallest
+        self.open: list[OpenEpisode | None] = [None] * self.n_envs
         self._next = self._tokens = 0
         self._expected: Mapping[str, NDArray[Any]] | None = None
 
     def size(self) -> int:
-        """Tokens of finished texts that it holds."""
+        """Tokens that it can draw: those of episodes that have ended."""
         return self._tokens
 
     @property
     def nbytes_per_token(self) -> float:
-        """Bytes held for each token of finished texts, prompts included."""
-        return sum(text.nbytes for text in self.texts.values()) / max(1, self._tokens)
+        """Bytes held for each of these tokens, prompts included."""
+        return sum(episode.nbytes for episode in self.episodes.values()) / max(1, self._tokens)
 
     # ------------------------------------------------------------------ storing
 
@@ -120,21 +122,21 @@ class EpisodeReplayBuffer(ReplayBuffer):
         """Store one step of all rows. SB3 calls this."""
         actions, goes_on = action.reshape(-1).tolist(), self._goes_on(obs)
         for row in range(self.n_envs):
-            text = self.open[row]
-            if text is None or not goes_on[row]:
-                text = self.open[row] = self._begin(obs, row)
-            text.candidates.append(obs[CANDIDATES][row])
-            text.actions.append(actions[row])
-            text.rewards.append(float(reward[row]))
+            episode = self.open[row]
+            if episode is None or not goes_on[row]:
+                episode = self.open[row] = self._begin(obs, row)
+            episode.candidates.append(obs[CANDIDATES][row])
+            episode.actions.append(actions[row])
+            episode.rewards.append(float(reward[row]))
             if done[row]:
                 if infos[row].get("TimeLimit.truncated", False):
-                    text.candidates.append(next_obs[CANDIDATES][row])
-                self._finish(text)
+                    episode.candidates.append(next_obs[CANDIDATES][row])
+                self._store(episode)
                 self.open[row] = None
         self._expected = {key: next_obs[key] for key in self.keys}
 
     def _goes_on(self, obs: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
-        """(rows,) whether the row shows what its last step led to; not so after a reset in the middle of a text."""
+        """(rows,) whether the row shows what its last step led to; not so after a reset in the middle of an episode."""
         if self._expected is None:
             return np.zeros(self.n_envs, dtype=np.bool_)
         same: NDArray[np.bool_] = np.ones(self.n_envs, dtype=np.bool_)
@@ -142,25 +144,50 @@ class EpisodeReplayBuffer(ReplayBuffer):
             same &= (obs[key] == self._expected[key]).all(1)
         return same
 
-    def _begin(self, obs: Mapping[str, NDArray[Any]], row: int) -> OpenText:
+    def _begin(self, obs: Mapping[str, NDArray[Any]], row: int) -> OpenEpisode:
         ids, mask = (obs[key][row] for key in self.keys)
         prompt = obs["input_ids"][row, obs["attention_mask"][row] != 0].astype(np.int32) if self.seq2seq else None
-        return OpenText(ids[mask != 0].astype(np.int32), prompt)
+        return OpenEpisode(ids[mask != 0].astype(np.int32), prompt)
 
-    def _finish(self, text: OpenText) -> None:
-        smallest = np.min_scalar_type(int(self.action_space.n) - 1)  # type: ignore[attr-defined]
-        self.texts[self._next] = FinishedText(
-            text.context,
-            text.prompt,
-            np.stack(text.candidates).astype(np.int32),
-            np.array(text.actions, dtype=smallest),
-            np.array(text.rewards, dtype=np.float32),
-        )
+    def _store(self, episode: OpenEpisode) -> None:
+        self.episodes[self._next] = episode.ended(self._action_dtype)
         self._next += 1
-        self._tokens += len(text.actions)
-        while self._tokens > self.buffer_size and len(self.texts) > 1:
-            self._tokens -= len(self.texts.pop(next(iter(self.texts))).actions)
+        self._tokens += len(episode.actions)
+        while self._tokens > self.buffer_size and len(self.episodes) > 1:
+            self._tokens -= len(self.episodes.pop(next(iter(self.episodes))).actions)
             self.full = True
+
+    @property
+    def _action_dtype(self) -> np.dtype[Any]:
+        """The smallest that holds an index of a candidate."""
+        return np.min_scalar_type(int(self.action_space.n) - 1)  # type: ignore[attr-defined]
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def get_state(self) -> dict[str, Any]:
+        """What it holds and its random generator, for a checkpoint."""
+        begun = {row: episode for row, episode in enumerate(self.open) if episode is not None}
+        return {
+            **pack_episodes([*self.episodes.values(), *begun.values()]),
+            "numbers": list(self.episodes),
+            "open": list(begun),
+            "next": self._next,
+            "expected": None if self._expected is None else dict(self._expected),
+            "rng": self.rng,
+            "full": self.full,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Hold what a buffer of the same arguments held whose ``get_state`` returned this."""
+        self.reset()
+        episodes = unpack_episodes(state)
+        for number, episode in zip(state["numbers"], episodes, strict=False):
+            self.episodes[number] = episode.ended(self._action_dtype)
+            self._tokens += len(episode.actions)
+        for row, episode in zip(state["open"], episodes[len(self.episodes) :], strict=True):
+            self.open[row] = episode
+        self._next, self._expected, self.full = state["next"], state["expected"], state["full"]
+        self.rng = state["rng"]
 
     # ------------------------------------------------------------------ drawing
 
@@ -168,65 +195,67 @@ class EpisodeReplayBuffer(ReplayBuffer):
         """A minibatch for unmodified DQN and QR-DQN, whose Q networks take :class:`CandidateBatch`.
 
         Raises:
-            ConfigError: the environment is normalised by VecNormalize, which texts can't be.
+            ConfigError: the environment is wrapped in VecNormalize.
         """
         if env is not None:
             raise ConfigError("EpisodeReplayBuffer can't be used with VecNormalize: token ids are no quantities.")
-        pieces = self._draw(batch_size)
-        if not pieces:
+        spans = self._draw(batch_size)
+        if not spans:
             return self._nothing(batch_size)
-        here = [self._states(piece.text, piece.start, piece.stop) for piece in pieces]
-        following, take, returns, discounts = self._targets(pieces)
+        here = [self._states(*span) for span in spans]
+        following, take, returns, discounts = self._targets(spans)
         to_go = torch.as_tensor(discounts, device=self.device)[:, None]
         return ReplayBufferSamples(
             observations=self._batch(here, None),  # type: ignore[arg-type]
-            actions=self._long(np.concatenate([p.text.actions[p.start : p.stop] for p in pieces]))[:, None],
+            actions=self._long(np.concatenate([span.episode.actions[span.start : span.stop] for span in spans]))[
+                :, None
+            ],
             next_observations=self._batch(following, take),  # type: ignore[arg-type]
             dones=torch.as_tensor(take < 0, device=self.device).float()[:, None],
             rewards=torch.as_tensor(returns, device=self.device)[:, None],
             discounts=to_go,
         )
 
-    def _draw(self, batch_size: int) -> list[Piece]:
-        pieces: list[Piece] = []
-        missing = batch_size if self.texts else 0
-        first = self._next - len(self.texts)
+    def _draw(self, batch_size: int) -> list[Span]:
+        spans: list[Span] = []
+        missing = batch_size if self.episodes else 0
+        first = self._next - len(self.episodes)
         while missing:
-            text = self.texts[int(self.rng.integers(first, self._next))]
-            length = min(len(text.actions), missing)
-            start = int(self.rng.integers(0, len(text.actions) - length + 1))
-            pieces.append(Piece(text, start, start + length))
+            episode = self.episodes[int(self.rng.integers(first, self._next))]
+            length = min(len(episode.actions), missing)
+            start = int(self.rng.integers(0, len(episode.actions) - length + 1))
+            spans.append(Span(episode, start, start + length))
             missing -= length
-        return pieces
+        return spans
 
     def _targets(
-        self, pieces: list[Piece]
+        self, spans: list[Span]
     ) -> tuple[list[tuple[Text, Ints]], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
         """The states whose values the targets need, which of them is each token's, n-step returns and discounts."""
         following: list[tuple[Text, Ints]] = []
         take, returns, discounts = [], [], []
         known = 0
-        for text, start, stop in pieces:
-            length, states = len(text.actions), len(text.candidates)
+        for episode, start, stop in spans:
+            length, states = len(episode.actions), len(episode.candidates)
             steps = self.n_steps or length
             reached = np.minimum(np.arange(start, stop) + steps, length)  # the state after these rewards
-            returns.append(n_step_returns(text.rewards, steps, self.gamma)[start:stop])
+            returns.append(n_step_returns(episode.rewards, steps, self.gamma)[start:stop])
             discounts.append(self.gamma ** (reached - np.arange(start, stop)))
             first, last = int(reached[0]), min(int(reached[-1]) + 1, states)
             take.append(np.where(reached < states, known + reached - first, -1))
             if first < last:
-                following.append(self._states(text, first, last))
+                following.append(self._states(episode, first, last))
                 known += last - first
         flat = (np.concatenate(arrays).astype(np.float32) for arrays in (returns, discounts))
         return following, np.concatenate(take), *flat  # type: ignore[return-value]
 
     @staticmethod
-    def _states(text: FinishedText, start: int, stop: int) -> tuple[Text, Ints]:
+    def _states(episode: StoredEpisode, start: int, stop: int) -> tuple[Text, Ints]:
         """The states before the tokens ``[start, stop)``; nothing depends on the token after the last one."""
-        tokens = text.tokens
-        context = np.concatenate([text.context, tokens[:start]])
+        tokens = episode.tokens
+        context = np.concatenate([episode.context, tokens[:start]])
         chosen = np.concatenate([tokens, tokens[-1:]])[start:stop]
-        return Text(context, chosen, text.prompt), text.candidates[start:stop]
+        return Text(context, chosen, episode.prompt), episode.candidates[start:stop]
 
     def _batch(self, states: list[tuple[Text, Ints]], take: NDArray[np.int64] | None) -> CandidateBatch:
         k = int(self.action_space.n)  # type: ignore[attr-defined]

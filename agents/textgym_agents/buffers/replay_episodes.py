@@ -1,5 +1,6 @@
-"""Texts as a replay buffer keeps them, and states of several of them as a Q network takes them."""
+"""Episodes as a replay buffer keeps them, and states of several of them as a Q network takes them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ Ints = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class CandidateBatch(EpisodeBatch):
-    """States of whole texts, with the tokens that could be chosen there.
+    """States of whole episodes, with the tokens that could be chosen there.
 
     Attributes:
         candidates: (states, k) token ids.
@@ -26,13 +27,13 @@ class CandidateBatch(EpisodeBatch):
     take: Tensor | None = None
 
 
-class FinishedText(NamedTuple):
-    """A text of ``n`` tokens.
+class StoredEpisode(NamedTuple):
+    """An episode of ``n`` tokens that has ended.
 
     Attributes:
         context: the tokens before the first one that was chosen.
         prompt: what the encoder reads; None for a decoder-only model.
-        candidates: (n, k), or (n + 1, k) for a text that was cut off, whose last state has a value.
+        candidates: (n, k), or (n + 1, k) for an episode that was truncated, whose last state has a value.
         actions: (n,) which candidate was chosen.
         rewards: (n,).
     """
@@ -56,8 +57,8 @@ class FinishedText(NamedTuple):
 
 
 @dataclass(slots=True)
-class OpenText:
-    """A text that a row is writing."""
+class OpenEpisode:
+    """An episode that a row is in."""
 
     context: Ints
     prompt: Ints | None
@@ -65,10 +66,58 @@ class OpenText:
     actions: list[int] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
 
+    def ended(self, action_dtype: np.dtype[Any]) -> StoredEpisode:
+        """As it is stored, with actions of this type."""
+        return StoredEpisode(
+            self.context,
+            self.prompt,
+            np.stack(self.candidates).astype(np.int32),
+            np.array(self.actions, dtype=action_dtype),
+            np.array(self.rewards, dtype=np.float32),
+        )
 
-class Piece(NamedTuple):
-    """Tokens ``[start, stop)`` of a text."""
 
-    text: FinishedText
+PARTS = StoredEpisode._fields  # context, prompt, candidates, actions, rewards
+
+
+class Span(NamedTuple):
+    """Tokens ``[start, stop)`` of an episode."""
+
+    episode: StoredEpisode
     start: int
     stop: int
+
+
+def pack_episodes(episodes: Sequence[StoredEpisode | OpenEpisode]) -> dict[str, NDArray[Any]]:
+    """Episodes as six arrays, however many there are: each part's values one after another, and their lengths.
+
+    ``lengths`` is (episodes, parts), -1 where there is no such part, as of prompts where there is no encoder.
+    """
+    lengths = [[-1 if part is None else len(part) for part in _parts(one)] for one in episodes]
+    packed = {"lengths": np.array(lengths, dtype=np.int64).reshape(-1, len(PARTS))}
+    for name, parts in zip(PARTS, zip(*map(_parts, episodes), strict=True) if episodes else [()] * 5, strict=True):
+        arrays = [np.asarray(part) for part in parts if part is not None and len(part)]
+        # The rewards of an open episode are Python's floats.
+        wide = np.float64 if name == "rewards" else np.int64
+        packed[name] = np.concatenate(arrays).astype(wide) if arrays else np.empty(0, wide)
+    return packed
+
+
+def unpack_episodes(packed: Mapping[str, NDArray[Any]]) -> list[OpenEpisode]:
+    """What :func:`pack_episodes` packed, all of them as if they were still open."""
+    at = dict.fromkeys(PARTS, 0)
+    episodes = []
+    for lengths in packed["lengths"].tolist():
+        parts: dict[str, Any] = {}
+        for name, length in zip(PARTS, lengths, strict=True):
+            parts[name] = None if length < 0 else packed[name][at[name] : at[name] + length]
+            at[name] += max(length, 0)
+        context, prompt, candidates, actions, rewards = parts.values()
+        prompt = None if prompt is None else prompt.astype(np.int32)
+        tokens = list(candidates), actions.tolist(), rewards.tolist()
+        episodes.append(OpenEpisode(context.astype(np.int32), prompt, *tokens))
+    return episodes
+
+
+def _parts(episode: StoredEpisode | OpenEpisode) -> list[Any]:
+    return [getattr(episode, name) for name in PARTS]

@@ -60,6 +60,13 @@ class ReferencePolicy(Protocol):
         """(actions,) log-probabilities under the reference model."""
 
 
+class RolloutPolicy(ReferencePolicy, Protocol):
+    """A policy whose rollouts a buffer stores; ``LanguageModelPolicy`` is one."""
+
+    sampled_masks: Tensor | None
+    """(rows, words) the tokens that were legal at the last step, of a policy that masks some."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Consecutive steps ``[start, stop)`` of one row that belong to one episode."""
@@ -84,7 +91,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             ``AdaptiveKL`` or anything with ``coef`` and ``update``. None or 0: no KL.
         kl_estimator: "k1" or "k3", what is subtracted and what a controller is told; see
             :func:`textgym_agents.objectives.kl.estimator`.
-        reference: what gives the reference log-probabilities; ``textgym_agents.make`` passes the policy by ``bind``.
+        reference: gives the reference log-probabilities; ``textgym_agents.make`` passes the policy, by :meth:`bind`.
         seed: of the order of minibatches. Default: from torch's initial seed, which SB3 sets from its own.
 
     Raises:
@@ -123,9 +130,9 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.stats: dict[str, float] = {}
         super().__init__(buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs)
 
-    def bind(self, reference: ReferencePolicy) -> None:
-        """Use ``reference`` (a policy made with ``reference=True``) for the KL."""
-        self.reference = reference
+    def bind(self, policy: RolloutPolicy) -> None:
+        """Measure the KL to the policy's reference model; it must have been made with ``reference=True``."""
+        self.reference = policy
 
     def get_state(self) -> dict[str, Any]:
         """What outlasts a rollout, for a checkpoint.

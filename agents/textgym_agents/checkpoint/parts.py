@@ -13,9 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor, nn
 
 from textgym.errors import ConfigError
-from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.checkpoint.plain_state import NotPlain, pack, unpack
-from textgym_agents.checkpoint.replay_state import replay_state, set_replay_state
 
 LEFT_OUT = {
     *("start_time", "_num_timesteps_at_start"),  # clocks of the process
@@ -114,13 +112,9 @@ def has_state(part: Any) -> bool:
     return hasattr(type(part), "get_state") and hasattr(type(part), "set_state")
 
 
-def _own_state(part: Any) -> Any:
-    return replay_state(part) if isinstance(part, EpisodeReplayBuffer) else part.get_state()
-
-
 def pack_part(part: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    if has_state(part) or isinstance(part, EpisodeReplayBuffer):
-        return {"state": pack(_own_state(part), name, tensors)}
+    if has_state(part):
+        return {"state": pack(part.get_state(), name, tensors)}
     # Tensors of a policy are among its weights.
     return {"attributes": _plain_attributes(part, name, tensors, arrays=not isinstance(part, nn.Module))}
 
@@ -143,8 +137,7 @@ def _plain_attributes(part: Any, name: str, tensors: dict[str, Tensor], arrays: 
 
 def unpack_part(part: Any, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     if "state" in saved:
-        state = unpack(saved["state"], tensors)
-        set_replay_state(part, state) if isinstance(part, EpisodeReplayBuffer) else part.set_state(state)
+        part.set_state(unpack(saved["state"], tensors))
         return
     for name, packed in saved["attributes"].items():
         current = vars(part).get(name)

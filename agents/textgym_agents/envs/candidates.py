@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import get_device, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
@@ -55,9 +56,10 @@ class CandidateVecEnv(VecEnvWrapper):
         self.model, self.num_candidates = model, num_candidates
         self._proposals: Proposals | None = None
 
-    def bind(self, policy: DQNPolicy) -> None:
+    def bind(self, policy: BasePolicy) -> None:
         """Take the candidates from a policy that keeps the initial model, instead of loading it once more."""
-        self._proposals = policy.proposals
+        if isinstance(policy, DQNPolicy):
+            self._proposals = policy.proposals
 
     @property
     def proposals(self) -> Proposals:

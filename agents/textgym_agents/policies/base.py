@@ -77,6 +77,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     """
 
     forms: ClassVar[Mapping[str, type[Form]]] = FORMS  # that this class can train
+    sampled_masks: Tensor | None = None  # (rows, words) of the last rollout step, where a subclass masks tokens
 
     def __init__(
         self,

@@ -30,7 +30,6 @@ class NLPOPolicy(PackedMasks):
     """
 
     mask_policy: LanguageModelPolicy | None = None
-    sampled_masks: Tensor | None = None  # (rows, words) of the last rollout step, for the buffer
 
     def __init__(self, *args: Any, mask_top_p: float = 0.9, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

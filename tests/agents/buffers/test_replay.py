@@ -1,5 +1,6 @@
 """Replay of whole texts: what is stored, what is drawn, and the targets, against plain computations."""
 
+from copy import deepcopy
 from itertools import pairwise
 
 import numpy as np
@@ -62,17 +63,17 @@ def test_each_finished_text_is_kept_once(seq2seq):
     env = four_tokens(seq2seq=seq2seq)
     buffer = replay(env)
     _, ended = play(env, buffer, 30)
-    assert [kept(text) for text in buffer.texts.values()] == ended
+    assert [kept(text) for text in buffer.episodes.values()] == ended
     assert len(ended) > 20
-    assert buffer.size() == sum(len(text.actions) for text in buffer.texts.values())
-    assert all((text.rewards[:-1] == 0).all() for text in buffer.texts.values())
+    assert buffer.size() == sum(len(text.actions) for text in buffer.episodes.values())
+    assert all((text.rewards[:-1] == 0).all() for text in buffer.episodes.values())
 
 
 def test_the_oldest_texts_make_room():
     env = four_tokens()
     buffer = replay(env, size=20)
     _, ended = play(env, buffer, 40)
-    held = [kept(text) for text in buffer.texts.values()]
+    held = [kept(text) for text in buffer.episodes.values()]
     assert held == ended[-len(held) :]
     assert 20 - 3 < buffer.size() <= 20
     assert buffer.full
@@ -84,7 +85,7 @@ def test_a_text_that_was_interrupted_is_forgotten():
     buffer = replay(env)
     play(env, buffer, 2)  # two tokens of three
     _, ended = play(env, buffer, 3, seed=1)  # which resets
-    assert [kept(text) for text in buffer.texts.values()] == ended
+    assert [kept(text) for text in buffer.episodes.values()] == ended
     assert len(ended) == 1
 
 
@@ -93,7 +94,7 @@ def test_learning_may_go_on_where_it_stopped():
     buffer = replay(env)
     obs, _ = play(env, buffer, 2)
     _, ended = play(env, buffer, 1, obs)
-    assert [kept(text) for text in buffer.texts.values()] == ended
+    assert [kept(text) for text in buffer.episodes.values()] == ended
     assert len(ended) == 1
 
 
@@ -159,7 +160,7 @@ def test_a_minibatch_has_exactly_as_many_tokens_as_asked_for():
     env = four_tokens()
     buffer = replay(env, n_steps=1)
     play(env, buffer, 30)
-    stored = [kept(text)[0] for text in buffer.texts.values()]
+    stored = [kept(text)[0] for text in buffer.episodes.values()]
     for size in (1, 2, 5, 64, 1000):  # more than there are as well
         samples = buffer.sample(size)
         shapes = {name: tuple(getattr(samples, name).shape) for name in ("actions", "rewards", "dones", "discounts")}
@@ -238,3 +239,43 @@ def test_unusable_arguments():
         EpisodeReplayBuffer(10, spaces.Dict({}), env.action_space)
     with pytest.raises(ConfigError, match="VecNormalize"):
         replay(env).sample(8, env=object())
+
+
+@pytest.mark.parametrize("seq2seq", [False, True])
+@pytest.mark.parametrize("size", [1000, 20])
+def test_a_restored_buffer_goes_on_as_the_saved_one(seq2seq, size):
+    env = four_tokens(seq2seq=seq2seq)
+    saved = replay(env, size=size)
+    obs, _ = play(env, saved, 31)
+    saved.sample(5)
+    state = deepcopy(saved.get_state())
+    assert state["open"]  # an episode goes on
+    restored = replay(env, size=size, seed=9)
+    restored.set_state(deepcopy(state))
+    again = restored.get_state()
+    for name, value in state.items():
+        if isinstance(value, np.ndarray):
+            assert np.array_equal(value, again[name]), name
+            assert value.dtype == again[name].dtype, name
+    assert (saved.size(), saved.full, saved.nbytes_per_token) == (
+        restored.size(), restored.full, restored.nbytes_per_token,
+    )  # fmt: skip
+    rng = np.random.default_rng(1)
+    for _ in range(8):
+        actions = rng.integers(0, K, env.num_envs)
+        new_obs, rewards, dones, infos = env.step(actions)
+        for buffer in (saved, restored):
+            buffer.add(obs, new_obs, actions, rewards, dones, infos)
+        obs = new_obs
+    one, other = saved.sample(16), restored.sample(16)
+    for name in ("actions", "rewards", "dones", "discounts"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+    for ours, theirs in zip(one.observations.texts, other.observations.texts, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_an_empty_buffer_has_a_state():
+    env = four_tokens()
+    restored = replay(env)
+    restored.set_state(replay(env).get_state())
+    assert restored.size() == 0
