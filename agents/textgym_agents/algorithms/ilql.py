@@ -169,7 +169,9 @@ class ILQL(EpisodicAlgorithm):
             self._update_learning_rate(self.policy.optimizer)
             means = Means()
             for batch in store.get(self.batch_size):
-                v, q_offset, log_prob, entropy = self.policy.judge(batch.observations, batch.actions)  # (tokens,)
+                v, q_offset, log_prob, entropy = self.policy.evaluate_values(
+                    batch.observations, batch.actions
+                )  # (tokens,)
                 log_ratio = log_prob - batch.old_log_prob  # log pi(a|s) - log pi_0(a|s)
                 returns = lambda_returns(batch.rewards, v.detach().cpu().numpy(), batch.lengths, self.td_lambda)
                 g = store.to_torch(returns.astype(np.float32))

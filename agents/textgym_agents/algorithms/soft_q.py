@@ -7,7 +7,7 @@
 | delta | (tokens,) | G - Q(s, a): TD errors |
 """
 
-from typing import Any, Literal, NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from textgym_agents.algorithms.episodic import EpisodicAlgorithm
 from textgym_agents.algorithms.options import EpisodicOptions, check_policy
 from textgym_agents.buffers.episodes import EpisodeSamples
 from textgym_agents.objectives.returns import Bools, Floats, check_lambda
+from textgym_agents.policies.exploration import Exploration
 from textgym_agents.policies.q_learning import QLearningPolicy
 
 
@@ -48,7 +49,7 @@ class SoftQOptions(EpisodicOptions, total=False):
     td_lambda: float
     beta: float
     vf_coef: float
-    exploration: Literal["boltzmann", "epsilon_greedy"]
+    exploration: Exploration
     epsilon: float
     boltzmann_temperature: float
 
@@ -93,7 +94,7 @@ class SoftQAlgorithm(EpisodicAlgorithm):
         td_lambda: float = 0.95,
         beta: float = 0.01,
         vf_coef: float = 3.0,
-        exploration: Literal["boltzmann", "epsilon_greedy"] = "boltzmann",
+        exploration: Exploration = "boltzmann",
         epsilon: float = 0.1,
         boltzmann_temperature: float = 1.0,
         **options: Unpack[EpisodicOptions],
@@ -118,7 +119,7 @@ class SoftQAlgorithm(EpisodicAlgorithm):
     def _action_values(self, batch: EpisodeSamples) -> ActionValues:
         """Q of a minibatch's tokens under the weights of this moment."""
         tokens = self.policy.token_values(batch.observations, batch.actions)
-        values, log_probs, gaps = (tensor.detach().cpu().numpy() for tensor in tokens[:3])
+        values, log_probs, greedy_gap = (tensor.detach().cpu().numpy() for tensor in tokens[:3])
         chosen = values + self.beta * log_probs
-        best = chosen + self.beta * gaps
-        return ActionValues(tokens.values, tokens.log_probs, tokens.entropies, chosen, best, gaps == 0)
+        best = chosen + self.beta * greedy_gap
+        return ActionValues(tokens.values, tokens.log_probs, tokens.entropies, chosen, best, greedy_gap == 0)

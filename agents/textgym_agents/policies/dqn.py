@@ -24,8 +24,7 @@ from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.sampling import Sampling, draw
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.candidates import Proposals
-
-EXPLORATION = ("boltzmann", "greedy")
+from textgym_agents.policies.exploration import Exploration, check_exploration
 
 
 class QNetwork(nn.Module):
@@ -82,8 +81,9 @@ class DQNPolicy(LanguageModelPolicy):
 
     Args:
         beta: Q for one nat of log-probability. A smaller one lets differences of Q move the policy further.
-        exploration: "boltzmann": sample from pi, with the temperature and top-p of the other arguments; "greedy": the
-            best candidate, SB3's epsilon-greedy exploration explores.
+        exploration: "boltzmann": sample from pi, with the temperature and top-p of the other arguments;
+            "epsilon_greedy": the best candidate, except where SB3 draws a random one, with a probability of its
+            ``exploration_initial_eps`` to ``exploration_final_eps``.
         reference: not used; the initial weights are always kept, since they say what the candidates are.
         kwargs: those of ``LanguageModelPolicy``. The default optimiser is AdamW with eps 0.001.
 
@@ -102,7 +102,7 @@ class DQNPolicy(LanguageModelPolicy):
         lr_schedule: Schedule,
         *,
         beta: float = 0.1,
-        exploration: str = "boltzmann",
+        exploration: Exploration = "boltzmann",
         **kwargs: Any,
     ) -> None:
         if not isinstance(observation_space, spaces.Dict) or CANDIDATES not in observation_space.spaces:
@@ -110,11 +110,9 @@ class DQNPolicy(LanguageModelPolicy):
                 f"{type(self).__name__} needs observations with candidates, got {observation_space}. Build the "
                 "algorithm with textgym_agents.make, or wrap the environment in candidates(vec_env, model)."
             )
-        if not beta > 0 or exploration not in EXPLORATION:
-            raise ConfigError(
-                f"beta is {beta} and exploration is {exploration!r}, expected beta above 0 and exploration "
-                f"one of {', '.join(EXPLORATION)}."
-            )
+        check_exploration(exploration)
+        if not beta > 0:
+            raise ConfigError(f"beta is {beta}, expected above 0, in units of reward.")
         tokens = spaces.Discrete(int(observation_space[CANDIDATES].high.max()) + 1)  # type: ignore[attr-defined]
         self.beta, self.exploration = beta, exploration
         if "optimizer_class" not in kwargs and kwargs.get("optimizer_kwargs") is None:
@@ -214,7 +212,7 @@ class DQNPolicy(LanguageModelPolicy):
         given = observation.get(CANDIDATES)
         candidates = self.proposals(observation) if given is None else given.long()
         logits = self._candidate_logits(self._hidden(observation), candidates)
-        if deterministic or self.exploration == "greedy":
+        if deterministic or self.exploration == "epsilon_greedy":
             chosen = logits.argmax(-1)
         else:
             logits = self.sampling.filter_(_without_repeats(logits, candidates) / self.sampling.temperature)

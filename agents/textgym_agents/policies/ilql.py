@@ -1,4 +1,4 @@
-"""Policies for implicit Q-learning: a language model with two heads for what states are worth."""
+"""ILQL's policy: a language model with a head for V(s) and one for the offset of Q(s, a)."""
 
 from typing import Any, NamedTuple
 
@@ -7,37 +7,37 @@ from torch import Tensor, nn
 from textgym_agents.policies.base import LanguageModelPolicy
 
 
-class Judgement(NamedTuple):
-    """What a policy thinks of tokens in a log; all (n,), with gradients.
+class ILQLValues(NamedTuple):
+    """The policy's estimates for the tokens of a log; all (n,), with gradients.
 
     Attributes:
         values: V(s), from the value head.
-        levels: where Q(s, a) of a token lies whose probability is that of the initial model.
+        q_offset: Q(s, a) of a token whose probability has not changed, so that Q = q_offset + beta log(pi / pi_0).
         log_probs: log pi(a|s).
         entropies: of the distribution over tokens, in nats.
     """
 
     values: Tensor
-    levels: Tensor
+    q_offset: Tensor
     log_probs: Tensor
     entropies: Tensor
 
 
 class ILQLPolicy(LanguageModelPolicy):
-    """A language-model policy with a second head, for the level of its action values."""
+    """A language-model policy with a second head, for the offset of its action values. Arguments as there."""
 
-    level_net: nn.Linear
+    q_offset_net: nn.Linear
 
     def _build_model(self, *args: Any, **kwargs: Any) -> None:
         super()._build_model(*args, **kwargs)
-        self.level_net = nn.Linear(self.value_net.in_features, 1)
-        nn.init.zeros_(self.level_net.weight)
-        nn.init.zeros_(self.level_net.bias)
+        self.q_offset_net = nn.Linear(self.value_net.in_features, 1)
+        nn.init.zeros_(self.q_offset_net.weight)
+        nn.init.zeros_(self.q_offset_net.bias)
 
-    def judge(self, obs: Any, actions: Tensor) -> Judgement:
+    def evaluate_values(self, obs: Any, actions: Tensor) -> ILQLValues:
         """Both heads, log-probabilities and entropies of given actions, in one pass."""
         hidden = self._hidden(obs)
         log_probs, entropies = self._statistics(hidden, actions, self._generated(obs))
         features = hidden.float()
-        values, levels = self.value_net(features).flatten(), self.level_net(features).flatten()
-        return Judgement(values, levels, log_probs, entropies)
+        values, q_offset = self.value_net(features).flatten(), self.q_offset_net(features).flatten()
+        return ILQLValues(values, q_offset, log_probs, entropies)

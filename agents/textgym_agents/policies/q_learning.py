@@ -3,49 +3,48 @@
 | Symbol | Shape | Meaning |
 |---|---|---|
 | `log_probs` | (n,) | log pi(a|s) of the chosen tokens |
-| `gaps` | (n,) | log pi(a*|s) - log pi(a|s), with a* the likeliest token: 0 where the choice was greedy |
+| `greedy_gap` | (n,) | log pi(a*|s) - log pi(a|s), with a* the greedy token: 0 where a is the greedy token |
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from textgym.errors import ConfigError, did_you_mean
+from textgym.errors import ConfigError
 from textgym_agents.models.log_probs import Prepare
 from textgym_agents.models.sampling import draw
 from textgym_agents.policies.base import LanguageModelPolicy
-
-EXPLORATIONS = ("boltzmann", "epsilon_greedy")
+from textgym_agents.policies.exploration import Exploration, check_exploration
 
 
 class TokenValues(NamedTuple):
-    """What a policy thinks of chosen tokens; all (n,), and all but ``gaps`` with gradients.
+    """The policy's estimates for chosen tokens; all (n,), and all but ``greedy_gap`` with gradients.
 
     Attributes:
         values: of the states, from the value head.
         log_probs: log pi(a|s) of the chosen tokens.
-        gaps: by how much the likeliest token's log-probability is larger, without gradient.
+        greedy_gap: by how much the greedy token's log-probability is larger, without gradient.
         entropies: of the distribution over tokens, in nats.
     """
 
     values: Tensor
     log_probs: Tensor
-    gaps: Tensor
+    greedy_gap: Tensor
     entropies: Tensor
 
 
 class QLearningPolicy(LanguageModelPolicy):
-    """A language model that explores as Q-learning does, and tells how far each chosen token was from the best one.
+    """A language model that is also an action-value function, and explores as Q-learning and SARSA do.
 
-    ``forward`` and ``predict`` explore; ``deterministic=True`` takes the likeliest token. Log-probabilities are those
+    ``forward`` and ``predict`` explore; ``deterministic=True`` takes the greedy token. Log-probabilities are those
     of the language model itself, whatever the exploration.
 
     Args:
         exploration: "boltzmann" draws from softmax(log pi / ``boltzmann_temperature``), which at 1 is the language
-            model. "epsilon_greedy" draws from that with probability ``epsilon`` and else takes the likeliest token.
+            model. "epsilon_greedy" draws from that with probability ``epsilon`` and else takes the greedy token.
         epsilon: 0 to 1.
-        boltzmann_temperature: above 0. A large one explores evenly, which for texts is mostly noise.
+        boltzmann_temperature: above 0. A large one explores evenly, which is mostly noise.
         kwargs: those of ``LanguageModelPolicy``.
 
     Raises:
@@ -55,13 +54,12 @@ class QLearningPolicy(LanguageModelPolicy):
     def __init__(
         self,
         *args: Any,
-        exploration: Literal["boltzmann", "epsilon_greedy"] = "boltzmann",
+        exploration: Exploration = "boltzmann",
         epsilon: float = 0.1,
         boltzmann_temperature: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        if exploration not in EXPLORATIONS:
-            raise ConfigError(f"exploration is {exploration!r}. {did_you_mean(str(exploration), EXPLORATIONS)}")
+        check_exploration(exploration)
         if not 0 <= epsilon <= 1:
             raise ConfigError(f"epsilon is {epsilon}, expected 0 (never explore) to 1 (always).")
         if not boltzmann_temperature > 0:
@@ -85,24 +83,24 @@ class QLearningPolicy(LanguageModelPolicy):
         return torch.where(explores, drawn, log_probs.argmax(1))
 
     def token_values(self, obs: Any, actions: Tensor) -> TokenValues:
-        """As ``evaluate_actions``, and how far each action was from the likeliest one, in the same pass and memory."""
+        """As ``evaluate_actions``, and the greedy gap of each action, in the same pass and memory."""
         hidden = self._hidden(obs)
         actions = actions.long().reshape(-1)
-        self._gaps = torch.empty(len(actions), device=hidden.device)
+        self._greedy_gap = torch.empty(len(actions), device=hidden.device)
         where = torch.arange(len(actions), device=actions.device)
         rules = torch.stack([self._generated(obs).to(actions), actions, where], 1)  # (n, 3)
         log_probs, entropies = self._statistics(hidden, actions, rules)
-        return TokenValues(self._values(hidden).flatten(), log_probs, self._gaps, entropies)
+        return TokenValues(self._values(hidden).flatten(), log_probs, self._greedy_gap, entropies)
 
     def _prepare(self, rules: Tensor, *, filters: bool = True) -> Prepare | None:
         if rules.dim() == 1:
             return super()._prepare(rules, filters=filters)
-        then, gaps = super()._prepare(rules[:, 0], filters=filters), self._gaps
+        then, greedy_gap = super()._prepare(rules[:, 0], filters=filters), self._greedy_gap
 
         def prepare(block: Tensor, rows: slice) -> None:
             if then is not None:
                 then(block, rows)
             chosen = block.gather(1, rules[rows, 1:2]).squeeze(1)
-            gaps[rules[rows, 2]] = (block.amax(1) - chosen).detach()
+            greedy_gap[rules[rows, 2]] = (block.amax(1) - chosen).detach()
 
         return prepare

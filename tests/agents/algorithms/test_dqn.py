@@ -244,7 +244,7 @@ def test_a_repeated_candidate_is_not_likelier_for_it():
 
 
 def test_epsilon_greedy_exploration():
-    algorithm = build(policy={"exploration": "greedy"}, exploration_initial_eps=0.5, exploration_final_eps=0.5)
+    algorithm = build(policy={"exploration": "epsilon_greedy"}, exploration_initial_eps=0.5, exploration_final_eps=0.5)
     algorithm.exploration_rate = 0.5
     obs = algorithm.env.reset()
     algorithm.action_space.seed(0)
@@ -361,8 +361,8 @@ def test_from_random_texts_it_learns_to_write_good_ones(cls, least):
     algorithm = build(
         cls, k=4, moved=False, learning_rate=1e-2, batch_size=64, gradient_steps=4, train_freq=4,
         target_update_interval=ROWS * 12, exploration_initial_eps=1.0, exploration_final_eps=1.0,
-        policy={"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"eps": 1e-3}, "exploration": "greedy",
-                "beta": 0.3},
+        policy={"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"eps": 1e-3}, "beta": 0.3,
+                "exploration": "epsilon_greedy"},
     )  # fmt: skip
     assert len(RETURNS) == len(TEXTS) == 40
     assert _greedy_return(algorithm) < 0
@@ -387,7 +387,7 @@ def _greedy_return(algorithm):
 
 
 def test_unusable_arguments():
-    with pytest.raises(ConfigError, match="beta is 0 "):
+    with pytest.raises(ConfigError, match="beta is 0, expected above 0"):
         build(policy={"beta": 0})
     with pytest.raises(ConfigError, match="exploration is 'random'"):
         build(policy={"exploration": "random"})

@@ -31,7 +31,7 @@ def build(seq2seq=False, episodes=ALL, policy_kwargs=None, **options):
         policy_kwargs={"model": make_model(seq2seq), **(policy_kwargs or {})},
         **options,
     )
-    for head, seed in ((made.policy.value_net, 1), (made.policy.level_net, 2)):
+    for head, seed in ((made.policy.value_net, 1), (made.policy.q_offset_net, 2)):
         torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(seed))
     return made
 
@@ -52,7 +52,7 @@ def plain_step(made, texts, before, returns_of):
             hidden = lm(input_ids=torch.tensor([[1, 2, *text[:-1]]]), output_hidden_states=True).hidden_states[-1][
                 0, 1:
             ]
-        v, level = made.policy.value_net(hidden).flatten(), made.policy.level_net(hidden).flatten()
+        v, level = made.policy.value_net(hidden).flatten(), made.policy.q_offset_net(hidden).flatten()
         rewards = [0.0] * (len(text) - 1) + [RETURNS[text]]
         returns = returns_of(rewards, v.tolist())
         for t in range(len(text)):
@@ -140,22 +140,22 @@ def test_values_become_those_of_dynamic_programming_within_the_log(td_lambda, ta
         max_grad_norm=10.0,
         policy_kwargs={"optimizer_kwargs": {"eps": 1e-4}},
     )
-    for head in (made.policy.value_net, made.policy.level_net):
+    for head in (made.policy.value_net, made.policy.q_offset_net):
         torch.nn.init.zeros_(head.weight)
     made.learn(1)
     texts = [(*prefix, token) for prefix in PREFIXES for token in range(4)]
     batch, actions = batch_of(texts)
     ends = torch.as_tensor(np.cumsum([len(text) for text in texts]) - 1)
     with torch.no_grad():
-        judged = made.policy.judge(batch, actions)
+        found = made.policy.evaluate_values(batch, actions)
         initial = torch.cat(log_probs(make_model(), texts))
-    q = (judged.levels + 0.5 * (judged.log_probs - initial))[ends].reshape(-1, 4)
+    q = (found.q_offset + 0.5 * (found.log_probs - initial))[ends].reshape(-1, 4)
     expected = torch.tensor([within_log(tau)[p] for p in PREFIXES])
     assert expected.square().mean().sqrt() > 0.5
     assert (q - expected).square().mean().sqrt() < 0.25
     # so the policy is the initial one, times exp(Q / beta)
     perturbed = (initial[ends].reshape(-1, 4) + expected / 0.5).softmax(-1)
-    assert (judged.log_probs[ends].reshape(-1, 4).exp() - perturbed).abs().max() < 0.25
+    assert (found.log_probs[ends].reshape(-1, 4).exp() - perturbed).abs().max() < 0.25
 
 
 def test_an_expectile_by_hand():
@@ -324,7 +324,7 @@ def test_both_forms_of_model_learn_from_a_log_of_a_policy_and_save(model, tmp_pa
     again.save(tmp_path / "made.zip")
     loaded = textgym_agents.load("ilql", tmp_path / "made.zip")
     assert loaded.episodes is None  # the log stays where it is
-    assert torch.equal(loaded.policy.level_net.weight, again.policy.level_net.weight)
+    assert torch.equal(loaded.policy.q_offset_net.weight, again.policy.q_offset_net.weight)
     again.policy.save_pretrained(tmp_path / "policy")
     assert textgym_agents.make("ppo", "textgym/Copy-v0", str(tmp_path / "policy"), n_envs=2).policy.form
 

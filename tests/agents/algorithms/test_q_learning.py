@@ -90,9 +90,9 @@ def test_gaps_reach_the_largest_log_probability(seq2seq, options):
     with torch.no_grad():
         full = policy.get_distribution(batch).distribution.logits.log_softmax(-1)
     legal = torch.isfinite(expected)
-    torch.testing.assert_close((tokens.log_probs + tokens.gaps)[legal], full.max(1).values[legal])
-    assert ((tokens.gaps == 0) == (full.argmax(1) == actions)).all()
-    assert 0 < (tokens.gaps == 0).sum() < len(actions)
+    torch.testing.assert_close((tokens.log_probs + tokens.greedy_gap)[legal], full.max(1).values[legal])
+    assert ((tokens.greedy_gap == 0) == (full.argmax(1) == actions)).all()
+    assert 0 < (tokens.greedy_gap == 0).sum() < len(actions)
 
 
 def test_gaps_are_the_same_in_blocks_that_are_computed_twice():

@@ -164,7 +164,7 @@ class Growing:
         self.coef = state["coef"]
 
 
-GREEDY = {"policy_kwargs": {"exploration": "greedy"}, "exploration_fraction": 0.9, "learning_starts": 40}
+GREEDY = {"policy_kwargs": {"exploration": "epsilon_greedy"}, "exploration_fraction": 0.9, "learning_starts": 40}
 VARIANTS = {
     "encoder-decoder": ("ppo", {"seq2seq": True}),
     "adapters": ("grpo", {"lora": 2}),
