@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from textgym.errors import ConfigError
 from textgym_agents.checkpoint.plain_state import NotPlain, pack, unpack
+from textgym_agents.models.slot_caches import SlotCaches
 
 LEFT_OUT = {
     *("start_time", "_num_timesteps_at_start"),  # clocks of the process
     *("_total_timesteps", "locals", "globals", "model", "parent", "_logger", "_custom_logger"),  # learn() sets these
     *("policy", "optimizer", "reference", "rollout_buffer", "replay_buffer"),  # saved by other means
     *("env", "venv", "envs", "mdp", "task", "reward", "tokenizer", "observation_space", "action_space", "lr_schedule"),
-    *("_caches", "_cache_version", "init_arguments", "_parameters", "_buffers", "_modules"),
+    *("caches", "init_arguments", "_parameters", "_buffers", "_modules"),
 }
 LONGEST = 1000  # of an argument's text
 # The result of training doesn't depend on these.
@@ -215,12 +216,11 @@ def empty_caches(algorithm: BaseAlgorithm) -> None:
         if attributes is None or id(one) in seen:
             continue
         seen.add(id(one))
-        caches = attributes.get("_caches")
-        for cache in caches.values() if isinstance(caches, dict) else ():
-            cache.clear()
+        if isinstance(attributes.get("caches"), SlotCaches):
+            attributes["caches"].empty()
         inner = [*attributes.values(), *attributes.get("_modules", {}).values()] if depth < 3 else []
         todo += [
             (value, depth + 1)
             for value in inner
-            if "_caches" in getattr(value, "__dict__", ()) or hasattr(value, "policy")
+            if "caches" in getattr(value, "__dict__", ()) or hasattr(value, "policy")
         ]

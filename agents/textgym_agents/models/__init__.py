@@ -9,7 +9,15 @@ from textgym_agents.models.loading import (
     load_tokenizer,
     save,
 )
-from textgym_agents.models.structure import add_lora, check_fit, end_token_ids, head_bias, head_scale, trunk_and_head
+from textgym_agents.models.structure import (
+    add_lora,
+    check_fit,
+    enable_checkpointing,
+    end_token_ids,
+    head_bias,
+    head_scale,
+    trunk_and_head,
+)
 
 __all__ = [
     "DTYPES",
@@ -21,6 +29,7 @@ __all__ = [
     "save",
     "add_lora",
     "check_fit",
+    "enable_checkpointing",
     "end_token_ids",
     "head_bias",
     "head_scale",

@@ -11,17 +11,19 @@ gradient of the logits. The vocabulary is gone through in blocks of rows small e
 | H | entropy, -sum p log p: d/dz = -p (log p + H) |
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from textgym.errors import ModelError
 
 Prepare = Callable[[Tensor, slice], None]  # puts the masks into a block of logits, in place
 CACHED_FLOATS = 2**17  # of a block: half a megabyte stays in a core's own cache
 GPU_FLOATS = 2**25
+BLOCK_LOGITS = 2**24  # floats of logits at a time where none are kept for a backward pass
 
 
 def _blocks(matrix: Tensor) -> Iterator[slice]:
@@ -106,3 +108,27 @@ def token_statistics(
             "the last checkpoint and lower the learning rate."
         )
     return log_probs, entropies
+
+
+def in_blocks(
+    function: Callable[..., tuple[Tensor, Tensor]], parts: Sequence[Tensor], num_tokens: int, max_logits: int
+) -> tuple[Tensor, Tensor]:
+    """``function(*parts)``, which makes ``num_tokens`` logits for each of n rows, with less memory where it is needed.
+
+    Args:
+        function: from parts (rows, ...) to two tensors (rows,).
+        parts: tensors (n, ...).
+        num_tokens: size of the vocabulary.
+        max_logits: floats of logits that may be kept for the backward pass. If there are more, they are computed block
+            by block, and again on the way back.
+    """
+    if torch.is_grad_enabled() and len(parts[0]) * num_tokens <= max_logits:
+        return function(*parts)
+    rows = max(1, min(max_logits, BLOCK_LOGITS) // num_tokens)
+    blocks = zip(*(part.split(rows) for part in parts), strict=True)
+    if torch.is_grad_enabled():
+        results = [checkpoint(function, *block, use_reentrant=False, preserve_rng_state=False) for block in blocks]
+    else:
+        results = [function(*block) for block in blocks]
+    one, other = (torch.cat(tensors) for tensors in zip(*results, strict=True))
+    return one, other

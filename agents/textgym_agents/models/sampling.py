@@ -5,6 +5,7 @@ Everything here works in place on a block of logits (tokens, vocabulary) that it
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,6 +94,17 @@ class TokenMask:
             forbidden[list(allowed_tokens)] = False
         forbidden[list(banned_tokens)] = True
         self.forbidden = forbidden if bool(forbidden.any()) else None
+
+    @classmethod
+    def of(cls, space: Any, num_tokens: int) -> "TokenMask":
+        """The mask of an observation space; a plain one, without a ``TextSpace``'s attributes, masks nothing."""
+        return cls(
+            num_tokens,
+            getattr(space, "eos_token_ids", ()),
+            getattr(space, "min_new_tokens", 0),
+            getattr(space, "banned_tokens", ()),
+            getattr(space, "allowed_tokens", None),
+        )
 
     @property
     def masks(self) -> bool:

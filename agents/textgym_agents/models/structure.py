@@ -42,6 +42,15 @@ def add_lora(model: PreTrainedModel, lora: int | Mapping[str, Any], seed: int = 
         return peft.get_peft_model(model, peft.LoraConfig(task_type=kind, **options))
 
 
+def enable_checkpointing(model: PreTrainedModel) -> None:
+    """Recompute activations in the backward pass, to save memory."""
+    options = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):  # the newer name
+        model.activation_checkpointing_enable(options)
+    else:
+        model.gradient_checkpointing_enable(options)
+
+
 def trunk_and_head(model: PreTrainedModel) -> tuple[nn.Module, nn.Module]:
     """The part of ``model`` that makes hidden states, and the layer that turns them into logits.
 
@@ -105,10 +114,13 @@ def _split(model: PreTrainedModel) -> tuple[nn.Module, nn.Module, float]:
 
 
 def check_fit(model: PreTrainedModel, max_tokens: int, num_actions: int) -> None:
-    """Raise ModelError unless ``model`` can read ``max_tokens`` positions and emit ``num_actions`` tokens.
+    """Raise ModelError unless ``model`` can read ``max_tokens`` positions, emit ``num_actions`` tokens, and take masks.
 
     For an encoder-decoder model, call it once with the tokens of a prompt and once with those of the decoder.
     """
+    attention = getattr(model.config, "_attn_implementation", "sdpa")
+    if attention not in ("sdpa", "eager"):
+        raise ModelError(f"The model's attention is {attention!r}, expected 'sdpa' or 'eager'.")
     config = model.config.get_text_config()
     both = is_encoder_decoder(model)
     positions = getattr(config, "max_position_embeddings", None)

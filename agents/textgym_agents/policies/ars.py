@@ -67,4 +67,4 @@ class ARSPolicy(LanguageModelPolicy):
     def load_from_vector(self, vector: Any) -> None:
         """Put numbers (parameters,) in place of the weights."""
         super().load_from_vector(vector)
-        self._cache_version = -1  # torch assigns the weights' ``data``, which no version counter sees
+        self.caches.expire()  # torch assigns the weights' ``data``

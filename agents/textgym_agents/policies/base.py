@@ -22,36 +22,32 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from textgym.errors import ConfigError, ModelError
+from textgym.errors import ConfigError
 from textgym_agents import models
 from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.kv_cache import MAX_CACHE_BYTES
-from textgym_agents.models.log_probs import Prepare, token_statistics
+from textgym_agents.models.log_probs import BLOCK_LOGITS, Prepare, in_blocks, token_statistics
 from textgym_agents.models.packing import Text, pack
 from textgym_agents.models.reference import Reference
 from textgym_agents.models.sampling import Sampling, TokenMask, draw
+from textgym_agents.models.slot_caches import SlotCaches
 from textgym_agents.policies import capabilities
-from textgym_agents.policies.causal import CausalForm
 from textgym_agents.policies.form import Form, Observations
+from textgym_agents.policies.forms import FORMS, choose_form
 from textgym_agents.policies.saving import KeepsArguments, load_value_head, save_pretrained
-from textgym_agents.policies.seq2seq import Seq2SeqForm
 
 MAX_LOGITS = 2**28
-BLOCK_LOGITS = 2**24  # floats of logits at a time where none are kept
 Obs = Observations | EpisodeBatch
-# The form that an environment was made for. Adding one is a class and a line here.
-FORMS: Mapping[str, type[Form]] = {"causal": CausalForm, "seq2seq": Seq2SeqForm}
 
 
 class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     """A language model, decoder-only or encoder-decoder, with a value head on its (decoder's) last hidden state.
 
-    The observations say which form of model it is, see :data:`FORMS`: an encoder-decoder model needs an environment
-    made with ``form="seq2seq"`` and the model's ``decoder_start_token_id``.
+    The observations say which form of model it is, see :func:`choose_form`: an encoder-decoder model needs an
+    environment made with ``form="seq2seq"`` and the model's ``decoder_start_token_id``.
 
     Args:
         observation_space, action_space, lr_schedule, use_sde: as SB3 gives them.
@@ -101,7 +97,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        self.form = self._form_of(observation_space, action_space)
+        self.form = choose_form(observation_space, action_space, self.forms, type(self).__name__)
         model = self.form.default_model if model is None else model
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
             # With the usual eps every weight moves by the learning rate, however noisy its gradient is, and the noise
@@ -115,21 +111,12 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
             optimizer_class=optimizer_class,
             optimizer_kwargs=optimizer_kwargs,
         )
-        space: Any = observation_space
         self.sampling = Sampling(temperature, top_k, top_p)
         self.num_actions = int(action_space.n)  # type: ignore[attr-defined]
-        self.token_mask = TokenMask(
-            self.num_actions,
-            getattr(space, "eos_token_ids", ()),
-            getattr(space, "min_new_tokens", 0),
-            getattr(space, "banned_tokens", ()),
-            getattr(space, "allowed_tokens", None),
-        )
+        self.token_mask = TokenMask.of(observation_space, self.num_actions)
         self.max_cache_bytes, self.max_logits = sys.maxsize, max_logits
         self.use_cache, self.share_prompts = use_cache, share_prompts
         self.packed_tokens = self.padding_tokens = 0  # that went through the model in updates
-        self._caches: dict[int, Any] = {}
-        self._cache_version = -1
         # A generator of our own, seeded as SB3 has just seeded torch: sampling neither reads nor moves the global one.
         self._generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
         self._build_model(model, dtype, lora, reference, gradient_checkpointing)
@@ -140,20 +127,6 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         """SB3 would build perceptrons here; the model is loaded after its constructor has run."""
 
-    @classmethod
-    def _form_of(cls, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> Form:
-        if not isinstance(action_space, spaces.Discrete) or not isinstance(observation_space, spaces.Dict):
-            raise ConfigError(
-                f"{cls.__name__} needs a Dict of token ids and Discrete actions, got {observation_space} and "
-                f"{action_space}. Use it with a textgym environment."
-            )
-        name = "seq2seq" if "decoder_input_ids" in observation_space.spaces else "causal"
-        if name not in cls.forms:
-            raise ConfigError(
-                f"{cls.__name__} takes models of the form {', '.join(cls.forms)}, the environment {name}."
-            )
-        return cls.forms[name](observation_space, int(action_space.n))
-
     def _build_model(
         self, model: Any, dtype: str, lora: int | Mapping[str, Any] | None, reference: bool, checkpointing: bool
     ) -> None:
@@ -163,14 +136,11 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         else:
             lm = copy.deepcopy(model).to(models.DTYPES[dtype]).eval()
         self.form.check_model(lm)
-        attention = getattr(lm.config, "_attn_implementation", "sdpa")
-        if attention not in ("sdpa", "eager"):
-            raise ModelError(f"The model's attention is {attention!r}, expected 'sdpa' or 'eager'.")
         models.trunk_and_head(lm)  # raises if this kind of model can't be split
         self.head_scale, self.head_bias = models.head_scale(lm), models.head_bias(lm)
         self.peft_model = models.add_lora(lm, lora, seed=torch.initial_seed() % 2**63) if lora else None
         if checkpointing:
-            _enable_checkpointing(lm)
+            models.enable_checkpointing(lm)
         self._checkpointed = [m for m in lm.modules() if checkpointing and isinstance(m, GradientCheckpointingLayer)]
         self.lm = lm
         self.reference = Reference(lm, self.peft_model) if reference else None
@@ -179,9 +149,9 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         nn.init.zeros_(self.value_net.weight)
         nn.init.zeros_(self.value_net.bias)
         load_value_head(self.value_net, model)
-        self._model_parameters = list(lm.parameters())
+        self.caches = SlotCaches(lm.parameters())
         capabilities.detect(self)
-        self._caches.clear()
+        self.caches.drop()
 
     # ------------------------------------------------------------------ what SB3 calls
 
@@ -230,7 +200,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     def set_training_mode(self, mode: bool) -> None:
         """Dropout stays off in training too: the old and the new log-probability must be of the same model."""
         if self.training and not mode:
-            self._cache_version = -1  # TRPO assigns weights' ``data``, which no version counter sees
+            self.caches.expire()  # TRPO assigns weights' ``data``
         self.train(False)
         self.training = mode
         for layer in self._checkpointed:  # transformers checkpoints a layer only while that flag of its own is set
@@ -275,15 +245,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
             logits = self._logits(self.lm, hidden)
             return token_statistics(logits, actions, self.sampling.temperature, self._prepare(generated))
 
-        if torch.is_grad_enabled() and len(hidden) * self.num_actions <= self.max_logits:
-            return statistics(hidden, actions, generated)
-        rows = max(1, min(self.max_logits, BLOCK_LOGITS) // self.num_actions)
-        parts = zip(hidden.split(rows), actions.split(rows), generated.split(rows), strict=True)
-        if torch.is_grad_enabled():
-            found = [checkpoint(statistics, *part, use_reentrant=False, preserve_rng_state=False) for part in parts]
-        else:
-            found = [statistics(*part) for part in parts]
-        log_probs, entropies = (torch.cat(tensors) for tensors in zip(*found, strict=True))
+        parts = (hidden, actions, generated)
+        log_probs, entropies = in_blocks(statistics, parts, self.num_actions, self.max_logits)
         return log_probs, entropies
 
     @torch.no_grad()
@@ -295,17 +258,16 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         """
         if self.reference is None:
             raise ConfigError("This policy keeps no reference model. Make it with policy_kwargs=dict(reference=True).")
-        rows = max(1, BLOCK_LOGITS // self.num_actions)
-        actions, found = actions.long().reshape(-1), []
+        actions, generated = actions.long().reshape(-1), self._generated(batch)
         with self.reference.weights(self.lm) as lm:
-            hidden = self._packed_hidden(lm, batch.texts)
-            for part, chosen, generated in zip(
-                hidden.split(rows), actions.split(rows), self._generated(batch).split(rows), strict=True
-            ):
+
+            def statistics(hidden: Tensor, actions: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
                 # Without top-k and top-p, whose sets may differ and would make the KL infinite.
                 prepare = self._prepare(generated, filters=False)
-                found.append(token_statistics(self._logits(lm, part), chosen, self.sampling.temperature, prepare)[0])
-        return torch.cat(found)
+                return token_statistics(self._logits(lm, hidden), actions, self.sampling.temperature, prepare)
+
+            parts = (self._packed_hidden(lm, batch.texts), actions, generated)
+            return in_blocks(statistics, parts, self.num_actions, BLOCK_LOGITS)[0]
 
     def _stream(self, device: torch.device) -> torch.Generator:
         if self._generator.device != device:
@@ -338,7 +300,9 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
 
     def _cached_hidden(self, obs: Observations) -> Tensor:
         """(rows, hidden size) at the last token of each row, with the slot cache."""
-        return self.form.cached_hidden(self.lm, self._slots(len(obs["input_ids"])), obs)
+        rows = len(obs["input_ids"])
+        cache = self.caches.get(rows, lambda: self.form.new_cache(self.lm, rows, self.max_cache_bytes))
+        return self.form.cached_hidden(self.lm, cache, obs)
 
     def _packed_hidden(self, lm: PreTrainedModel, texts: list[Text]) -> Tensor:
         packed = pack(texts, share=self.share_prompts, device=self.device)
@@ -348,19 +312,6 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         hidden = [self.form.block_hidden(lm, block)[block.rows, block.columns] for block in packed.blocks]
         return torch.cat(hidden)[packed.order]
 
-    def _slots(self, rows: int) -> Any:
-        """The slots for batches of this many rows, emptied when the weights have changed since they were filled."""
-        version = sum(p._version for p in self._model_parameters)
-        if version != self._cache_version:
-            self._cache_version = version
-            for cache in self._caches.values():
-                cache.clear()
-        if rows not in self._caches:
-            if len(self._caches) >= 2:  # training rows and evaluation rows
-                del self._caches[next(iter(self._caches))]
-            self._caches[rows] = self.form.new_cache(self.lm, rows, self.max_cache_bytes)
-        return self._caches[rows]
-
     @property
     def env_kwargs(self) -> dict[str, Any]:
         """Arguments of an environment for this policy's model: its form and, for a decoder, the start token."""
@@ -369,7 +320,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     @property
     def cache_nbytes(self) -> int:
         """Memory that the key-value caches take now, in bytes."""
-        return sum(cache.nbytes for cache in self._caches.values())
+        return self.caches.nbytes
 
     # ------------------------------------------------------------------ saving
 
@@ -390,19 +341,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
             "optimizer_kwargs": self.optimizer_kwargs,
         }
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_caches": {}}  # a copy fills its own
-
     def _apply(self, fn: Any, recurse: bool = True) -> "LanguageModelPolicy":
-        self._caches.clear()  # they lie on the old device, in the old precision
+        self.caches.drop()  # they lie on the old device, in the old precision
         if self.reference is not None:
             self.reference.apply(fn)
         return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _enable_checkpointing(lm: PreTrainedModel) -> None:
-    options = {"use_reentrant": False}
-    if hasattr(lm, "activation_checkpointing_enable"):  # the newer name
-        lm.activation_checkpointing_enable(options)
-    else:
-        lm.gradient_checkpointing_enable(options)

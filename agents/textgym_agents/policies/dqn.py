@@ -22,6 +22,7 @@ from textgym_agents import models
 from textgym_agents.buffers.replay_episodes import CANDIDATES, CandidateBatch
 from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.sampling import Sampling, draw
+from textgym_agents.models.slot_caches import SlotCaches
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.candidates import Proposals
 from textgym_agents.policies.exploration import Exploration, check_exploration
@@ -126,7 +127,7 @@ class DQNPolicy(LanguageModelPolicy):
         assert self.reference is not None
         initial = self._twin({"lm": self.reference.copy or self.lm})
         initial.sampling = Sampling()  # candidates don't depend on how is explored
-        initial._model_parameters = [p for p in initial.lm.parameters() if not p.requires_grad]  # adapters are off
+        initial.caches = SlotCaches(p for p in initial.lm.parameters() if not p.requires_grad)  # adapters are off
         self.proposals = Proposals(initial, num_candidates, self.reference)
         shared = {id(p): p for p in self.parameters() if not p.requires_grad}
         ours: dict[str, nn.Module] = {name: getattr(self, name) for name in ("lm", *self.heads)}
@@ -145,7 +146,7 @@ class DQNPolicy(LanguageModelPolicy):
         twin = copy.copy(self)
         twin._modules = {**self._modules, **parts}
         twin.head_scale, twin.head_bias = models.head_scale(twin.lm), models.head_bias(twin.lm)
-        twin._model_parameters, twin._caches, twin._cache_version = list(twin.lm.parameters()), {}, -1
+        twin.caches = SlotCaches(twin.lm.parameters())
         twin.reference = None
         return twin
 
@@ -226,7 +227,7 @@ class DQNPolicy(LanguageModelPolicy):
 
     def _apply(self, fn: Any, recurse: bool = True) -> "DQNPolicy":
         if self.proposals is not None:
-            self.proposals.policy._caches.clear()
+            self.proposals.policy.caches.drop()
         return super()._apply(fn, recurse)  # type: ignore[return-value]
 
 

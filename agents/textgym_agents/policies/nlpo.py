@@ -9,9 +9,10 @@ from torch import Tensor
 from textgym.errors import ConfigError
 from textgym_agents import models
 from textgym_agents.buffers.masked_rollout import pack_masks
-from textgym_agents.models.log_probs import Prepare
+from textgym_agents.models.log_probs import BLOCK_LOGITS, Prepare
 from textgym_agents.models.sampling import Sampling
-from textgym_agents.policies.base import BLOCK_LOGITS, LanguageModelPolicy, Obs
+from textgym_agents.models.slot_caches import SlotCaches
+from textgym_agents.policies.base import LanguageModelPolicy, Obs
 from textgym_agents.policies.maskable import WORDS, PackedMasks
 
 
@@ -45,7 +46,7 @@ class NLPOPolicy(PackedMasks):
         twin._modules = {**self._modules, "lm": mask_lm}
         twin.sampling = Sampling(self.sampling.temperature, top_p=mask_top_p)
         twin.head_scale, twin.head_bias = models.head_scale(mask_lm), models.head_bias(mask_lm)
-        twin._model_parameters, twin._caches = list(mask_lm.parameters()), {}
+        twin.caches = SlotCaches(mask_lm.parameters())
         twin.reference = None
         self.mask_lm = mask_lm  # a submodule, so that it is stored and moved with the policy
         object.__setattr__(self, "mask_policy", twin)  # not one: its other parts are the policy's own
@@ -90,5 +91,5 @@ class NLPOPolicy(PackedMasks):
 
     def _apply(self, fn: Any, recurse: bool = True) -> "NLPOPolicy":
         if self.mask_policy is not None:
-            self.mask_policy._caches.clear()
+            self.mask_policy.caches.drop()
         return super()._apply(fn, recurse)  # type: ignore[return-value]

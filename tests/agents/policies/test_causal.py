@@ -71,7 +71,7 @@ def test_cached_equals_uncached(model, attention):
             torch.testing.assert_close(log_probs, expected.gather(1, actions[:, None])[:, 0], atol=2e-5, rtol=1e-4)
             torch.testing.assert_close(values, plain.predict_values(obs), atol=2e-5, rtol=1e-4)
         texts.step(actions.tolist())
-    slots = cached._caches[5]
+    slots = cached.caches.get(5, None)
     assert slots.decoded_tokens == 5 * 60
     # Without the cache every step would compute every row's whole text, over ten tokens on average.
     assert slots.prefilled_tokens < 2 * slots.decoded_tokens
@@ -81,7 +81,7 @@ def test_the_cache_holds_no_more_than_it_says(model):
     made = policy(model, use_cache=True)
     with torch.no_grad():
         made(Texts(rows=3).observe())
-    slots = made._caches[3]
+    slots = made.caches.get(3, None)
     config = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     head_size = config.hidden_size // config.num_attention_heads

@@ -79,7 +79,7 @@ def test_cached_equals_uncached(kind, attention):
             torch.testing.assert_close(log_probs, expected.gather(1, actions[:, None])[:, 0], atol=3e-5, rtol=1e-4)
             torch.testing.assert_close(values, plain.predict_values(obs), atol=3e-5, rtol=1e-4)
         texts.step(actions.tolist())
-    slots = cached._caches[5]
+    slots = cached.caches.get(5, None)
     assert slots.decoded_tokens == 5 * 50
     # The encoder ran once for each text that began, and the decoder's past was never computed again.
     assert slots.encoded_tokens <= begun * PROMPT
@@ -109,7 +109,7 @@ def test_an_unchanged_observation_is_answered_from_memory_and_a_waiting_row_come
     with torch.no_grad():
         first = made.predict_values(texts.observe())
         assert torch.equal(first, made.predict_values(texts.observe()))
-        assert made._caches[3].decoded_tokens == 3
+        assert made.caches.get(3, None).decoded_tokens == 3
         for step in range(6):  # row 2 waits for three steps, then goes on
             obs = texts.observe()
             torch.testing.assert_close(made.predict_values(obs), plain.predict_values(obs), atol=3e-5, rtol=1e-4)
