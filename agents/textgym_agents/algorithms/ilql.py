@@ -26,7 +26,7 @@ from textgym_agents.buffers.episodes import Episode
 from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, read_log
 from textgym_agents.buffers.rollout import REFERENCE_TOKENS, EpisodeBatch
 from textgym_agents.envs.vec_env import TextVecEnv
-from textgym_agents.models.packing import Text
+from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.returns import check_lambda, lambda_returns
 from textgym_agents.policies.ilql import ILQLPolicy
 
@@ -148,7 +148,7 @@ class ILQL(EpisodicAlgorithm):
         lengths = [len(episode.actions) for episode in episodes]
         actions = torch.as_tensor(np.concatenate([e.actions for e in episodes]), device=self.device)
         generated = torch.as_tensor(np.concatenate([np.arange(n) for n in lengths]), device=self.device)
-        batch = EpisodeBatch([Text(e.context, e.actions, e.prompt) for e in episodes], generated)
+        batch = EpisodeBatch([TokenSequence(e.context, e.actions, e.prompt) for e in episodes], generated)
         with torch.no_grad():
             log_probs = self.policy.evaluate_actions(batch, actions)[1].cpu()
         if not bool(torch.isfinite(log_probs).all()):

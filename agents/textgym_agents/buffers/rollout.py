@@ -24,7 +24,7 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
-from textgym_agents.models.packing import Text
+from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.kl import KLController, as_controller, estimator, k3
 
 REFERENCE_TOKENS = 4096  # of one pass of the reference model
@@ -35,13 +35,13 @@ class EpisodeBatch:
     """What ``evaluate_actions`` gets instead of one observation per step.
 
     Attributes:
-        texts: pieces of episodes; their actions, one piece after another, are the flat tensors beside this one.
+        sequences: pieces of episodes; their actions, one piece after another, are the flat tensors beside this one.
         num_generated: (actions,) how many tokens of the completion came before the action, or -1 where not known.
         masks: (actions, words) the tokens that were legal, 64 to a word, from ``MaskedEpisodeRolloutBuffer``.
-        first, every: only the actions ``first``, ``first + every``, ... of the texts are meant.
+        first, every: only the actions ``first``, ``first + every``, ... of the sequences are meant.
     """
 
-    texts: list[Text]
+    sequences: list[TokenSequence]
     num_generated: Tensor
     masks: Tensor | None = None
     first: int = 0
@@ -89,7 +89,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs: as SB3 gives them.
         kl_coef: coefficient of the KL to the reference model, subtracted from each token's reward: a number (fixed), an
             ``AdaptiveKL`` or anything with ``coef`` and ``update``. None or 0: no KL.
-        kl_estimator: "k1" or "k3", what is subtracted and what a controller is told; see
+        kl_estimator: "k1" or "k3", what is subtracted and what a controller gets; see
             :func:`textgym_agents.objectives.kl.estimator`.
         reference: gives the reference log-probabilities; ``textgym_agents.make`` passes the policy, by :meth:`bind`.
         seed: of the order of minibatches. Default: from torch's initial seed, which SB3 sets from its own.
@@ -124,7 +124,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.reference = reference
         self.seq2seq = "decoder_input_ids" in observation_space.spaces
         self.prefix = "decoder_" if self.seq2seq else ""
-        # The column of the first generated token; None where the space doesn't tell.
+        # The column of the first generated token; None where the space doesn't say.
         self.first_new = 1 if self.seq2seq else getattr(observation_space, "max_prompt_tokens", None)
         self.rng = np.random.default_rng(np.random.SeedSequence(torch.initial_seed() if seed is None else seed))
         self.stats: dict[str, float] = {}
@@ -338,12 +338,12 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         return steps, rows
 
     def _batch(self, segments: list[Segment]) -> EpisodeBatch:
-        texts = [Text(s.context, self.actions[s.start : s.stop, s.row], s.prompt) for s in segments]
+        sequences = [TokenSequence(s.context, self.actions[s.start : s.stop, s.row], s.prompt) for s in segments]
         lengths = [len(s) for s in segments]
         known = np.repeat([s.num_generated for s in segments], lengths)
         offsets = np.concatenate([np.arange(n) for n in lengths])
         generated = np.where(known < 0, -1, known + offsets)
-        return EpisodeBatch(texts, torch.as_tensor(generated, device=self.device))
+        return EpisodeBatch(sequences, torch.as_tensor(generated, device=self.device))
 
     def _long(self, actions: NDArray[np.int32]) -> Tensor:
         return torch.as_tensor(actions.astype(np.int64), device=self.device)

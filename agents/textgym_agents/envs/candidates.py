@@ -1,4 +1,4 @@
-"""Texts as a problem with few actions: choose one of the k tokens that the initial model finds likeliest.
+"""Text generation with few actions: choose one of the k most probable tokens under the initial model.
 
 A vocabulary has thousands of tokens, of which hardly any makes sense at a given place. Q-learning has to look for the
 best action of each state; among k sensible ones it can.
@@ -26,13 +26,13 @@ Obs = dict[str, NDArray[Any]]
 
 
 class CandidateVecEnv(VecEnvWrapper):
-    """Observations get a key ``candidates``, (k,) token ids, the likeliest first; the action is an index into them.
+    """Observations get a key ``candidates``, (k,) token ids, the most probable first; the action is an index into them.
 
-    Masked tokens are no candidates. Where fewer than k tokens are legal, the likeliest stands in for the rest. In
-    ``terminal_observation`` candidates are zeros, unless the text was cut off and goes on in principle.
+    Masked tokens are no candidates. Where fewer than k tokens are legal, the first one fills the rest. In
+    ``terminal_observation`` candidates are zeros, unless the episode was truncated.
 
     Args:
-        venv: any VecEnv of texts.
+        venv: of textgym environments.
         model: whose tokens they are; as for a policy. It is loaded with the first reset, unless :meth:`bind` has shown
             a policy that has it.
         num_candidates: k.

@@ -18,8 +18,8 @@ Obs = dict[str, NDArray[Any]]
 class SingleEnvs(VectorEnv[Any, Any, Any]):
     """Rows that are environments of their own, with whatever wrappers they have.
 
-    Slower than ``TextGenerationVectorEnv``, which scores finished texts together, and just as good for algorithms: rows
-    reset within the step (SAME_STEP) or wait (DISABLED), and can begin a given prompt.
+    Slower than ``TextGenerationVectorEnv``, which scores finished completions together, and just as good for
+    algorithms: rows reset within the step (SAME_STEP) or wait (DISABLED), and can begin a given prompt.
 
     Args:
         envs: ``TextGenerationEnv``s, wrapped or not, of one task and with equal spaces.

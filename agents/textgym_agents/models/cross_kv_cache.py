@@ -113,7 +113,7 @@ class CrossSlotCache(SlotCache):
             if not bool(changed.any()):
                 return
             if self.held_lengths is not None:
-                # No text is as short as this, so such a row neither equals what is held nor continues it.
+                # No row is as short as this, so such a row neither equals what is held nor continues it.
                 self.held_lengths = self.held_lengths.masked_fill(changed, -2)
         self.prompts, self.prompt_lengths = prompts, lengths
         self.cross_mask = None

@@ -5,12 +5,13 @@ recomputes what differs, so the result is a function of the observation alone; t
 
 All rows share one clock: the newest token of every row lies in the same column, ``end``, and what came before it lies
 to the left. So a step writes one column in place, attention reads one run of columns that ends there (as long as the
-longest text that is alive), and the distance between two tokens of a row is the distance between their columns, which
-is what models with relative positions look at. At the right edge everything moves back to the left, once in many steps.
+longest sequence that is alive), and the distance between two tokens of a row is the distance between their columns,
+which is what models with relative positions look at. At the right edge everything moves back to the left, once in many
+steps.
 
 | Symbol | Shape | Meaning |
 |---|---|---|
-| `ids` | (rows, columns) | the tokens of each text, moved to the left |
+| `ids` | (rows, columns) | the tokens of each row, moved to the left |
 | `lengths` | (rows,) | how many of them there are, at least 1 |
 | `context` | (rows,) | `lengths - 1`: what must be in a slot before the last token is decoded |
 | `keys`, `values` | (rows, heads, capacity, head size) | one pair per layer, preallocated |
@@ -119,7 +120,7 @@ class SlotCache(Cache):
     Args:
         trunk: what makes hidden states: the model without its head, or the decoder of an encoder-decoder model.
         rows: number of slots.
-        width: most tokens that a text can have.
+        width: most tokens that a row can have.
         max_bytes: most memory that keys and values may take.
 
     Attributes:
@@ -146,7 +147,7 @@ class SlotCache(Cache):
             raise ModelError(
                 f"The key-value cache for {self.rows} rows of up to {self.width} tokens takes {needed / 2**30:.3g} "
                 f"GiB, more than max_cache_bytes allows ({self.max_bytes / 2**30:.3g} GiB). Use fewer environments or "
-                "shorter texts, raise max_cache_bytes in policy_kwargs, or set use_cache=False there, which is slower."
+                "shorter completions, raise max_cache_bytes in policy_kwargs, or set use_cache=False there (slower)."
             )
 
     def clear(self) -> None:
@@ -203,7 +204,7 @@ class SlotCache(Cache):
         return hidden
 
     def _compare(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(rows,) whose text is the held one, and whose text is the held one and one token more."""
+        """(rows,) whose tokens are the held ones, and whose tokens are the held ones and one more."""
         if self.held_ids is None or self.held_lengths is None or self.aligned is None:
             none = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
             return none, none
@@ -268,7 +269,7 @@ class SlotCache(Cache):
         self._call(trunk, ids, None, torch.arange(ids.shape[1], device=ids.device).expand_as(ids))
 
     def _move_back(self) -> None:
-        """Move the columns that a text can still use to the left edge."""
+        """Move the columns that a row can still use to the left edge."""
         keep = min(self.live, self.width - 1)
         source, target = slice(self.end - keep, self.end), slice(self.width - 1 - keep, self.width - 1)
         for layer in self.slot_layers:

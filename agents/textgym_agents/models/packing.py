@@ -1,15 +1,15 @@
-"""Texts of different lengths into rows of tokens, with little padding and with shared prompts computed once.
+"""Sequences of different lengths into rows of tokens, with little padding and with shared prompts computed once.
 
 Two ways to save work in a teacher-forced pass, neither of which changes its result:
 
-- Texts are sorted by length and cut into blocks, so that little padding goes through the model.
-- Texts with the same beginning share a row: the beginning stands there once, the rest of each text after it, and a mask
-  lets every token see the beginning and its own text only.
+- Sequences are sorted by length and cut into blocks, so that little padding goes through the model.
+- Sequences with the same beginning share a row: the beginning is there once, the rest of each sequence after it, and a
+  mask lets every token see the beginning and its own sequence only.
 
 | Symbol | Meaning |
 |---|---|
-| text | a context, then actions; every action is predicted from the token before it |
-| item | what takes one row: a text, or several with one context |
+| sequence | a context, then actions; every action is predicted from the token before it |
+| item | what takes one row: a sequence, or several with one context |
 | block | rows that go through the model together |
 """
 
@@ -27,8 +27,8 @@ FREE_WASTE = 32  # tokens of it are less work than another pass through the mode
 Ints = NDArray[np.integer]
 
 
-class Text(NamedTuple):
-    """A piece of an episode.
+class TokenSequence(NamedTuple):
+    """A piece of an episode: tokens that were there, and tokens that were chosen after them.
 
     Attributes:
         context: tokens that were there when it began, at least one.
@@ -73,7 +73,7 @@ class Packed(NamedTuple):
 
     Attributes:
         blocks: of rows of tokens.
-        order: (actions,) where, in the blocks' actions one after another, those of the texts in their order are.
+        order: (actions,) where, in the blocks' actions one after another, those of the sequences in their order are.
         tokens: that go through the model, padding included.
         padding: how many of them are padding.
     """
@@ -84,41 +84,42 @@ class Packed(NamedTuple):
     padding: int
 
 
-def pack(texts: Sequence[Text], *, share: bool = False, device: torch.device | str = "cpu") -> Packed:
-    """Lay out texts in blocks.
+def pack(sequences: Sequence[TokenSequence], *, share: bool = False, device: torch.device | str = "cpu") -> Packed:
+    """Lay out sequences in blocks.
 
     Args:
-        texts: of one kind, all with a prompt for an encoder or none.
-        share: let texts with the same context share a row, where that is less work. The model must take 4-D masks.
+        sequences: of one kind, all with a prompt for an encoder or none.
+        share: let sequences with the same context share a row, where that is less work. The model must take 4-D masks.
         device: of the tensors.
 
-    >>> texts = [Text(np.array([5, 6, 7]), np.array([8, 9])), Text(np.array([5, 6, 7]), np.array([3]))]
-    >>> pack(texts).blocks[0].input_ids.tolist()
+    >>> prompt = np.array([5, 6, 7])
+    >>> sequences = [TokenSequence(prompt, np.array([8, 9])), TokenSequence(prompt, np.array([3]))]
+    >>> pack(sequences).blocks[0].input_ids.tolist()
     [[5, 6, 7, 8], [5, 6, 7, 7]]
     """
-    found: list[tuple[list[int], Block]] = []
+    blocks: list[tuple[list[int], Block]] = []
     tokens = live = 0
-    for items in _cut(texts, _items(texts, share)):
-        block = _block(texts, items, device)
-        found.append(([i for item in items for i in item], block))
-        sizes = [_size(texts, item) for item in items]
+    for items in _cut(sequences, _items(sequences, share)):
+        block = _block(sequences, items, device)
+        blocks.append(([i for item in items for i in item], block))
+        sizes = [_size(sequences, item) for item in items]
         tokens += block.input_ids.numel()
         live += sum(sizes)
         if block.prompt_mask is not None:
             tokens += block.prompt_mask.numel()
             live += int(block.prompt_mask.sum())
-    sequence = [i for order, _ in found for i in order]
-    starts = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum([len(texts[i].actions) for i in sequence], out=starts[1:])
-    where = np.empty(len(texts), dtype=np.int64)
-    where[sequence] = starts[:-1]
-    back = np.concatenate([where[i] + np.arange(len(text.actions)) for i, text in enumerate(texts)])
-    return Packed([block for _, block in found], torch.as_tensor(back, device=device), tokens, tokens - live)
+    packed_order = [i for order, _ in blocks for i in order]
+    starts = np.zeros(len(sequences) + 1, dtype=np.int64)
+    np.cumsum([len(sequences[i].actions) for i in packed_order], out=starts[1:])
+    where = np.empty(len(sequences), dtype=np.int64)
+    where[packed_order] = starts[:-1]
+    back = np.concatenate([where[i] + np.arange(len(sequence.actions)) for i, sequence in enumerate(sequences)])
+    return Packed([block for _, block in blocks], torch.as_tensor(back, device=device), tokens, tokens - live)
 
 
-def _size(texts: Sequence[Text], item: Sequence[int]) -> int:
-    context = len(texts[item[0]].context)
-    return context + sum(texts[i].size - context for i in item)
+def _size(sequences: Sequence[TokenSequence], item: Sequence[int]) -> int:
+    context = len(sequences[item[0]].context)
+    return context + sum(sequences[i].size - context for i in item)
 
 
 def _work(tokens: int, shared: bool) -> float:
@@ -129,34 +130,34 @@ def _work(tokens: int, shared: bool) -> float:
     return tokens * (1 + tokens / (2048 if shared else 4096))
 
 
-def _items(texts: Sequence[Text], share: bool) -> list[list[int]]:
-    """Texts that share a row: those with one context, in as many rows as make the least work."""
+def _items(sequences: Sequence[TokenSequence], share: bool) -> list[list[int]]:
+    """Sequences that share a row: those with one context, in as many rows as make the least work."""
     if not share:
-        return [[i] for i in range(len(texts))]
+        return [[i] for i in range(len(sequences))]
     groups: dict[bytes, list[int]] = {}
-    for i, text in enumerate(texts):
-        groups.setdefault(text.context.tobytes(), []).append(i)
-    return [item for group in groups.values() for item in _split(texts, group)]
+    for i, sequence in enumerate(sequences):
+        groups.setdefault(sequence.context.tobytes(), []).append(i)
+    return [item for group in groups.values() for item in _split(sequences, group)]
 
 
-def _split(texts: Sequence[Text], group: list[int]) -> list[list[int]]:
+def _split(sequences: Sequence[TokenSequence], group: list[int]) -> list[list[int]]:
     apart = [[i] for i in group]
-    best, least = apart, SHARING_PAYS * sum(_work(texts[i].size, False) for i in group)
+    best, least = apart, SHARING_PAYS * sum(_work(sequences[i].size, False) for i in group)
     for rows in range(1, len(group)):
         per_row = -(-len(group) // rows)
         items = [group[i : i + per_row] for i in range(0, len(group), per_row)]
-        work = sum(_work(_size(texts, item), len(item) > 1) for item in items)
+        work = sum(_work(_size(sequences, item), len(item) > 1) for item in items)
         if work < least:
             best, least = items, work
     return best
 
 
-def _cut(texts: Sequence[Text], items: list[list[int]]) -> list[list[list[int]]]:
+def _cut(sequences: Sequence[TokenSequence], items: list[list[int]]) -> list[list[list[int]]]:
     """Items into blocks of similar sizes, plain and shared ones apart, longest first."""
 
     def sizes(item: list[int]) -> tuple[int, int]:
-        prompt = texts[item[0]].prompt
-        return _size(texts, item), 0 if prompt is None else len(prompt)
+        prompt = sequences[item[0]].prompt
+        return _size(sequences, item), 0 if prompt is None else len(prompt)
 
     blocks: list[list[list[int]]] = []
     for shared in (True, False):
@@ -175,18 +176,18 @@ def _cut(texts: Sequence[Text], items: list[list[int]]) -> list[list[list[int]]]
     return blocks
 
 
-def _block(texts: Sequence[Text], items: list[list[int]], device: torch.device | str) -> Block:
-    ids = np.zeros((len(items), max(_size(texts, item) for item in items)), dtype=np.int64)
+def _block(sequences: Sequence[TokenSequence], items: list[list[int]], device: torch.device | str) -> Block:
+    ids = np.zeros((len(items), max(_size(sequences, item) for item in items)), dtype=np.int64)
     positions = np.zeros_like(ids)
-    owner = np.full_like(ids, -1)  # -1: padding, 0: a context, n: the n-th text of the row
+    owner = np.full_like(ids, -1)  # -1: padding, 0: a context, n: the n-th sequence of the row
     rows: list[Ints] = []
     columns: list[Ints] = []
     for row, item in enumerate(items):
-        context = texts[item[0]].context
+        context = sequences[item[0]].context
         end = len(context)
         ids[row, :end], positions[row, :end], owner[row, :end] = context, np.arange(end), 0
         for number, i in enumerate(item, start=1):
-            actions = texts[i].actions
+            actions = sequences[i].actions
             after = slice(end, end + len(actions) - 1)
             ids[row, after], owner[row, after] = actions[:-1], number
             positions[row, after] = np.arange(len(context), len(context) + len(actions) - 1)
@@ -200,8 +201,8 @@ def _block(texts: Sequence[Text], items: list[list[int]], device: torch.device |
         same = (owner[:, :, None] == owner[:, None, :]) | (owner[:, None, :] == 0)
         before = np.tri(ids.shape[1], dtype=np.bool_)
         tensors |= {"positions": positions, "mask": (same & before)[:, None]}
-    if texts[items[0][0]].prompt is not None:
-        tensors |= _prompts([texts[item[0]].prompt for item in items])  # type: ignore[misc]
+    if sequences[items[0][0]].prompt is not None:
+        tensors |= _prompts([sequences[item[0]].prompt for item in items])  # type: ignore[misc]
     return Block(**{name: torch.as_tensor(array, device=device) for name, array in tensors.items()})
 
 

@@ -21,8 +21,8 @@ class Sampling:
 
     Attributes:
         temperature: divides the logits, above 0.
-        top_k: only the k likeliest tokens (and those that tie with the last of them), 0 for all.
-        top_p: only the likeliest tokens that together hold this much probability, and those that tie with the last
+        top_k: only the k most probable tokens (and those that tie with the last of them), 0 for all.
+        top_p: only the most probable tokens that together hold this much probability, and those that tie with the last
             (Holtzman et al. 2020, https://arxiv.org/abs/1904.09751), 1 for all.
     """
 
@@ -53,7 +53,7 @@ class Sampling:
         return logits
 
     def _nucleus(self, logits: Tensor) -> Tensor:
-        """(tokens, 1) the smallest logit that belongs to the likeliest tokens with ``top_p`` of the probability."""
+        """(tokens, 1) the smallest logit that belongs to the most probable tokens with ``top_p`` of the probability."""
         total = logits.logsumexp(-1, keepdim=True)
         count = min(NUCLEUS, logits.shape[-1])
         while True:
@@ -72,7 +72,7 @@ class TokenMask:
 
     Args:
         num_tokens: size of the vocabulary.
-        eos_token_ids: tokens that end a text.
+        eos_token_ids: tokens that end an episode.
         min_new_tokens: none of them before so many tokens were generated.
         banned_tokens: never.
         allowed_tokens: only these; None for all.

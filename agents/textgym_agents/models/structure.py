@@ -141,7 +141,7 @@ def check_fit(model: PreTrainedModel, max_tokens: int, num_actions: int) -> None
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: Any) -> tuple[int, ...]:
-    """All ids that end a text: the tokenizer's end token first, then those of the model's generation config."""
+    """All ids that end a completion: the tokenizer's end token first, then those of the model's generation config."""
     extra = getattr(getattr(model, "generation_config", None) or GenerationConfig(), "eos_token_id", None)
     extra = [] if extra is None else [extra] if isinstance(extra, int) else list(extra)
     return tuple(dict.fromkeys([tokenizer.eos_token_id, *extra]))

@@ -30,7 +30,7 @@ from textgym_agents import models
 from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.kv_cache import MAX_CACHE_BYTES
 from textgym_agents.models.log_probs import BLOCK_LOGITS, Prepare, in_blocks, token_statistics
-from textgym_agents.models.packing import Text, pack
+from textgym_agents.models.packing import TokenSequence, pack
 from textgym_agents.models.reference import Reference
 from textgym_agents.models.sampling import Sampling, TokenMask, draw
 from textgym_agents.models.slot_caches import SlotCaches
@@ -101,7 +101,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         model = self.form.default_model if model is None else model
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
             # With the usual eps every weight moves by the learning rate, however noisy its gradient is, and the noise
-            # of a million weights drowns what a few hundred texts teach. A large eps leaves small gradients small.
+            # of a million weights drowns what a few hundred episodes teach. A large eps leaves small gradients small.
             optimizer_kwargs = {"eps": 1e-2, "betas": (0.9, 0.99), "weight_decay": 0.0}
         super().__init__(
             observation_space,
@@ -251,7 +251,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
 
     @torch.no_grad()
     def reference_log_probs(self, batch: EpisodeBatch, actions: Tensor) -> Tensor:
-        """(n,) log-probabilities of actions under the initial model, with this policy's temperature and masks.
+        """(n,) log-probabilities of actions under the reference model, with this policy's temperature and masks.
 
         Raises:
             ConfigError: the policy was made without ``reference=True``.
@@ -266,7 +266,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
                 prepare = self._prepare(generated, filters=False)
                 return token_statistics(self._logits(lm, hidden), actions, self.sampling.temperature, prepare)
 
-            parts = (self._packed_hidden(lm, batch.texts), actions, generated)
+            parts = (self._packed_hidden(lm, batch.sequences), actions, generated)
             return in_blocks(statistics, parts, self.num_actions, BLOCK_LOGITS)[0]
 
     def _stream(self, device: torch.device) -> torch.Generator:
@@ -293,7 +293,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     def _hidden(self, obs: Obs) -> Tensor:
         """(n, hidden size) at the token that precedes each action."""
         if isinstance(obs, EpisodeBatch):
-            return self._packed_hidden(self.lm, obs.texts)[obs.first :: obs.every]
+            return self._packed_hidden(self.lm, obs.sequences)[obs.first :: obs.every]
         if self.use_cache and not torch.is_grad_enabled():
             return self._cached_hidden(obs)
         return self._packed_hidden(self.lm, self.form.sequences(obs))
@@ -304,8 +304,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         cache = self.caches.get(rows, lambda: self.form.new_cache(self.lm, rows, self.max_cache_bytes))
         return self.form.cached_hidden(self.lm, cache, obs)
 
-    def _packed_hidden(self, lm: PreTrainedModel, texts: list[Text]) -> Tensor:
-        packed = pack(texts, share=self.share_prompts, device=self.device)
+    def _packed_hidden(self, lm: PreTrainedModel, sequences: list[TokenSequence]) -> Tensor:
+        packed = pack(sequences, share=self.share_prompts, device=self.device)
         if torch.is_grad_enabled():
             self.packed_tokens += packed.tokens
             self.padding_tokens += packed.padding

@@ -1,4 +1,4 @@
-"""Which tokens a Q network chooses among: those that the initial model finds likeliest."""
+"""Which tokens a Q network chooses among: the most probable ones under the initial model."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -12,7 +12,7 @@ from textgym_agents.policies.base import LanguageModelPolicy
 
 
 class Proposals:
-    """The candidates of a state: the tokens that a model finds likeliest, masked ones left out.
+    """The candidates of a state: the most probable tokens under a model, masked ones left out.
 
     Args:
         policy: has the model and the environment's rules.
@@ -36,12 +36,12 @@ class Proposals:
 
     @torch.no_grad()
     def __call__(self, obs: dict[str, Tensor], *, cached: bool = True) -> Tensor:
-        """(rows, k) tokens, the likeliest first; where fewer are legal, the likeliest again.
+        """(rows, k) tokens, the most probable first; where fewer are legal, that one again.
 
         ``cached=False`` leaves the slot cache alone, for rows that are not the environment's.
         """
         policy = self.policy
         with self.weights():
             hidden = policy._hidden(obs) if cached else policy._packed_hidden(policy.lm, policy.form.sequences(obs))
-            likeliest = policy._sampled_logits(hidden, obs).topk(self.num_candidates, dim=-1)
-        return torch.where(likeliest.values > -torch.inf, likeliest.indices, likeliest.indices[:, :1])
+            top = policy._sampled_logits(hidden, obs).topk(self.num_candidates, dim=-1)
+        return torch.where(top.values > -torch.inf, top.indices, top.indices[:, :1])

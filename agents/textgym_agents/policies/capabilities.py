@@ -14,13 +14,13 @@ def detect(policy: Any) -> None:
     window = _window(policy.lm.config.get_text_config())
     if window is not None and window < policy.form.width:
         policy.share_prompts = False
-        problem = f"sees {window} tokens back, texts have up to {policy.form.width}"
+        problem = f"sees {window} tokens back, sequences have up to {policy.form.width}"
     else:
         problem = _cache_problem(policy) if policy.use_cache else ""
     if policy.use_cache and problem:
         warnings.warn(
             f"No key-value cache: {type(policy.lm).__name__} {problem}. It takes full attention, positions and a "
-            "mask from outside. Results are right, but every token costs a pass over its whole text. Models such "
+            "mask from outside. Results are right, but every token costs a pass over its whole prefix. Models such "
             "as GPT-2, Llama, Qwen, GPT-NeoX, T5 and BART can use the cache.",
             stacklevel=2,
         )
@@ -45,17 +45,17 @@ def _cache_problem(policy: Any) -> str:
 
 @torch.no_grad()
 def _can_share(policy: Any) -> bool:
-    """Whether texts that share a row of tokens come out as they do alone."""
-    text = policy.form.sequences(policy.form.probe_observations()[0])[0]
-    texts = [text._replace(actions=actions) for actions in (text.context[[0, 0, 0]], text.context[[-1, 0, -1]])]
-    found = []
+    """Whether sequences that share a row of tokens come out as they do alone."""
+    one = policy.form.sequences(policy.form.probe_observations()[0])[0]
+    sequences = [one._replace(actions=actions) for actions in (one.context[[0, 0, 0]], one.context[[-1, 0, -1]])]
+    hidden = []
     for share in (True, False):
         policy.share_prompts = share
         try:
-            found.append(policy._packed_hidden(policy.lm, texts))
+            hidden.append(policy._packed_hidden(policy.lm, sequences))
         except Exception:  # a model that takes no 4-D mask or no positions
             return False
-    return not _differ(*found)
+    return not _differ(*hidden)
 
 
 def _window(config: Any) -> int | None:

@@ -12,7 +12,7 @@ from textgym.errors import ConfigError, ModelError
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
 from textgym_agents.models.kv_cache import SlotCache, compact
-from textgym_agents.models.packing import Block, Text
+from textgym_agents.models.packing import Block, TokenSequence
 from textgym_agents.policies.capabilities import any_tokens
 from textgym_agents.policies.form import Form, Observations
 
@@ -46,9 +46,12 @@ class CausalForm(Form):
         mask = obs["attention_mask"]
         return mask[:, self.max_prompt_tokens :].sum(1) if self.max_prompt_tokens is not None else mask.sum(1) * 0
 
-    def sequences(self, obs: Observations) -> list[Text]:
+    def sequences(self, obs: Observations) -> list[TokenSequence]:
         ids, mask = obs["input_ids"].cpu().numpy(), obs["attention_mask"].cpu().numpy() != 0
-        return [Text(row[live].astype(np.int32), np.zeros(1, np.int32)) for row, live in zip(ids, mask, strict=True)]
+        return [
+            TokenSequence(row[live].astype(np.int32), np.zeros(1, np.int32))
+            for row, live in zip(ids, mask, strict=True)
+        ]
 
     def new_cache(self, lm: PreTrainedModel, rows: int, max_bytes: int) -> SlotCache:
         return SlotCache(_trunk(lm), rows, self.width, max_bytes)

@@ -72,7 +72,7 @@ class DQNPolicy(LanguageModelPolicy):
     it earns, this cost taken off. V learns from the model's hidden states without moving them.
 
     Training begins with all advantages 0 and the initial model as the policy. pi is what explores and what
-    :meth:`save_pretrained` writes, and its likeliest token is the greedy choice.
+    :meth:`save_pretrained` writes, and its most probable token is the greedy choice.
 
     Observations must have ``candidates``, which ``CandidateVecEnv`` adds; actions are indices into them. On
     observations without candidates :meth:`predict` finds these itself, with the initial weights, and returns tokens.
@@ -86,7 +86,7 @@ class DQNPolicy(LanguageModelPolicy):
             "epsilon_greedy": the best candidate, except where SB3 draws a random one, with a probability of its
             ``exploration_initial_eps`` to ``exploration_final_eps``.
         reference: not used; the initial weights are always kept, since they say what the candidates are.
-        kwargs: those of ``LanguageModelPolicy``. The default optimiser is AdamW with eps 0.001.
+        kwargs: those of ``LanguageModelPolicy``. The default optimizer is AdamW with eps 0.001.
 
     Raises:
         ConfigError: observations without candidates, or an argument out of range.
@@ -171,7 +171,7 @@ class DQNPolicy(LanguageModelPolicy):
             return join(*self._states(obs, obs[CANDIDATES].long()))
         if not isinstance(obs, CandidateBatch) or obs.candidates is None:
             raise ConfigError("A Q network needs a CandidateBatch, as EpisodeReplayBuffer makes it.")
-        if obs.texts:
+        if obs.sequences:
             found = join(*self._states(obs, obs.candidates))
         else:
             found = join(self.value_net.weight[:0], self.value_net.weight.new_zeros(0, obs.candidates.shape[1]))
@@ -232,7 +232,7 @@ class DQNPolicy(LanguageModelPolicy):
 
 
 def _without_repeats(logits: Tensor, candidates: Tensor) -> Tensor:
-    """Minus infinity where the likeliest token stands again because too few are legal."""
+    """Minus infinity where the first candidate is repeated because too few tokens are legal."""
     again = candidates == candidates[:, :1]
     again[:, 0] = False
     return logits.masked_fill(again, -torch.inf)

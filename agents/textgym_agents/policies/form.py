@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from textgym_agents.models.kv_cache import SlotCache
-from textgym_agents.models.packing import Block, Text
+from textgym_agents.models.packing import Block, TokenSequence
 
 Observations = Mapping[str, Tensor]
 
@@ -55,7 +55,7 @@ class Form(ABC):
         """(rows,) how many tokens of the completion there are."""
 
     @abstractmethod
-    def sequences(self, obs: Observations) -> list[Text]:
+    def sequences(self, obs: Observations) -> list[TokenSequence]:
         """Each row of the observations as a sequence with one action (any), to compute it without a cache."""
 
     @abstractmethod

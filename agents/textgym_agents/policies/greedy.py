@@ -1,4 +1,4 @@
-"""Policies of the baselines: greedy decoding."""
+"""Greedy decoding, a baseline."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from textgym_agents.policies.base import LanguageModelPolicy
 
 
 class GreedyPolicy(LanguageModelPolicy):
-    """A language-model policy that always takes the likeliest token, whatever ``deterministic`` says."""
+    """A ``LanguageModelPolicy`` that always takes the greedy token, whatever ``deterministic`` says."""
 
     def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """The likeliest token of each row. Returns actions (rows,), values (rows, 1), log-probabilities (rows,)."""
+        """The greedy token of each row. Returns actions (rows,), values (rows, 1), log-probabilities (rows,)."""
         return super().forward(obs, True)

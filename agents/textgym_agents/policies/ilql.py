@@ -24,7 +24,7 @@ class ILQLValues(NamedTuple):
 
 
 class ILQLPolicy(LanguageModelPolicy):
-    """A language-model policy with a second head, for the offset of its action values. Arguments as there."""
+    """A ``LanguageModelPolicy`` with a second head, for the offset of its action values."""
 
     q_offset_net: nn.Linear
 

@@ -17,13 +17,13 @@ from textgym_agents.policies.maskable import WORDS, PackedMasks
 
 
 class NLPOPolicy(PackedMasks):
-    """NLPO's policy: only tokens that are among the likeliest under an earlier copy of the model.
+    """NLPO's policy: only tokens in the top-p set of an earlier copy of the model.
 
     The copy has a slot cache of its own in rollouts. Under LoRA only the adapters are copied.
 
     Args:
-        mask_top_p: the likeliest tokens of the copy that together hold this much probability are legal, and those that
-            tie with the last; 1: all tokens, and no copy.
+        mask_top_p: the most probable tokens of the copy that together hold this much probability are legal, and those
+            that tie with the last; 1: all tokens, and no copy.
         kwargs: those of ``LanguageModelPolicy``.
 
     Raises:

@@ -12,7 +12,7 @@ from textgym.errors import ConfigError, ModelError
 from textgym_agents import models
 from textgym_agents.models.cross_kv_cache import CrossSlotCache
 from textgym_agents.models.kv_cache import compact
-from textgym_agents.models.packing import Block, Text
+from textgym_agents.models.packing import Block, TokenSequence
 from textgym_agents.policies.capabilities import any_tokens
 from textgym_agents.policies.form import Form, Observations
 
@@ -56,7 +56,7 @@ class Seq2SeqForm(Form):
     def num_generated(self, obs: Observations) -> Tensor:
         return obs["decoder_attention_mask"][:, 1:].sum(1)
 
-    def sequences(self, obs: Observations) -> list[Text]:
+    def sequences(self, obs: Observations) -> list[TokenSequence]:
         arrays = {name: tensor.cpu().numpy() for name, tensor in obs.items()}
         prompts, contexts = (
             [
@@ -65,7 +65,7 @@ class Seq2SeqForm(Form):
             ]
             for p in ("", "decoder_")
         )
-        return [Text(c, np.zeros(1, np.int32), p) for c, p in zip(contexts, prompts, strict=True)]
+        return [TokenSequence(c, np.zeros(1, np.int32), p) for c, p in zip(contexts, prompts, strict=True)]
 
     def new_cache(self, lm: PreTrainedModel, rows: int, max_bytes: int) -> CrossSlotCache:
         model: Any = lm

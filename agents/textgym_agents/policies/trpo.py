@@ -4,7 +4,7 @@ Left to automatic differentiation, TRPO goes through a graph of its own for each
 a small one, in each step of its conjugate gradient, and keeps a dozen matrices of the size (tokens, vocabulary). Here
 it finds the weights as one vector, and distributions that know their own derivatives:
 
-- log p(a): its gradient is taken a few texts at a time, and nothing is kept in between.
+- log p(a): its gradient is taken a few sequences at a time, and nothing is kept in between.
 - KL(new, old), where both are the same: 0, and so is its gradient. Its second derivative is the Fisher matrix F, and
   F v = J' (p * J v), with J the derivative of the log-probabilities.
 
@@ -32,7 +32,7 @@ from textgym.errors import ConfigError
 from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.policies.base import LanguageModelPolicy
 
-# Below every token that a text will ever hold, above what float32 turns into a probability of 0, where the KL is
+# Below every token that is ever sampled, above what float32 turns into a probability of 0, where the KL is
 # infinite and, for a masked token, no number.
 LEAST_LOG_PROB = -80.0
 CHUNK_TOKENS = 256  # whose activations are held at a time: as many as in a minibatch of PPO
@@ -95,7 +95,7 @@ class Derivatives:
         return total
 
     def fisher_product(self, vector: Tensor, weights: Tensor) -> Tensor:
-        """(weights,) F v, with a weight (n,) for each action, estimated from ``fisher_share`` of the texts."""
+        """(weights,) F v, with a weight (n,) for each action, estimated from ``fisher_share`` of the sequences."""
         total = torch.zeros_like(self.flat)
         for rows, chunk in self.curved:
             leaf = self.flat.detach().requires_grad_()
@@ -199,10 +199,10 @@ class _Within(nn.Module):
 
 def _chunks(batch: EpisodeBatch) -> Iterator[tuple[slice, EpisodeBatch]]:
     """Parts of a batch with about ``CHUNK_TOKENS`` tokens to compute, and which of the batch's actions they hold."""
-    start = stop = begin = 0  # tokens of the texts; the first text of the part
-    for number, text in enumerate(batch.texts, start=1):
-        stop += len(text.actions)
-        if stop - start < CHUNK_TOKENS and number < len(batch.texts):
+    start = stop = begin = 0  # tokens of the sequences; the first sequence of the part
+    for number, sequence in enumerate(batch.sequences, start=1):
+        stop += len(sequence.actions)
+        if stop - start < CHUNK_TOKENS and number < len(batch.sequences):
             continue
         rows = slice(-(-start // batch.every), -(-stop // batch.every))
         if rows.start < rows.stop:
@@ -210,7 +210,7 @@ def _chunks(batch: EpisodeBatch) -> Iterator[tuple[slice, EpisodeBatch]]:
                 rows,
                 replace(
                     batch,
-                    texts=batch.texts[begin:number],
+                    sequences=batch.sequences[begin:number],
                     num_generated=batch.num_generated[rows],
                     masks=None if batch.masks is None else batch.masks[rows],
                     first=-start % batch.every,
@@ -226,8 +226,9 @@ class TRPOPolicy(LanguageModelPolicy):
     would compute their gradients only to drop them.
 
     Args:
-        fisher_share: of the texts, from which the Fisher matrix is estimated; the buffer gives them in random order.
-            The gradient and the line search use all (Schulman et al. 2015, https://arxiv.org/abs/1502.05477, C.1).
+        fisher_share: of a minibatch's sequences, from which the Fisher matrix is estimated; the buffer gives them in
+            random order. The gradient and the line search use all (Schulman et al. 2015,
+            https://arxiv.org/abs/1502.05477, C.1).
         kwargs: those of ``LanguageModelPolicy``.
 
     Raises:
@@ -237,7 +238,7 @@ class TRPOPolicy(LanguageModelPolicy):
     def __init__(self, *args: Any, fisher_share: float = 0.25, **kwargs: Any) -> None:
         self._flat: list[FlatWeights] = []  # in a list: it is no parameter of its own to store or to move
         if not 0 < fisher_share <= 1:
-            raise ConfigError(f"fisher_share is {fisher_share}, expected above 0 and at most 1 (all texts).")
+            raise ConfigError(f"fisher_share is {fisher_share}, expected above 0 and at most 1 (all sequences).")
         super().__init__(*args, **kwargs)
         self.fisher_share = fisher_share
 

@@ -67,7 +67,7 @@ def collect(algorithm, steps=6):
 def states_of(batch):
     """(prompt, tokens so far, candidates) of every state of a batch."""
     found = []
-    for text in batch.texts:
+    for text in batch.sequences:
         for i in range(len(text.actions)):
             so_far = [*text.context.tolist(), *text.actions[:i].tolist()]
             found.append((None if text.prompt is None else text.prompt.tolist(), so_far))

@@ -151,8 +151,10 @@ def test_minibatches_are_whole_texts_and_cover_every_token_once():
     seen = []
     for batch in store.get(12):
         seen += batch.old_values.tolist()
-        assert np.concatenate([text.actions for text in batch.observations.texts]).tolist() == batch.actions.tolist()
-        assert batch.weights.sum().item() == pytest.approx(len(batch.actions) / len(batch.observations.texts))
+        assert (
+            np.concatenate([text.actions for text in batch.observations.sequences]).tolist() == batch.actions.tolist()
+        )
+        assert batch.weights.sum().item() == pytest.approx(len(batch.actions) / len(batch.observations.sequences))
     assert sorted(seen) == list(range(store.buffer_size))
 
 
@@ -160,7 +162,7 @@ def test_minibatches_hold_each_tokens_reward_and_no_advantages_until_they_are_se
     store = collect(build())
     for batch in store.get(12):
         ends = np.cumsum(batch.lengths) - 1
-        assert [len(text.actions) for text in batch.observations.texts] == batch.lengths.tolist()
+        assert [len(text.actions) for text in batch.observations.sequences] == batch.lengths.tolist()
         texts = np.split(batch.actions.numpy(), ends[:-1] + 1)
         assert batch.rewards[ends] == pytest.approx([RETURNS[tuple(text.tolist())] for text in texts], abs=1e-6)
         assert np.delete(batch.rewards, ends).tolist() == [0] * (len(batch.rewards) - len(ends))

@@ -93,7 +93,7 @@ def test_rollouts_stay_within_the_mask_of_their_time(kind):
         for segment in buffer.segments():
             batch = buffer._batch([segment])
             with torch.no_grad():
-                hidden = algorithm.policy._packed_hidden(lagged, batch.texts)
+                hidden = algorithm.policy._packed_hidden(lagged, batch.sequences)
                 logits = algorithm.policy._logits(lagged, hidden)
             actions = buffer.actions[segment.start : segment.stop, segment.row]
             for p, action in zip(logits.softmax(-1), actions, strict=True):
@@ -121,7 +121,7 @@ def test_masks_of_a_teacher_forced_pass_equal_those_of_the_rollout():
     algorithm = nlpo()
     (batch,) = collect(algorithm).get(None)
     again = algorithm.policy._words(
-        type(batch.observations)(batch.observations.texts, batch.observations.num_generated)
+        type(batch.observations)(batch.observations.sequences, batch.observations.num_generated)
     )
     assert torch.equal(again, batch.observations.masks)
     few = unpack_masks(again, algorithm.policy.num_actions).sum(1)

@@ -45,7 +45,7 @@ def episodes(made, texts, returns=None, old=None):
         values, log_prob, _ = made.policy.evaluate_actions(batch, actions)
     lengths = [len(text) for text in texts]
     columns = zip(
-        batch.texts,
+        batch.sequences,
         [RETURNS[text] for text in texts] if returns is None else returns,
         values.flatten().split(lengths),
         log_prob.split(lengths) if old is None else old,

@@ -70,7 +70,7 @@ def episodes(texts, seq2seq=False):
             np.array([0.0] * (len(text.actions) - 1) + [RETURNS[tuple(text.actions.tolist())]]),
             *np.zeros((2, len(text.actions))),
         )
-        for text in batch_of(texts, seq2seq)[0].texts
+        for text in batch_of(texts, seq2seq)[0].sequences
     ]
 
 

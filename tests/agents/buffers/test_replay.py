@@ -146,7 +146,7 @@ def test_targets_by_hand(n_steps, gamma, rewards, reached, cut):
     assert here.take is None
     # The state that each row means, found by the tokens before it.
     found = []
-    for text in following.texts:
+    for text in following.sequences:
         sequence = [*text.context.tolist(), *text.actions.tolist()]
         found += [sequence[: len(text.context) + i] for i in range(len(text.actions))]
     for take, state, bootstrap in zip(following.take.tolist(), reached, bootstraps, strict=True):
@@ -167,7 +167,7 @@ def test_a_minibatch_has_exactly_as_many_tokens_as_asked_for():
         assert set(shapes.values()) == {(size, 1)}
         assert len(samples.observations.candidates) == len(samples.next_observations.take) == size
         row = 0
-        for text in samples.observations.texts:
+        for text in samples.observations.sequences:
             beginning = (*text.context.tolist(), *text.actions.tolist())
             assert any(tokens[: len(beginning)] == beginning for tokens in stored)
             for token in text.actions.tolist():
@@ -181,7 +181,7 @@ def test_all_parts_of_a_long_text_are_drawn():
     buffer = replay(env)
     play(env, buffer, 3)
     for _ in range(50):
-        (text,) = buffer.sample(1).observations.texts
+        (text,) = buffer.sample(1).observations.sequences
         seen.add(len(text.context))
     assert seen == {2, 3, 4} or seen == {1, 2, 3}  # a prompt of one or two tokens
 
@@ -200,7 +200,7 @@ def test_what_is_drawn_depends_on_its_own_seed_alone():
 
 def test_before_a_text_is_finished_a_minibatch_teaches_nothing():
     samples = replay(four_tokens()).sample(8)
-    assert samples.observations.texts == []
+    assert samples.observations.sequences == []
     assert samples.observations.take.tolist() == [-1] * 8
     assert not samples.rewards.any()
     assert samples.dones.all()
@@ -270,7 +270,7 @@ def test_a_restored_buffer_goes_on_as_the_saved_one(seq2seq, size):
     one, other = saved.sample(16), restored.sample(16)
     for name in ("actions", "rewards", "dones", "discounts"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
-    for ours, theirs in zip(one.observations.texts, other.observations.texts, strict=True):
+    for ours, theirs in zip(one.observations.sequences, other.observations.sequences, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 

@@ -101,7 +101,7 @@ def test_minibatches_are_whole_segments_and_cover_every_action_once():
     seen = []
     for batch in buffer.get(16):
         seen += batch.old_values.tolist()
-        actions = np.concatenate([text.actions for text in batch.observations.texts])
+        actions = np.concatenate([text.actions for text in batch.observations.sequences])
         assert actions.tolist() == batch.actions.tolist()
     assert sorted(seen) == list(range(ROWS * STEPS))
 

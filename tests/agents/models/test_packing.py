@@ -9,7 +9,7 @@ from tests.agents.tiny_models import tiny_model
 from textgym.tokenizer import builtin_tokenizer
 from textgym_agents import LanguageModelPolicy
 from textgym_agents.buffers.rollout import EpisodeBatch
-from textgym_agents.models.packing import Text, pack
+from textgym_agents.models.packing import TokenSequence, pack
 
 NUM_TOKENS = len(builtin_tokenizer())
 
@@ -19,7 +19,7 @@ def random_texts(count, contexts, seed=0, longest=24, prompts=None):
     beginnings = [rng.integers(1, 99, rng.integers(1, 12)).astype(np.int32) for _ in range(contexts)]
     questions = [rng.integers(1, 99, rng.integers(1, 9)).astype(np.int32) for _ in range(prompts or 0)]
     return [
-        Text(
+        TokenSequence(
             beginnings[rng.integers(contexts)],
             rng.integers(1, 99, rng.integers(1, longest)).astype(np.int32),
             questions[rng.integers(prompts)] if prompts else None,
@@ -55,7 +55,7 @@ def test_little_padding_on_mixed_lengths():
 
 
 def test_texts_of_one_length_are_one_block_without_a_mask():
-    texts = [Text(np.arange(1, 5), np.arange(1, 4)) for _ in range(6)]
+    texts = [TokenSequence(np.arange(1, 5), np.arange(1, 4)) for _ in range(6)]
     (block,) = pack(texts).blocks
     assert block.input_ids.shape == (6, 6)
     assert block.mask is None
@@ -63,7 +63,7 @@ def test_texts_of_one_length_are_one_block_without_a_mask():
 
 def test_a_shared_context_is_computed_once():
     context = np.arange(1, 41)
-    texts = [Text(context, np.full(4, i)) for i in range(8)]
+    texts = [TokenSequence(context, np.full(4, i)) for i in range(8)]
     packed = pack(texts, share=True)
     assert packed.tokens == 40 + 8 * 3
     assert pack(texts).tokens == 8 * 43

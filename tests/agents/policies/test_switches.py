@@ -9,7 +9,7 @@ from tests.agents.tiny_models import tiny_model
 from textgym.tokenizer import builtin_tokenizer
 from textgym_agents import LanguageModelPolicy
 from textgym_agents.buffers.rollout import EpisodeBatch
-from textgym_agents.models.packing import Text
+from textgym_agents.models.packing import TokenSequence
 
 NUM_TOKENS = len(builtin_tokenizer())
 
@@ -33,7 +33,9 @@ def batch(kind, seed=0):
     for i in range(6):
         actions = rng.integers(2, 99, rng.integers(2, 10)).astype(np.int32)
         prompt = prompts[i % 2]
-        texts.append(Text(np.zeros(1, np.int32), actions, prompt) if kind == "t5" else Text(prompt, actions))
+        texts.append(
+            TokenSequence(np.zeros(1, np.int32), actions, prompt) if kind == "t5" else TokenSequence(prompt, actions)
+        )
     actions = torch.as_tensor(np.concatenate([t.actions for t in texts])).long()
     return EpisodeBatch(texts, torch.zeros(len(actions), dtype=torch.long)), actions
 
