@@ -11,7 +11,8 @@ from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.options import PolicyGradientOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
-from textgym_agents.objectives.advantages import Floats, mean_of_others
+from textgym_agents.objectives.advantages import mean_of_others
+from textgym_agents.objectives.arrays import Floats
 from textgym_agents.objectives.returns import returns_to_go
 
 VARIANCE_BASELINES = ("mean", "value", "none")

@@ -15,7 +15,8 @@ from textgym.errors import ConfigError
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm
 from textgym_agents.algorithms.options import EpisodicOptions, check_policy
 from textgym_agents.buffers.episodes import EpisodeSamples
-from textgym_agents.objectives.returns import Bools, Floats, check_lambda
+from textgym_agents.objectives.arrays import Bools, Floats
+from textgym_agents.objectives.returns import check_lambda
 from textgym_agents.policies.exploration import Exploration
 from textgym_agents.policies.q_learning import QLearningPolicy
 

@@ -20,12 +20,10 @@ from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
 from textgym.rules import TokenRules
-from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer, ReferencePolicy, Segment
+from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer, ReferencePolicy, Segment, TokenIds
 from textgym_agents.objectives.advantages import LossReduction, token_weights
+from textgym_agents.objectives.arrays import Floats, Ints
 from textgym_agents.objectives.kl import KLController
-
-Ints = NDArray[np.integer]
-Floats = NDArray[np.floating]
 
 
 class Episode(NamedTuple):
@@ -37,8 +35,8 @@ class Episode(NamedTuple):
         actions, rewards, values, log_probs: (tokens,).
     """
 
-    context: NDArray[np.int32]
-    prompt: NDArray[np.int32] | None
+    context: TokenIds
+    prompt: TokenIds | None
     actions: Ints
     rewards: Floats
     values: Floats
@@ -130,7 +128,7 @@ class EpisodeStore(EpisodeRolloutBuffer):
             "EpisodeStore takes whole episodes, by fill(). PPO and others of SB3 need an EpisodeRolloutBuffer."
         )
 
-    def beginning(self, obs: dict[str, NDArray[Any]], row: int) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+    def beginning(self, obs: dict[str, NDArray[Any]], row: int) -> tuple[TokenIds, TokenIds | None]:
         """Context and prompt of the episode that a row of the observations begins."""
         context = self._kept(obs[f"{self.prefix}input_ids"][row, obs[f"{self.prefix}attention_mask"][row] != 0])
         prompt = self._kept(obs["input_ids"][row, obs["attention_mask"][row] != 0]) if self.seq2seq else None

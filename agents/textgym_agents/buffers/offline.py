@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textgym.core import Prompt, Sample, TextMDP
 from textgym.errors import DatasetError, InvalidActionError
 from textgym_agents.buffers.episodes import Episode, given_episode
+from textgym_agents.buffers.rollout import TokenIds
 
 KEYS = ("prompt_id", "prompt_ids", "token_ids", "reward")
-Ints = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ def _episode(one: LoggedEpisode, mdp: TextMDP, where: str) -> Episode:
     return given_episode(rules, _prompt(one, mdp, where), actions, one.reward)
 
 
-def _prompt(one: LoggedEpisode, mdp: TextMDP, where: str) -> Ints:
+def _prompt(one: LoggedEpisode, mdp: TextMDP, where: str) -> TokenIds:
     """The prompt's tokens."""
     rules = mdp.rules
     if one.prompt_ids is not None:

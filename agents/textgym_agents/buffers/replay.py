@@ -26,13 +26,13 @@ from textgym.errors import ConfigError
 from textgym_agents.buffers.replay_episodes import (
     CANDIDATES,
     CandidateBatch,
-    Ints,
     OpenEpisode,
     Span,
     StoredEpisode,
     pack_episodes,
     unpack_episodes,
 )
+from textgym_agents.buffers.rollout import TokenIds
 from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.returns import n_step_returns
 
@@ -230,9 +230,9 @@ class EpisodeReplayBuffer(ReplayBuffer):
 
     def _targets(
         self, spans: list[Span]
-    ) -> tuple[list[tuple[TokenSequence, Ints]], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    ) -> tuple[list[tuple[TokenSequence, TokenIds]], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
         """The states whose values the targets need, which of them is each token's, n-step returns and discounts."""
-        following: list[tuple[TokenSequence, Ints]] = []
+        following: list[tuple[TokenSequence, TokenIds]] = []
         take, returns, discounts = [], [], []
         known = 0
         for episode, start, stop in spans:
@@ -250,14 +250,14 @@ class EpisodeReplayBuffer(ReplayBuffer):
         return following, np.concatenate(take), *flat  # type: ignore[return-value]
 
     @staticmethod
-    def _states(episode: StoredEpisode, start: int, stop: int) -> tuple[TokenSequence, Ints]:
+    def _states(episode: StoredEpisode, start: int, stop: int) -> tuple[TokenSequence, TokenIds]:
         """The states before the tokens ``[start, stop)``; nothing depends on the token after the last one."""
         tokens = episode.tokens
         context = np.concatenate([episode.context, tokens[:start]])
         chosen = np.concatenate([tokens, tokens[-1:]])[start:stop]
         return TokenSequence(context, chosen, episode.prompt), episode.candidates[start:stop]
 
-    def _batch(self, states: list[tuple[TokenSequence, Ints]], take: NDArray[np.int64] | None) -> CandidateBatch:
+    def _batch(self, states: list[tuple[TokenSequence, TokenIds]], take: NDArray[np.int64] | None) -> CandidateBatch:
         k = int(self.action_space.n)  # type: ignore[attr-defined]
         candidates = np.concatenate([np.empty((0, k), np.int32), *(c for _, c in states)])
         return CandidateBatch(

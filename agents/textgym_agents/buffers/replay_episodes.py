@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textgym_agents.buffers.rollout import EpisodeBatch
+from textgym_agents.buffers.rollout import EpisodeBatch, TokenIds
 
 CANDIDATES = "candidates"  # the key of observations
-Ints = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +37,16 @@ class StoredEpisode(NamedTuple):
         rewards: (n,).
     """
 
-    context: Ints
-    prompt: Ints | None
-    candidates: Ints
+    context: TokenIds
+    prompt: TokenIds | None
+    candidates: TokenIds
     actions: NDArray[np.integer]
     rewards: NDArray[np.float32]
 
     @property
-    def tokens(self) -> Ints:
+    def tokens(self) -> TokenIds:
         """(n,) the tokens that were chosen."""
-        chosen: Ints = self.candidates[np.arange(len(self.actions)), self.actions]
+        chosen: TokenIds = self.candidates[np.arange(len(self.actions)), self.actions]
         return chosen
 
     @property
@@ -60,8 +59,8 @@ class StoredEpisode(NamedTuple):
 class OpenEpisode:
     """An episode that a row is in."""
 
-    context: Ints
-    prompt: Ints | None
+    context: TokenIds
+    prompt: TokenIds | None
     candidates: list[NDArray[Any]] = field(default_factory=list)
     actions: list[int] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)

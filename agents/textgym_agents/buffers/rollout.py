@@ -28,6 +28,7 @@ from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.kl import KLController, as_controller, estimator, k3
 
 REFERENCE_TOKENS = 4096  # of one pass of the reference model
+TokenIds = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ class Segment:
     row: int
     start: int
     stop: int
-    context: NDArray[np.int32]
-    prompt: NDArray[np.int32] | None
+    context: TokenIds
+    prompt: TokenIds | None
     num_generated: int
 
     def __len__(self) -> int:
@@ -160,8 +161,8 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         for name in ("rewards", "returns", "episode_starts", "values", "log_probs", "advantages"):
             setattr(self, name, np.zeros(shape, dtype=np.float32))
         # (step, row) -> context, prompt for an encoder, tokens generated before
-        self.contexts: dict[tuple[int, int], tuple[NDArray[np.int32], NDArray[np.int32] | None, int]] = {}
-        self._known: dict[bytes, NDArray[np.int32]] = {}  # completions of one prompt share its array
+        self.contexts: dict[tuple[int, int], tuple[TokenIds, TokenIds | None, int]] = {}
+        self._known: dict[bytes, TokenIds] = {}  # completions of one prompt share its array
         self._pending: list[tuple[Tensor, Tensor]] = []
         self.live = np.zeros(self.n_envs, dtype=np.int64)
         self._kl_applied = False
@@ -213,7 +214,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         if self.full or self._pending[0][0].device.type == "cpu":
             self._fetch()
 
-    def _kept(self, tokens: NDArray[Any]) -> NDArray[np.int32]:
+    def _kept(self, tokens: NDArray[Any]) -> TokenIds:
         key = tokens.astype(np.int32).tobytes()
         if key not in self._known:
             self._known[key] = np.frombuffer(key, dtype=np.int32)  # a view: the key and the array are one
@@ -345,5 +346,5 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         generated = np.where(known < 0, -1, known + offsets)
         return EpisodeBatch(sequences, torch.as_tensor(generated, device=self.device))
 
-    def _long(self, actions: NDArray[np.int32]) -> Tensor:
+    def _long(self, actions: TokenIds) -> Tensor:
         return torch.as_tensor(actions.astype(np.int64), device=self.device)

@@ -18,11 +18,10 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from textgym.errors import ConfigError
 from textgym_agents.buffers.replay_episodes import CANDIDATES
+from textgym_agents.envs.sync_vector import Obs
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.candidates import Proposals
 from textgym_agents.policies.dqn import DQNPolicy
-
-Obs = dict[str, NDArray[Any]]
 
 
 class CandidateVecEnv(VecEnvWrapper):

@@ -10,8 +10,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from textgym.core import TextGenerationEnv
 from textgym.errors import ConfigError
-from textgym_agents.envs.sync_vector import SingleEnvs
-from textgym_agents.envs.vec_env import Obs, TextVecEnv, make_vec_env
+from textgym_agents.envs.sync_vector import Obs, SingleEnvs
+from textgym_agents.envs.vec_env import RowsThatWait, TextVecEnv, make_vec_env
 
 
 class PromptQueue:
@@ -81,7 +81,7 @@ def prompt_env(env: Any) -> TextVecEnv:
         env = TextVecEnv(SingleEnvs(env.envs))
     elif isinstance(env, gym.Env | VectorEnv):
         env = make_vec_env(env)
-    if not isinstance(env, TextVecEnv) or not hasattr(env.env.unwrapped, "set_autoreset_mode"):
+    if not isinstance(env, TextVecEnv) or not isinstance(env.env.unwrapped, RowsThatWait):
         raise ConfigError(
             f"env is a {type(env).__name__}. This algorithm plays several episodes of one prompt, and needs an "
             'environment that can begin a given prompt in one row: an id, or make_vec_env("textgym/Copy-v0", '

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -18,9 +18,15 @@ from textgym.core import TextGenerationEnv
 from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents import models
-from textgym_agents.envs.sync_vector import SingleEnvs
+from textgym_agents.envs.sync_vector import Obs, SingleEnvs
 
-Obs = dict[str, NDArray[Any]]
+
+@runtime_checkable
+class RowsThatWait(Protocol):
+    """A vector environment whose rows can wait when their episode has ended, as those of textgym's own can."""
+
+    def set_autoreset_mode(self, mode: AutoresetMode) -> None:
+        """SAME_STEP: a row that ends is reset at once. DISABLED: it waits."""
 
 
 class TextVecEnv(VecEnv):
@@ -102,15 +108,15 @@ class TextVecEnv(VecEnv):
 
     @contextmanager
     def rows_wait(self) -> Iterator[None]:
-        """Within the block, a row whose text has ended waits for :meth:`start`; until then its actions are ignored.
+        """Within the block, a row whose episode has ended waits for :meth:`start`; until then its actions are ignored.
 
         After the block rows begin anew by themselves again, those that still wait with the next step.
 
         Raises:
             ConfigError: the vector environment isn't one of textgym's own.
         """
-        vector: Any = self.env.unwrapped
-        if not hasattr(vector, "set_autoreset_mode"):
+        vector = self.env.unwrapped
+        if not isinstance(vector, RowsThatWait):
             raise ConfigError(
                 f"Rows of a {type(vector).__name__} can't wait. Make the environment with "
                 'vectorization_mode="vector_entry_point", or call make_vec_env.'

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgym.errors import ConfigError, did_you_mean
+from textgym_agents.objectives.arrays import Floats, Ints
 
-Floats = NDArray[np.floating]
-Ints = NDArray[np.integer]
 LossReduction = Literal["episode", "token", "constant", "sum"]
 LOSS_REDUCTIONS = ("episode", "token", "constant", "sum")
 SAME = 1e-8  # rewards that differ by less are equal

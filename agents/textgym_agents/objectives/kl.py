@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textgym.errors import ConfigError, did_you_mean
-
-Floats = NDArray[np.floating]
+from textgym_agents.objectives.arrays import Floats
 
 
 def k1(log_ratio: Floats) -> Floats:

@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgym.errors import ConfigError
-
-Floats = NDArray[np.floating]
-Ints = NDArray[np.integer]
-Bools = NDArray[np.bool_]
+from textgym_agents.objectives.arrays import Bools, Floats, Ints
 
 
 def returns_to_go(rewards: Floats, lengths: Ints) -> Floats:

@@ -1,15 +1,18 @@
 """Which shortcuts a model can take is tried out, when its policy is made, and not looked up in a list of models."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from textgym.errors import ConfigError, ModelError
 
+if TYPE_CHECKING:
+    from textgym_agents.policies.base import LanguageModelPolicy
 
-def detect(policy: Any) -> None:
+
+def detect(policy: "LanguageModelPolicy") -> None:
     """Switch a policy's cache and its sharing of prompts off where its model's results would differ."""
     window = _window(policy.lm.config.get_text_config())
     if window is not None and window < policy.form.width:
@@ -29,7 +32,7 @@ def detect(policy: Any) -> None:
 
 
 @torch.no_grad()
-def _cache_problem(policy: Any) -> str:
+def _cache_problem(policy: "LanguageModelPolicy") -> str:
     """What is wrong with the cache for this model; empty if nothing is."""
     try:
         wrong = any(
@@ -44,7 +47,7 @@ def _cache_problem(policy: Any) -> str:
 
 
 @torch.no_grad()
-def _can_share(policy: Any) -> bool:
+def _can_share(policy: "LanguageModelPolicy") -> bool:
     """Whether sequences that share a row of tokens come out as they do alone."""
     one = policy.form.sequences(policy.form.probe_observations()[0])[0]
     sequences = [one._replace(actions=actions) for actions in (one.context[[0, 0, 0]], one.context[[-1, 0, -1]])]
