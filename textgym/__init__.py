@@ -1,4 +1,4 @@
-"""Gymnasium environments for text generation: one step writes one token, a reward scores the finished text.
+"""Gymnasium environments for text generation: one step writes one token, a reward scores the completion.
 
 >>> import gymnasium, textgym
 >>> env = gymnasium.make("textgym/Copy-v0")

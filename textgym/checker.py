@@ -40,7 +40,7 @@ def check_task(task: Task, prompts: int = 20) -> None:
     """Check that a task keeps the contract of :class:`textgym.Task`. Looks at up to ``prompts`` prompts.
 
     Raises:
-        ConfigError: it doesn't. The message says what to change.
+        ConfigError: it doesn't. The message has what to change.
 
     >>> from textgym.tasks import Copy
     >>> check_task(Copy("validation"))
@@ -114,7 +114,7 @@ def check_reward(reward: Reward, samples: Sequence[Sample] | None = None) -> Non
     samples of your task's kind to a reward that needs metadata. A judge that samples its verdicts fails this check.
 
     Raises:
-        RewardError: it doesn't. The message says what to change.
+        RewardError: it doesn't. The message has what to change.
 
     >>> from textgym.rewards import BLEU
     >>> check_reward(BLEU())
@@ -173,7 +173,7 @@ def check_text_env(env: gymnasium.Env[Any, Any], episodes: int = 3) -> None:
     first, with every warning an error.
 
     Raises:
-        TextGymError: something is wrong. The message says what to change.
+        TextGymError: something is wrong. The message has what to change.
 
     >>> import gymnasium, textgym
     >>> check_text_env(gymnasium.make("textgym/Copy-v0"))
@@ -225,23 +225,25 @@ def _check_gymnasium(env: TextGenerationEnv) -> None:
 
 
 def _play(env: gymnasium.Env[Any, Any], prompt_id: int, seed: int) -> list[Any]:
-    """An episode of legal random tokens. Returns everything that the environment said."""
+    """An episode of legal random tokens. Returns everything that the environment returned."""
     generator = np.random.default_rng(seed)
     base: Any = env.unwrapped
-    said: list[Any] = [env.reset(seed=seed, options={"prompt_id": prompt_id})]
+    results: list[Any] = [env.reset(seed=seed, options={"prompt_id": prompt_id})]
     done = False
     while not done:
-        if len(said) > base.observation_space.max_new_tokens:
+        if len(results) > base.observation_space.max_new_tokens:
             raise ConfigError(f"The episode of prompt {prompt_id} is still running after max_new_tokens steps.")
         result = env.step(generator.choice(np.flatnonzero(base.action_masks())))
         if result[0] not in env.observation_space:
-            raise ConfigError(f"Step {len(said)} of prompt {prompt_id} gave an observation outside observation_space.")
+            raise ConfigError(
+                f"Step {len(results)} of prompt {prompt_id} gave an observation outside observation_space."
+            )
         done = result[2] or result[3]
-        said.append(result)
-    told = base.mdp.rules.infos == "all"
-    if base.last_sample is None or (told and base.last_sample.completion != said[-1][4]["completion"]):
+        results.append(result)
+    complete = base.mdp.rules.infos == "all"
+    if base.last_sample is None or (complete and base.last_sample.completion != results[-1][4]["completion"]):
         raise ConfigError("last_sample is not the sample of the episode that has just ended.")
-    return said
+    return results
 
 
 def _check_same_seed(env: gymnasium.Env[Any, Any], prompt_id: int) -> None:
@@ -264,7 +266,7 @@ def _check_masks(env: gymnasium.Env[Any, Any], prompt_id: int) -> None:
 
 
 def _check_reference(env: gymnasium.Env[Any, Any], prompt_id: int) -> None:
-    """A reference earns at least what an empty and a random completion earn."""
+    """The return of a reference is at least that of an empty and of a random completion."""
     base: Any = env.unwrapped
     prompt = base.task[prompt_id]
     rules = base.mdp.rules
@@ -279,8 +281,8 @@ def _check_reference(env: gymnasium.Env[Any, Any], prompt_id: int) -> None:
     for what, value in (("an empty completion", empty), ("random tokens", _return_of(env, prompt_id, random))):
         if value is not None and value > best + 1e-9:
             raise ConfigError(
-                f"The first reference of prompt {prompt_id} earns {best:.4f}, {what} {value:.4f}: the reward does not "
-                "fit the task."
+                f"The first reference of prompt {prompt_id} has the return {best:.4f}, {what} {value:.4f}: the "
+                "reward does not fit the task."
             )
 
 

@@ -35,7 +35,7 @@ class Prompt:
 
     Attributes:
         text: the prompt, exactly as the model sees it. A completion follows it directly, without a separator.
-        references: the texts that a good completion may equal. May be empty.
+        references: completions to compare with, without their leading space. May be empty.
         metadata: whatever the task's rewards and metrics need besides (keywords, labels, ids): plain Python values.
     """
 
@@ -46,7 +46,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One finished text, as a reward sees it.
+    """One finished completion, as a reward sees it.
 
     Attributes:
         prompt: the prompt's text, before any truncation.
@@ -76,7 +76,7 @@ class Score:
 
 
 class Reward(Protocol):
-    """Any callable that scores a batch of finished texts: one value (or None, to abstain) per sample, in order."""
+    """Any callable that scores a batch of completions: one value (or None, to abstain) per sample, in order."""
 
     def __call__(self, samples: Sequence[Sample], /) -> Sequence[float | Score | None]: ...
 
@@ -90,7 +90,7 @@ class Task(Protocol):
         max_prompt_tokens: default width of the prompt in tokens of the built-in tokenizer.
         max_new_tokens: default budget of new tokens.
         truncation_side: which end of a prompt that is too long is cut off, "left" or "right".
-        stop: strings that end a text. They are not part of the completion.
+        stop: strings that end an episode. They are not part of the completion.
         metrics: names (see ``textgym.metrics.METRICS``) to report on held-out prompts.
     """
 
@@ -297,7 +297,8 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
     """A Gymnasium environment in which one step writes one token.
 
     Description:
-        ``reset`` draws a prompt from the task. Each action appends one token. When the text ends, the reward scores it.
+        ``reset`` draws a prompt from the task. Each action appends one token. At the episode's end the reward
+        scores the completion.
 
     Observation Space:
         ``TextSpace``, a ``Dict`` under Hugging Face's own names, so ``model(**batch)`` works. P is
@@ -318,7 +319,7 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
         ``action_masks``) is an error.
 
     Rewards:
-        0 until the text ends, then the reward's value; 0 if it abstains, with ``info["reward_abstained"]``.
+        0 at every step but the last, then the reward's value; 0 if it abstains, with ``info["reward_abstained"]``.
 
     Episode End:
         Terminated by an end token ("eos"), a stop string ("stop") or after T tokens ("length"), as
@@ -330,17 +331,17 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
         reward: a function of a batch of samples, or None.
         tokenizer: a transformers tokenizer, its name or folder, or None for the built-in one. It is never edited.
         max_prompt_tokens, max_new_tokens: P and T, in tokens. None: the task's own.
-        min_new_tokens: the end tokens are masked until so many tokens are written. A stop string ends the text even so.
-        stop: strings that end the text and are cut from it. None: the task's own; ``()``: none.
+        min_new_tokens: the end tokens are masked until so many tokens are written. A stop string ends it all the same.
+        stop: strings that end the episode and are cut from the completion. None: the task's own; ``()``: none.
         banned_tokens, allowed_tokens: token ids that are masked, or that alone are legal (list the end token too).
         eos_token_ids: end tokens besides the tokenizer's own.
-        length_is_truncation: running out of tokens truncates instead of terminating.
+        length_is_truncation: the last of T tokens truncates instead of terminating.
         sampling: "random" prompts, or "sequential" from 0 on. A seed starts the sequence over.
         infos: "all"; "numbers" (the same keys at every step, all integers: see ``textgym.infos``), which Tianshou,
             TorchRL, Minari and Gymnasium's ``NumpyToTorch`` need; or "none".
         chat: wrap the prompt as the user's turn of the tokenizer's chat template.
         form: "causal", or "seq2seq" for encoder-decoder models, with their decoder_start_token_id (None: pad).
-        render_mode: None, "ansi" (``render`` returns a string) or "human" (the text is printed as it grows).
+        render_mode: None, "ansi" (``render`` returns a string) or "human" (the completion is printed token by token).
 
     >>> env = TextGenerationEnv([Prompt("Say hi:", ("hi",))], max_prompt_tokens=16, max_new_tokens=8,
     ...     reward=lambda samples: [float(s.completion in s.references) for s in samples])
@@ -470,14 +471,14 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
         return mask
 
     def encode_completion(self, text: str) -> list[int]:
-        """The actions that write ``text`` and end it: the reference solution where ``text`` is a reference."""
+        """The actions that write ``text`` as the completion, and the end token."""
         return self.mdp.rules.encode_completion(text)
 
     def _text(self) -> str:
         return self.mdp.rules.decode_completion(self._buffer.generated(0))
 
     def render(self) -> str | None:
-        """With render_mode "ansi": prompt, text so far and, after the end, the score. "human" prints as it goes."""
+        """With render_mode "ansi": prompt, completion and, after the end, the reward. "human" prints at each step."""
         if self.render_mode != "ansi":
             return None
         if self._prompt is None:

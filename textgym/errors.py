@@ -60,7 +60,7 @@ class RewardError(TextGymError, ValueError):
 
 
 class MetricError(TextGymError, ValueError):
-    """A metric can't be computed from the texts given: there are none, or they lack what the metric compares with."""
+    """A metric can't be computed: there are no samples, or they lack what the metric compares with."""
 
 
 class JudgeError(TextGymError, RuntimeError):

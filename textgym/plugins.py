@@ -90,6 +90,6 @@ def _cause(error: BaseException) -> str:
     """The first line of an error, as a sentence."""
     if isinstance(error, SystemExit):
         return "it ends the process when imported. Put what it runs under: if __name__ == '__main__'."
-    said = str(error).partition("\n")[0].strip()
-    line = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    message = str(error).partition("\n")[0].strip()
+    line = f"{type(error).__name__}: {message}" if message else type(error).__name__
     return line if line.endswith((".", "!", "?")) else f"{line}."

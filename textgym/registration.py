@@ -1,4 +1,4 @@
-"""The ids that ``gymnasium.make`` knows. The only place that joins a task with its default reward."""
+"""The ids that ``gymnasium.make`` accepts. The only place that joins a task with its default reward."""
 
 import inspect
 import json
@@ -99,7 +99,7 @@ def register(
     reward: "Reward | str | None" = DEFAULT,
     **defaults: Any,
 ) -> None:
-    """Join a task of your own with a reward under an id, which ``gymnasium.make`` and the command line then know.
+    """Join a task of your own with a reward under an id, for ``gymnasium.make`` and the command line.
 
     Args:
         id: the id, such as "mine/Haiku-v0".

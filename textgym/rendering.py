@@ -30,7 +30,7 @@ class Printer:
         print(f"{_styled('Prompt:', '2')} {prompt}\n{_styled('Text:', '2')}   ", end="", flush=True)
 
     def show(self, text: str, score: float | None, info: Mapping[str, Any]) -> None:
-        """Print what is new in the text and, at the end, the score and why the text ended."""
+        """Print what is new in the completion and, at the end, the reward and the finish reason."""
         if text.endswith("\ufffd") and score is None:
             return  # half a character: the next token completes it
         if text.startswith(self._shown):

@@ -1,6 +1,6 @@
-"""The rules of the token game, shared by the single and the vector environment.
+"""The transitions of the token-level MDP, shared by the single and the vector environment.
 
-Which tokens may come, when a text ends, and how prompts and completions turn into tokens and back.
+Which tokens are legal, which end an episode, and how prompts and completions become tokens and text again.
 """
 
 import inspect
@@ -15,8 +15,8 @@ from textgym.arguments import budget, choice, count
 from textgym.errors import ConfigError, InvalidActionError, TokenizerError, UnknownArgumentError, did_you_mean
 from textgym.tokenizer import Tokenizer
 
-RUNNING, EOS, STOP, LENGTH = 0, 1, 2, 3  # how a row stands after a step
-ILLEGAL = -1  # what stands for them where a token is outside the vocabulary or masked whatever came before
+RUNNING, EOS, STOP, LENGTH = 0, 1, 2, 3  # status of a row after a step
+ILLEGAL = -1  # in their place for a token that is outside the vocabulary or masked whatever came before
 REMEMBERED_PROMPTS = 4096  # groups of completions, epochs and evaluations play the same prompts again
 
 Ints = npt.NDArray[np.int64]
@@ -25,7 +25,7 @@ Codes = npt.NDArray[np.int8]
 
 
 class TextOptions(TypedDict, total=False):
-    """The keyword arguments that both environments take. ``TextGenerationEnv`` says what each one does."""
+    """The keyword arguments that both environments take. ``TextGenerationEnv`` documents each one."""
 
     max_prompt_tokens: int | None
     max_new_tokens: int | None
@@ -90,7 +90,7 @@ class TokenRules:
         self._encoded: dict[str, tuple[Ints, int]] = {}
         self.vocab_size = vocabulary_size(tokenizer)
         if tokenizer.eos_token_id is None:
-            raise TokenizerError("The tokenizer has no end token, so no text could ever end. Load it with one.")
+            raise TokenizerError("The tokenizer has no end token, so no episode could end by one. Load it with one.")
         self.eos_token_id: int = tokenizer.eos_token_id
         pad = tokenizer.pad_token_id
         self.pad_token_id: int = self.eos_token_id if pad is None else pad
@@ -153,7 +153,7 @@ class TokenRules:
         self._codes[1:-1][self.late_mask & self.is_eos] = EOS
 
     def token(self, action: object) -> int:
-        """The token id that an action stands for: a Python or numpy integer or a 0-d integer array."""
+        """The token id of an action: a Python or numpy integer or a 0-d integer array."""
         try:
             if isinstance(action, bool):
                 raise TypeError
@@ -195,9 +195,9 @@ class TokenRules:
         elif not self.late_mask[token]:
             why = f"it is not one of the {len(self.allowed_tokens or ())} allowed_tokens"
         else:
-            why = f"it ends the text, and min_new_tokens={self.min_new_tokens} masks that after only {count} tokens"
+            why = f"it ends the episode, and min_new_tokens={self.min_new_tokens} masks that after only {count} tokens"
         text = self.tokenizer.decode([token])
-        return f"Token {token} ({text!r}){where} is masked: {why}. action_masks() tells which tokens are legal."
+        return f"Token {token} ({text!r}){where} is masked: {why}. action_masks() has the legal tokens."
 
     def mask(self, counts: Ints) -> Bools:
         """(rows, V) bool, True where a token is legal. A read-only view where all rows agree, so it costs nothing."""
@@ -269,7 +269,7 @@ class TokenRules:
             head = int(ids[0] == getattr(self.tokenizer, "bos_token_id", None))
             return ids[:head] + ids[head + excess :], excess
         tail = ids[-1:] if self.form == "seq2seq" and ids[-1] in self.eos_token_ids else []
-        # What a template puts after the text ("Summary:") says what to do: cut the text before it.
+        # What a template puts after the text ("Summary:") is the instruction: cut the text before it.
         cue = self.tokenizer.encode(self._cue(text), add_special_tokens=False) if self._cue(text) else []
         tail = [*cue, *tail] if len(cue) + len(tail) < self.max_prompt_tokens else tail
         return ids[: self.max_prompt_tokens - len(tail)] + tail, excess
@@ -281,7 +281,7 @@ class TokenRules:
     def _plain_ids(self, text: str) -> list[int]:
         ids = list(self.tokenizer.encode(text))
         if self.form == "causal" and ids and ids[-1] == self.eos_token_id:
-            # An end token that the tokenizer appended would end the text before it began; one in the text itself stays.
+            # An end token that the tokenizer appended would end the completion at once; one in the text itself stays.
             own = self.tokenizer.encode(text, add_special_tokens=False)
             if ids.count(self.eos_token_id) > own.count(self.eos_token_id):
                 ids.pop()
@@ -313,7 +313,7 @@ class TokenRules:
         )
 
     def encode_completion(self, text: str) -> list[int]:
-        """The actions that write ``text`` after a prompt and end it."""
+        """The actions that write ``text`` as the completion, and the end token."""
         return [*self.tokenizer.encode(text, add_special_tokens=False), self.eos_token_id]
 
     def decode_completion(self, generated: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from textgym.rules import TokenRules
 
 
 class TextSpace(spaces.Dict):
-    """The observation space of a text environment: a ``Dict`` that also tells the environment's token rules.
+    """The observation space of a text environment: a ``Dict`` with the environment's token rules as attributes.
 
     Attributes:
         max_prompt_tokens: columns for the prompt, P.

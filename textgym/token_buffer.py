@@ -35,7 +35,7 @@ class TokenBuffer:
             self._add("decoder_", rows, 1 + new)
         self._prefix, offset = ("decoder_", 1) if rules.form == "seq2seq" else ("", prompt)
         self._bind()
-        # (rows,) where in the flat arrays each row's first new token stands, and where its next one will
+        # (rows,) the place in the flat arrays of each row's first new token, and of its next one
         self._first = np.arange(rows, dtype=np.int64) * self._ids.shape[1] + offset
         self._next = self._first.copy()
         self._safe_steps = 0  # no row fills its columns in so many steps, so that most steps needn't look
@@ -77,7 +77,7 @@ class TokenBuffer:
         self._next[row] = self._first[row]
 
     def play(self, tokens: Ints, rows: Ints | None = None) -> Codes:
-        """Write one new token (rows,) to every row, or to ``rows`` only. Returns how each stands: RUNNING, EOS, ...
+        """Write one new token (rows,) to every row, or to ``rows`` only. Returns the status of each: RUNNING, EOS, ...
 
         Raises:
             InvalidActionError: a token is outside the vocabulary or masked. Then nothing is written.

@@ -43,7 +43,7 @@ def test_every_name_is_a_reward(name):
         ("bleu()", r"'\(' is unknown, at character 5"),
         ("__import__('os')", "No reward is called '__import__'"),
         ("blue", "Did you mean 'bleu'"),
-        ("2*blue", r"Did you mean 'bleu'\? The formula is '2\*blue'"),
+        ("2*blue", r"Did you mean 'bleu'\?.* The formula is '2\*blue'"),
         ("judge", r"needs criteria, backend. Make it in Python, LLMJudge\(criteria, backend\)"),
         ("0.5 * 2", "is the number 1.0. Name a reward: bleu,"),
     ],

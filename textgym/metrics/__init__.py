@@ -1,4 +1,4 @@
-"""Corpus metrics for finished texts, each with a signature and usable as a module of ``evaluate``.
+"""Corpus metrics for completions, each with a signature and usable as a module of ``evaluate``.
 
 Every value is in [0, 1] (BLEU and chrF too: sacrebleu's score divided by 100), except lengths.
 """
@@ -6,7 +6,7 @@ Every value is in [0, 1] (BLEU and chrF too: sacrebleu's score divided by 100), 
 from collections.abc import Iterable, Sequence
 
 from textgym.errors import ConfigError, did_you_mean
-from textgym.metrics.base import FinishedText, Metric
+from textgym.metrics.base import Metric, MetricSample
 from textgym.metrics.bleu import CorpusBLEU
 from textgym.metrics.chrf import CorpusChrF
 from textgym.metrics.coverage import MeanCoverage
@@ -39,7 +39,7 @@ def check_names(names: Iterable[str]) -> None:
             raise ConfigError(f"No metric is called {name!r}. {did_you_mean(str(name), METRICS)}")
 
 
-def compute_metrics(names: Iterable[str], samples: Sequence[FinishedText]) -> dict[str, float]:
+def compute_metrics(names: Iterable[str], samples: Sequence[MetricSample]) -> dict[str, float]:
     """The named metrics over the same samples, in the order given. Names are those of ``METRICS``.
 
     A metric that finds nothing to measure (coverage where no sample has keywords) is left out.

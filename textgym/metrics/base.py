@@ -1,4 +1,4 @@
-"""What every metric is: one number for a corpus of finished texts, with the signature of its settings."""
+"""What every metric is: one number for a corpus of completions, with the signature of its settings."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from textgym.errors import MetricError, TextGymError
 
 
-class FinishedText(Protocol):
+class MetricSample(Protocol):
     """What a metric reads of a sample. ``textgym.core.Sample`` has it all."""
 
     @property
@@ -52,21 +52,21 @@ class Metric(ABC):
     compares_with: Literal["references", "keywords"] | None = None
 
     @abstractmethod
-    def score(self, samples: Sequence[FinishedText], /) -> float | None:
+    def score(self, samples: Sequence[MetricSample], /) -> float | None:
         """The value over all samples, or None when no sample has what the metric measures."""
 
     def settings(self) -> dict[str, object]:
         """What changes the value, for the signature."""
         return {}
 
-    def compute(self, samples: Sequence[FinishedText], /) -> dict[str, float]:
+    def compute(self, samples: Sequence[MetricSample], /) -> dict[str, float]:
         """The metric over a corpus: one key, or none when no sample has what the metric measures.
 
         Raises:
             MetricError: there are no samples, or a sample lacks what the metric compares with.
         """
         if not samples:
-            raise MetricError(f"Metric {self.name!r} got no samples. Pass at least one finished text.")
+            raise MetricError(f"Metric {self.name!r} got no samples. Pass at least one.")
         value = self.score(samples)
         return {} if value is None else {self.name: float(value)}
 
@@ -102,7 +102,7 @@ def library_version(distribution: str) -> str:
         return "unknown"
 
 
-def references_of(sample: FinishedText, user: str, error: type[TextGymError]) -> tuple[str, ...]:
+def references_of(sample: MetricSample, user: str, error: type[TextGymError]) -> tuple[str, ...]:
     """The references of a sample, checked. ``user`` opens the message of ``error`` when there are none."""
     where = f"prompt {sample.prompt_id} ({sample.prompt[:60]!r})"
     if isinstance(sample.references, str):

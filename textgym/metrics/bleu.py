@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgym.errors import ConfigError, MetricError, did_you_mean
-from textgym.metrics.base import FinishedText, Metric, references_of
+from textgym.metrics.base import Metric, MetricSample, references_of
 from textgym.metrics.ngrams import ngram_counts, word_symbols
 from textgym.metrics.words import bleu_tokenizer
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=64)
 def sacrebleu_bleu(max_order: int, tokenize: str, smooth: str, lowercase: bool, effective_order: bool) -> "BLEU":
-    """The sacrebleu object for these settings. It remembers the texts it has tokenised, so it is made once."""
+    """The sacrebleu object for these settings. It remembers the texts it has tokenized, so it is made once."""
     from sacrebleu.metrics.bleu import BLEU
 
     return BLEU(
@@ -106,7 +106,7 @@ _DASH_AFTER_DIGIT = re.compile("([0-9])(-)")
 
 
 def words_13a(text: str) -> list[str]:
-    """The words of sacrebleu's tokeniser "13a", that of NIST's mteval-v13a, faster.
+    """The words of sacrebleu's tokenizer "13a", that of NIST's mteval-v13a, faster.
 
     >>> words_13a('Prices rose 3.5% in 1999-2000, "they" say.')
     ['Prices', 'rose', '3.5', '%', 'in', '1999', '-', '2000', ',', '"', 'they', '"', 'say', '.']
@@ -145,7 +145,7 @@ class CorpusBLEU(Metric):
         case = "lc" if self.lowercase else "mixed"
         return {"order": self.max_order, "case": case, "eff": "no", "tok": self.tokenize, "smooth": self.smooth}
 
-    def score(self, samples: Sequence[FinishedText], /) -> float:
+    def score(self, samples: Sequence[MetricSample], /) -> float:
         references = [references_of(sample, f"Metric {self.name!r}", MetricError) for sample in samples]
         tokenize = self.tokenize
         if tokenize == "auto":
@@ -156,11 +156,11 @@ class CorpusBLEU(Metric):
 
 
 def reference_streams(references: Sequence[tuple[str, ...]]) -> list[list[str]]:
-    """One list per reference position, as sacrebleu wants it. None stands where a prompt has fewer references.
+    """One list per reference position, as sacrebleu wants it. None where a prompt has fewer references.
 
     >>> reference_streams([("a", "b"), ("c",)])
     [['a', 'c'], ['b', None]]
     """
     width = max(map(len, references))
-    # sacrebleu skips None, though its annotations don't say so
+    # sacrebleu skips None, though its annotations don't allow it
     return [[texts[i] if i < len(texts) else None for texts in references] for i in range(width)]  # type: ignore[misc]

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from textgym.errors import ConfigError, MetricError
-from textgym.metrics.base import FinishedText, Metric, references_of
+from textgym.metrics.base import Metric, MetricSample, references_of
 from textgym.metrics.bleu import reference_streams
 from textgym.metrics.ngrams import Integers, character_symbols, common_ngrams, ngram_counts, word_symbols
 
@@ -110,7 +110,7 @@ class CorpusChrF(Metric):
     def settings(self) -> dict[str, object]:
         return {"case": "mixed", "eff": "yes", "nc": self.char_order, "nw": self.word_order, "beta": self.beta}
 
-    def score(self, samples: Sequence[FinishedText], /) -> float:
+    def score(self, samples: Sequence[MetricSample], /) -> float:
         references = [references_of(sample, f"Metric {self.name!r}", MetricError) for sample in samples]
         scorer = _sacrebleu_chrf(self.char_order, self.word_order, self.beta)
         score = scorer.corpus_score([sample.completion for sample in samples], reference_streams(references)).score

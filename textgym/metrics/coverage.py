@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from textgym.errors import MetricError, TextGymError
-from textgym.metrics.base import FinishedText, Metric
+from textgym.metrics.base import Metric, MetricSample
 from textgym.metrics.words import contains_phrase
 
 
-def keywords_of(sample: FinishedText, key: str, user: str, error: type[TextGymError]) -> tuple[str, ...]:
+def keywords_of(sample: MetricSample, key: str, user: str, error: type[TextGymError]) -> tuple[str, ...]:
     """The keywords in a sample's metadata, each once; none when the key is missing.
 
     A single string is one keyword, numbers become text, blank entries are dropped.
@@ -57,7 +57,7 @@ class MeanCoverage(Metric):
     def settings(self) -> dict[str, object]:
         return {"key": self.key, "case": "mixed" if self.case_sensitive else "folded"}
 
-    def score(self, samples: Sequence[FinishedText], /) -> float | None:
+    def score(self, samples: Sequence[MetricSample], /) -> float | None:
         values = []
         for sample in samples:
             keywords = keywords_of(sample, self.key, f"Metric {self.name!r}", MetricError)

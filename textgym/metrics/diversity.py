@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from textgym.errors import ConfigError
-from textgym.metrics.base import FinishedText, Metric
+from textgym.metrics.base import Metric, MetricSample
 from textgym.metrics.words import unicode_words
 
 
@@ -42,7 +42,7 @@ class Distinct(Metric):
     def settings(self) -> dict[str, object]:
         return {"tok": "unicode"}
 
-    def score(self, samples: Sequence[FinishedText], /) -> float:
+    def score(self, samples: Sequence[MetricSample], /) -> float:
         return distinct([sample.completion for sample in samples], self.order)
 
 

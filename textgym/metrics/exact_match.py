@@ -1,11 +1,11 @@
-"""Exact match, with the normalisation of SQuAD (Rajpurkar et al., 2016, aclanthology.org/D16-1264) or another."""
+"""Exact match, with the normalization of SQuAD (Rajpurkar et al., 2016, aclanthology.org/D16-1264) or another."""
 
 import re
 import string
 from collections.abc import Sequence
 
 from textgym.errors import ConfigError, MetricError
-from textgym.metrics.base import FinishedText, Metric, references_of
+from textgym.metrics.base import Metric, MetricSample, references_of
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLE = re.compile(r"\b(a|an|the)\b")
@@ -13,7 +13,7 @@ NORMALIZATIONS = ("squad", "whitespace")
 
 
 def check_normalization(normalize: str | None) -> None:
-    """Raise ConfigError for a normalisation that doesn't exist."""
+    """Raise ConfigError for a normalization that doesn't exist."""
     if normalize is not None and normalize not in NORMALIZATIONS:
         raise ConfigError(f"normalize={normalize!r}: expected 'squad', 'whitespace' or None.")
 
@@ -34,7 +34,7 @@ def normalized(text: str, normalize: str | None) -> str:
 
 
 def exact_match(completion: str, references: Sequence[str], *, normalize: str | None = "squad") -> float:
-    """1.0 if the completion equals one of the references after normalisation, otherwise 0.0. Two empty texts are equal.
+    """1.0 if the completion equals one of the references after normalization, otherwise 0.0. Two empty texts are equal.
 
     >>> exact_match("the Eiffel tower.", ["Big Ben", "Eiffel Tower"]), exact_match("", [""])
     (1.0, 1.0)
@@ -61,7 +61,7 @@ class MeanExactMatch(Metric):
     def settings(self) -> dict[str, object]:
         return {"norm": self.normalize or "none"}
 
-    def score(self, samples: Sequence[FinishedText], /) -> float:
+    def score(self, samples: Sequence[MetricSample], /) -> float:
         total = 0.0
         for sample in samples:
             references = references_of(sample, f"Metric {self.name!r}", MetricError)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from textgym.errors import ConfigError, MetricError, TextGymError
-from textgym.metrics.base import FinishedText, Metric
+from textgym.metrics.base import Metric, MetricSample
 from textgym.metrics.words import unicode_words
 
 UNITS = ("tokens", "words", "characters")
@@ -25,7 +25,7 @@ def text_length(text: str, unit: str) -> int:
     return len(unicode_words(text)) if unit == "words" else len(text.strip())
 
 
-def completion_length(sample: FinishedText, unit: str, user: str, error: type[TextGymError]) -> int:
+def completion_length(sample: MetricSample, unit: str, user: str, error: type[TextGymError]) -> int:
     """The length of a completion. Tokens are the generated ones, the end token included: the episode's steps.
 
     Raises:
@@ -45,7 +45,7 @@ class MeanLength(Metric):
     """The mean length of the completions, in tokens (the end token included), words or characters.
 
     The result is called "length" in tokens, otherwise "length_words" or "length_characters". An evaluate module sees
-    text and no tokens: made from a metric that counts tokens, it counts words and says so in its key.
+    text and no tokens: made from a metric that counts tokens, it counts words, which its key shows.
 
     >>> from textgym.core import Sample
     >>> MeanLength().compute([Sample("", "a b", token_ids=(7, 8, 0)), Sample("", "", token_ids=(0,))])
@@ -60,7 +60,7 @@ class MeanLength(Metric):
     def settings(self) -> dict[str, object]:
         return {"unit": self.unit}
 
-    def score(self, samples: Sequence[FinishedText], /) -> float:
+    def score(self, samples: Sequence[MetricSample], /) -> float:
         lengths = [completion_length(sample, self.unit, f"Metric {self.name!r}", MetricError) for sample in samples]
         return sum(lengths) / len(lengths)
 

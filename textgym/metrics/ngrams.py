@@ -13,7 +13,7 @@ def ngram_counts(symbols: Integers, sizes: Sequence[int], orders: int) -> tuple[
     """Count the n-grams of texts.
 
     Args:
-        symbols: (total,) non-negative integers that stand for characters or words, the texts one after the other.
+        symbols: (total,) non-negative integers, one for each character or word, the texts one after the other.
         sizes: how many symbols each text has.
         orders: the longest n-grams.
 
@@ -52,7 +52,7 @@ def _codes(symbols: Integers, orders: int, limit: int) -> tuple[Ints, int]:
     highest = bound
     for n in range(1, orders):
         shorter = codes[n - 1, : total - n]
-        if bound * base > limit:  # long n-grams of many symbols: the rank of a code stands for it
+        if bound * base > limit:  # long n-grams of many symbols: the rank of a code replaces it
             shorter, bound = np.unique(shorter, return_inverse=True)[1], total
         np.multiply(shorter, base, out=codes[n, : total - n])
         codes[n, : total - n] += symbols[n:]

@@ -7,7 +7,7 @@ from functools import lru_cache
 from rapidfuzz.distance import LCSseq
 
 from textgym.errors import ConfigError, MetricError, MissingExtraError, did_you_mean
-from textgym.metrics.base import FinishedText, Metric, references_of
+from textgym.metrics.base import Metric, MetricSample, references_of
 from textgym.metrics.words import ascii_words, unicode_words
 
 TOKENIZERS = ("auto", "rouge", "unicode")
@@ -38,8 +38,8 @@ def rouge(
         references: at least one text.
         variant: "1" to "9" compares n-grams; "L" the longest common subsequence; "Lsum" the same by lines.
         use_stemmer: compare the Porter stems of words longer than three letters.
-        tokenizer: "rouge" knows a-z and 0-9 only, like the rouge-score package. "unicode" knows the words of any
-            script. "auto" takes the first for an ASCII reference, the second for any other: the completion has no say.
+        tokenizer: "rouge" keeps a-z and 0-9 only, like the rouge-score package. "unicode" keeps the words of any
+            script. "auto" takes the first for an ASCII reference, the second for any other: never the completion's.
 
     >>> round(rouge("testing one two", ["testing"], "1"), 4), round(rouge("testing one", ["testing one two"]), 4)
     (0.5, 0.8)
@@ -162,7 +162,7 @@ class CorpusROUGE(Metric):
     def settings(self) -> dict[str, object]:
         return {"measure": "f", "tok": self.tokenizer, "stem": "porter" if self.use_stemmer else "no"}
 
-    def score(self, samples: Sequence[FinishedText], /) -> float:
+    def score(self, samples: Sequence[MetricSample], /) -> float:
         total = 0.0
         for sample in samples:
             references = references_of(sample, f"Metric {self.name!r}", MetricError)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from textgym.errors import ConfigError
-from textgym.metrics.base import FinishedText, Metric
+from textgym.metrics.base import Metric, MetricSample
 
 TEXTS = ("completion", "full")
 
@@ -32,7 +32,7 @@ def check_sentiment_settings(text: str) -> None:
         raise ConfigError(f"text={text!r}: expected 'completion' or 'full'.")
 
 
-def scored_text(sample: FinishedText, text: str) -> str:
+def scored_text(sample: MetricSample, text: str) -> str:
     """The completion, or with ``text="full"`` the prompt and the completion."""
     return sample.prompt + sample.completion if text == "full" else sample.completion
 
@@ -56,5 +56,5 @@ class MeanSentiment(Metric):
     def settings(self) -> dict[str, object]:
         return {"text": self.text}
 
-    def score(self, samples: Sequence[FinishedText], /) -> float:
+    def score(self, samples: Sequence[MetricSample], /) -> float:
         return sum(sentiment(scored_text(sample, self.text)) for sample in samples) / len(samples)

@@ -1,4 +1,4 @@
-"""Words in any script: which tokeniser suits a text, its words, and whether it contains a phrase."""
+"""Words in any script: which tokenizer suits a text, its words, and whether it contains a phrase."""
 
 import re
 import unicodedata
@@ -19,7 +19,7 @@ _ASCII_WORD = re.compile("[a-z0-9]+")
 
 @lru_cache(maxsize=8192)
 def bleu_tokenizer(texts: tuple[str, ...]) -> Literal["13a", "zh", "char"]:
-    """The sacrebleu tokeniser that suits the script of ``texts``.
+    """The sacrebleu tokenizer that suits the script of ``texts``.
 
     "13a" for scripts that put spaces between words. A text with at least as many characters of an unspaced script as
     other words gets "zh" when they are all Han, "char" when Kana, Hangul or a South-East Asian script is among them.
@@ -48,7 +48,7 @@ def ascii_words(text: str) -> list[str]:
 def unicode_words(text: str) -> list[str]:
     """Lower-cased words of any script; each character of a script without spaces is a word. Punctuation is dropped.
 
-    The text is normalised to NFKC first. For ASCII text the words are those of :func:`ascii_words`.
+    The text is normalized to NFKC first. For ASCII text the words are those of :func:`ascii_words`.
 
     >>> unicode_words("It's a café, 我用PyTorch２!")
     ['it', 's', 'a', 'café', '我', '用', 'pytorch2']
@@ -84,7 +84,7 @@ def character_kind(character: str) -> Literal["letter", "alone", "mark", "gap"]:
 def contains_phrase(text: str, phrase: str, *, case_sensitive: bool = False) -> bool:
     """Whether ``phrase`` occurs in ``text`` as whole words, or anywhere if it is in a script without spaces.
 
-    Runs of whitespace count as one space, and both sides are normalised to NFKC.
+    Runs of whitespace count as one space, and both sides are normalized to NFKC.
 
     >>> contains_phrase("A red  panda.", "Red panda"), contains_phrase("A red pandas", "red panda")
     (True, False)

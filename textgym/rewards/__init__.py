@@ -1,4 +1,4 @@
-"""Rewards for finished texts: the built-in ones in [0, 1], all over batches, all with arithmetic.
+"""Rewards of completions: the built-in ones in [0, 1], all over batches, all with arithmetic.
 
 ``0.7 * BLEU() + 0.3 * ROUGE("L")`` is a reward, and so is any function that ``@reward`` decorates. A reward of the
 package is a file here, with its import and its row in ``REWARDS``; one from elsewhere is a call of ``register_reward``.

@@ -15,7 +15,7 @@ Value = float | Score | None
 
 
 class BatchReward:
-    """A reward over a batch of finished texts that can be added and multiplied.
+    """A reward over a batch of completions that can be added and multiplied.
 
     Subclasses override ``score`` (one sample) or ``__call__`` (the whole batch, when that is faster), and set ``name``.
 

@@ -21,7 +21,7 @@ class BLEU(BatchReward):
 
     Args:
         max_order: the longest n-grams compared.
-        tokenize: a sacrebleu tokeniser. "auto" takes "13a", "zh" for Chinese references, and "char" for other scripts
+        tokenize: a sacrebleu tokenizer. "auto" takes "13a", "zh" for Chinese references, and "char" for other scripts
             without spaces. The references decide, never the completion.
         smooth: what counts for an order without a match: "exp", "floor", "add-k" or "none".
         lowercase: ignore case.

@@ -122,7 +122,7 @@ class WeightedSum(Composite):
         if renormalize and min(self._weights()) < 0 < max(self._weights()):
             raise ConfigError(
                 f"renormalize=True needs weights of one sign, got {self._weights()}. A bonus can't take over the "
-                "weight of a penalty: renormalise the sum of the bonuses and subtract the penalty from it."
+                "weight of a penalty: renormalize the sum of the bonuses and subtract the penalty from it."
             )
 
     @classmethod

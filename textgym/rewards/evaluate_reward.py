@@ -81,7 +81,7 @@ class EvaluateReward(BatchReward):
 
 
 def _references_wanted(module: Any) -> str:
-    """ "several", "one" or "none": what the module's features say about references. Several if it takes both."""
+    """ "several", "one" or "none": the references that the module takes, by its features. Several if both."""
     from datasets import Value  # whoever has a module has imported it
 
     found = getattr(module, "features", None)

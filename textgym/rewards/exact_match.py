@@ -21,7 +21,7 @@ class ExactMatch(BatchReward):
             (Rajpurkar et al., 2016). "whitespace": extra whitespace. None: nothing.
 
     Raises:
-        ConfigError: another normalisation.
+        ConfigError: another normalization.
         RewardError: when called with a sample without references.
 
     >>> sample = Sample("", " the Eiffel tower.", ("Big Ben", "Eiffel Tower"))

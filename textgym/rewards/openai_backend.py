@@ -79,7 +79,7 @@ class OpenAIBackend:
             JudgeError: no reply, a refusal, an empty or truncated reply, or one without a verdict.
         """
         client = self._connect()
-        # OpenAI's own models refuse the old name of this field; other servers may not know the new one.
+        # OpenAI's own models refuse the old name of this field; other servers may not accept the new one.
         budget = {"max_tokens" if self.base_url else "max_completion_tokens": self.max_tokens}
         temperature = {} if self.temperature is None else {"temperature": self.temperature}
         failure = ""

@@ -15,7 +15,7 @@ def parse_reward(text: str) -> BatchReward:
     Names: those of ``textgym.rewards.REWARDS`` that need no arguments, each with its default settings.
 
     Raises:
-        ConfigError: an unknown name, a misplaced or unknown character, or a formula without a name. It says where.
+        ConfigError: an unknown name, a misplaced or unknown character, or no name. The message names the place.
 
     >>> parse_reward("0.7*bleu + 0.3*rougeL")
     0.7 * BLEU() + 0.3 * ROUGE('L')

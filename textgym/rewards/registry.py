@@ -30,7 +30,7 @@ def register_reward(name: str, factory: RewardFactory) -> None:
             made, not now.
 
     Raises:
-        ConfigError: the name is taken or can't stand in a formula, or the factory can't be called without arguments.
+        ConfigError: the name is taken or is none in a formula, or the factory can't be called without arguments.
 
     >>> from textgym.rewards import parse_reward, reward
     >>> @reward

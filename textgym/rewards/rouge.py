@@ -21,7 +21,7 @@ class ROUGE(BatchReward):
     Args:
         variant: "1", "2", ... for n-grams, "L" for the longest common subsequence, "Lsum" for that of lines.
         use_stemmer: compare Porter stems; needs the extra ``textgym[stemmer]``.
-        tokenizer: "rouge" knows a-z and 0-9 only, as rouge-score does; "unicode" knows words of every script (and
+        tokenizer: "rouge" keeps a-z and 0-9 only, as rouge-score does; "unicode" keeps words of every script (and
             Chinese characters); "auto" takes "rouge" for an ASCII reference and "unicode" for any other.
 
     Raises:

@@ -5,8 +5,8 @@ its place in the README and its share in the training of the built-in models fol
 ``textgym.register``.
 
 One rule joins prompts and completions in every family: a prompt ends with a colon or a word, the completion follows it
-directly and begins with a space. References are stored without that space, so ``prompt.text + " " + reference`` is how
-a text looks in training.
+directly and begins with a space. References are stored without that space, so a training text is
+``prompt.text + " " + reference``.
 """
 
 from collections.abc import Iterator

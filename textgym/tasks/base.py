@@ -89,7 +89,7 @@ class WorldTask(ABC):
         return [Prompt(fill(template, row.prompt), row.references) for row in rows]
 
     def training_completions(self, index: int) -> tuple[str, ...]:
-        """The completions that the built-in model learns for a prompt: its references, where nothing else is said."""
+        """The completions that the built-in models are trained on for a prompt. Default: its references."""
         return self[index].references
 
     def __len__(self) -> int:

@@ -36,7 +36,7 @@ class Copy(WorldTask):
     ``Discrete(V)``: the next token, V the size of the tokenizer.
 
     ## Rewards
-    0 at every step but the last. Then the score of the whole text: chrF against the reference by default.
+    0 at every step but the last. Then the reward of the completion: chrF against the reference by default.
 
     ## Episode End
     The end token, or 16 tokens.

@@ -7,7 +7,7 @@ from typing import Any
 
 from textgym.errors import DatasetError, did_you_mean
 
-# What a file's ending says about the loader that reads it.
+# The loader for a file, by its ending.
 _FILE_LOADERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
 
 
@@ -86,9 +86,7 @@ def _load(dataset: Any, split: str, load_kwargs: dict[str, Any]) -> Any:
 
     if isinstance(dataset, datasets.Dataset | datasets.DatasetDict):
         if load_kwargs:
-            raise DatasetError(
-                f"{', '.join(load_kwargs)} can't be used with a loaded dataset: they say how to load one."
-            )
+            raise DatasetError(f"{', '.join(load_kwargs)} can't be used with a dataset that is already loaded.")
         return dataset
     if not isinstance(dataset, str | Path):
         raise DatasetError(
@@ -98,7 +96,7 @@ def _load(dataset: Any, split: str, load_kwargs: dict[str, Any]) -> Any:
     if load_kwargs.get("trust_remote_code"):
         raise DatasetError("trust_remote_code=True is not supported: a dataset's own code is never run.")
     if load_kwargs.get("streaming"):
-        raise DatasetError("streaming=True is not supported: a task needs to know how many prompts there are.")
+        raise DatasetError("streaming=True is not supported: a task needs the number of its prompts.")
     path = Path(dataset).expanduser()
     is_path = isinstance(dataset, Path) or dataset.startswith((".", "/", "~")) or path.suffix in _FILE_LOADERS
     if is_path and not path.exists():

@@ -39,7 +39,7 @@ class SentimentContinuation(WorldTask):
     ``Discrete(V)``: the next token, V the size of the tokenizer.
 
     ## Rewards
-    0 at every step but the last. Then the score of the whole text: how positive it is by default.
+    0 at every step but the last. Then the reward of the completion: how positive it is by default.
 
     ## Episode End
     The end token, or 24 tokens.
@@ -50,7 +50,7 @@ class SentimentContinuation(WorldTask):
     | split | "train" | "train" (1,000,000 prompts), "validation" or "test" (1,000 each), or a split of the dataset |
     | dataset | None | path, hub name, or loaded dataset; None is the small world |
     | columns | prompt: text, label: label | the dataset's columns; the label may be missing |
-    | template | "Review: {prompt}" | what stands before the opening |
+    | template | "Review: {prompt}" | what comes before the opening |
     | prefix_words | 8 | of a dataset's reviews, so many words are the prompt |
     | positive_label | 1 | the label of a review whose rest is a reference |
     | seed | 0 | of the small world |

@@ -1,4 +1,4 @@
-"""Summarization: tell a story in one sentence.
+"""Summarization: a story in one sentence.
 
 A prompt, one of its references, and what a completion scores with the default reward (ROUGE-L):
 
@@ -7,7 +7,7 @@ A prompt, one of its references, and what a completion scores with the default r
     Summary:
 
     " Mia lost her key, but Leo found it on the bus."       1.00 (a reference)
-    " Mia saw that her key was gone."                       lower: it tells the beginning, not the end
+    " Mia saw that her key was gone."                       lower: the beginning, without the end
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Summarization(WorldTask):
     ``Discrete(V)``: the next token, V the size of the tokenizer.
 
     ## Rewards
-    0 at every step but the last. Then the score of the whole text: ROUGE-L against the references by default.
+    0 at every step but the last. Then the reward of the completion: ROUGE-L against the references by default.
 
     ## Episode End
     The end token, or 32 tokens.

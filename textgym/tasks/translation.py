@@ -35,7 +35,7 @@ class Translation(WorldTask):
     ``Discrete(V)``: the next token, V the size of the tokenizer.
 
     ## Rewards
-    0 at every step but the last. Then the score of the whole text: sentence BLEU against the references by default.
+    0 at every step but the last. Then the reward of the completion: sentence BLEU against the references by default.
 
     ## Episode End
     The end token, or 32 tokens.

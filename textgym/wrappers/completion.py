@@ -1,4 +1,4 @@
-"""The slow clock: one action is a whole completion."""
+"""Completion-level actions: one action is a whole completion, one episode one step (a contextual bandit)."""
 
 from collections.abc import Sequence
 from typing import Any, SupportsFloat
@@ -85,7 +85,7 @@ class _VectorCompletion(VectorWrapperBase):
         for column in range(max(map(len, rows))):
             if self._base.ended.all():
                 break
-            # A row that has ended waits: what stands in for its action is never looked at.
+            # A row that has ended waits: its placeholder action is never read.
             tokens = np.array([row[column] if column < len(row) else 0 for row in rows])
             observations, reward, ended, cut, info = self.env.step(tokens)
             rewards, terminated, truncated = rewards + reward, terminated | ended, truncated | cut
@@ -102,8 +102,8 @@ class _VectorCompletion(VectorWrapperBase):
 class CompletionAction(EitherWrapper):
     """One step plays a whole episode: the action is the completion, as text or as a sequence of token ids.
 
-    The tokens go through the wrapped environment one by one, so returns, infos and errors are the same on both clocks.
-    An end token is appended where it lacks one. A vector environment takes one completion per row.
+    The tokens go through the wrapped environment one by one: returns, infos and errors are those of token-level
+    actions. An end token is appended where it lacks one. A vector environment takes one completion per row.
 
     >>> import textgym
     >>> env = textgym.TextGenerationEnv([textgym.Prompt("Say hi:", ("hi",))], max_prompt_tokens=16, max_new_tokens=8,

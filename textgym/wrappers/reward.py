@@ -1,4 +1,4 @@
-"""Changing the reward of a finished text."""
+"""Changing the reward of a completion."""
 
 import math
 from typing import Any, SupportsFloat
@@ -13,7 +13,7 @@ from textgym.core import Sample
 from textgym.errors import ConfigError, RewardError
 from textgym.wrappers.either import EitherWrapper, VectorWrapperBase
 
-UNSHAPED = "untransformed_reward"
+UNTRANSFORMED = "untransformed_reward"
 
 
 class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
@@ -27,7 +27,7 @@ class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         base: Any = self.env.unwrapped
         if base.finished:  # not where a TimeLimit cuts an episode
             if "finish_reason" in info:
-                info.setdefault(UNSHAPED, float(reward))
+                info.setdefault(UNTRANSFORMED, float(reward))
             reward = _changed(self, base.last_sample, float(reward))
         return observation, reward, terminated, truncated, info
 
@@ -48,16 +48,16 @@ class _VectorReward(VectorWrapperBase):
         base: Any = self.env.unwrapped
         before = list(getattr(base, "last_samples", ()))
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        # With SAME_STEP autoreset, the end of an episode is told under "final_info".
-        ends = [told for told in (infos, infos.get("final_info", {})) if "_finish_reason" in told]
+        # With SAME_STEP autoreset, the end of an episode is under "final_info".
+        ends = [part for part in (infos, infos.get("final_info", {})) if "_finish_reason" in part]
         if ends:
-            finished = np.logical_or.reduce([told["_finish_reason"] for told in ends])
+            finished = np.logical_or.reduce([part["_finish_reason"] for part in ends])
         else:  # with infos="numbers" or "none"
             finished = _finished(base, before, terminated | truncated)
         if finished.any():
-            for told in ends:  # the innermost wrapper has it right
-                told.setdefault(f"_{UNSHAPED}", told["_finish_reason"].copy())
-                told.setdefault(UNSHAPED, np.where(told["_finish_reason"], rewards, 0.0))
+            for part in ends:  # the innermost wrapper has it right
+                part.setdefault(f"_{UNTRANSFORMED}", part["_finish_reason"].copy())
+                part.setdefault(UNTRANSFORMED, np.where(part["_finish_reason"], rewards, 0.0))
             samples = base.last_samples if hasattr(base, "last_samples") else base.get_attr("last_sample")
             rewards = np.array(rewards, dtype=np.float64)
             for row in np.flatnonzero(finished):
@@ -66,9 +66,9 @@ class _VectorReward(VectorWrapperBase):
 
 
 class RewardWrapper(EitherWrapper):
-    """Override ``reward`` to change the reward of each finished text, of an ``Env`` or a ``VectorEnv``.
+    """Override ``reward`` to change the reward of each completion, of an ``Env`` or a ``VectorEnv``.
 
-    ``info["untransformed_reward"]`` tells at a text's end what it earned before the innermost of such wrappers.
+    ``info["untransformed_reward"]`` at an episode's end is the reward before the innermost of such wrappers.
 
     >>> import textgym
     >>> class Brief(textgym.wrappers.RewardWrapper):
@@ -85,7 +85,7 @@ class RewardWrapper(EitherWrapper):
     vector_base = _VectorReward
 
     def reward(self, sample: Sample, reward: float) -> float:
-        """The new reward of a finished text, given the one it had. Other steps keep theirs.
+        """The new reward of a completion, given the one it had. Other steps keep theirs.
 
         Raises:
             RewardError: (by the wrapper) if what is returned isn't a finite number.

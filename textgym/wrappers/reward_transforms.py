@@ -1,7 +1,7 @@
-"""Reward shaping: a finished text's reward, with penalties, clipped, scaled or whitened.
+"""Reward transforms: a completion's reward with penalties, clipped, scaled or whitened.
 
 Gymnasium's ``ClipReward``, ``TransformReward`` and ``NormalizeReward`` change the reward of every step, also the zeros
-before a text's end: clipped to [0.1, 1], each token would earn 0.1. These change what a finished text earned.
+before the last: clipped to [0.1, 1], each token would get 0.1. These change the reward of the completion alone.
 """
 
 import inspect
@@ -16,7 +16,7 @@ from textgym.wrappers.reward import RewardWrapper
 
 
 class LengthPenalty(RewardWrapper):
-    """Subtract ``per_token`` for each token of the text (its end token included) beyond the first ``beyond``.
+    """Subtract ``per_token`` for each token of the completion (its end token included) beyond the first ``beyond``.
 
     >>> import gymnasium
     >>> env = LengthPenalty(gymnasium.make("textgym/Copy-v0"), per_token=0.1, beyond=1)
@@ -33,7 +33,7 @@ class LengthPenalty(RewardWrapper):
 
 
 class MissingEOSPenalty(RewardWrapper):
-    """Subtract ``penalty`` from the reward of a text that ran out of tokens (``finish_reason`` "length").
+    """Subtract ``penalty`` from the reward of a completion without an end token (``finish_reason`` "length").
 
     >>> import gymnasium
     >>> MissingEOSPenalty(gymnasium.make("textgym/Copy-v0"), 0.5).reward(Sample("", "hi", finish_reason="length"), 1.0)
@@ -49,7 +49,7 @@ class MissingEOSPenalty(RewardWrapper):
 
 
 class ClipReward(RewardWrapper):
-    """Keep the reward of a text between ``low`` and ``high``.
+    """Keep the reward of a completion between ``low`` and ``high``.
 
     >>> import gymnasium
     >>> ClipReward(gymnasium.make("textgym/Copy-v0"), -1, 1).reward(Sample("", "hi"), 7.0)
@@ -67,7 +67,7 @@ class ClipReward(RewardWrapper):
 
 
 class ScaleReward(RewardWrapper):
-    """Multiply the reward of a text by ``factor``.
+    """Multiply the reward of a completion by ``factor``.
 
     >>> import gymnasium
     >>> ScaleReward(gymnasium.make("textgym/Copy-v0"), 2).reward(Sample("", "hi"), 0.25)
@@ -83,11 +83,11 @@ class ScaleReward(RewardWrapper):
 
 
 class WhitenReward(RewardWrapper):
-    """Shift and scale the rewards of texts to mean 0 and deviation 1, by the mean and deviation of all texts so far.
+    """Shift and scale rewards to mean 0 and deviation 1, by the mean and deviation of all completions so far.
 
-    The same text earns another reward later on: values and baselines must follow, and rewards of different times can't
-    be compared (``info["untransformed_reward"]`` keeps them). Leave it out of evaluations. The first text, and any
-    while all have been equal, earns 0. The sums are Welford's (1962), https://doi.org/10.1080/00401706.1962.10490022.
+    The same completion gets another reward later on: values and baselines must follow, and rewards of different times
+    can't be compared (``info["untransformed_reward"]`` keeps them). Leave it out of evaluations. The first
+    reward is 0, and so is any while all have been equal. The sums are Welford's (1962), https://doi.org/10.1080/00401706.1962.10490022.
 
     Attributes:
         count, mean: of the rewards so far.
