@@ -31,6 +31,8 @@ class Echo:
         return Prompt(f"{self.first + index} =", (f" {self.first + index}",))
 
 
+sums = [Prompt(f"{a} + 1 =", (str(a + 1),)) for a in range(9)]
+textgym.register("mine/Sums-v0", sums, reward="exact_match", max_prompt_tokens=12, max_new_tokens=4)
 textgym.register("mine/Echo-v0", Echo, reward="chrf", max_prompt_tokens=12, max_new_tokens=4)
 '''
 
@@ -134,6 +136,9 @@ def test_list_and_info_show_them(folder):
     (row,) = [line for line in printed.splitlines() if "mine/Echo-v0" in line]
     for words in ("Say a number again.", "ChrF()", "20, 20, 20"):
         assert words in row
+    (row,) = [line for line in printed.splitlines() if "mine/Sums-v0" in line]
+    assert "ExactMatch()" in row
+    assert " 9 " in row
     printed = textgym(folder, "list", "--algorithms", "--rewards", "--import", "my_reward", "--import", "my_algorithm")
     assert "brevity" in printed
     assert "my_algorithm.ImitateTheGood" in printed

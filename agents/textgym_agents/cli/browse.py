@@ -139,10 +139,11 @@ def info(
 
 
 def _docstring(task: Any) -> str:
-    """The task's docstring without its doctest."""
+    """The task's docstring without its doctest; that of a plain list says nothing about its prompts."""
     import inspect
 
-    text = inspect.cleandoc(type(task).__doc__ or "No description.")
+    own = None if type(task) in (list, tuple) else type(task).__doc__
+    text = inspect.cleandoc(own or "No description.")
     return text.partition("\n>>>")[0].strip()
 
 

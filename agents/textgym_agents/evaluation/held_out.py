@@ -93,7 +93,9 @@ def evaluate(
         env = make_vec_env(env, min(n_envs, num_prompts), **_fitting(policy, given))
     task = _sequential(env).task
     if not 0 < num_prompts <= len(task):
-        raise ConfigError(f"num_prompts is {num_prompts}, the split has {len(task)} prompts.")
+        raise ConfigError(
+            f"num_prompts is {num_prompts}, the split has {len(task)} prompts: expected 1 to {len(task)}."
+        )
     best_of = _attribute(policy, "best_of", 1) if best_of is None else best_of
     if best_of < 1:
         raise ConfigError(f"best_of is {best_of}, expected at least 1 completion of each prompt.")
