@@ -168,7 +168,9 @@ class TextVecEnv(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
+        """An attribute of the outermost wrapper that has it, or else of the vector environment, once for each row."""
+        owner = self.env if hasattr(self.env, attr_name) else self.env.unwrapped
+        return [getattr(owner, attr_name)] * len(list(self._get_indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         setattr(self.env.unwrapped, attr_name, value)

@@ -151,6 +151,16 @@ def test_masks_come_through_the_vector_environment():
     assert masks.sum() == ROWS * (NUM_TOKENS - 3)
 
 
+def test_masks_come_through_reward_transforms(small_env):
+    algorithm = make(
+        "maskable_ppo", "textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=32, env_kwargs=small_env,
+        reward_transform="scale=2",
+    )  # fmt: skip
+    algorithm.learn(32)
+    assert algorithm.env.has_attr("action_masks")
+    assert not algorithm.env.has_attr("no_such_thing")
+
+
 def test_memory_per_token():
     """4 bytes more than without masks where they follow from the rules; a bit a token where all of them differ."""
     plain = collect(maskable(masks=False, env={"min_new_tokens": 3})).nbytes_per_token
