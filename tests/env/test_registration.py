@@ -15,7 +15,8 @@ import textgym
 from tests.env.text_games import ListTask, exact, letters, write
 from textgym import Prompt, registration
 from textgym.errors import ConfigError
-from textgym.tasks import TASKS
+from textgym.tasks import TASKS, WorldTask, training_texts
+from textgym.world import Rendered
 from textgym.wrappers import CompactVocabulary
 
 COPY = "textgym/Copy-v0"
@@ -293,3 +294,28 @@ def test_the_folders_are_there_after_the_import():
     )
     assert run(code) == "BLEU CorpusBLEU Copy RewardWrapper Draw"
     assert {"metrics", "plugins", "rewards", "tasks", "world", "wrappers"} <= set(textgym.__all__)
+
+
+class Shout(WorldTask):
+    """Write a word in capitals."""
+
+    name = "Shout"
+    max_prompt_tokens, max_new_tokens, metrics, default_reward = 16, 16, ("exact_match",), "2*exact_match"
+    template, columns = "Word: {prompt} Shout:", {"prompt": "text"}
+
+    @staticmethod
+    def grammar(draw, /):
+        word = "".join(draw.pick("abcdefgh") for _ in range(8))
+        return Rendered(word, (word.upper(),))
+
+
+def test_a_row_in_the_table_is_all_that_a_task_of_the_package_needs(monkeypatch):
+    monkeypatch.setitem(TASKS, "Shout", Shout)
+    textgym.register_all()
+    assert registration.text_ids()[-1] == "textgym/Shout-v0"
+    env = gymnasium.make("textgym/Shout-v0", split="validation")
+    textgym.checker.check_text_env(env)
+    assert repr(env.unwrapped.reward) == "2 * ExactMatch()"
+    assert len(gymnasium.make_vec("textgym/Shout-v0", num_envs=2, split="test").unwrapped.task) == 1000
+    prompt, completion = next(training_texts("Shout", 1))
+    assert prompt == f"Word:{completion.lower()} Shout:"

@@ -87,7 +87,8 @@ class WhitenReward(RewardWrapper):
 
     The same completion gets another reward later on: values and baselines must follow, and rewards of different times
     can't be compared (``info["untransformed_reward"]`` keeps them). Leave it out of evaluations. The first
-    reward is 0, and so is any while all have been equal. The sums are Welford's (1962), https://doi.org/10.1080/00401706.1962.10490022.
+    reward is 0, and so is any while all have been equal. The sums are Welford's (1962),
+    https://doi.org/10.1080/00401706.1962.10490022.
 
     Attributes:
         count, mean: of the rewards so far.
