@@ -36,7 +36,7 @@ class ARS(contrib.ARS):  # type: ignore[misc]
     1. The policy is a language model, and what is searched are the outer halves of its adapters, see ``ARSPolicy``.
     2. All candidates of an update write to the same prompts with the same random numbers, so that they differ by their
        weights alone. Completions are sampled, as those of other algorithms are, unless ``deterministic``.
-    3. Observations are tokens, which can't be normalised.
+    3. Observations are tokens, which can't be normalized.
 
     Differences from sb3-contrib:
 

@@ -54,7 +54,7 @@ class ILQL(EpisodicAlgorithm):
     4. In Q = q_offset + beta log(pi / pi_0), the two parts learn at speeds of their own, as does V: the policy's loss
        is divided by beta, those of the heads are multiplied by ``vf_coef``. They share the squared error's minimum.
     5. The paper's CQL term, the cross-entropy of the log's tokens under softmax(Q), is here that under pi, which is
-       the softmax of Q / beta on top of log pi_0: behaviour cloning.
+       the softmax of Q / beta on top of log pi_0: behavior cloning.
 
     Args:
         policy: ``ILQLPolicy``.

@@ -85,6 +85,6 @@ def prompt_env(env: Any) -> TextVecEnv:
         raise ConfigError(
             f"env is a {type(env).__name__}. This algorithm plays several episodes of one prompt, and needs an "
             'environment that can begin a given prompt in one row: an id, or make_vec_env("textgym/Copy-v0", '
-            "n_envs=16). PPO and A2C take any vector environment of texts."
+            "n_envs=16). PPO and A2C take any vector environment of tokens."
         )
     return env

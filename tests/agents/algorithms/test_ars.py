@@ -62,7 +62,7 @@ def test_a_model_with_other_names_is_searched_in_all_linear_layers(monkeypatch):
 
 @pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
 def test_the_update_is_the_papers(seq2seq):
-    """Every text ends at once and every candidate earns what its weights say, so that the step can be worked out."""
+    """Every completion ends at once, with a return that follows from the weights, so the step can be worked out."""
     made = ARS(
         ARSPolicy, make_env(2, seq2seq=seq2seq), n_delta=4, n_top=2, learning_rate=0.3, delta_std=0.1, seed=0,
         policy_kwargs={"model": make_model(seq2seq)},

@@ -67,7 +67,7 @@ def test_top_k_top_p_and_temperature_leave_no_reference_impossible(seq2seq):
 
 @BOTH
 def test_the_model_learns_to_say_the_references(seq2seq):
-    """A uniform policy says one of the two in 1 of 13 texts."""
+    """A uniform policy says one of the two in 1 of 13 completions."""
     optimizer = {"optimizer_kwargs": {"eps": 1e-8, "weight_decay": 0.0}}  # the default's is for large models
     made = build(seq2seq, references_per_rollout=16, learning_rate=0.01, policy_kwargs=optimizer)
     made.learn(2000)

@@ -187,7 +187,7 @@ def test_values_of_a_batch_equal_those_of_plain_observations(cls, kind):
         torch.testing.assert_close(policy.q_values(batch), expected.mean(1), atol=1e-4, rtol=1e-4)
 
 
-def test_without_a_finished_text_an_update_changes_nothing():
+def test_without_a_finished_completion_an_update_changes_nothing():
     algorithm = build(env={"min_new_tokens": 3})
     collect(algorithm, 2)
     before = [p.detach().clone() for p in algorithm.q_net.parameters()]
@@ -355,9 +355,9 @@ def test_the_same_seed_trains_the_same():
 
 
 @pytest.mark.parametrize(("cls", "least"), [(DQN, 1.19), pytest.param(QRDQN, 0.35, marks=pytest.mark.slow)])
-def test_from_random_texts_it_learns_to_write_good_ones(cls, least):
-    """There are 40 texts with returns from -2.0 to 1.8, 0.1 in the mean; 1.19 is the fourth best. The initial model's
-    greedy text has -0.5. One-step targets, so that it must plan ahead."""
+def test_from_random_completions_it_learns_to_write_good_ones(cls, least):
+    """There are 40 completions with returns from -2.0 to 1.8, 0.1 in the mean; 1.19 is the fourth best. The initial
+    model's greedy completion has -0.5. One-step targets, so that it must plan ahead."""
     algorithm = build(
         cls, k=4, moved=False, learning_rate=1e-2, batch_size=64, gradient_steps=4, train_freq=4,
         target_update_interval=ROWS * 12, exploration_initial_eps=1.0, exploration_final_eps=1.0,
@@ -372,7 +372,7 @@ def test_from_random_texts_it_learns_to_write_good_ones(cls, least):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dqn", "qrdqn"])
-def test_it_learns_to_write_positive_texts(name):
+def test_it_learns_to_write_positive_completions(name):
     """The initial model has a reward of 0.51 on held-out prompts."""
     made = make(name, "textgym/SentimentContinuation-v0", seed=0)
     made.learn(10_240)

@@ -1,4 +1,4 @@
-"""Rollouts of whole texts in groups: what is played, what is stored, what callbacks see, and that runs repeat."""
+"""Rollouts of whole episodes in groups: what is played, what is stored, what callbacks see, and that runs repeat."""
 
 import gymnasium as gym
 import numpy as np
@@ -82,7 +82,7 @@ def weights(made):
 
 
 @BOTH
-def test_a_rollout_holds_whole_texts_in_groups_of_one_prompt(seq2seq):
+def test_a_rollout_holds_whole_episodes_in_groups_of_one_prompt(seq2seq):
     store = collect(build(seq2seq=seq2seq))
     segments = store.segments()
     assert len(segments) == GROUPS * K
@@ -115,7 +115,7 @@ def test_log_probabilities_are_those_of_plain_passes(seq2seq):
     assert checked >= K
 
 
-def test_rows_are_busy_until_no_text_is_left_to_begin():
+def test_rows_are_busy_until_no_episode_is_left_to_begin():
     watch = Watch()
     collect(build(), watch)
     texts = GROUPS * K
@@ -145,7 +145,7 @@ def test_grpo_reports_no_change_and_no_clipping_in_its_first_step():
     assert made.logger.name_to_value["train/clip_fraction"] == 0
 
 
-def test_minibatches_are_whole_texts_and_cover_every_token_once():
+def test_minibatches_are_whole_episodes_and_cover_every_token_once():
     store = collect(build())
     store.values[:, 0] = np.arange(store.buffer_size)  # an id per token
     seen = []
@@ -180,7 +180,7 @@ def test_advantages_of_episodes_go_to_all_their_tokens():
         store.set_advantages(np.zeros(3))
 
 
-def test_scst_compares_with_the_greedy_text_of_the_same_prompt():
+def test_scst_compares_with_the_greedy_episode_of_the_same_prompt():
     made = build(SCST, prompts_per_rollout=9)
     store = collect(made)
     for group in range(9):
@@ -196,7 +196,7 @@ def test_scst_compares_with_the_greedy_text_of_the_same_prompt():
 
 
 @ALL
-def test_timesteps_are_tokens_and_statistics_those_of_sampled_texts(algorithm):
+def test_timesteps_are_tokens_and_statistics_those_of_sampled_episodes(algorithm):
     made = build(algorithm)
     log, watch = TextLogger(), Watch()
     made.learn(120, callback=[log, watch])
@@ -436,7 +436,7 @@ def test_other_environments_are_refused():
             build(env=env)
 
 
-def test_the_store_is_for_whole_texts_only():
+def test_the_store_is_for_whole_episodes_only():
     env = make_env(2)
     with pytest.raises(ConfigError, match="takes whole episodes"):
         PPO(LanguageModelPolicy, env, n_steps=4, batch_size=8, policy_kwargs={"model": make_model()},

@@ -128,7 +128,7 @@ PREFIXES = sorted(within_log(0.5), key=lambda prefix: (len(prefix), prefix))
 
 @pytest.mark.parametrize(("td_lambda", "tau", "n_epochs"), [(0.0, 0.9, 400), (1.0, 0.5, 150)])
 def test_values_become_those_of_dynamic_programming_within_the_log(td_lambda, tau, n_epochs):
-    """With tau 0.5 and whole returns, the mean of what the log's texts earned."""
+    """With tau 0.5 and whole returns, the mean return of the log's completions."""
     made = build(
         td_lambda=td_lambda,
         tau=tau,
@@ -165,7 +165,7 @@ def test_an_expectile_by_hand():
 
 
 def test_cloning_takes_over_with_a_large_coefficient():
-    """A log of one text alone, worth nothing: the CQL term makes it likely all the same."""
+    """A log of one completion alone, worth nothing: the CQL term makes it probable all the same."""
     log = [LoggedEpisode(TEXTS[30], 0.0, prompt_id=0)]
     chances = []
     for coefficient in (0.0, 1.0):
@@ -284,7 +284,7 @@ def test_files_that_are_no_logs_are_named(tmp_path):
         (LoggedEpisode((1,), 1.0, prompt_ids=(4,)), "from 0 to 3"),
     ],
 )
-def test_texts_that_do_not_fit_the_environment_are_named(text, message):
+def test_completions_that_do_not_fit_the_environment_are_named(text, message):
     with pytest.raises(DatasetError, match=f"episode 1 of the log.*{message}"):
         as_episodes([ALL[0], text], make_env(1).env.unwrapped.mdp)
 
@@ -331,7 +331,7 @@ def test_both_forms_of_model_learn_from_a_log_of_a_policy_and_save(model, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.learning
-def test_reviews_turn_positive_without_a_text_of_the_trained_policy():
+def test_reviews_turn_positive_without_a_completion_of_the_trained_policy():
     """The built-in model writes happy and unhappy reviews alike: 0.53. 10,000 of its own tokens teach 0.87."""
     made = textgym_agents.make("ilql", "textgym/SentimentContinuation-v0", learning_rate=4e-3, batch_size=1024, seed=0)
     made.learn(10_000)

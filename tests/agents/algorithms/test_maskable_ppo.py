@@ -1,4 +1,4 @@
-"""MaskablePPO on texts: masks hold in rollouts and updates, and cost a bit a token."""
+"""MaskablePPO on completions: masks hold in rollouts and updates, and cost a bit a token."""
 
 import numpy as np
 import pytest

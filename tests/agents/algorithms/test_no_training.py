@@ -1,4 +1,4 @@
-"""Baselines train nothing; best-of-n picks among the texts that sampling gives."""
+"""Baselines train nothing; best-of-n picks among the completions that sampling gives."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_the_best_of_more_samples_is_never_worse(kind):
     assert found[2].components["chrf"] == pytest.approx(found[2].reward, abs=1e-5)
 
 
-def test_best_of_takes_any_policy_and_one_text_where_all_are_alike():
+def test_best_of_takes_any_policy_and_one_completion_where_all_are_alike():
     zero_shot = small("zero_shot")
     assert texts(zero_shot, best_of=3) == texts(small("best_of_n", n=3))
     assert texts(small("best_of_n", n=3), deterministic=True) == texts(zero_shot, deterministic=True)

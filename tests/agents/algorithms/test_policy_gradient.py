@@ -1,4 +1,4 @@
-"""The gradients of REINFORCE, SCST, RLOO and GRPO, on a model whose every text can be listed.
+"""The gradients of REINFORCE, SCST, RLOO and GRPO, on a model whose every completion can be listed.
 
 The expected gradient is the sum over all texts of their probability times the algorithm's gradient for them. Where the
 estimator is unbiased, it is the gradient of the expected return, which plain passes of the model give.
@@ -82,7 +82,7 @@ def plain_gradient(made, loss):
 
 
 def true_gradient(made):
-    """Of minus the expected return, by plain passes over every text."""
+    """Of minus the expected return, by plain passes over every completion."""
     expected = sum(
         lp.sum().exp() * RETURNS[text] for text, lp in zip(TEXTS, log_probs(made.policy.lm, TEXTS), strict=True)
     )
@@ -100,7 +100,7 @@ def assert_equal(ours, expected):
 
 
 @BOTH
-def test_the_texts_are_all_there_are(seq2seq):
+def test_the_completions_are_all_there_are(seq2seq):
     assert len(TEXTS) == 1 + 3 + 9 + 27
     p = probabilities(build(REINFORCE, seq2seq))
     assert p.sum().item() == pytest.approx(1, abs=1e-5)
@@ -108,7 +108,7 @@ def test_the_texts_are_all_there_are(seq2seq):
 
 
 def expected_gradient(made):
-    """The sum over all texts of their probability times the gradient for one of them alone."""
+    """The sum over all completions of their probability times the gradient for one of them alone."""
     stored, total = episodes(made, TEXTS), 0.0
     for episode, p in zip(stored, probabilities(made), strict=True):
         made.running_mean = 0.3
@@ -124,7 +124,7 @@ def test_reinforce_is_unbiased_with_every_baseline(baseline, seq2seq):
     assert_equal(expected_gradient(made), true_gradient(made))
 
 
-def test_a_baseline_changes_the_gradient_of_a_single_text():
+def test_a_baseline_changes_the_gradient_of_a_single_completion():
     one, other = (gradient(build(REINFORCE, baseline=name, vf_coef=0.0), [TEXTS[5]]) for name in ("none", "value"))
     assert (one - other).abs().max() > 1e-2
 
@@ -187,7 +187,7 @@ def grpo_loss(made, groups, old, reference, *, std=True, reduction="episode", hi
     ids=["grpo", "dr-grpo", "dapo", "kl"],
 )
 def test_grpo_equals_its_formula_away_from_the_old_policy(options, formula, seq2seq):
-    """Groups of three texts of unequal lengths, and ratios between 0.5 and 2, so that some are clipped."""
+    """Groups of three completions of unequal lengths, and ratios between 0.5 and 2, so that some are clipped."""
     made = build(GRPO, seq2seq, n_epochs=1, batch_size=None, **options)
     rng = np.random.default_rng(3)
     groups = [tuple(TEXTS[i] for i in rng.choice(len(TEXTS), 3, replace=False)) for _ in range(6)]
@@ -209,7 +209,7 @@ def test_grpo_equals_its_formula_away_from_the_old_policy(options, formula, seq2
 
 
 def test_grpo_in_expectation():
-    """Over all pairs of the eight likeliest texts, at the old policy: the weighted sum of its formula for each pair."""
+    """Over all pairs of the eight most probable completions, at the old policy: the weighted sum over its pairs."""
     made = build(GRPO, n_epochs=1, batch_size=None)
     p = probabilities(made)
     likely = p.argsort(descending=True)[:8].tolist()

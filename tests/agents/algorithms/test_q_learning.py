@@ -195,7 +195,7 @@ def test_a_step_equals_its_formula(algorithm, options, seq2seq, td_lambda):
 
 
 def test_the_step_goes_down_the_squared_error():
-    """With one token a text and nothing to bootstrap, it is the gradient of (r - Q)^2 / 2, V's and beta log pi's."""
+    """With one token a completion, nothing to bootstrap: the gradient of (r - Q)^2 / 2, V's and beta log pi's."""
     texts = [text for text in TEXTS if len(text) == 1]
     made = build(SARSA, vf_coef=1.0)
     made.rollout_buffer.fill(episodes(texts))
@@ -257,7 +257,7 @@ def tables(made):
 
 
 def play_all(made, updates, texts=TEXTS):
-    """Updates from every text there is, as often as any other: exploration that reaches everything."""
+    """Updates from every completion there is, as often as any other: exploration that reaches everything."""
     torch.nn.init.zeros_(made.policy.value_net.weight)
     for _ in range(updates):
         made.rollout_buffer.fill(episodes(texts))
@@ -265,7 +265,7 @@ def play_all(made, updates, texts=TEXTS):
 
 
 def test_q_learning_finds_the_optimal_values():
-    """From all texts alike, off-policy and with one-step returns, every Q(s, a) comes near that of the best play."""
+    """From all completions alike, off-policy and with one-step returns, every Q(s, a) comes near the optimal one."""
     made = build(QLearning, td_lambda=0.0, **TABLE_LIKE)
     before = distance(tables(made)[0], optimal())
     play_all(made, 500)
@@ -281,7 +281,7 @@ def distance(one, other):
 
 
 def test_sarsa_finds_the_values_of_the_policy_that_it_becomes():
-    """From texts of its own, Q comes near the exact values of its Boltzmann policy where that policy goes."""
+    """From completions of its own, Q comes near the exact values of its Boltzmann policy where that policy goes."""
     made = build(SARSA, td_lambda=0.5, **TABLE_LIKE)
     torch.nn.init.zeros_(made.policy.value_net.weight)
     rng = np.random.default_rng(0)

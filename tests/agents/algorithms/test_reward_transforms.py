@@ -14,7 +14,7 @@ def shaped(rows, how):
 
 
 def plain_returns(store):
-    """What each text earned before shaping, from its tokens."""
+    """The return of each completion before the transform, from its tokens."""
     return [RETURNS[tuple(store.actions[s.start : s.stop, 0].tolist())] for s in store.segments()]
 
 

@@ -109,7 +109,7 @@ def filled_store(**options):
 
 
 def filled_buffer(**options):
-    """The same text, as PPO stores it."""
+    """The same completion, as PPO stores it."""
     env = make_env(1)
     buffer = EpisodeRolloutBuffer(3, env.observation_space, env.action_space, "cpu", reference=Halved(), **options)
     obs = env.reset()
@@ -137,7 +137,7 @@ def test_what_is_subtracted_from_the_rewards(fill, name):
 @pytest.mark.parametrize(("name", "seen"), [("k1", 0.2877), ("k3", 1.2877)])
 @pytest.mark.parametrize("fill", [filled_store, filled_buffer])
 def test_a_controller_is_told_the_kl_by_the_chosen_estimator(fill, name, seen):
-    """Of 1.1 times the target the error is 0.1; with one text and a horizon of 10 the step is 1%."""
+    """Of 1.1 times the target the error is 0.1; with one completion and a horizon of 10 the step is 1%."""
     controller = AdaptiveKL(0.5, target=seen / 1.1, horizon=10)
     fill(kl_coef=controller, kl_estimator=name)
     assert controller.coef == pytest.approx(0.5 * 1.01, rel=1e-4)
