@@ -17,6 +17,7 @@ SOURCES = {"textgym": ROOT, "textgym_agents": ROOT / "agents"}
 ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     "textgym": (
         ("errors",),
+        ("border",),
         ("arguments", "tokenizer", "rendering", "metrics", "world", "plugins", "importable"),
         ("rules",),
         ("infos",),

@@ -67,6 +67,10 @@ class JudgeError(TextGymError, RuntimeError):
     """A judge's call failed, or its reply holds no verdict. It is never turned into a score."""
 
 
+class StorageError(TextGymError, OSError):
+    """A file can't be written: the disk is full, or a limit on the size of files is reached."""
+
+
 class PluginError(TextGymError, ImportError):
     """A module with tasks, rewards or algorithms of the user's own can't be imported."""
 

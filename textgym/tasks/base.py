@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from textgym.core import Prompt
-from textgym.tasks.dataset import Row, load_rows, merge_columns
+from textgym.tasks.dataset import Columns, Row, load_rows, merge_columns
 from textgym.tasks.prompts import WorldPrompts, cue_of, fill
 from textgym.world import Draw, Rendered
 
@@ -24,8 +24,9 @@ class WorldTask(ABC):
 
     Args:
         split: "train", "validation" or "test" of the small world, or a split of the dataset.
-        dataset: a path, a name on the hub, or a loaded dataset. None: the small world.
-        columns: of the dataset, in place of the task's own.
+        dataset: a path, a name on the hub, parallel text files, or a loaded dataset, see
+            :func:`textgym.tasks.dataset.load_rows`. None: the small world.
+        columns: of the dataset, in place of the task's own. "references" may have a list of columns.
         template: in place of the task's own.
         seed: of the small world.
         load_kwargs: arguments of ``datasets.load_dataset``.
@@ -55,7 +56,7 @@ class WorldTask(ABC):
 
     default_reward: ClassVar[str]
     template: ClassVar[str]
-    columns: ClassVar[Mapping[str, str]]
+    columns: ClassVar[Columns]
     optional: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
@@ -63,7 +64,7 @@ class WorldTask(ABC):
         split: str = "train",
         *,
         dataset: Any = None,
-        columns: Mapping[str, str] | None = None,
+        columns: Columns | None = None,
         template: str | None = None,
         seed: int = 0,
         load_kwargs: Mapping[str, Any] | None = None,

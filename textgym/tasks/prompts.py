@@ -6,6 +6,7 @@ from typing import Any, overload
 
 from textgym.core import Prompt
 from textgym.errors import ConfigError, SeedError, did_you_mean
+from textgym.tasks.dataset import Columns
 from textgym.world import Draw, Rendered, render
 
 LENGTHS = {"train": 1_000_000, "validation": 1_000, "test": 1_000}  # prompts in a split of the small world
@@ -49,7 +50,7 @@ class WorldPrompts(Sequence[Prompt]):
         split: str,
         seed: int,
         template: str,
-        columns: Mapping[str, str] | None = None,
+        columns: Columns | None = None,
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         if split not in LENGTHS:
