@@ -36,3 +36,13 @@ def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
 def test_what_a_page_would_fetch_is_noticed(html: str, tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(f'<a href="https://arxiv.org">paper</a><img src="b.png">{html}', encoding="utf-8")
     assert len(network_assets(tmp_path)) == 1
+
+
+def test_nothing_on_the_pages_makes_the_theme_fetch_something() -> None:
+    """The theme loads Mermaid, and a repository's stars, from elsewhere where a page asks for them."""
+    assert "repo_url" not in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in [
+        *(path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md")),
+        *pages.generated().values(),
+    ]:
+        assert "```mermaid" not in page
