@@ -292,7 +292,7 @@ def test_interrupted_training_keeps_what_it_has(tiny_folder, tmp_path):
     assert process.returncode == 1
     assert "error: interrupted after" in stderr
     assert "Traceback" not in stderr
-    assert "To go on from its last checkpoint: textgym train --resume" in stderr
+    assert "To continue from its last checkpoint: textgym train --resume" in stderr
     for name in ("policy/model.safetensors", "checkpoint/state.json", "learning_curve.png", "samples.md"):
         assert (out / name).stat().st_size > 0, name
 
