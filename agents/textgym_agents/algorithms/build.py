@@ -44,7 +44,7 @@ def make(
         model: a name, folder, ``.gguf`` file or loaded model, see :class:`textgym_agents.LanguageModelPolicy`.
         n_envs: rows, when ``env`` is an id.
         seed: of the environments, the policy's sampling and the minibatches.
-        kl_coef: coefficient of the KL to the initial model, or a controller such as ``AdaptiveKL``. Default: the
+        kl_coef: coefficient of the KL to the reference model, or a controller such as ``AdaptiveKL``. Default: the
             table's.
         lora: rank, or arguments of ``peft.LoraConfig``.
         env_kwargs: arguments of the environment, when ``env`` is an id.
@@ -122,7 +122,7 @@ def find(algorithm: str) -> Algorithm:
 
 
 def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> BaseAlgorithm:
-    """Load what ``make(algorithm, ...).save(path)`` wrote, with its KL penalty bound to the initial model again.
+    """Load what ``make(algorithm, ...).save(path)`` wrote, with its KL penalty measured to the reference model again.
 
     The file is SB3's zip, which holds a pickle: load only files that you trust. ``policy.save_pretrained`` writes
     safetensors and JSON that need no trust.

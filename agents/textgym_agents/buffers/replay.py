@@ -261,7 +261,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         k = int(self.action_space.n)  # type: ignore[attr-defined]
         candidates = np.concatenate([np.empty((0, k), np.int32), *(c for _, c in states)])
         return CandidateBatch(
-            [text for text, _ in states],
+            [sequence for sequence, _ in states],
             num_generated=torch.full((len(candidates),), -1, device=self.device),
             candidates=self._long(candidates),
             take=None if take is None else self._long(take),

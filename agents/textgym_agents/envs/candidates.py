@@ -80,8 +80,8 @@ class CandidateVecEnv(VecEnvWrapper):
         self.venv.step_async(self.candidates[np.arange(self.num_envs), chosen])
 
     def step_wait(self) -> VecEnvStepReturn:
-        found: Any = self.venv.step_wait()
-        observations, rewards, dones, infos = found
+        step: Any = self.venv.step_wait()
+        observations, rewards, dones, infos = step
         ended = [info for info in infos if "terminal_observation" in info]
         for info in ended:
             last = info["terminal_observation"]

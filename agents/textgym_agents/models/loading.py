@@ -197,7 +197,7 @@ def load_tokenizer(
         raise TokenizerError(f"Can't load the tokenizer of {str(name)!r}: {_first_line(error)}") from error
     if tokenizer.eos_token_id is None:
         raise TokenizerError(
-            f"The tokenizer of {str(name)!r} has no end token, so no text could ever end. Set one in its "
+            f"The tokenizer of {str(name)!r} has no end token, so no completion could ever end. Set one in its "
             'tokenizer_config.json: "eos_token": "</s>".'
         )
     return tokenizer

@@ -51,7 +51,7 @@ class Block(NamedTuple):
 
     Attributes:
         input_ids: (rows, tokens).
-        rows, columns: (actions,) where the token before each action stands.
+        rows, columns: (actions,) where the token before each action is.
         positions: (rows, tokens), or None for 0, 1, 2, ...
         mask: (rows, 1, tokens, tokens) bool, who sees whom, or None for all that came before.
         prompts, prompt_mask: (prompts, tokens) for the encoder, or None.

@@ -33,7 +33,7 @@ def add_lora(model: PreTrainedModel, lora: int | Mapping[str, Any], seed: int = 
     options: dict[str, Any] = {"r": lora} if isinstance(lora, int) else dict(lora)
     options.setdefault("lora_alpha", 2 * options.get("r", 8))
     options.setdefault("target_modules", "all-linear")
-    # GPT-2's linear layers are transposed; peft warns unless it is told.
+    # GPT-2's linear layers are transposed; peft warns unless this is set.
     options.setdefault("fan_in_fan_out", model.config.model_type == "gpt2")
     kind = "SEQ_2_SEQ_LM" if is_encoder_decoder(model) else "CAUSAL_LM"
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():

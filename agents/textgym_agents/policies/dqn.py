@@ -48,8 +48,8 @@ class QNetwork(nn.Module):
     def forward(self, obs: Any) -> Tensor:
         """Of observations with candidates, or of a :class:`CandidateBatch`."""
         policy: Any = self.policy
-        found: Tensor = policy.network(obs)
-        return found
+        q_values: Tensor = policy.network(obs)
+        return q_values
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """Those that training moves."""
@@ -172,12 +172,12 @@ class DQNPolicy(LanguageModelPolicy):
         if not isinstance(obs, CandidateBatch) or obs.candidates is None:
             raise ConfigError("A Q network needs a CandidateBatch, as EpisodeReplayBuffer makes it.")
         if obs.sequences:
-            found = join(*self._states(obs, obs.candidates))
+            values = join(*self._states(obs, obs.candidates))
         else:
-            found = join(self.value_net.weight[:0], self.value_net.weight.new_zeros(0, obs.candidates.shape[1]))
+            values = join(self.value_net.weight[:0], self.value_net.weight.new_zeros(0, obs.candidates.shape[1]))
         if obs.take is None:
-            return found
-        return torch.cat([found, found.new_zeros(1, *found.shape[1:])])[obs.take]  # -1 is the last
+            return values
+        return torch.cat([values, values.new_zeros(1, *values.shape[1:])])[obs.take]  # -1 is the last
 
     def _states(self, obs: Any, candidates: Tensor) -> tuple[Tensor, Tensor]:
         """(n, hidden size) hidden states, and (n, k) advantages."""

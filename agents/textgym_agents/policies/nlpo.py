@@ -76,14 +76,14 @@ class NLPOPolicy(PackedMasks):
         if known is not None or mask is None:
             return known
         rows = max(1, BLOCK_LOGITS // self.num_actions)
-        found = []
+        words = []
         for hidden, generated in zip(mask._hidden(obs).split(rows), mask._generated(obs).split(rows), strict=True):
             logits = mask._logits(mask.lm, hidden).div_(mask.sampling.temperature)
             prepare = mask._prepare(generated)
             assert prepare is not None
             prepare(logits, slice(None))
-            found.append(pack_masks(logits > -torch.inf))
-        return torch.cat(found)
+            words.append(pack_masks(logits > -torch.inf))
+        return torch.cat(words)
 
     def _prepare(self, rules: Tensor, *, filters: bool = True) -> Prepare | None:
         # The reference model is not masked, as it isn't cut to the policy's top-k and top-p either.

@@ -63,5 +63,5 @@ class QRDQNPolicy(DQNPolicy):
         states = hidden.detach().float()
         spread = self.spread_net(states)
         values = self.value_net(states) + spread - spread.mean(-1, keepdim=True)
-        found: Tensor = values[:, :, None] + advantages[:, None]
-        return found
+        quantiles: Tensor = values[:, :, None] + advantages[:, None]
+        return quantiles

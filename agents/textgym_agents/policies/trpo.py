@@ -111,8 +111,9 @@ class Derivatives:
 
     def _log_probs(self, flat: Tensor, chunk: EpisodeBatch) -> Tensor:
         weights = dict(zip(self.names, self.flat.cut(flat), strict=True))
-        found: Tensor = functional_call(_Within(self.policy.lm), weights, (lambda: self.policy.all_log_probs(chunk),))
-        return found
+        call = _Within(self.policy.lm)
+        log_probs: Tensor = functional_call(call, weights, (lambda: self.policy.all_log_probs(chunk),))
+        return log_probs
 
 
 class TokenDistributions(Distribution):
@@ -129,8 +130,8 @@ class TokenDistributions(Distribution):
         chosen = self.log_probs.gather(1, value[:, None]).squeeze(1)
         if self.derivatives is None:
             return chosen
-        found: Tensor = _Chosen.apply(self.derivatives.flat, self.derivatives, value, chosen)  # type: ignore[no-untyped-call]
-        return found
+        log_prob: Tensor = _Chosen.apply(self.derivatives.flat, self.derivatives, value, chosen)  # type: ignore[no-untyped-call]
+        return log_prob
 
 
 @register_kl(TokenDistributions, TokenDistributions)  # type: ignore[untyped-decorator]
@@ -142,8 +143,8 @@ def _kl(new: TokenDistributions, old: TokenDistributions) -> Tensor:
         return divergence
     if float(divergence.max()) > 1e-4:
         raise ConfigError("The KL has derivatives only where it is 0, between a policy and itself, as in TRPO.")
-    found: Tensor = _Divergence.apply(new.derivatives.flat, new.derivatives, divergence)  # type: ignore[no-untyped-call]
-    return found
+    kl: Tensor = _Divergence.apply(new.derivatives.flat, new.derivatives, divergence)  # type: ignore[no-untyped-call]
+    return kl
 
 
 class _Chosen(Function):
@@ -246,14 +247,14 @@ class TRPOPolicy(LanguageModelPolicy):
         """The distribution over tokens. Of an ``EpisodeBatch``, with the derivatives that TRPO asks for."""
         if not isinstance(obs, EpisodeBatch):
             return super().get_distribution(obs)
-        found = CategoricalDistribution(self.num_actions)
+        distribution = CategoricalDistribution(self.num_actions)
         derivatives = Derivatives(self, obs) if torch.is_grad_enabled() else None
         with torch.no_grad():
             log_probs = torch.cat([self.all_log_probs(chunk) for _, chunk in _chunks(obs)])
-        found.distribution = TokenDistributions(log_probs, derivatives)  # type: ignore[assignment]
+        distribution.distribution = TokenDistributions(log_probs, derivatives)  # type: ignore[assignment]
         if derivatives is not None:
             self._flat = [derivatives.flat]
-        return found
+        return distribution
 
     def all_log_probs(self, batch: EpisodeBatch) -> Tensor:
         """(n, vocabulary) log-probabilities of all tokens."""
