@@ -10,14 +10,10 @@ TABLE = re.compile(r"^=+(?: +=+)+$(?:\n.+)*", re.MULTILINE)
 def as_markdown(docstring: str) -> str:
     """The text of a docstring without what Markdown doesn't know.
 
-    >>> print(as_markdown("See :func:`~textgym.make`.\\n\\n>>> 1 + 1\\n2"))
-    See `textgym.make`.
-    <BLANKLINE>
-    ```pycon
-    >>> 1 + 1
-    2
-    ```
+    >>> as_markdown("See :func:`~textgym.register` and ``make``.")
+    'See `textgym.register` and `make`.'
     """
     text = ROLE.sub(r"`\1`", docstring.replace("``", "`"))
+    text = re.sub(r"::$", ":", text, flags=re.MULTILINE)  # before an indented block
     text = TABLE.sub(lambda match: f"```text\n{match[0]}\n```", text)
     return DOCTEST.sub(lambda match: f"```pycon\n{match[0]}\n```", text)

@@ -1,10 +1,12 @@
 """Generated tables are up to date, and every algorithm, default and environment has its facts."""
 
+import doctest
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from docs.generator import facts, pages
+from docs.generator import facts, pages, roles, tables
 from docs.generator.roles import as_markdown
 from docs.generator.write import GENERATED, README, part
 from textgym.tasks import TASKS
@@ -61,4 +63,12 @@ def test_defaults_say_what_the_class_itself_has() -> None:
 
 def test_docstrings_become_markdown() -> None:
     assert as_markdown("Of ``make``.\n\n>>> 1\n1\n\nMore.") == "Of `make`.\n\n```pycon\n>>> 1\n1\n```\n\nMore."
+    assert as_markdown("So::\n\n    x = 1\n") == "So:\n\n    x = 1\n"
     assert as_markdown("=== ==\nA   B\n=== ==\n") == "```text\n=== ==\nA   B\n=== ==\n```\n"
+
+
+@pytest.mark.parametrize("module", [tables, roles])
+def test_examples_in_docstrings(module: ModuleType) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
