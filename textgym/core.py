@@ -7,6 +7,7 @@ Everything else in the package is a task, a reward, or a way to run an environme
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, SupportsFloat, Unpack, cast, runtime_checkable
@@ -26,6 +27,8 @@ from textgym.spaces import TextSpace
 from textgym.token_buffer import Observation, TokenBuffer
 from textgym.tokenizer import Tokenizer, load_tokenizer
 
+SAMPLED_PROMPTS = 200  # that a warning about truncated prompts counts
+
 FinishReason = Literal["eos", "stop", "length"]
 
 
@@ -42,6 +45,15 @@ class Prompt:
     text: str
     references: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise ConfigError(f"A prompt's text is {self.text!r}, expected a string.")
+        if isinstance(self.references, str | bytes) or not isinstance(self.references, Sequence):
+            raise ConfigError(
+                f"A prompt's references are {str(self.references)[:60]!r} ({type(self.references).__name__}), expected "
+                "a tuple of strings, such as (reference,)."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,13 @@ class Sample:
     finish_reason: FinishReason = "eos"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     prompt_id: int = -1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.references, str):
+            raise ConfigError(
+                f"A sample's references are the string {self.references[:60]!r}, expected a tuple of strings, such as "
+                "(reference,)."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +219,20 @@ class TextMDP:
         self.tokenizer = load_tokenizer(tokenizer)
         self.rules = TokenRules(self.tokenizer, task, options)
         self.next_prompt_id = 0
+        self._warned_of_cuts = False
+
+    def _warn_of_cuts(self) -> None:
+        """Say once how many of the task's prompts are truncated, from a sample of them."""
+        self._warned_of_cuts = True
+        looked_at = {i * len(self.task) // SAMPLED_PROMPTS for i in range(SAMPLED_PROMPTS)}
+        cut = sum(self.rules.encode_prompt(self.task[i].text)[1] > 0 for i in looked_at)
+        share = "less than one" if cut == 0 else str(cut)
+        warnings.warn(
+            f"{share} of {len(looked_at)} prompts ({max(cut, 1) / len(looked_at):.0%}) are longer than "
+            f"max_prompt_tokens={self.rules.max_prompt_tokens} and are truncated on the {self.rules.truncation_side}. "
+            "Raise max_prompt_tokens if the model has the positions.",
+            stacklevel=2,
+        )
 
     def draw(self, generator: np.random.Generator) -> int:
         """The index of the prompt to play next."""
@@ -221,6 +254,8 @@ class TextMDP:
         if not isinstance(prompt, Prompt):
             raise ConfigError(f"Task item {prompt_id} is a {type(prompt).__name__}, expected a textgym.Prompt.")
         ids, cut = self.rules.encode_prompt(prompt.text)
+        if cut and not self._warned_of_cuts:
+            self._warn_of_cuts()
         buffer.start(row, ids)
         return prompt, {"prompt": prompt.text, "prompt_id": int(prompt_id), "prompt_truncated": cut}
 

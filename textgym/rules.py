@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textgym.arguments import budget, choice, count
+from textgym.border import reading
 from textgym.errors import ConfigError, InvalidActionError, TokenizerError, UnknownArgumentError, did_you_mean
 from textgym.tokenizer import Tokenizer
 
@@ -250,7 +251,8 @@ class TokenRules:
         if known is None:
             if len(self._encoded) >= REMEMBERED_PROMPTS:
                 del self._encoded[next(iter(self._encoded))]
-            ids, cut = self._encode_prompt(text)
+            with reading("prompt", text[:60], TokenizerError, "The tokenizer or its chat template can't encode it."):
+                ids, cut = self._encode_prompt(text)
             known = self._encoded[text] = (np.array(ids, dtype=np.int64), cut)
         return known
 
@@ -314,7 +316,8 @@ class TokenRules:
 
     def encode_completion(self, text: str) -> list[int]:
         """The actions that write ``text`` as the completion, and the end token."""
-        return [*self.tokenizer.encode(text, add_special_tokens=False), self.eos_token_id]
+        with reading("completion", str(text)[:60], TokenizerError, "The tokenizer can't encode it."):
+            return [*self.tokenizer.encode(text, add_special_tokens=False), self.eos_token_id]
 
     def decode_completion(self, generated: Sequence[int]) -> str:
         """The text of the generated tokens: special tokens left out, cut before the first stop string."""

@@ -6,6 +6,8 @@ completion  "A panda eats bamboo."
 reward      0.667
 """
 
+import warnings
+
 from textgym.core import Sample
 from textgym.errors import RewardError
 from textgym.metrics.coverage import coverage, keywords_of
@@ -34,7 +36,15 @@ class KeywordCoverage(BatchReward):
 
     def __init__(self, key: str = "keywords", case_sensitive: bool = False) -> None:
         self.key, self.case_sensitive = key, case_sensitive
+        self._warned = False
 
     def score(self, sample: Sample, /) -> float | None:
+        if self.key not in sample.metadata and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"Reward {self.name!r} abstains: prompt {sample.prompt_id} has no metadata[{self.key!r}]. By itself it "
+                "is then 0, and a sum goes on without it. Give the task's prompts keywords, or use another reward.",
+                stacklevel=2,
+            )
         keywords = keywords_of(sample, self.key, f"Reward {self.name!r}", RewardError)
         return coverage(sample.completion, keywords, case_sensitive=self.case_sensitive) if keywords else None

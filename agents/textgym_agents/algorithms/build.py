@@ -73,7 +73,7 @@ def make(
     if row.kl_coef is None and kl_coef:
         able = [name for name, other in ALGORITHMS.items() if other.kl_coef is not None]
         raise ConfigError(f"{algorithm!r} takes no KL penalty (kl_coef={kl_coef!r}). Those that do: {', '.join(able)}.")
-    vec_env = make_vec_env(env, n_envs, model=model, **(env_kwargs or {}))
+    vec_env = make_vec_env(env, n_envs, model=model, env_kwargs=env_kwargs)
     if reward_transform:
         if not isinstance(env, str):
             raise ConfigError(

@@ -179,6 +179,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                     return None
                 self._update_info_buffer(infos, dones)
                 record.add(actions, rewards, values, log_probs)
+                record.follow(queue.observations, (queue.episode_of >= 0) & ~dones)
                 for row in np.flatnonzero(dones):
                     record.end(int(queue.episode_of[row]))
                 self._last_obs = queue.observations

@@ -20,7 +20,14 @@ from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
 from textgym.rules import TokenRules
-from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer, ReferencePolicy, Segment, TokenIds
+from textgym_agents.buffers.rollout import (
+    EpisodeBatch,
+    EpisodeRolloutBuffer,
+    ReferencePolicy,
+    Segment,
+    TokenIds,
+    not_by_one_token,
+)
 from textgym_agents.objectives.advantages import LossReduction, token_weights
 from textgym_agents.objectives.arrays import Floats, Ints
 from textgym_agents.objectives.kl import KLController
@@ -233,10 +240,14 @@ class Recorder:
         self.actions: list[Ints] = []
         self.rewards: list[Floats] = []
         self.tensors: list[tuple[Tensor, Tensor]] = []  # values and log-probabilities, wherever they were computed
+        self._live: Ints = np.zeros(0, dtype=np.int64)  # (rows,) tokens of each row's last observation
 
     def begin(self, obs: dict[str, NDArray[Any]], row: int, episode: int) -> None:
         """A row's observation is the first one of an episode."""
         self.beginnings[episode] = self.store.beginning(obs, row)
+        if not len(self._live):
+            self._live = self._tokens(obs)
+        self._live[row] = np.count_nonzero(obs[f"{self.store.prefix}attention_mask"][row])
         self.spans[episode] = (row, len(self.actions), 0)
 
     def add(self, actions: Ints, rewards: Floats, values: Tensor, log_probs: Tensor) -> None:
@@ -244,6 +255,22 @@ class Recorder:
         self.actions.append(actions)
         self.rewards.append(rewards)
         self.tensors.append((values.reshape(-1), log_probs.reshape(-1)))
+
+    def follow(self, obs: dict[str, NDArray[Any]], continues: NDArray[np.bool_]) -> None:
+        """The observations after a step, and (rows,) which episodes continue.
+
+        Raises:
+            ConfigError: one of those isn't the observation before it and one token more.
+        """
+        live = self._tokens(obs)
+        if not np.array_equal(live[continues], self._live[continues] + 1):
+            raise not_by_one_token("An algorithm that learns from whole episodes")
+        self._live = live
+
+    def _tokens(self, obs: dict[str, NDArray[Any]]) -> Ints:
+        """(rows,) tokens of each row's completion, and of its prompt for a decoder-only model."""
+        live: Ints = (obs[f"{self.store.prefix}attention_mask"] != 0).sum(1)
+        return live
 
     def end(self, episode: int) -> None:
         """The step that was just added was the last one of an episode."""

@@ -32,7 +32,7 @@ from textgym_agents.buffers.replay_episodes import (
     pack_episodes,
     unpack_episodes,
 )
-from textgym_agents.buffers.rollout import TokenIds
+from textgym_agents.buffers.rollout import TokenIds, not_by_one_token
 from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.returns import n_step_returns
 
@@ -120,6 +120,9 @@ class EpisodeReplayBuffer(ReplayBuffer):
         infos: list[dict[str, Any]],
     ) -> None:
         """Store one step of all rows. SB3 calls this."""
+        live, following = ((one[self.keys[1]] != 0).sum(1) for one in (obs, next_obs))
+        if not np.array_equal(following[~done.astype(bool)], live[~done.astype(bool)] + 1):
+            raise not_by_one_token("EpisodeReplayBuffer")
         actions, goes_on = action.reshape(-1).tolist(), self._goes_on(obs)
         for row in range(self.n_envs):
             episode = self.open[row]

@@ -83,6 +83,14 @@ class Segment:
         return self.stop - self.start
 
 
+def not_by_one_token(name: str, instead: str = "") -> ConfigError:
+    """The error for an environment of several turns: an observation must be the one before it and one token more."""
+    return ConfigError(
+        f"An observation doesn't continue the one before it by one token. {name} can't be used with a wrapper that "
+        f"changes observations within an episode{instead}."
+    )
+
+
 class EpisodeRolloutBuffer(RolloutBuffer):
     """A rollout buffer of whole episodes. Pass it as ``rollout_buffer_class`` to PPO, A2C or TRPO.
 
@@ -191,10 +199,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         starts = np.asarray(episode_start, dtype=bool)
         begins = starts | (self.pos == 0)
         if not np.array_equal(live[~begins], self.live[~begins] + 1):
-            raise ConfigError(
-                "An observation doesn't continue the one before it by one token. EpisodeRolloutBuffer can't be used "
-                "with a wrapper that changes observations within an episode; use SB3's DictRolloutBuffer."
-            )
+            raise not_by_one_token("EpisodeRolloutBuffer", "; use SB3's DictRolloutBuffer")
         self.live = live
         for row in np.flatnonzero(begins):
             context = self._kept(obs[f"{self.prefix}input_ids"][row, mask[row]])

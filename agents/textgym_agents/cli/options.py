@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from textgym.rendering import visible as visible
 from textgym.tokenizer import BUILTIN_MODELS
 
 ALGORITHM, ENVIRONMENT, EVALUATION, MODEL, RUN = "Algorithm", "Environment", "Evaluation", "Model", "Run"  # panels
@@ -84,12 +85,3 @@ def quiet_libraries() -> None:
     logging: Any = transformers_logging
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-
-
-def visible(text: str) -> str:
-    """A model's text for the terminal: control characters become their pictures, so that none reaches the terminal.
-
-    >>> visible("a\\x1b[2Jb\\n")
-    'a␛[2Jb\\n'
-    """
-    return "".join(chr(0x2400 + ord(c)) if ord(c) < 32 and c not in "\n\t" else c for c in text)

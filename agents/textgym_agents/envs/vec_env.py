@@ -14,6 +14,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 import textgym  # noqa: F401  (registers the ids)
+from textgym.arguments import count
 from textgym.core import TextGenerationEnv
 from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
@@ -191,7 +192,13 @@ class TextVecEnv(VecEnv):
 
 
 def make_vec_env(
-    env: Any, n_envs: int = 32, *, model: Any = None, seed: int | None = None, **env_kwargs: Any
+    env: Any,
+    n_envs: int = 32,
+    *,
+    model: Any = None,
+    seed: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    **further: Any,
 ) -> VecEnv:
     """An SB3 VecEnv from an id, an environment, a vector environment or a VecEnv.
 
@@ -203,7 +210,8 @@ def make_vec_env(
             and the form and start token that an encoder-decoder model needs, unless ``env_kwargs`` says otherwise.
             None: the environment's defaults, which suit the built-in decoder-only model.
         seed: of the first reset.
-        env_kwargs: arguments of the environment, when ``env`` is an id.
+        env_kwargs: arguments of the environment, when ``env`` is an id; a ``seed`` among them is the task's.
+        further: more of them.
 
     Raises:
         ConfigError: no environment, arguments for one that is already made, or one whose form is not the model's.
@@ -214,6 +222,8 @@ def make_vec_env(
     >>> make_vec_env("textgym/Copy-v0", model="textgym/small-seq2seq").observation_space["decoder_input_ids"].shape
     (17,)
     """
+    env_kwargs = {**(env_kwargs or {}), **further}
+    n_envs = count("n_envs", n_envs, least=1)
     if env_kwargs and not isinstance(env, str):
         raise ConfigError(f"{', '.join(env_kwargs)}: only with an id; this environment is already made.")
     needed = {} if model is None else _form(model)

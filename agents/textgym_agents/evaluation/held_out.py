@@ -90,7 +90,7 @@ def evaluate(
         policy = policy.policy
     if isinstance(env, str):
         given = {**split_argument(env, split), **(env_kwargs or {})}
-        env = make_vec_env(env, min(n_envs, num_prompts), **_fitting(policy, given))
+        env = make_vec_env(env, min(n_envs, num_prompts), env_kwargs=_fitting(policy, given))
     task = _sequential(env).task
     if not 0 < num_prompts <= len(task):
         raise ConfigError(
@@ -120,7 +120,7 @@ def load_policy(
     >>> load_policy("textgym/small", "textgym/Copy-v0").form.name
     'causal'
     """
-    env = make_vec_env(env_id, 1, model=model, **(env_kwargs or {}))
+    env = make_vec_env(env_id, 1, model=model, env_kwargs=env_kwargs)
     return LanguageModelPolicy(env.observation_space, env.action_space, lambda _: 0.0, model=model, **policy_kwargs)
 
 
