@@ -68,3 +68,11 @@ def test_the_citation_is_of_this_version() -> None:
     assert citation["version"] == project["version"]
     assert citation["authors"] == project["authors"]
     assert citation["license"] == project["license"]
+
+
+def test_agents_readme_explains_the_families_that_there_are() -> None:
+    from textgym_agents import ALGORITHMS
+
+    rows = re.findall(r"^\| ([^|`]+) \| [A-Z`]", AGENTS_README.read_text(encoding="utf-8"), re.MULTILINE)
+    explained = {family for row in rows for family in row.strip().split(", ")}
+    assert {row.family for row in ALGORITHMS.values()} <= explained
