@@ -16,7 +16,7 @@ CONSTRAINTS := --constraint constraints-cpu.txt
 TORCH_FALLBACK := --extra-index-url $(TORCH_INDEX)
 endif
 
-.PHONY: help demo test test-slow lint check format docs bench clean
+.PHONY: help demo test test-slow test-interop lint check format docs bench clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -30,6 +30,11 @@ test: $(VENV)/.test  ## the tests, in one process a core
 
 test-slow: $(VENV)/.test  ## the tests that take minutes
 	$(PYTEST) -m slow
+
+# One library at a time, each with the wheel of this checkout in an environment of its own.
+LIBRARIES := cleanrl sb3 tianshou torchrl rllib minari
+test-interop: $(VENV)/.test $(LIBRARIES:%=.venv-interop/%/.textgym)  ## other libraries learn in textgym (set-up: 6 GB)
+	$(BIN)/python -m pytest -m "slow or not slow" tests/interop
 
 lint: $(VENV)/.dev  ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -50,7 +55,7 @@ bench: $(VENV)/.core  ## speed, as ratios to what you would use instead (twenty 
 	$(BIN)/textgym speed
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build site
+	rm -rf $(VENV) .venv-interop .pytest_cache .mypy_cache .ruff_cache dist build site
 
 # Each stamp is newer than what it was made from; a change of pyproject.toml installs again.
 $(VENV)/.torch: constraints-cpu.txt
@@ -76,4 +81,16 @@ $(VENV)/.dev: $(VENV)/.test
 
 $(VENV)/.docs: $(VENV)/.core
 	@$(PIP) $(CONSTRAINTS) --editable ".[docs,contrib]"
+	@touch $@
+
+SOURCES = $(shell find textgym agents -name '*.py')
+.venv-interop/%/.textgym: .venv-interop/%/.library $(SOURCES)
+	@.venv-interop/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --force-reinstall .
+	@touch $@
+
+.PRECIOUS: .venv-interop/%/.library
+.venv-interop/%/.library: examples/other_libraries/requirements/%.txt constraints-cpu.txt pyproject.toml
+	@$(MAKE) --no-print-directory VENV=.venv-interop/$* .venv-interop/$*/.torch
+	@.venv-interop/$*/bin/python -m pip --disable-pip-version-check install --quiet $(CONSTRAINTS) \
+	  --requirement $< .
 	@touch $@
