@@ -29,6 +29,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__init__",),
     ),
     "textgym_agents": (
+        ("storage", "signals"),
         ("models", "objectives", "report"),
         ("buffers",),
         ("policies", "checkpoint"),
@@ -38,6 +39,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("callbacks", "pretraining"),
         ("benchmark", "runs"),
         ("cli", "__init__"),
+        ("entry",),
     ),
 }
 HEAVY = {"torch", "transformers", "stable_baselines3", "sb3_contrib", "peft", "textgym_agents"}

@@ -18,9 +18,9 @@ from textgym_agents.benchmark import charts, ranking
 from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, Runs, aggregate
 from textgym_agents.benchmark.comparison import compare
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
-from textgym_agents.benchmark.store import write_atomically
 from textgym_agents.report import markdown, terminal
 from textgym_agents.report.numbers import number, show
+from textgym_agents.storage import write_atomically
 
 HEADER = ("task", "algorithm", "measure", "before", "after", "difference", "IQM of the difference")
 FEW = 3  # algorithms, whose curves one picture shows; more are ranked: see ``ranking``

@@ -25,12 +25,12 @@ from textgym.plugins import load_plugins
 from textgym_agents.algorithms import find, make
 from textgym_agents.benchmark.composites import parts
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
-from textgym_agents.benchmark.store import write_atomically
 from textgym_agents.callbacks.text_logger import TextLogger
 from textgym_agents.evaluation.held_out import Evaluation, evaluate, load_policy
 from textgym_agents.evaluation.statistics import of_metric, of_rewards
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.report.provenance import model_hash, versions
+from textgym_agents.storage import write_atomically
 
 NUM_SAMPLES = 3
 MAX_POINTS = 200  # of a learning curve; value-based algorithms have a rollout every few tokens

@@ -8,16 +8,17 @@ off at the next start.
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from textgym.border import writing
 from textgym.errors import ConfigError
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
+from textgym_agents.storage import LOCK, locked, write_atomically
 
-RESULTS, CONFIG, LOCK, WORK, LOGS = "results.jsonl", "config.json", "lock", "work", "logs"
+RESULTS, CONFIG, WORK, LOGS = "results.jsonl", "config.json", "work", "logs"
 
 
 class ResultStore:
@@ -46,7 +47,7 @@ class ResultStore:
                 raise ConfigError(
                     f"The folder {str(self.folder)!r} holds {', '.join(others[:3])} and no benchmark. Name a new one."
                 )
-            write_atomically(path, json.dumps(self.config.to_json(), indent=2) + "\n")
+            write_atomically(path, json.dumps(self.config.to_json(), indent=2) + "\n", "the configuration")
             return
         there = load_config(self.folder)
         differences = self.config.differences(there)
@@ -64,16 +65,7 @@ class ResultStore:
         Raises:
             ConfigError: another process does.
         """
-        with open(self.folder / LOCK, "w") as file:
-            if sys.platform != "win32":
-                import fcntl
-
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise ConfigError(
-                        f"Another benchmark is running in {str(self.folder)!r}. Wait for it, or name another folder."
-                    ) from None
+        with locked(self.folder):
             yield
 
     def repair(self) -> int:
@@ -92,7 +84,7 @@ class ResultStore:
     def append(self, run: Mapping[str, Any]) -> None:
         """Add a finished run; returns when it is on disk."""
         line = json.dumps(run, ensure_ascii=False, allow_nan=False) + "\n"
-        with open(self.path, "ab") as file:
+        with writing("a result", self.path), open(self.path, "ab") as file:
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -143,13 +135,3 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
 def key_of(run: Mapping[str, Any]) -> Key:
     """Which run a line is of."""
     return Key(run["algo"], run["task"], run["seed"])
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that is either there as a whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

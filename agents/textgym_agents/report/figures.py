@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from textgym_agents.storage import replacing
+
 # Okabe and Ito's colors, which color-blind readers tell apart too.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 REFERENCE: dict[str, Any] = {"color": "0.35", "linestyle": "--"}  # of lines to compare with
@@ -43,7 +45,8 @@ def figure(
         drawn, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
         try:
             yield drawn, axes
-            drawn.savefig(path, dpi=130, metadata={"Software": None})  # without metadata equal data give equal files
+            with replacing(path, "a picture") as new:  # without metadata equal data give equal files
+                drawn.savefig(new, format="png", dpi=130, metadata={"Software": None})
         finally:
             plt.close(drawn)
 
