@@ -31,6 +31,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     "textgym_agents": (
         ("storage", "signals"),
         ("models", "objectives", "report"),
+        ("limits",),
         ("buffers",),
         ("policies", "checkpoint"),
         ("envs",),

@@ -1,6 +1,8 @@
 """Files of others: whatever their readers raise becomes one of our errors, with the path, the cause and what to do."""
 
 import errno
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,3 +93,14 @@ def existing(path: str | Path) -> bool:
         return Path(path).expanduser().exists()
     except (OSError, ValueError, RuntimeError):
         return False
+
+
+def connected() -> bool:
+    """Whether the name of the Hugging Face hub can be looked up. A proxy or a mirror has ways of its own: True."""
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HF_ENDPOINT")):
+        return True
+    try:
+        socket.getaddrinfo("huggingface.co", 443)
+    except OSError:
+        return False
+    return True

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textgym.arguments import check_reset_options, check_seed
+from textgym.border import reading
 from textgym.errors import ConfigError, PromptIdError, RenderModeError, ResetNeededError, RewardError, did_you_mean
 from textgym.importable import SpecByName
 from textgym.infos import InfoNumbers
@@ -206,7 +207,7 @@ class TextMDP:
         tokenizer: "str | Tokenizer | None",
         options: TextOptions,
     ) -> None:
-        if not hasattr(task, "__getitem__") or not hasattr(task, "__len__"):
+        if isinstance(task, Mapping) or not hasattr(task, "__getitem__") or not hasattr(task, "__len__"):
             raise ConfigError(f"task={task!r} is no task, expected a sequence of textgym.Prompt.")
         if len(task) == 0:
             raise ConfigError(f"Task {getattr(task, 'name', type(task).__name__)!r} has no prompts.")
@@ -400,7 +401,8 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise RenderModeError(
-                f"render_mode={render_mode!r} is unknown. {did_you_mean(render_mode, self.metadata['render_modes'])}"
+                f"render_mode={render_mode!r} is unknown. "
+                f"{did_you_mean(str(render_mode), self.metadata['render_modes'])}"
             )
         self.render_mode = render_mode
         self.mdp = TextMDP(task, reward, tokenizer, options)
@@ -493,12 +495,13 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
         Raises:
             ConfigError: the state is that of an environment with other columns, tokens or prompts.
         """
-        self._prompt = set_mdp_state(self.mdp, state, [state["prompt_id"]])[0]
-        self._buffer.set_state(state["rows"])
-        self._prompt_id, self._running, self._score = state["prompt_id"], state["running"], state["score"]
-        if self._numbers is not None:
-            self._numbers.set_state(state["numbers"])
-        self._np_random = generator_from(state["np_random"])
+        with reading("the saved state of", type(self).__name__, ConfigError, "Give it what get_state returned."):
+            self._prompt = set_mdp_state(self.mdp, state, [state["prompt_id"]])[0]
+            self._buffer.set_state(state["rows"])
+            self._prompt_id, self._running, self._score = state["prompt_id"], state["running"], state["score"]
+            if self._numbers is not None:
+                self._numbers.set_state(state["numbers"])
+            self._np_random = generator_from(state["np_random"])
 
     def action_masks(self) -> npt.NDArray[np.int8]:
         """(V,) int8, 1 where a token is legal now: for sb3-contrib, and for ``action_space.sample``. Read-only."""

@@ -5,13 +5,14 @@ Which tokens are legal, which end an episode, and how prompts and completions be
 
 import inspect
 import operator
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from textgym.arguments import budget, choice, count
+from textgym.arguments import budget, choice, count, flag, items
 from textgym.border import reading
 from textgym.errors import ConfigError, InvalidActionError, TokenizerError, UnknownArgumentError, did_you_mean
 from textgym.tokenizer import Tokenizer
@@ -108,11 +109,19 @@ class TokenRules:
         self.sampling = choice("sampling", given["sampling"], ("random", "sequential"))
         self.infos = choice("infos", given["infos"], ("all", "numbers", "none"))
         self.form = choice("form", given["form"], ("causal", "seq2seq"))
-        self.length_is_truncation, self.chat = bool(given["length_is_truncation"]), bool(given["chat"])
+        self.length_is_truncation = flag("length_is_truncation", given["length_is_truncation"])
+        self.chat = flag("chat", given["chat"])
         if self.chat and not getattr(tokenizer, "chat_template", None):
             raise TokenizerError(
                 f"chat=True needs a tokenizer with a chat template; {type(tokenizer).__name__} has none. Use the "
                 "tokenizer of an instruction-tuned model, set tokenizer.chat_template, or leave chat=False."
+            )
+        if "chat" not in options and _asks_for_turns(tokenizer):
+            warnings.warn(
+                f"The tokenizer {str(getattr(tokenizer, 'name_or_path', ''))!r} has a chat template: its model was "
+                "probably trained on turns of a dialogue. chat=True wraps prompts as such turns; chat=False leaves "
+                "them as they are, without this warning.",
+                stacklevel=2,
             )
         start = given["decoder_start_token_id"]
         self.decoder_start_token_id = (
@@ -123,7 +132,7 @@ class TokenRules:
 
     def _tokens(self, name: str, tokens: Iterable[int]) -> tuple[int, ...]:
         out = []
-        for token in tokens:
+        for token in items(name, tokens, "a list of token ids"):
             if isinstance(token, bool) or not isinstance(token, int | np.integer) or not 0 <= token < self.vocab_size:
                 raise ConfigError(f"{name} holds {token!r}, expected token ids from 0 to {self.vocab_size - 1}.")
             out.append(int(token))
@@ -132,7 +141,9 @@ class TokenRules:
     # Masks and actions
 
     def _set_masks(self, eos: Iterable[int], banned: Iterable[int], allowed: Iterable[int] | None) -> None:
-        self.eos_token_ids = self._tokens("eos_token_ids", (self.eos_token_id, *eos))
+        self.eos_token_ids = self._tokens(
+            "eos_token_ids", (self.eos_token_id, *items("eos_token_ids", eos, "a list of token ids"))
+        )
         self.banned_tokens = self._tokens("banned_tokens", banned)
         self.allowed_tokens = None if allowed is None else self._tokens("allowed_tokens", allowed)
         self.is_eos: Bools = np.zeros(self.vocab_size, dtype=np.bool_)
@@ -212,7 +223,7 @@ class TokenRules:
     # Ends
 
     def _set_stop(self, stop: str | Sequence[str]) -> None:
-        self.stop: tuple[str, ...] = (stop,) if isinstance(stop, str) else tuple(stop)
+        self.stop: tuple[str, ...] = (stop,) if isinstance(stop, str) else items("stop", stop, "strings")
         if not all(isinstance(text, str) and text for text in self.stop):
             raise ConfigError(f"stop={self.stop!r} holds something else than non-empty strings.")
         # A stop string of n bytes spans at most n tokens with text in them; 3 more keep a cut character out of it.
@@ -333,3 +344,15 @@ def _in_row(row: int, tokens: Ints, rows: Ints | None) -> str:
     if rows is not None:
         return f" of environment {rows[row]}"
     return f" of environment {row}" if len(tokens) > 1 else ""
+
+
+def _asks_for_turns(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer has a chat template that adds something to a prompt."""
+    if not getattr(tokenizer, "chat_template", None):
+        return False
+    template: Any = tokenizer.apply_chat_template  # type: ignore[attr-defined]
+    try:
+        said = template([{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=True)
+    except Exception:  # one that fails adds nothing, and says so when it is used
+        return False
+    return str(said).strip() != "x"

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import tokenizers
 
+from textgym.border import connected, existing, reading
 from textgym.errors import TokenizerError
 
 BUILTIN_MODEL, BUILTIN_SEQ2SEQ = "textgym/small", "textgym/small-seq2seq"
@@ -82,13 +83,10 @@ def load_tokenizer(tokenizer: "str | Path | Tokenizer | None" = None) -> Tokeniz
     if isinstance(tokenizer, str | Path):
         from transformers import AutoTokenizer
 
-        try:
-            loaded = AutoTokenizer.from_pretrained(tokenizer)
-        except (OSError, ValueError, KeyError) as error:
-            raise TokenizerError(
-                f"Can't load a tokenizer from {str(tokenizer)!r}: {error}. Expected a folder that holds one, a name on "
-                f"the Hugging Face hub, or {BUILTIN_MODEL!r}."
-            ) from error
+        expected = f"Expected a folder that holds one, a name on the Hugging Face hub, or {BUILTIN_MODEL!r}."
+        offline = {} if existing(tokenizer) or connected() else {"local_files_only": True}
+        with reading("a tokenizer from", tokenizer, TokenizerError, expected):
+            loaded = AutoTokenizer.from_pretrained(tokenizer, **offline)
     missing = [name for name in ("encode", "decode", "__len__", "eos_token_id") if not hasattr(loaded, name)]
     if missing:
         raise TokenizerError(

@@ -10,7 +10,8 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from textgym.arguments import check_reset_options, check_seed
+from textgym.arguments import MOST_TOKENS, check_reset_options, check_seed, count
+from textgym.border import reading
 from textgym.core import Prompt, Reward, Sample, Task, TextMDP
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
 from textgym.importable import SpecByName
@@ -62,8 +63,7 @@ class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArr
         render_mode: str | None = None,
         **options: Unpack[TextOptions],
     ) -> None:
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
-            raise ConfigError(f"num_envs={num_envs!r} makes no sense, expected an integer of at least 1.")
+        num_envs = count("num_envs", num_envs, least=1, most=MOST_TOKENS)
         if render_mode not in (None, "ansi"):
             raise ConfigError(f"render_mode={render_mode!r} is unknown to the vector form, expected 'ansi' or None.")
         self.num_envs, self.copy, self.render_mode = int(num_envs), copy, render_mode
@@ -135,7 +135,11 @@ class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArr
         return list(value)
 
     def _seed(self, seed: int | Sequence[int | None] | None, rows: Ints) -> None:
-        if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str):
+        if (
+            isinstance(seed, Sequence | np.ndarray)
+            and not isinstance(seed, str | bytes)
+            and np.ndim(np.asarray(seed, dtype=object)) > 0
+        ):
             seeds = [check_seed(one) for one in self._per_row("seed", seed)]
             for row in rows.tolist():
                 if seeds[row] is not None:
@@ -178,7 +182,10 @@ class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArr
         """
         if not self._started:
             raise ResetNeededError("No episode is running: call reset() before the first step.")
-        tokens = np.asarray(actions)
+        try:
+            tokens = np.asarray(actions)
+        except ValueError:
+            raise InvalidActionError(f"Actions are ragged, expected {self.num_envs} integer token ids.") from None
         if tokens.shape != (self.num_envs,) or tokens.dtype.kind not in "iu":
             raise InvalidActionError(
                 f"Actions are {tokens.dtype} of shape {tokens.shape}, expected {self.num_envs} integer token ids."
@@ -295,19 +302,22 @@ class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArr
         Raises:
             ConfigError: the state is that of an environment with other rows, columns, tokens or prompts.
         """
-        if len(state["prompt_ids"]) != self.num_envs:
-            raise ConfigError(f"The saved environment has {len(state['prompt_ids'])} rows, this one {self.num_envs}.")
-        self._prompts = set_mdp_state(self.mdp, state, state["prompt_ids"])
-        self._buffer.set_state(state["rows"])
-        self._prompt_ids = list(state["prompt_ids"])
-        self.set_autoreset_mode(state["autoreset_mode"])
-        if self._numbers is not None:
-            self._numbers.set_state(state["numbers"])
-        self._np_random = generator_from(state["np_random"])
-        self._generators = [generator_from(one) for one in state["generators"]]
-        self._ended = np.array(state["ended"], dtype=np.bool_)
-        self._any_ended = bool(self._ended.any())
-        self._started = not any(prompt is None for prompt in self._prompts)
+        with reading("the saved state of", type(self).__name__, ConfigError, "Give it what get_state returned."):
+            if len(state["prompt_ids"]) != self.num_envs:
+                raise ConfigError(
+                    f"The saved environment has {len(state['prompt_ids'])} rows, this one {self.num_envs}."
+                )
+            self._prompts = set_mdp_state(self.mdp, state, state["prompt_ids"])
+            self._buffer.set_state(state["rows"])
+            self._prompt_ids = list(state["prompt_ids"])
+            self.set_autoreset_mode(state["autoreset_mode"])
+            if self._numbers is not None:
+                self._numbers.set_state(state["numbers"])
+            self._np_random = generator_from(state["np_random"])
+            self._generators = [generator_from(one) for one in state["generators"]]
+            self._ended = np.array(state["ended"], dtype=np.bool_)
+            self._any_ended = bool(self._ended.any())
+            self._started = not any(prompt is None for prompt in self._prompts)
 
     # The rest
 

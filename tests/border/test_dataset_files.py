@@ -106,7 +106,7 @@ def test_a_hub_name_is_refused_at_once_where_there_is_no_connection(monkeypatch)
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("textgym.tasks.source.socket.getaddrinfo", unknown)
+    monkeypatch.setattr("textgym.border.socket.getaddrinfo", unknown)
     with pytest.raises(DatasetError, match="no connection to the Hugging Face hub"):
         Copy(dataset="nobody/nothing")
     import huggingface_hub.constants

@@ -6,7 +6,9 @@ from textgym.errors import ConfigError
 from textgym.rewards.base import BatchReward
 from textgym.rewards.registry import formula_names, make_reward
 
-_TOKEN = re.compile(r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[+*]))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[+*]))"
+)
 
 
 def parse_reward(text: str) -> BatchReward:

@@ -53,7 +53,7 @@ class WorldPrompts(Sequence[Prompt]):
         columns: Columns | None = None,
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        if split not in LENGTHS:
+        if not isinstance(split, str) or split not in LENGTHS:
             raise ConfigError(f"split={split!r} is no split of the built-in data. {did_you_mean(str(split), LENGTHS)}")
         if isinstance(seed, bool) or not hasattr(seed, "__index__") or operator.index(seed) < 0:
             raise SeedError(f"seed={seed!r}, expected an integer from 0 up.")

@@ -1,14 +1,12 @@
 """Where the rows of a dataset come from: files, folders, parallel texts, the Hugging Face hub, or what is loaded."""
 
 import glob
-import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from textgym.border import existing, reading
+from textgym.border import connected, existing, reading
 from textgym.errors import DatasetError, did_you_mean
 
 # The loader for a file, by its ending.
@@ -214,14 +212,3 @@ def _without_retries(path: Path) -> Iterator[None]:
         ) from error
     finally:
         hub.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
-
-
-def connected() -> bool:
-    """Whether the name of the Hugging Face hub can be looked up. A proxy or a mirror has ways of its own: True."""
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HF_ENDPOINT")):
-        return True
-    try:
-        socket.getaddrinfo("huggingface.co", 443)
-    except OSError:
-        return False
-    return True

@@ -16,6 +16,7 @@ from textgym_agents.algorithms.options import SB3Options, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv
+from textgym_agents.limits import check_values
 from textgym_agents.policies.ars import ARSPolicy
 
 
@@ -78,9 +79,7 @@ class ARS(contrib.ARS):  # type: ignore[misc]
         **options: Unpack[ARSOptions],
     ) -> None:
         check_policy("ARS", policy, ARSPolicy)
-        for name, value in (("n_delta", n_delta), ("n_eval_episodes", n_eval_episodes)):
-            if value < 1:
-                raise ConfigError(f"{name} is {value}, expected at least 1.")
+        check_values({"n_delta": n_delta, "n_top": n_top, "n_eval_episodes": n_eval_episodes, "delta_std": delta_std})
         self.deterministic = deterministic
         super().__init__(
             policy,

@@ -22,6 +22,7 @@ from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.demonstrations import check_task, draw_reference
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.envs.vec_env import TextVecEnv
+from textgym_agents.limits import check_values
 from textgym_agents.policies.base import LanguageModelPolicy
 
 LEARNING_RATE = 1e-3
@@ -66,8 +67,7 @@ class BC(EpisodicAlgorithm):
         **options: Unpack[OnPolicyOptions],
     ) -> None:
         check_arguments(type(self), options)
-        if references_per_rollout < 1:
-            raise ConfigError(f"references_per_rollout is {references_per_rollout}, expected at least 1 reference.")
+        check_values({"references_per_rollout": references_per_rollout})
         self.references_per_rollout, self.separator = references_per_rollout, separator
         buffer = {"loss_reduction": "token"}
         options["rollout_buffer_kwargs"] = {**buffer, **(options.get("rollout_buffer_kwargs") or {})}

@@ -8,15 +8,18 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 
 from textgym import wrappers
+from textgym.border import sentence
 from textgym.errors import ConfigError, did_you_mean
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
 from textgym_agents.algorithms.binding import bind_policy
+from textgym_agents.algorithms.options import check_arguments
 from textgym_agents.algorithms.registry import ALGORITHMS, check_settings
 from textgym_agents.algorithms.row import Algorithm
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
+from textgym_agents.limits import check_values
 from textgym_agents.objectives.kl import KLController
 
 
@@ -65,6 +68,9 @@ def make(
     """
     row = find(algorithm)
     check_settings(algorithm, overrides)
+    _check_values(
+        row, overrides, policy_kwargs, n_envs=n_envs, seed=seed, kl_coef=kl_coef, lora=lora, env_kwargs=env_kwargs
+    )
     form = models.form_of(model)
     if form not in row.policy.forms:
         able = [name for name, other in ALGORITHMS.items() if form in other.policy.forms]
@@ -96,15 +102,29 @@ def make(
         reference = bool(kl_coef) and issubclass(buffer, EpisodeRolloutBuffer)
         if reference:
             options["rollout_buffer_kwargs"] = {"kl_coef": kl_coef, **options.get("rollout_buffer_kwargs", {})}
-    made = row.cls(
-        row.policy,
-        vec_env,
-        policy_kwargs={"model": model, "lora": lora, "reference": reference, **(policy_kwargs or {})},
-        seed=seed,
-        **options,
-    )
+    try:
+        made = row.cls(
+            row.policy,
+            vec_env,
+            policy_kwargs={"model": model, "lora": lora, "reference": reference, **(policy_kwargs or {})},
+            seed=seed,
+            **options,
+        )
+    except AssertionError as error:  # how Stable-Baselines3 refuses arguments
+        raise ConfigError(f"{algorithm!r} can't be made with these arguments: {sentence(error)}") from error
     bind_policy(made)
     return made
+
+
+def _check_values(
+    row: Algorithm, overrides: Mapping[str, Any], policy_kwargs: Mapping[str, Any] | None, **given: Any
+) -> None:
+    """Raise ConfigError for an argument whose value makes no sense, or that the policy doesn't take."""
+    check_values({**given, "policy_kwargs": policy_kwargs})
+    if getattr(row.cls, "__module__", "").partition(".")[0] in ("textgym_agents", "stable_baselines3", "sb3_contrib"):
+        check_values(overrides)  # a name of another library's algorithm may mean something else
+    check_values(policy_kwargs or {})
+    check_arguments(row.policy, policy_kwargs or {})
 
 
 def find(algorithm: str) -> Algorithm:
@@ -113,9 +133,9 @@ def find(algorithm: str) -> Algorithm:
     Raises:
         ConfigError: there is no such algorithm.
     """
-    if algorithm not in ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise ConfigError(
-            f"No algorithm is called {algorithm!r}. {did_you_mean(algorithm, ALGORITHMS)} One of your own: "
+            f"No algorithm is called {algorithm!r}. {did_you_mean(str(algorithm), ALGORITHMS)} One of your own: "
             "textgym_agents.register_algorithm, and on the command line --import its module."
         )
     return ALGORITHMS[algorithm]

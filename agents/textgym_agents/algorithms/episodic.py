@@ -28,6 +28,7 @@ from textgym_agents.algorithms.options import EpisodicOptions, SB3Options, check
 from textgym_agents.buffers.episodes import Episode, EpisodeSamples, EpisodeStore, Recorder
 from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
+from textgym_agents.limits import check_values
 from textgym_agents.objectives.advantages import whiten, without_signal
 from textgym_agents.objectives.arrays import Floats
 from textgym_agents.policies.base import LanguageModelPolicy
@@ -76,10 +77,22 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         **sb3: Unpack[SB3Options],
     ) -> None:
         check_arguments(type(self), sb3)
-        least = {"prompts_per_rollout": (prompts_per_rollout, 1), "group_size": (group_size, self.least_group_size)}
-        for name, (value, bound) in least.items():
-            if value < bound:
-                raise ConfigError(f"{name} is {value}, {type(self).__name__} needs at least {bound}.")
+        check_values(
+            {
+                "learning_rate": learning_rate,
+                "prompts_per_rollout": prompts_per_rollout,
+                "group_size": group_size,
+                "batch_size": batch_size,
+                "ent_coef": ent_coef,
+                "max_grad_norm": max_grad_norm,
+                "rollout_buffer_kwargs": rollout_buffer_kwargs,
+                **sb3,
+            }
+        )
+        if group_size < self.least_group_size:
+            raise ConfigError(
+                f"group_size is {group_size}, {type(self).__name__} needs at least {self.least_group_size}."
+            )
         self.prompts_per_rollout, self.group_size, self.batch_size = prompts_per_rollout, group_size, batch_size
         super().__init__(
             policy,

@@ -8,10 +8,10 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import FloatSchedule
 from torch.nn.utils import clip_grad_norm_
 
-from textgym.errors import ConfigError
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.options import PolicyGradientOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
+from textgym_agents.limits import check_values
 from textgym_agents.objectives.advantages import group_normalized
 
 
@@ -70,8 +70,7 @@ class GRPO(EpisodicPolicyGradient):
         kl_in_loss: bool = True,
         **options: Unpack[PolicyGradientOptions],
     ) -> None:
-        if n_epochs < 1:
-            raise ConfigError(f"n_epochs is {n_epochs}, expected at least 1.")
+        check_values({"n_epochs": n_epochs, "clip_range": clip_range})
         self.n_epochs, self.clip_range, self.clip_range_high = n_epochs, clip_range, clip_range_high
         self.normalize_std, self.kl_in_loss = normalize_std, kl_in_loss
         buffer = {"kl_in_loss": kl_in_loss, "loss_reduction": loss_reduction}

@@ -2,6 +2,8 @@
 
 from textgym_agents.models.loading import (
     DTYPES,
+    check_model_object,
+    check_weights,
     decoder_start_token_id,
     form_of,
     is_encoder_decoder,
@@ -21,6 +23,8 @@ from textgym_agents.models.structure import (
 
 __all__ = [
     "DTYPES",
+    "check_model_object",
+    "check_weights",
     "decoder_start_token_id",
     "form_of",
     "is_encoder_decoder",

@@ -1,8 +1,8 @@
 """Where models come from and go: hub names, local folders, GGUF files and the built-in ones."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from textgym.border import connected, reading, writing
 from textgym.errors import MissingExtraError, ModelError, TokenizerError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS, builtin_folder
 
@@ -59,17 +60,17 @@ def load(
         raise ModelError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}.")
     tokenizer = load_tokenizer(name, revision=revision, local_files_only=local_files_only)
     folder, extra = _locate(name)
-    options: dict[str, Any] = {**extra, "revision": revision, "local_files_only": local_files_only}
+    options = _offline(folder, {**extra, "revision": revision, "local_files_only": local_files_only})
     if "gguf_file" in options:
         options["quantization_config"] = _gguf_config()
     kind: Any = AutoModelForCausalLM
     if is_encoder_decoder(name, revision=revision, local_files_only=local_files_only):
         kind = AutoModelForSeq2SeqLM
-    try:
-        with _no_loading_bar():
-            model = kind.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise _not_loaded(name, error) from error
+    with _reading_model(name), _no_loading_bar():
+        model, found = kind.from_pretrained(
+            folder, dtype=DTYPES[dtype], use_safetensors=True, output_loading_info=True, **options
+        )
+    check_weights(model, name, found)
     for module in model.modules():
         if "Sinusoidal" in type(module).__name__:  # loading makes Marian's trainable, and saving then leaves them out
             module.requires_grad_(False)
@@ -77,12 +78,36 @@ def load(
     return model.eval(), tokenizer
 
 
-def _not_loaded(name: str | Path, error: Exception) -> ModelError:
-    return ModelError(
-        f"Can't load a language model from {str(name)!r}: {_first_line(error)} Expected "
-        f"{' or '.join(map(repr, BUILTIN_MODELS))}, a name on the Hugging Face hub, a folder with config.json and "
-        "*.safetensors, or a .gguf file."
+def _reading_model(name: str | Path) -> AbstractContextManager[None]:
+    expected = (
+        f"Expected {' or '.join(map(repr, BUILTIN_MODELS))}, a name on the Hugging Face hub, a folder with config.json "
+        "and *.safetensors, or a .gguf file."
     )
+    return reading("a language model from", name, ModelError, expected)
+
+
+def check_weights(model: nn.Module, name: object = "the model given", found: Mapping[str, Any] | None = None) -> None:
+    """Raise ModelError for weights that were not in the files (they would be random), are left over, or aren't finite.
+
+    Args:
+        model: with its weights.
+        name: for the message.
+        found: what ``from_pretrained(..., output_loading_info=True)`` says.
+    """
+    for key, what in (
+        ("missing_keys", "lacks weights"),
+        ("unexpected_keys", "has weights that its kind of model doesn't"),
+    ):
+        keys = sorted(map(str, (found or {}).get(key) or ()))
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise ModelError(
+                f"The model {str(name)!r} {what}: {', '.join(keys[:3])}{more}. Its files and its config.json don't "
+                "belong together."
+            )
+    for key, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise ModelError(f"The model {str(name)!r} has weights that are NaN or infinite, the first in {key!r}.")
 
 
 @contextmanager
@@ -106,10 +131,11 @@ def _no_loading_bar() -> Iterator[None]:
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, folder: str | Path) -> None:
     """Write a model and its tokenizer (if given) as safetensors and JSON, for ``transformers`` and :func:`load`."""
     folder = Path(folder)
-    with _no_loading_bar():
-        model.save_pretrained(folder)
-    if tokenizer is not None:
-        tokenizer.save_pretrained(folder)
+    with writing("the model", folder):
+        with _no_loading_bar():
+            model.save_pretrained(folder)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
     for path in folder.glob("*.safetensors"):  # which come out readable by their owner alone
         shutil.copymode(folder / "config.json", path)
 
@@ -126,9 +152,19 @@ def is_encoder_decoder(
     (False, True)
     """
     if not isinstance(model, str | Path):
+        check_model_object(model)
         return bool(getattr(model.config, "is_encoder_decoder", False))
     config = _config(model, revision=revision, local_files_only=local_files_only)
     return bool(getattr(config, "is_encoder_decoder", False))
+
+
+def check_model_object(model: object) -> None:
+    """Raise ModelError for what is no name and no model of transformers or peft."""
+    if not isinstance(model, nn.Module) or not hasattr(model, "config"):
+        raise ModelError(
+            f"model is {repr(model)[:60]} ({type(model).__name__}), expected a name, a folder, a .gguf file or a model "
+            "object of transformers."
+        )
 
 
 def form_of(model: PreTrainedModel | str | Path) -> Literal["causal", "seq2seq"]:
@@ -158,10 +194,16 @@ def decoder_start_token_id(model: PreTrainedModel | str | Path) -> int | None:
 def _generation_config(model: PreTrainedModel | str | Path) -> Any:
     if not isinstance(model, str | Path):
         return getattr(model, "generation_config", None)
-    try:
-        return GenerationConfig.from_pretrained(_locate(model)[0])
-    except OSError:
-        return None
+    folder = _locate(model)[0]
+    with reading("generation_config.json of", model, ModelError):
+        try:
+            return GenerationConfig.from_pretrained(folder, **_offline(folder, {}))
+        except FileNotFoundError:
+            return None
+        except OSError:
+            if (Path(folder) / "generation_config.json").is_file():
+                raise
+            return None
 
 
 def _config(name: str | Path, **options: Any) -> Any:
@@ -169,10 +211,8 @@ def _config(name: str | Path, **options: Any) -> Any:
     folder, extra = _locate(name)
     if extra:
         return None
-    try:
-        return AutoConfig.from_pretrained(folder, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise _not_loaded(name, error) from error
+    with _reading_model(name):
+        return AutoConfig.from_pretrained(folder, **_offline(folder, options))
 
 
 def load_tokenizer(
@@ -189,12 +229,17 @@ def load_tokenizer(
     folder, options = _locate(name)
     if options:
         _gguf_config()
-    try:
+    if not options and Path(folder).is_dir() and not any(_is_tokenizer_file(path) for path in Path(folder).iterdir()):
+        raise TokenizerError(f"The folder {str(name)!r} has no tokenizer: no tokenizer.json, vocab or *.model file.")
+    with reading("the tokenizer of", name, TokenizerError):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, revision=revision, local_files_only=local_files_only, **options
+            folder, **_offline(folder, {"revision": revision, "local_files_only": local_files_only, **options})
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise TokenizerError(f"Can't load the tokenizer of {str(name)!r}: {_first_line(error)}") from error
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise TokenizerError(
+            f"The tokenizer of {str(name)!r} has no tokens but special ones, so it can't encode any text: its "
+            "vocabulary is missing or empty."
+        )
     if tokenizer.eos_token_id is None:
         raise TokenizerError(
             f"The tokenizer of {str(name)!r} has no end token, so no completion could ever end. Set one in its "
@@ -207,6 +252,8 @@ def _locate(name: str | Path) -> tuple[str, dict[str, Any]]:
     """Where transformers shall look, and with which extra arguments."""
     if isinstance(name, str) and name.startswith("textgym/") and not Path(name).is_dir():
         return str(builtin_folder(name)), {}
+    if not isinstance(name, str | Path) or not str(name).strip() or "\0" in str(name):
+        raise ModelError(f"model is {name!r}, expected a name, a folder or a .gguf file.")
     path = Path(name)
     if path.suffix == ".gguf" and path.is_file():
         return str(path.parent), {"gguf_file": path.name}
@@ -229,5 +276,10 @@ def _gguf_config() -> Any:
     return GgufConfig(dequantize=True)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _is_tokenizer_file(path: Path) -> bool:
+    return path.name.startswith(("tokenizer", "vocab", "merges")) or path.suffix in (".model", ".spm", ".tiktoken")
+
+
+def _offline(folder: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of ``from_pretrained``, with ``local_files_only`` where no hub can be asked: retries take long."""
+    return options if Path(folder).is_dir() or connected() else {**options, "local_files_only": True}

@@ -25,9 +25,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from textgym.errors import ConfigError
+from textgym.errors import ConfigError, ModelError
 from textgym_agents import models
 from textgym_agents.buffers.rollout import EpisodeBatch
+from textgym_agents.limits import check_values
 from textgym_agents.models.kv_cache import MAX_CACHE_BYTES
 from textgym_agents.models.log_probs import BLOCK_LOGITS, Prepare, in_blocks, token_statistics
 from textgym_agents.models.packing import TokenSequence, pack
@@ -97,6 +98,9 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
+        check_values(
+            {"temperature": temperature, "top_k": top_k, "top_p": top_p, "lora": lora, "max_logits": max_logits}
+        )
         self.form = choose_form(observation_space, action_space, self.forms, type(self).__name__)
         model = self.form.default_model if model is None else model
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
@@ -134,7 +138,11 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         if isinstance(model, str | Path):
             lm, self.tokenizer = models.load(model, dtype=dtype)
         else:
+            models.check_model_object(model)
+            if dtype not in models.DTYPES:
+                raise ModelError(f"dtype is {dtype!r}, expected one of {', '.join(models.DTYPES)}.")
             lm = copy.deepcopy(model).to(models.DTYPES[dtype]).eval()
+            models.check_weights(lm)
         self.form.check_model(lm)
         models.trunk_and_head(lm)  # raises if this kind of model can't be split
         self.head_scale, self.head_bias = models.head_scale(lm), models.head_bias(lm)

@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel
 
+from textgym.border import reading, writing
+from textgym.errors import ModelError
 from textgym_agents import models
 
 VALUE_HEAD_FILE = "value_head.safetensors"
@@ -43,11 +45,14 @@ def save_pretrained(
     merged = copy.deepcopy(peft_model).merge_and_unload() if peft_model is not None else lm
     models.save(merged, tokenizer, folder)
     head = {name: tensor.detach().cpu().contiguous() for name, tensor in value_net.state_dict().items()}
-    save_file(head, folder / VALUE_HEAD_FILE)
+    with writing("the value head", folder):
+        save_file(head, folder / VALUE_HEAD_FILE)
     shutil.copymode(folder / "config.json", folder / VALUE_HEAD_FILE)  # it comes out readable by its owner alone
 
 
 def load_value_head(value_net: nn.Linear, model: Any) -> None:
     """Fill the value head from a folder that has one."""
     if isinstance(model, str | Path) and (Path(model) / VALUE_HEAD_FILE).is_file():
-        value_net.load_state_dict(load_file(Path(model) / VALUE_HEAD_FILE))
+        path = Path(model) / VALUE_HEAD_FILE
+        with reading("the value head", path, ModelError, "Delete it to begin with a new one."):
+            value_net.load_state_dict(load_file(path))
