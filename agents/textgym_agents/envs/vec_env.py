@@ -42,7 +42,7 @@ class TextVecEnv(VecEnv):
             each must be an array of its own.
 
     Raises:
-        ConfigError: another autoreset mode, or observations that the next step overwrites.
+        ConfigError: another autoreset mode, observations that the next step overwrites, or infos other than "all".
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
@@ -57,6 +57,12 @@ class TextVecEnv(VecEnv):
             raise ConfigError(
                 "TextVecEnv got a vector environment with copy=False, whose observations change with the next step; "
                 "Stable-Baselines3 reads them after it. Leave copy=True."
+            )
+        mdp = getattr(env.unwrapped, "mdp", None)
+        if mdp is not None and mdp.rules.infos != "all":
+            raise ConfigError(
+                f'TextVecEnv got an environment with infos="{mdp.rules.infos}", and callbacks and logged scalars read '
+                'all infos. Leave infos="all".'
             )
         self.env = env
         self.metadata = env.metadata

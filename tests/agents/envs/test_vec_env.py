@@ -157,3 +157,11 @@ def test_rows_of_other_vector_environments_cannot_wait():
     env = TextVecEnv(gym.make_vec("textgym/Copy-v0", 2, vectorization_mode="sync", vector_kwargs=mode, **SMALL))
     with pytest.raises(ConfigError, match="Rows of a SyncVectorEnv can't wait"), env.rows_wait():
         pass
+
+
+@pytest.mark.parametrize("infos", ["numbers", "none"])
+def test_infos_that_callbacks_could_not_read_are_refused(infos):
+    with pytest.raises(ConfigError, match=f'infos="{infos}"'):
+        make_vec_env("textgym/Copy-v0", 2, infos=infos)
+    with pytest.raises(ConfigError, match=f'infos="{infos}"'):
+        make_vec_env(gym.make("textgym/Copy-v0", infos=infos))
