@@ -150,6 +150,8 @@ def test_a_reward_that_fails_on_an_empty_completion_is_found():
         {},
         {"min_new_tokens": 2},
         {"banned_tokens": [9]},
+        {"infos": "numbers"},
+        {"infos": "none"},
         {"form": "seq2seq"},
         {"stop": ["zz"]},
         {"length_is_truncation": True},
