@@ -233,7 +233,7 @@ def _play(env: gymnasium.Env[Any, Any], prompt_id: int, seed: int) -> list[Any]:
     while not done:
         if len(results) > base.observation_space.max_new_tokens:
             raise ConfigError(f"The episode of prompt {prompt_id} is still running after max_new_tokens steps.")
-        result = env.step(generator.choice(np.flatnonzero(base.action_masks())))
+        result = env.step(generator.choice(np.flatnonzero(env.get_wrapper_attr("action_masks")())))
         if result[0] not in env.observation_space:
             raise ConfigError(
                 f"Step {len(results)} of prompt {prompt_id} gave an observation outside observation_space."
@@ -252,12 +252,12 @@ def _check_same_seed(env: gymnasium.Env[Any, Any], prompt_id: int) -> None:
 
 
 def _check_masks(env: gymnasium.Env[Any, Any], prompt_id: int) -> None:
-    base: Any = env.unwrapped
+    actions: Any = env.action_space
     env.reset(options={"prompt_id": prompt_id})
-    mask = base.action_masks()
-    if mask.shape != (base.action_space.n,) or mask.dtype != np.int8 or not mask.any():
-        raise ConfigError(f"action_masks() gave {mask!r}, expected {base.action_space.n} int8 values, one of them 1.")
-    for token in [*np.flatnonzero(mask == 0)[:3].tolist(), int(base.action_space.n), -1]:
+    mask = env.get_wrapper_attr("action_masks")()
+    if mask.shape != (actions.n,) or mask.dtype != np.int8 or not mask.any():
+        raise ConfigError(f"action_masks() gave {mask!r}, expected {actions.n} int8 values, one of them 1.")
+    for token in [*np.flatnonzero(mask == 0)[:3].tolist(), int(actions.n), -1]:
         try:
             env.step(token)
         except InvalidActionError:

@@ -10,7 +10,7 @@ from tests.env.text_games import ListTask, byte_tokenizer, exact, letters, share
 from textgym import Prompt, Sample, Score, TextGenerationEnv
 from textgym.checker import check_reward, check_task, check_text_env
 from textgym.errors import ConfigError, RewardError
-from textgym.wrappers import RewardWrapper
+from textgym.wrappers import CompactVocabulary, MaskObservation, RewardWrapper
 
 
 def changed(**attributes):
@@ -159,6 +159,11 @@ def test_a_reward_that_fails_on_an_empty_completion_is_found():
 )
 def test_good_environments_pass(options):
     check_text_env(TextGenerationEnv(letters(), exact, byte_tokenizer(), **options))
+
+
+def test_good_environments_pass_in_wrappers_that_change_their_spaces():
+    env = TextGenerationEnv(letters(), exact, byte_tokenizer(), allowed_tokens=[1, 70, 71], min_new_tokens=1)
+    check_text_env(MaskObservation(CompactVocabulary(env)))
 
 
 def test_a_wrapped_environment_passes():
