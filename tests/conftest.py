@@ -1,15 +1,9 @@
 """Fixtures that several test folders share: a tokenizer and a task small enough to play in microseconds."""
 
-import os
-
 import pytest
 
 from textgym import Prompt
 from textgym.tokenizer import builtin_tokenizer
-
-# One thread a process, before torch is imported: tests run in one process a core, and sums of one thread are the same
-# on every machine. Processes that tests start inherit it.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class SmallTask(list):

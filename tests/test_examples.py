@@ -1,12 +1,11 @@
 """Every example runs as it stands, and says what it promises."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run_python
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,19 +37,6 @@ def test_example_runs(name: str, tmp_path: Path) -> None:
 
 def run(name: str, folder: Path) -> str:
     """What an example prints when it is run in a folder."""
-    found = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name)],
-        capture_output=True,
-        encoding="utf-8",
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "agents")]),
-            "PYTHONIOENCODING": "utf-8",
-            "OMP_NUM_THREADS": "1",
-            "HF_HUB_OFFLINE": "1",
-        },
-        timeout=300,
-    )
-    assert found.returncode == 0, found.stderr[-3000:]
-    return found.stdout
+    done = run_python([ROOT / "examples" / name], folder, {"HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout

@@ -1,14 +1,12 @@
 """A task, a reward, an algorithm and a policy from outside, one file each: every part of the library finds them."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.agents.saved_model import save_tiny_model
+from tests.processes import run_python
 from textgym_agents.cli import app
 
 TASK = '''
@@ -103,11 +101,7 @@ def folder(tmp_path_factory):
 
 def run(folder, *words, code=0, path=()):
     """A command in a process of its own, in a wide terminal; returns what it printed."""
-    source = os.pathsep.join([*map(str, path), *(entry for entry in sys.path if entry)])
-    environment = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, *map(str, words)], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    done = run_python(words, folder, {"COLUMNS": "200"}, path)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 

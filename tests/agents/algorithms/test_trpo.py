@@ -1,8 +1,5 @@
 """TRPO's policy: its derivatives are those of automatic differentiation, and an update stays in the trust region."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -225,18 +222,3 @@ def test_by_name(kind, tmp_path, small_env):
     assert made.rollout_buffer.stats["kl_k3_per_token"] > 0
     made.save(tmp_path / "trpo.zip")
     load("trpo", tmp_path / "trpo.zip", made.env).learn(64)
-
-
-def test_without_sb3_contrib_the_table_works_and_the_error_says_what_to_install():
-    code = (
-        "import sys; sys.modules['sb3_contrib'] = None\n"
-        "import textgym_agents\n"
-        "assert 'nlpo' in textgym_agents.ALGORITHMS\n"
-        "for name in ('trpo', 'maskable_ppo'):\n"
-        "    try: textgym_agents.make(name, 'textgym/Copy-v0', n_envs=2)\n"
-        "    except ImportError as error: print(type(error).__name__, error)\n"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for line, name in zip(found.stdout.splitlines(), ("TRPO", "MaskablePPO"), strict=True):
-        assert line.startswith(f"MissingExtraError {name}")
-        assert 'pip install "textgym[contrib]"' in line

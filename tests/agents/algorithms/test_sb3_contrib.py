@@ -1,0 +1,22 @@
+"""Without sb3-contrib everything else works, and its algorithms say what to install."""
+
+import subprocess
+import sys
+
+NAMES = {"trpo": "TRPO", "maskable_ppo": "MaskablePPO", "qrdqn": "QRDQN", "ars": "ARS"}
+
+
+def test_without_sb3_contrib_the_table_works_and_the_error_says_what_to_install():
+    code = (
+        "import sys; sys.modules['sb3_contrib'] = None\n"
+        "import textgym_agents\n"
+        "assert 'nlpo' in textgym_agents.ALGORITHMS\n"
+        "textgym_agents.make('rloo', 'textgym/Copy-v0', n_envs=2)\n"
+        f"for name in {list(NAMES)}:\n"
+        "    try: textgym_agents.make(name, 'textgym/Copy-v0', n_envs=2)\n"
+        "    except ImportError as error: print(type(error).__name__, error)\n"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for line, name in zip(printed.splitlines(), NAMES.values(), strict=True):
+        assert line.startswith(f"MissingExtraError {name}")
+        assert 'pip install "textgym[contrib]"' in line
