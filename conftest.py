@@ -1,14 +1,26 @@
 """For tests and doctests alike: one thread a process, and what one of them registers is gone before the next."""
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 # Before torch is imported: there is one process a core, and sums of one thread are the same on every machine. Processes
 # that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SOURCES = (Path(__file__).parent, Path(__file__).parent / "agents")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
+    """Import a package's module as Python does. Pytest's importlib mode would run it again, after its package has."""
+    for source in SOURCES:
+        parts = file_path.relative_to(source).parts if file_path.is_relative_to(source) else ("",)
+        if parts[0] in ("textgym", "textgym_agents") and file_path.suffix == ".py" and file_path.stem != "__main__":
+            importlib.import_module(".".join((*parts[:-1], file_path.stem)).removesuffix(".__init__"))
 
 
 @pytest.fixture(autouse=True)
