@@ -11,6 +11,7 @@ import gymnasium
 from textgym.core import Prompt, Reward, Task, TextGenerationEnv
 from textgym.errors import ConfigError, UnknownArgumentError, did_you_mean
 from textgym.importable import name_of, named
+from textgym.plugins import load_plugins
 from textgym.rewards import parse_reward
 from textgym.rules import DEFAULTS
 from textgym.tasks import TASKS
@@ -231,7 +232,10 @@ def split_argument(id: str, split: str) -> dict[str, Any]:
     >>> split_argument("textgym/Copy-v0", "test")
     {'split': 'test'}
     """
-    spec = gymnasium.spec(id)
+    module, colon, rest = id.partition(":")  # what gymnasium.make takes, which imports the module
+    if colon:
+        load_plugins([module], installed=False)
+    spec = gymnasium.spec(rest if colon else id)
     entry: Any = _registered(spec.kwargs["registration"]) if spec.entry_point == REGISTERED else spec.entry_point
     return {} if isinstance(entry, _Entry) and "split" not in _own_arguments(entry.task) else {"split": split}
 

@@ -5,6 +5,7 @@ Commands import what they need when they run, so that ``--help`` and ``list`` do
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -12,9 +13,12 @@ import gymnasium
 import typer
 from typer.core import TyperGroup
 
+from textgym.border import sentence
 from textgym.errors import TextGymError
+from textgym.rendering import visible
 from textgym_agents.cli import benchmark, browse, evaluate, play, pretrain, speed, train
 
+USAGE: type[Exception] = typer.BadParameter.__bases__[0]  # how the parser refuses options, in every version of typer
 EXPECTED = (TextGymError, gymnasium.error.Error, OSError)
 
 
@@ -33,8 +37,24 @@ class Commands(TyperGroup):
             if ctx.params.get("debug"):
                 raise
             message = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
-            typer.echo(f"error: {message}", err=True)
+            typer.echo(f"error: {visible(message)}", err=True)
             raise typer.Exit(1) from None
+        except (typer.Exit, typer.Abort, USAGE):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"error: {visible(_unexpected(error))}", err=True)
+            raise typer.Exit(1) from None
+
+
+def _unexpected(error: Exception) -> str:
+    """One line about an error that nobody foresaw, in our code or in the user's."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"unexpected {type(error).__name__}: {sentence(error)} It happened in {where.filename}, line {where.lineno}. "
+        "If that is no code of yours, please report it with what textgym --debug (before the command) shows."
+    )
 
 
 app = typer.Typer(

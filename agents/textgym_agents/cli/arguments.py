@@ -1,14 +1,19 @@
 """How the text of options becomes ids and arguments, checked before anything slow begins."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import typer
+
+from textgym.border import existing
 from textgym.errors import ConfigError, ModelError, did_you_mean
 
 
 def resolve_id(name: str) -> str:
-    """The id that a user means: an id, the middle of one of ours, or ``module:id``.
+    """The id that a user means: an id, the middle of one of ours, or ``module:id``, whose module is imported.
 
     Raises:
         ConfigError: there is no such id.
@@ -24,14 +29,11 @@ def resolve_id(name: str) -> str:
         return name
     module, colon, rest = name.partition(":")
     if colon:
-        import importlib
+        from textgym.plugins import load_plugins
 
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"Can't import {module!r} of {name!r}: {error}.") from error
+        load_plugins([module], installed=False)
         if rest in gymnasium.registry:
-            return name
+            return rest
     ids = text_ids()
     ours = sorted(one for one in ids if one.startswith("textgym/"))
     short = {one.removeprefix("textgym/").rpartition("-v")[0]: one for one in ours}
@@ -46,11 +48,9 @@ def resolve_id(name: str) -> str:
 
 def check_model(name: str) -> None:
     """Raise ModelError for a path that isn't there, before the hub is asked for a model of that name."""
-    from pathlib import Path
-
     path = Path(name).expanduser()
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1 or path.suffix == ".gguf"
-    if looks_like_path and not path.exists():
+    if looks_like_path and not existing(path):
         raise ModelError(f"There is no model at {name!r} (looked at {path.absolute()}).")
 
 
@@ -72,7 +72,7 @@ def pairs(option: str, values: Iterable[str] | None) -> dict[str, Any]:
             raise ConfigError(f"{option} {name.strip()} is given twice.")
         try:
             found[name.strip()] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             found[name.strip()] = value
     return found
 
@@ -86,6 +86,52 @@ def names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def column_names(text: str) -> dict[str, Any]:
+    """The text of ``--columns``: a role and its column, or several columns joined by plus signs.
+
+    Raises:
+        ConfigError: it has another form.
+
+    >>> column_names("prompt=en,references=de+fr")
+    {'prompt': 'en', 'references': ['de', 'fr']}
+    """
+    found: dict[str, Any] = {}
+    for part in names(text):
+        role, equals, column = (piece.strip() for piece in part.partition("="))
+        several = [one.strip() for one in column.split("+")]
+        if not equals or not role or not all(several) or role in found:
+            raise ConfigError(f"--columns {text!r}: expected ROLE=COLUMN, such as prompt=en,references=de.")
+        found[role] = several if len(several) > 1 else column
+    return found
+
+
+def held_out_part(
+    task: str, env_kwargs: Mapping[str, Any], split: str, eval_split: str, chosen: bool
+) -> tuple[str, str]:
+    """The splits to train and to evaluate on: of a dataset that has just one, a tenth is held out, and that is said.
+
+    Args:
+        task: its id; tasks of others may not know of such parts.
+        env_kwargs: arguments of the environment.
+        split, eval_split: as given or by default.
+        chosen: whether the user gave one of them, which then stay as they are.
+    """
+    dataset = env_kwargs.get("dataset")
+    if chosen or dataset is None or not task.startswith("textgym/"):
+        return split, eval_split
+    from textgym.tasks.source import HELD_OUT, NOT_HELD_OUT, only_split
+
+    only = only_split(dataset, env_kwargs.get("load_kwargs"))
+    if only is None:
+        return split, eval_split
+    typer.echo(
+        f"The dataset has one split, {only}: a tenth of its prompts is held out ({HELD_OUT}), the others are "
+        f"{NOT_HELD_OUT}. --split and --eval-split choose otherwise.",
+        err=True,
+    )
+    return NOT_HELD_OUT, HELD_OUT
+
+
 def env_arguments(env_kwargs: Sequence[str] | None, **given: Any) -> dict[str, Any]:
     """The arguments of the environment: those of ``--env-kwarg`` and those ``given``, without the ones that are None.
 
@@ -97,11 +143,38 @@ def env_arguments(env_kwargs: Sequence[str] | None, **given: Any) -> dict[str, A
         if name in found:
             raise ConfigError(f"--env-kwarg {name} is not possible: {why}.")
     found |= _without_none(given)
+    if isinstance(given.get("columns"), str):
+        found["columns"] = column_names(given["columns"])
+    _hide_token(found)
     if isinstance(found.get("reward"), str) and found["reward"] != "default":
+        found["reward"] = _checked_reward(found["reward"])
+    return found
+
+
+def _checked_reward(text: str) -> str:
+    """A formula, or ``module:function`` (the name of ``file.py:function`` without the ending), or an error now."""
+    module, colon, function = text.rpartition(":")
+    if not colon:
         from textgym.rewards import parse_reward
 
-        parse_reward(found["reward"])  # raises now, not after the model is loaded
-    return found
+        parse_reward(text)
+        return text
+    from textgym.importable import named
+    from textgym.plugins import load_plugins
+
+    load_plugins([module], installed=False)
+    name = f"{Path(module).stem if module.endswith('.py') else module}:{function}"
+    if not callable(named(name)):
+        raise ConfigError(f"--reward {text!r} names something that can't be called, expected a function of samples.")
+    return name
+
+
+def _hide_token(env_kwargs: dict[str, Any]) -> None:
+    """Move a token for the hub into the process's environment, where its client looks, and so out of all files."""
+    load_kwargs = env_kwargs.get("load_kwargs")
+    if isinstance(load_kwargs, dict) and isinstance(load_kwargs.get("token"), str):
+        os.environ["HF_TOKEN"] = load_kwargs["token"]
+        env_kwargs["load_kwargs"] = {name: value for name, value in load_kwargs.items() if name != "token"}
 
 
 def policy_arguments(policy_kwargs: Sequence[str] | None, **given: Any) -> dict[str, Any]:
@@ -125,28 +198,34 @@ def check_algorithm(name: str) -> None:
     find(name)
 
 
-def check_algo_kwargs(algo: str, kwargs: Iterable[str]) -> None:
+def check_algo_kwargs(algo: str, kwargs: Mapping[str, Any]) -> None:
     """Raise ConfigError for an argument that the algorithm doesn't take, or that other options set."""
     from textgym_agents.algorithms import check_settings
+    from textgym_agents.limits import check_values
 
-    kwargs = list(kwargs)
     for name in kwargs:
         if name in ("policy", "env", "policy_kwargs", "seed", "_init_setup_model"):
             raise ConfigError(f"--algo-kwarg {name} is not possible: other options set it.")
     check_settings(algo, kwargs)
+    check_values(kwargs)
 
 
-def check_policy_kwargs(kwargs: Iterable[str]) -> None:
-    """Raise ConfigError for an argument that the policy doesn't take, or that other options set."""
-    import inspect
+def check_policy_kwargs(kwargs: Mapping[str, Any], algos: Iterable[str] = ()) -> None:
+    """Raise ConfigError for an argument that the policy doesn't take, that other options set, or that makes no sense.
 
-    from textgym_agents.algorithms import ALGORITHMS
+    Args:
+        kwargs: of the policy.
+        algos: the algorithms, one of whose policies must take each. None of them: a policy that only evaluates.
+    """
+    from textgym_agents.algorithms import find
+    from textgym_agents.algorithms.options import arguments
+    from textgym_agents.limits import check_values
     from textgym_agents.policies.base import LanguageModelPolicy
 
-    taken = {"self", "args", "kwargs", "observation_space", "action_space", "lr_schedule", "use_sde", "model", "lora"}
-    classes: set[Any] = {LanguageModelPolicy, *(row.policy for row in ALGORITHMS.values())}
-    names = {name for policy in classes for name in inspect.signature(policy).parameters}
-    valid = sorted(names - taken - {"reference"})
+    taken = {"observation_space", "action_space", "lr_schedule", "use_sde", "model", "lora", "reference"}
+    classes: set[Any] = {find(algo).policy for algo in algos} or {LanguageModelPolicy}
+    valid = sorted({name for policy in classes for name in arguments(policy)} - taken)
     for name in kwargs:
         if name not in valid:
             raise ConfigError(f"--policy-kwarg: there is no argument {name!r}. {did_you_mean(name, valid)}")
+    check_values(kwargs)

@@ -57,6 +57,8 @@ def benchmark(
     ] = BenchmarkConfig.threads,
     plugins: options.Plugins = None,
     reward: options.Reward = None,
+    dataset: options.Dataset = None,
+    columns: options.Columns = None,
     env_kwarg: options.EnvKwargs = None,
     eval_prompts: options.EvalPrompts = BenchmarkConfig.eval_prompts,
     eval_split: options.EvalSplit = BenchmarkConfig.eval_split,
@@ -85,13 +87,13 @@ def benchmark(
     [cyan]textgym benchmark --algos ppo,a2c --tasks Copy --algo-kwarg ppo.n_epochs=4 --kl-coef 0.05 --out r3[/cyan]
     [cyan]textgym benchmark --suite small --algos all --seeds 3[/cyan]
     """
-    named = options.load_plugins(plugins)
+    named = options.load_plugins(plugins, reward, *arguments.names(tasks or ""))
     # Options that bear the name of a setting are that setting.
     settings = {
         field.name: context.params[field.name] for field in fields(BenchmarkConfig) if field.name in context.params
     }
     settings |= {
-        "env_kwargs": arguments.env_arguments(env_kwarg, reward=reward),
+        "env_kwargs": arguments.env_arguments(env_kwarg, reward=reward, dataset=dataset, columns=columns),
         "policy_kwargs": arguments.policy_arguments(policy_kwarg, temperature=temperature),
         "algo_kwargs": arguments.algo_arguments(algo_kwarg),
         "plugins": named,
@@ -208,7 +210,7 @@ def _check(config: BenchmarkConfig) -> None:
         raise ConfigError(
             f"--kl-coef {config.kl_coef}: none of {', '.join(trained)} takes a KL penalty. {', '.join(able)} do."
         )
-    arguments.check_policy_kwargs(config.policy_kwargs)
+    arguments.check_policy_kwargs(config.policy_kwargs, trained)
 
 
 def _run(config: BenchmarkConfig, out: Path, jobs: int) -> None:
@@ -238,22 +240,26 @@ def _run(config: BenchmarkConfig, out: Path, jobs: int) -> None:
                 running.remove(str(key))
             if event == "finished" and run is not None:
                 change = f"reward {run['before']['reward']:.3f} -> {run['after']['reward']:.3f}"
-                console.print(f"{key}: {change} ({run['seconds']:.0f} s)", highlight=False)
+                console.print(f"{key}: {change} ({run['seconds']:.0f} s)", markup=False, highlight=False)
             elif event != "started":
-                console.print(f"{key}: {'finished earlier' if event == 'skipped' else event}", highlight=False)
+                console.print(
+                    f"{key}: {'finished earlier' if event == 'skipped' else event}", markup=False, highlight=False
+                )
             bar.update(job, description=", ".join(running), advance=0 if event == "started" else 1)
 
         try:
             runs = launch(store, jobs, listen)
         except KeyboardInterrupt:
             done = f"{len(store.runs())} of {len(config.run_keys())} runs are finished and kept"
-            console.print(f"{done}; the same command continues from there.", highlight=False)
+            console.print(f"{done}; the same command continues from there.", markup=False, highlight=False)
             raise
     rows = report.write_report(out, config, runs)
     console = Console()
     console.print(
-        f"held-out prompts, mean over {config.seeds} seeds, 95 % intervals of the difference", highlight=False
+        f"held-out prompts, mean over {config.seeds} seeds, 95 % intervals of the difference",
+        markup=False,
+        highlight=False,
     )
     for table in report.tables(config, runs, rows):
         console.print(table)
-    console.print(f"report: {out / 'results.md'}", soft_wrap=True)
+    console.print(f"report: {out / 'results.md'}", markup=False, soft_wrap=True)

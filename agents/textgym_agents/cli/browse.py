@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from textgym_agents.cli import arguments, options
 
@@ -45,7 +46,8 @@ def _environments() -> Table:
         table.add_column(title)
     for env_id in text_ids():
         reward = default_reward(env_id)
-        table.add_row(env_id, _about(task_of(env_id)), "none" if reward is None else repr(reward), _sizes(env_id))
+        about, made = _about(task_of(env_id)), "none" if reward is None else repr(reward)
+        table.add_row(*(Text(options.visible(cell)) for cell in (env_id, about, made, _sizes(env_id))))
     return table
 
 
@@ -89,7 +91,7 @@ def _rewards() -> Table:
 
     table = Table("reward", "in Python", "what")
     for name in REWARDS:
-        table.add_row(name, *describe(name))
+        table.add_row(*(Text(options.visible(cell)) for cell in (name, *describe(name))))
     table.caption = "Combine them: --reward '0.7*bleu + 0.3*rougeL', --reward 'sentiment*coverage'"
     return table
 
@@ -112,6 +114,7 @@ def _first_line(thing: Any) -> str:
 def info(
     task: options.Task,
     dataset: options.Dataset = None,
+    columns: options.Columns = None,
     split: Annotated[str, typer.Option(help="Where the examples come from.")] = "train",
     env_kwarg: options.EnvKwargs = None,
     plugins: options.Plugins = None,
@@ -126,13 +129,13 @@ def info(
     from textgym.registration import split_argument
 
     console = Console()
-    options.load_plugins(plugins)
+    options.load_plugins(plugins, task)
     env_id = arguments.resolve_id(task)
-    kwargs = arguments.env_arguments(env_kwarg, dataset=dataset)
+    kwargs = arguments.env_arguments(env_kwarg, dataset=dataset, columns=columns)
     env = gymnasium.make(env_id, **split_argument(env_id, split), **kwargs)
     base: Any = env.unwrapped
-    console.rule(f"[bold]{env_id}")
-    console.print(Markdown(_docstring(base.task)))
+    console.rule(Text(env_id, "bold"))
+    console.print(Markdown(options.visible(_docstring(base.task))))
     console.print(_facts(base))
     for number in range(min(NUM_EXAMPLES, len(base.task))):
         console.print(_example(base, number))
@@ -155,19 +158,17 @@ def _facts(env: Any) -> Table:
         table.add_row(f"observation {name}", f"{box.dtype} {box.shape}")
     table.add_row("actions", f"{env.action_space.n:,} tokens")
     table.add_row("prompt, new tokens", f"{space.max_prompt_tokens}, {space.max_new_tokens}")
-    table.add_row("reward", "none" if env.reward is None else repr(env.reward))
+    table.add_row("reward", Text("none" if env.reward is None else options.visible(repr(env.reward))))
     table.add_row("metrics", ", ".join(getattr(env.task, "metrics", ())) or "none")
     return table
 
 
 def _example(env: Any, number: int) -> Panel:
-    from rich.text import Text
-
     prompt = env.task[number]
-    text = Text(prompt.text, style="bold")
+    text = Text(options.visible(prompt.text), style="bold")
     for i, reference in enumerate(prompt.references):
         text.append(f"\n{'references' if len(prompt.references) > 1 else 'reference'}: " if i == 0 else "\n", "dim")
-        text.append(reference, "green")
+        text.append(options.visible(reference), "green")
     if prompt.references and env.reward is not None:
         score, finish_reason = score_completion(env, number, prompt.references[0])
         text.append("\nreward of the first reference: ", "dim")

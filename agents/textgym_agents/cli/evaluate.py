@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
@@ -18,6 +19,7 @@ NUM_SAMPLES = 3
 
 
 def evaluate(
+    context: typer.Context,
     task: options.Task,
     model: options.Model = BUILTIN_MODEL,
     num_prompts: Annotated[int, option("How many, from the first of the split on.", min=1)] = 200,
@@ -32,9 +34,10 @@ def evaluate(
     metrics: Annotated[
         str | None, option("Names joined by commas, see list --metrics. Default: the task's own.")
     ] = None,
-    seed: Annotated[int, option("Of sampling and intervals.", min=0)] = 0,
+    seed: Annotated[int, option("Of sampling and intervals.", min=0, max=options.LARGEST_SEED)] = 0,
     plugins: options.Plugins = None,
     dataset: options.Dataset = None,
+    columns: options.Columns = None,
     temperature: options.Temperature = None,
     max_new_tokens: options.MaxNewTokens = None,
     max_prompt_tokens: options.MaxPromptTokens = None,
@@ -53,11 +56,18 @@ def evaluate(
     [cyan]textgym evaluate DataToText --model runs/data-to-text/policy --metrics bleu,rougeL,coverage[/cyan]
     [cyan]textgym evaluate Summarization --model gpt2 --num-prompts 50 --deterministic --json gpt2.json[/cyan]
     """
-    options.load_plugins(plugins)
+    options.load_plugins(plugins, task, reward)
     env_id = arguments.resolve_id(task)
     env_kwargs = arguments.env_arguments(
-        env_kwarg, reward=reward, dataset=dataset, max_new_tokens=max_new_tokens, max_prompt_tokens=max_prompt_tokens
+        env_kwarg,
+        reward=reward,
+        dataset=dataset,
+        columns=columns,
+        max_new_tokens=max_new_tokens,
+        max_prompt_tokens=max_prompt_tokens,
     )
+    given = options.is_given(context, "split")
+    _, split = arguments.held_out_part(env_id, env_kwargs, split, split, given)
     policy_kwargs = arguments.policy_arguments(policy_kwarg, temperature=temperature)
     wanted = None if metrics is None else arguments.names(metrics)
     check_names(wanted or ())
@@ -95,7 +105,7 @@ def evaluate(
         console.print(_panel(sample, float(value)))
     if file is not None:
         _write(file, env_id, model, result, bounds, versions())
-        console.print(f"written to {file}")
+        console.print(f"written to {file}", markup=False)
 
 
 def _table(result: Any, bounds: dict[str, tuple[float, float] | None]) -> Table:
@@ -107,9 +117,9 @@ def _table(result: Any, bounds: dict[str, tuple[float, float] | None]) -> Table:
             continue  # the metric has said so
         pair = bounds.get(name)
         between = "" if pair is None else f"{pair[0]:.4f} to {pair[1]:.4f}"
-        table.add_row(name, f"{value:.4f}", between, style="bold" if name == "reward" else "")
+        table.add_row(Text(options.visible(name)), f"{value:.4f}", between, style="bold" if name == "reward" else "")
     for name, value in result.components.items() if len(result.components) > 1 else ():
-        table.add_row(f"  part {name}", f"{value:.4f}", "")
+        table.add_row(Text(options.visible(f"  part {name}")), f"{value:.4f}", "")
     return table
 
 

@@ -37,11 +37,21 @@ MaxNewTokens = Annotated[int | None, option("Longest completion. Default: the ta
 MaxPromptTokens = Annotated[int | None, option("Longest prompt. Default: the task's own.", ENVIRONMENT, min=1)]
 Reward = Annotated[
     str | None,
-    option("A formula such as '0.7*bleu + 0.3*rougeL'. Default: the environment's own.", ENVIRONMENT),
+    option(
+        "A formula such as '0.7*bleu + 0.3*rougeL', or my_module:function. Default: the environment's own.", ENVIRONMENT
+    ),
 ]
 Dataset = Annotated[
     str | None,
-    option("Take prompts from this file, folder or dataset on the hub, not the built-in data.", ENVIRONMENT),
+    option("Take prompts from this file, folder, dataset on the hub, or texts side by side: 'a.en,a.de'.", ENVIRONMENT),
+]
+Columns = Annotated[
+    str | None,
+    option(
+        "Columns of --dataset: 'prompt=en,references=de'; several references: 'references=a+b'.",
+        ENVIRONMENT,
+        metavar="ROLE=COLUMN",
+    ),
 ]
 EnvKwargs = Annotated[list[str] | None, pair("Argument of the environment, JSON.", ENVIRONMENT, "--env-kwarg")]
 
@@ -63,11 +73,21 @@ EvalPrompts = Annotated[int, option("How many held-out prompts.", EVALUATION, mi
 EvalSplit = Annotated[str, option("Where the held-out prompts come from.", EVALUATION)]
 
 
-def load_plugins(modules: Iterable[str] | None) -> tuple[str, ...]:
-    """Import the modules of ``--import`` and installed plugins. Returns the modules, files with their whole path."""
+LARGEST_SEED = 2**32 - 1
+
+
+def load_plugins(modules: Iterable[str] | None, *things: str | None) -> tuple[str, ...]:
+    """Import the modules of ``--import`` and installed plugins, and those that ``module:id`` or ``module:reward`` name.
+
+    Returns:
+        The modules, files with their whole path.
+    """
     from textgym.plugins import load_plugins as load
 
-    named = tuple(str(Path(one).expanduser().absolute()) if one.endswith(".py") else one for one in modules or ())
+    modules = [*(modules or ()), *(thing.rpartition(":")[0] for thing in things if thing is not None and ":" in thing)]
+    named = tuple(
+        str(Path(one).expanduser().absolute()) if one.endswith(".py") else one for one in dict.fromkeys(modules)
+    )
     load(named)
     return named
 

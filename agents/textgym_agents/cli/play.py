@@ -14,10 +14,14 @@ from textgym_agents.cli import arguments, options
 def play(
     task: options.Task,
     split: Annotated[str, typer.Option(help="Where the prompts come from.")] = "train",
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the prompts drawn. Default: new ones each time.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=options.LARGEST_SEED, help="Of the prompts drawn. Default: new ones each time."),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How many prompts.")] = 5,
     reward: options.Reward = None,
     dataset: options.Dataset = None,
+    columns: options.Columns = None,
     env_kwarg: options.EnvKwargs = None,
     plugins: options.Plugins = None,
 ) -> None:
@@ -36,26 +40,26 @@ def play(
     from textgym.wrappers import CompletionAction
 
     console = Console()
-    options.load_plugins(plugins)
+    options.load_plugins(plugins, task, reward)
     env_id = arguments.resolve_id(task)
-    kwargs = arguments.env_arguments(env_kwarg, reward=reward, dataset=dataset)
+    kwargs = arguments.env_arguments(env_kwarg, reward=reward, dataset=dataset, columns=columns)
     env: Any = CompletionAction(gymnasium.make(env_id, **split_argument(env_id, split), **kwargs))
     scores: list[float] = []
     while len(scores) < rounds:
         _, info = env.reset(seed=seed if not scores else None)
         console.print(Text(f"{len(scores) + 1} of {rounds}", "dim"))
-        console.print(Text(info["prompt"], "bold"), end="")
+        console.print(Text(options.visible(info["prompt"]), "bold"), end="")
         try:
             typed = console.input(Text(" ")).replace("\\n", "\n")
             if not sys.stdin.isatty():  # nobody has seen it typed
-                console.print(Text(typed, "cyan"))
+                console.print(Text(options.visible(typed), "cyan"))
         except EOFError:
             console.print()
             break
         try:
             _, score, _, _, end = env.step(_with_space(typed))
         except InvalidActionError as error:
-            console.print(Text(str(error), "red"))
+            console.print(Text(options.visible(str(error)), "red"))
             continue
         scores.append(float(score))
         _show(console, float(score), end)
@@ -73,12 +77,12 @@ def _show(console: Console, score: float, info: dict[str, Any]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_row("score", Text(f"{score:.3f}", "bold green" if score >= 0.5 else "bold yellow"))
     for name, value in info["reward_components"].items():
-        table.add_row(f"  {name}", f"{value:.3f}")
+        table.add_row(Text(options.visible(f"  {name}")), f"{value:.3f}")
     ended = {"length": "cut off at the longest length", "stop": "at a stop string"}.get(info["finish_reason"], "")
     table.add_row("tokens", f"{info['num_tokens']}{', ' + ended if ended else ''}")
     if info.get("reward_abstained"):
         table.add_row("", "the reward abstained: it gives no score for this completion")
     for reference in info["references"]:
-        table.add_row("reference", Text(reference, "cyan"))
+        table.add_row("reference", Text(options.visible(reference), "cyan"))
     console.print(table)
     console.print()

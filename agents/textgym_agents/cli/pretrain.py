@@ -17,7 +17,7 @@ def pretrain(
         str, typer.Option(metavar="NAME", help=f"Make one like this: {' or '.join(BUILTIN_MODELS)}.")
     ] = BUILTIN_MODEL,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps. Default: those of --model.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of data, weights and order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=options.LARGEST_SEED, help="Of data, weights and order.")] = 0,
     vocabulary: Annotated[
         int | None, typer.Option(min=258, help="Train a new tokenizer of so many tokens. Default: as --model.")
     ] = None,
@@ -51,6 +51,9 @@ def pretrain(
     options.quiet_libraries()
     result = run(out, replace(RECIPES[model], seed=seed, **given))
     console = Console()
-    console.print(f"loss {result['loss']:.3f}, {result['parameters']:,.0f} parameters, {result['minutes']:.1f} minutes")
+    console.print(
+        f"loss {result['loss']:.3f}, {result['parameters']:,.0f} parameters, {result['minutes']:.1f} minutes",
+        markup=False,
+    )
     card = write_model_card(out, num_prompts=eval_prompts, progress=True)
-    console.print(f"model in {out}, its card in {card}", soft_wrap=True)
+    console.print(f"model in {out}, its card in {card}", markup=False, soft_wrap=True)

@@ -92,15 +92,19 @@ def speed(
     console.print(report.footer(content), highlight=False, soft_wrap=True)
     if page is not None:
         page.write_text(report.as_markdown(results, content), encoding="utf-8")
-        console.print(f"page: {page}", soft_wrap=True)
+        console.print(f"page: {page}", markup=False, soft_wrap=True)
     if file is not None:
         file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        console.print(f"numbers: {file}", soft_wrap=True)
+        console.print(f"numbers: {file}", markup=False, soft_wrap=True)
     if png is not None:
         from textgym_agents.speed import chart
 
         drawn = chart.plot(results, png)
-        console.print(f"picture: {png}" if drawn else "no picture: there is no rollout and no update", soft_wrap=True)
+        console.print(
+            f"picture: {png}" if drawn else "no picture: there is no rollout and no update",
+            markup=False,
+            soft_wrap=True,
+        )
     if interrupted:
         raise KeyboardInterrupt
     if any(one.note.startswith(FAILED) for one in results):
@@ -144,7 +148,9 @@ def _run(plan: Any, only: tuple[str, ...]) -> tuple[list[Any], bool]:
         def listen(job: Any, number: int, of: int) -> None:
             if not console.is_terminal:
                 seconds = f"{time.perf_counter() - started:5.0f} s"
-                console.print(f"{seconds}  {number + 1} of {of}: {job.what}", highlight=False, soft_wrap=True)
+                console.print(
+                    f"{seconds}  {number + 1} of {of}: {job.what}", markup=False, highlight=False, soft_wrap=True
+                )
             bar.update(line, total=of, completed=number, description=f"{number + 1} of {of}: {job.what}")
 
         try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from textgym.errors import ConfigError
 from textgym.registration import short_name
@@ -42,7 +43,7 @@ def train(
         Path | None, option("Where everything goes. Default: runs/TASK-ALGO-SEED.", metavar="FOLDER")
     ] = None,
     overwrite: Annotated[bool, option("Replace an earlier run in --out.", None, "--overwrite")] = False,
-    seed: Annotated[int, option("Of everything random.", min=0)] = TrainConfig.seed,
+    seed: Annotated[int, option("Of everything random.", min=0, max=options.LARGEST_SEED)] = TrainConfig.seed,
     plugins: options.Plugins = None,
     resume: Annotated[
         Path | None,
@@ -66,6 +67,7 @@ def train(
     ] = None,
     reward: options.Reward = None,
     dataset: options.Dataset = None,
+    columns: options.Columns = None,
     split: Annotated[str, option("Where the prompts to train on come from.", ENVIRONMENT)] = TrainConfig.split,
     reward_transform: Annotated[
         str | None,
@@ -125,16 +127,26 @@ def train(
         return
     if task is None:
         raise ConfigError("Say what to train on: textgym train DataToText. See: textgym list")
-    named = options.load_plugins(plugins)
+    named = options.load_plugins(plugins, task, reward)
     env_kwargs = arguments.env_arguments(
-        env_kwarg, reward=reward, dataset=dataset, max_new_tokens=max_new_tokens, max_prompt_tokens=max_prompt_tokens
+        env_kwarg,
+        reward=reward,
+        dataset=dataset,
+        columns=columns,
+        max_new_tokens=max_new_tokens,
+        max_prompt_tokens=max_prompt_tokens,
     )
     # Options that bear the name of a setting are that setting.
+    resolved = arguments.resolve_id(task)
+    chosen = any(options.is_given(context, name) for name in ("split", "eval_split"))
+    split, eval_split = arguments.held_out_part(resolved, env_kwargs, split, eval_split, chosen)
     same = {field.name: context.params[field.name] for field in fields(TrainConfig) if field.name in context.params}
     config = TrainConfig(
         **{
             **same,
-            "task": arguments.resolve_id(task),
+            "task": resolved,
+            "split": split,
+            "eval_split": eval_split,
             "env_kwargs": env_kwargs,
             "algo_kwargs": arguments.algo_arguments(algo_kwarg, learning_rate=learning_rate),
             "policy_kwargs": arguments.policy_arguments(policy_kwarg, temperature=temperature),
@@ -146,7 +158,7 @@ def train(
     arguments.check_model(config.model)
     arguments.check_algorithm(config.algo)
     arguments.check_algo_kwargs(config.algo, config.algo_kwargs)
-    arguments.check_policy_kwargs(config.policy_kwargs)
+    arguments.check_policy_kwargs(config.policy_kwargs, [config.algo])
     if out is None:
         out = Path("runs") / f"{short_name(config.task).replace('/', '_')}-{algo}-{seed}"
     from textgym_agents.runs.train import train as run
@@ -186,10 +198,11 @@ def _report(outcome: "Outcome", config: "TrainConfig", out: Path) -> None:
         console.print(
             f"ended after {outcome.timesteps:,} of {config.timesteps:,} tokens: {config.stop_metric} was no better in "
             f"{config.patience} evaluations",
+            markup=False,
             highlight=False,
             soft_wrap=True,
         )
-    console.print(f"policy, metrics, curve and samples are in {out}", highlight=False, soft_wrap=True)
+    console.print(f"policy, metrics, curve and samples are in {out}", markup=False, highlight=False, soft_wrap=True)
     if outcome.interrupted:
         where = "its last checkpoint" if (out / "checkpoint").is_dir() else "its beginning, since none was saved yet"
         typer.echo(
@@ -200,7 +213,7 @@ def _report(outcome: "Outcome", config: "TrainConfig", out: Path) -> None:
         raise typer.Exit(1)
     words = ["evaluate", short_name(config.task), "--model", str(out / "policy")]
     words += [word for module in config.plugins for word in ("--import", module)]
-    console.print(f"next: {command_line(words)}", soft_wrap=True)
+    console.print(f"next: {command_line(words)}", markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -225,7 +238,7 @@ def _short_warnings() -> Iterator[None]:
     """Within the block, warnings are a line that says what is wrong, not where in the code it was noticed."""
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        typer.echo(f"warning: {message}", err=True)
+        typer.echo(f"warning: {options.visible(str(message))}", err=True)
 
     with warnings.catch_warnings():
         warnings.showwarning = show
@@ -242,6 +255,10 @@ def _before_after(evaluations: list[dict[str, float]]) -> Table:
         if name != "timesteps" and name in last and not repeats:
             style = "bold" if name == "reward" else ""
             table.add_row(
-                name, f"{first[name]:.4f}", f"{last[name]:.4f}", f"{last[name] - first[name]:+.4f}", style=style
+                Text(options.visible(name)),
+                f"{first[name]:.4f}",
+                f"{last[name]:.4f}",
+                f"{last[name] - first[name]:+.4f}",
+                style=style,
             )
     return table

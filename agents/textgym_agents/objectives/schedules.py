@@ -24,6 +24,9 @@ class _Warmed(ABC):
             if not isinstance(value, int | float) or not math.isfinite(value):
                 raise ConfigError(f"{name} is {value!r}, expected a finite number.")
         tokens = getattr(self, "tokens", math.inf)
+        for name in ("tokens", "warmup"):
+            if not isinstance(getattr(self, name, 0), int | np.integer):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, expected an integer.")
         if not 0 <= self.warmup < tokens:
             within = f"at least 0 and less than the {tokens} tokens of the whole" if tokens < math.inf else "at least 0"
             raise ConfigError(f"warmup is {self.warmup}, expected {within}.")

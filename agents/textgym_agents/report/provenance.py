@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from textgym.tokenizer import builtin_folder
+from textgym_agents.report.secrets import hidden_in_text
 
 DISTRIBUTIONS = ("textgym", "torch", "transformers", "stable_baselines3", "gymnasium", "numpy")
 
@@ -53,12 +54,12 @@ def model_hash(model: str) -> str | None:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """What to type for these arguments of ``textgym``.
+    """What to type for these arguments of ``textgym``, without the values of secrets.
 
     >>> command_line(["train", "Copy", "--reward", "0.5*bleu + 0.5*rougeL"])
     "textgym train Copy --reward '0.5*bleu + 0.5*rougeL'"
     """
-    return shlex.join(["textgym", *arguments])
+    return shlex.join(["textgym", *map(hidden_in_text, arguments)])
 
 
 def machine() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.report.provenance import model_hash, versions
+from textgym_agents.report.secrets import without_hidden, without_secrets
 
 # What `overwrite` may delete: nothing that a training run didn't write.
 FILES = ("config.json", "metrics.jsonl", "samples.md", "learning_curve.png")
@@ -122,13 +123,18 @@ def read_config(out: Path) -> tuple[TrainConfig, dict[str, Any]]:
     """
     try:
         stored: dict[str, Any] = json.loads((out / "config.json").read_text(encoding="utf-8"))
-        return TrainConfig(**stored["config"]), stored
+        return TrainConfig(**without_hidden(stored["config"])), stored
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"There is no training run in {str(out)!r}: no usable config.json ({error}).") from None
 
 
 def store_config(config: TrainConfig, out: Path, stored: Mapping[str, Any]) -> None:
     """Write config.json; versions and hash are those of the beginning."""
-    known = {"versions": versions(), "model_hash": model_hash(config.model), **stored, "config": asdict(config)}
+    known = {
+        "versions": versions(),
+        "model_hash": model_hash(config.model),
+        **stored,
+        "config": without_secrets(asdict(config)),
+    }
     ordered = {name: known[name] for name in ("command", "versions", "model_hash", "config")}
     (out / "config.json").write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")

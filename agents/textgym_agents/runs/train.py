@@ -24,6 +24,7 @@ from textgym_agents.callbacks.schedules import Schedules
 from textgym_agents.checkpoint import CheckpointCallback, find_checkpoint, load_checkpoint
 from textgym_agents.evaluation.held_out import evaluate
 from textgym_agents.report.provenance import command_line, model_hash, versions
+from textgym_agents.report.secrets import without_secrets
 from textgym_agents.runs.folder import TrainConfig, prepare, read_config, store_config
 from textgym_agents.runs.loggers import logger_for
 from textgym_agents.runs.report import as_plain, plot, samples_page
@@ -168,7 +169,7 @@ def _algorithm(config: TrainConfig, out: Path) -> BaseAlgorithm:
     if config.log:
         # A resumed run writes files of its own: scalars between the checkpoint and its end would come twice.
         folder = out / "logs" / f"from-{len(list((out / 'logs').glob('from-*')))}"
-        made.set_logger(logger_for(folder, config.log, config=asdict(config)))
+        made.set_logger(logger_for(folder, config.log, config=without_secrets(asdict(config))))
     return made
 
 
