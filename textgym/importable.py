@@ -6,6 +6,7 @@ from typing import Any
 
 from gymnasium.envs.registration import EnvSpec
 
+from textgym.border import sentence
 from textgym.errors import ConfigError
 
 
@@ -41,6 +42,8 @@ def named(name: str) -> Any:
         raise ConfigError(f"{name!r} can't be imported: {error}.") from error
     except AttributeError:
         raise ConfigError(f"The module {module!r} defines no {path!r}.") from None
+    except Exception as error:  # whatever the module does when it is imported
+        raise ConfigError(f"{name!r} can't be imported: {sentence(error)}") from error
 
 
 def _look_up(module: str, path: str) -> Any:

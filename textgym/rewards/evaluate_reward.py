@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from textgym.border import reading
 from textgym.core import Sample
 from textgym.errors import ConfigError, RewardError, did_you_mean
 from textgym.metrics.base import references_of
@@ -60,7 +61,8 @@ class EvaluateReward(BatchReward):
         return max(self._compute({"predictions": [sample.completion], "references": [text]}) for text in references)
 
     def _compute(self, inputs: dict[str, list[Any]]) -> float:
-        result = self.module.compute(**inputs, **self.compute_kwargs)
+        with reading("a result from the evaluate module", self.name, RewardError):
+            result = self.module.compute(**inputs, **self.compute_kwargs)
         for module in getattr(self.module, "evaluation_modules", [self.module]):
             module.file_paths = module.filelocks = None  # of no more use, and a reward with locks doesn't pickle
         if not isinstance(result, Mapping) or self.result_key not in result:

@@ -8,7 +8,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 
 from textgym import wrappers
-from textgym.border import sentence
+from textgym.border import reading, sentence
 from textgym.errors import ConfigError, did_you_mean
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
@@ -157,7 +157,8 @@ def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> Ba
         ConfigError: an unknown algorithm.
     """
     row = find(algorithm)
-    made: BaseAlgorithm = row.cls.load(path, **kwargs)  # type: ignore[attr-defined]
+    with reading("the algorithm from", path, ConfigError, "Expected a zip file that the same algorithm's save wrote."):
+        made: BaseAlgorithm = row.cls.load(path, **kwargs)  # type: ignore[attr-defined]
     if env is not None:
         model = made.policy_kwargs.get("model", BUILTIN_MODEL)
         vec_env = make_vec_env(env, made.n_envs, model=model)

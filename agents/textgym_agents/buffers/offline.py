@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from textgym.border import reading
 from textgym.core import Prompt, Sample, TextMDP
 from textgym.errors import DatasetError, InvalidActionError
 from textgym_agents.buffers.episodes import Episode, given_episode
@@ -69,17 +70,17 @@ def read_log(source: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]]) -
     """
     episodes: list[LoggedEpisode] = []
     if isinstance(source, str | Path):
-        try:
+        with reading("the log", source, DatasetError):
             lines = Path(source).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DatasetError(f"The log {str(source)!r} can't be read: {error}.") from None
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 where = f"{source}, line {number}"
                 try:
                     episodes.append(_checked(json.loads(line), where))
-                except json.JSONDecodeError as error:
+                except (ValueError, RecursionError) as error:
                     raise DatasetError(f"{where}: no JSON ({error}). Each line is one object.") from None
+    elif isinstance(source, Mapping) or not isinstance(source, Iterable):
+        raise DatasetError(f"The log is {source!r}, expected a file or a list of episodes.")
     else:
         for number, one in enumerate(source):
             episodes.append(one if isinstance(one, LoggedEpisode) else _checked(one, f"episode {number} of the log"))
@@ -98,7 +99,9 @@ def as_episodes(log: Iterable[LoggedEpisode], mdp: TextMDP) -> list[Episode]:
 
 
 def _episode(one: LoggedEpisode, mdp: TextMDP, where: str) -> Episode:
-    rules, actions = mdp.rules, np.array(one.token_ids, dtype=np.int64)
+    rules = mdp.rules
+    with reading("the tokens of", where, DatasetError):
+        actions = np.array(one.token_ids, dtype=np.int64)
     if len(actions) > rules.max_new_tokens:
         raise DatasetError(
             f"{where} has {len(actions)} tokens, the environment allows {rules.max_new_tokens}. Raise max_new_tokens."
@@ -118,7 +121,8 @@ def _prompt(one: LoggedEpisode, mdp: TextMDP, where: str) -> TokenIds:
     """The prompt's tokens."""
     rules = mdp.rules
     if one.prompt_ids is not None:
-        ids = np.array(one.prompt_ids)
+        with reading("the prompt of", where, DatasetError):
+            ids = np.array(one.prompt_ids, dtype=np.int64)
         if not 0 < len(ids) <= rules.max_prompt_tokens or ids.min() < 0 or ids.max() >= rules.vocab_size:
             raise DatasetError(
                 f"{where}: prompt_ids {ids.tolist()} make no prompt, expected 1 to {rules.max_prompt_tokens} tokens "
