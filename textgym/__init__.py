@@ -8,18 +8,8 @@
 from importlib import metadata
 
 from textgym import checker, errors, metrics, plugins, rewards, tasks, world, wrappers
-from textgym.core import (
-    Prompt,
-    Reward,
-    Sample,
-    Score,
-    Task,
-    TextEnv,
-    TextGenerationEnv,
-    TextMDP,
-    score_samples,
-    text_env,
-)
+from textgym.core import Prompt, Reward, Sample, Score, Task, TextEnv, TextMDP, score_samples, text_env
+from textgym.env import TextGenerationEnv
 from textgym.errors import TextGymError
 from textgym.registration import register, register_all
 from textgym.rewards import register_reward, reward

@@ -12,7 +12,8 @@ import gymnasium
 import numpy as np
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from textgym.core import Prompt, Reward, Sample, Score, Task, TextGenerationEnv, reward_name, score_samples
+from textgym.core import Prompt, Reward, Sample, Score, Task, reward_name, score_samples
+from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError, InvalidActionError, RewardError, TextGymError, did_you_mean
 
 TASK_ATTRIBUTES: dict[str, type | tuple[type, ...]] = {

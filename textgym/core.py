@@ -1,8 +1,8 @@
-"""The heart of textgym: what a prompt, a sample, a reward, a task and an environment are. Read this file first.
+"""The heart of textgym: what a prompt, a sample, a reward and a task are, and the MDP they make. Read this file first.
 
 A *task* is a sequence of prompts; a *reward* scores finished completions. :class:`TextMDP` joins the two with a
 tokenizer to a Markov decision process: which prompt an episode starts from, which tokens are legal and which end it,
-and what the completion is worth. :class:`TextGenerationEnv` plays it, one prompt per episode and one token per step.
+and what the completion is worth. ``env.py`` and ``vector.py`` play it, one prompt per episode and one token per step.
 Everything else in the package is a task, a reward, or a way to run an environment.
 """
 
@@ -10,22 +10,13 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, SupportsFloat, Unpack, cast, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
-import gymnasium
 import numpy as np
-import numpy.typing as npt
 
-from textgym.arguments import check_reset_options, check_seed
-from textgym.border import reading
-from textgym.errors import ConfigError, PromptIdError, RenderModeError, ResetNeededError, RewardError, did_you_mean
-from textgym.importable import SpecByName
-from textgym.infos import InfoNumbers
-from textgym.rendering import Printer, frame
-from textgym.rules import LENGTH, RUNNING, STOP, TextOptions, TokenRules
-from textgym.saved_state import generator_from, generator_state, mdp_state, set_mdp_state
-from textgym.spaces import TextSpace
-from textgym.token_buffer import Observation, TokenBuffer
+from textgym.errors import ConfigError, PromptIdError, RewardError
+from textgym.rules import LENGTH, STOP, TextOptions, TokenRules
+from textgym.token_buffer import TokenBuffer
 from textgym.tokenizer import Tokenizer, load_tokenizer
 
 SAMPLED_PROMPTS = 200  # that a warning about truncated prompts counts
@@ -313,7 +304,7 @@ def text_env(env: Any) -> TextEnv:
     Raises:
         ConfigError: there is none.
 
-    >>> import textgym
+    >>> import gymnasium, textgym
     >>> env = textgym.wrappers.CompletionAction(gymnasium.make("textgym/Copy-v0"))
     >>> text_env(env).mdp.task.name
     'Copy'
@@ -327,198 +318,3 @@ def text_env(env: Any) -> TextEnv:
                 "textgym.register, or from TextGenerationEnv or TextGenerationVectorEnv."
             )
     return cast(TextEnv, inner)
-
-
-class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
-    """A Gymnasium environment in which one step writes one token.
-
-    Description:
-        ``reset`` draws a prompt from the task. Each action appends one token. At the episode's end the reward
-        scores the completion.
-
-    Observation Space:
-        ``TextSpace``, a ``Dict`` under Hugging Face's own names, so ``model(**batch)`` works. P is
-        ``max_prompt_tokens`` and T ``max_new_tokens``.
-
-        ================ ============== =========================================================================
-        Key              Type           Meaning
-        ================ ============== =========================================================================
-        input_ids        int64 (P+T,)   the prompt, left-padded into the first P columns; new tokens from column P
-        attention_mask   int8 (P+T,)    1 where input_ids holds a token, else 0
-        ================ ============== =========================================================================
-
-        With ``form="seq2seq"``: ``input_ids`` and ``attention_mask`` (P,) hold the prompt, right-padded;
-        ``decoder_input_ids`` and ``decoder_attention_mask`` (1+T,) the decoder's start token and the new tokens.
-
-    Action Space:
-        ``Discrete(V)``: a token id. V is the size of the tokenizer, added tokens included. A masked token (see
-        ``action_masks``) is an error.
-
-    Rewards:
-        0 at every step but the last, then the reward's value; 0 if it abstains, with ``info["reward_abstained"]``.
-
-    Episode End:
-        Terminated by an end token ("eos"), a stop string ("stop") or after T tokens ("length"), as
-        ``info["finish_reason"]`` says. With ``length_is_truncation=True`` the last one is a truncation.
-        ``info`` then also has completion, references, num_tokens (the end token counts) and reward_components.
-
-    Arguments:
-        task: a sequence of ``Prompt``.
-        reward: a function of a batch of samples, or None.
-        tokenizer: a transformers tokenizer, its name or folder, or None for the built-in one. It is never edited.
-        max_prompt_tokens, max_new_tokens: P and T, in tokens. None: the task's own.
-        min_new_tokens: the end tokens are masked until so many tokens are written. A stop string ends it all the same.
-        stop: strings that end the episode and are cut from the completion. None: the task's own; ``()``: none.
-        banned_tokens, allowed_tokens: token ids that are masked, or that alone are legal (list the end token too).
-        eos_token_ids: end tokens besides the tokenizer's own.
-        length_is_truncation: the last of T tokens truncates instead of terminating.
-        sampling: "random" prompts, or "sequential" from 0 on. A seed starts the sequence over.
-        infos: "all"; "numbers" (the same keys at every step, all integers: see ``textgym.infos``), which Tianshou,
-            TorchRL, Minari and Gymnasium's ``NumpyToTorch`` need; or "none".
-        chat: wrap the prompt as the user's turn of the tokenizer's chat template.
-        form: "causal", or "seq2seq" for encoder-decoder models, with their decoder_start_token_id (None: pad).
-        render_mode: None, "ansi" (``render`` returns a string) or "human" (the completion is printed token by token).
-
-    >>> env = TextGenerationEnv([Prompt("Say hi:", ("hi",))], max_prompt_tokens=16, max_new_tokens=8,
-    ...     reward=lambda samples: [float(s.completion in s.references) for s in samples])
-    >>> observation, info = env.reset(seed=0)
-    >>> for action in env.encode_completion("hi"):
-    ...     observation, reward, terminated, truncated, info = env.step(action)
-    >>> reward, terminated, info["completion"], info["finish_reason"]
-    (1.0, True, 'hi', 'eos')
-    """
-
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 10}  # noqa: RUF012
-
-    def __init__(
-        self,
-        task: Task | Sequence[Prompt],
-        reward: Reward | None = None,
-        tokenizer: "str | Tokenizer | None" = None,
-        *,
-        render_mode: str | None = None,
-        **options: Unpack[TextOptions],
-    ) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise RenderModeError(
-                f"render_mode={render_mode!r} is unknown. "
-                f"{did_you_mean(str(render_mode), self.metadata['render_modes'])}"
-            )
-        self.render_mode = render_mode
-        self.mdp = TextMDP(task, reward, tokenizer, options)
-        self.task, self.reward, self.tokenizer = task, reward, self.mdp.tokenizer
-        self.observation_space: TextSpace = TextSpace(self.mdp.rules)  # type: ignore[assignment]
-        self.action_space = gymnasium.spaces.Discrete(self.mdp.rules.vocab_size)
-        self.last_sample: Sample | None = None  # of the last finished episode
-        self._buffer = TokenBuffer(self.mdp.rules, 1)
-        self._prompt: Prompt | None = None
-        self._prompt_id = -1
-        self._running, self._score = False, 0.0
-        self.finished = False  # whether the last step ended the episode
-        self._numbers = InfoNumbers(1) if self.mdp.rules.infos == "numbers" else None
-        self._printer = Printer()
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode. ``options={"prompt_id": i}`` plays prompt ``i`` instead of drawing one.
-
-        Raises:
-            SeedError, PromptIdError, ConfigError: the seed, the prompt id or an option makes no sense.
-        """
-        seed, given = check_seed(seed), check_reset_options(options, ("prompt_id",))
-        super().reset(seed=seed)
-        if seed is not None:
-            self.mdp.next_prompt_id = 0
-        prompt_id = given.get("prompt_id")
-        drawn = self.mdp.draw(self.np_random) if prompt_id is None else prompt_id
-        self._prompt, info = self.mdp.start(self._buffer, 0, drawn)
-        self._prompt_id, self._running = info["prompt_id"], True
-        if self._numbers is not None:
-            self._numbers.start(0, info)
-        if self.render_mode == "human":
-            self._printer.begin(self._prompt.text)
-        return self._buffer.observation(0), self._shown(info)
-
-    def _shown(self, info: dict[str, Any]) -> dict[str, Any]:
-        """What ``infos`` leaves of an info."""
-        if self._numbers is not None:
-            return self._numbers.of(0, self._buffer.counts)
-        return info if self.mdp.rules.infos == "all" else {}
-
-    def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Write one token.
-
-        Raises:
-            ResetNeededError: no episode is running.
-            InvalidActionError: the action is no integer, outside the vocabulary, or masked.
-            RewardError: the reward returned something else than a finite number.
-        """
-        if not self._running or self._prompt is None:
-            raise ResetNeededError(
-                "No episode is running: call reset() before the first step and after an episode's end."
-            )
-        rules, buffer = self.mdp.rules, self._buffer
-        token = rules.token(action)
-        if not 0 <= token < rules.vocab_size:
-            raise rules.outside(token)
-        code = int(buffer.play(np.array([token]))[0])
-        reward, info = 0.0, {}
-        self.finished = code != RUNNING
-        if self.finished:
-            self._running = False
-            ended = self.mdp.finish([self._prompt], [self._prompt_id], [buffer.generated(0)], [code])
-            self.last_sample, reward, info = ended[0][0], ended[1][0], ended[2][0]
-            self._score = reward
-            if self._numbers is not None:
-                self._numbers.end(0, code, info)
-        if self.render_mode == "human":
-            self._printer.show(self._text(), reward if info else None, info)
-        truncated = code == LENGTH and rules.length_is_truncation
-        return buffer.observation(0), reward, self.finished and not truncated, truncated, self._shown(info)
-
-    def get_state(self) -> dict[str, Any]:
-        """All that decides what comes next, as plain values and numpy arrays; see ``TextGenerationVectorEnv``."""
-        return {
-            **mdp_state(self.mdp, 1),
-            "rows": self._buffer.get_state(),
-            "prompt_id": self._prompt_id,
-            "running": self._running,
-            "score": self._score,
-            "numbers": None if self._numbers is None else self._numbers.get_state(),
-            "np_random": generator_state(self._np_random),
-        }
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where the environment was whose ``get_state`` returned this. Both have the same arguments.
-
-        Raises:
-            ConfigError: the state is that of an environment with other columns, tokens or prompts.
-        """
-        with reading("the saved state of", type(self).__name__, ConfigError, "Give it what get_state returned."):
-            self._prompt = set_mdp_state(self.mdp, state, [state["prompt_id"]])[0]
-            self._buffer.set_state(state["rows"])
-            self._prompt_id, self._running, self._score = state["prompt_id"], state["running"], state["score"]
-            if self._numbers is not None:
-                self._numbers.set_state(state["numbers"])
-            self._np_random = generator_from(state["np_random"])
-
-    def action_masks(self) -> npt.NDArray[np.int8]:
-        """(V,) int8, 1 where a token is legal now: for sb3-contrib, and for ``action_space.sample``. Read-only."""
-        mask: npt.NDArray[np.int8] = self.mdp.rules.mask(self._buffer.counts).view(np.int8)[0]
-        return mask
-
-    def encode_completion(self, text: str) -> list[int]:
-        """The actions that write ``text`` as the completion, and the end token."""
-        return self.mdp.rules.encode_completion(text)
-
-    def _text(self) -> str:
-        return self.mdp.rules.decode_completion(self._buffer.generated(0))
-
-    def render(self) -> str | None:
-        """With render_mode "ansi": prompt, completion and, after the end, the reward. "human" prints at each step."""
-        if self.render_mode != "ansi":
-            return None
-        if self._prompt is None:
-            return ""
-        return frame(self._prompt.text, self._text(), None if self._running else self._score)

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import gymnasium
 
-from textgym.core import Prompt, Reward, Task, TextGenerationEnv
+from textgym.core import Prompt, Reward, Task
+from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError, UnknownArgumentError, did_you_mean
 from textgym.importable import name_of, named
 from textgym.plugins import load_plugins

@@ -41,7 +41,7 @@ these pages show.
 
 A task's arguments (`split`, `dataset`, `columns`, `seed`, ...) are on its page; those of the environment (`reward`,
 `tokenizer`, `max_new_tokens`, `stop`, ...) are those of
-[TextGenerationEnv](../api/textgym.md#textgym.core.TextGenerationEnv).
+[TextGenerationEnv](../api/textgym.md#textgym.env.TextGenerationEnv).
 An environment's version changes whenever its prompts or rewards do.
 """
 

@@ -8,7 +8,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from textgym.core import TextGenerationEnv
+from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError
 from textgym_agents.envs.sync_vector import Obs, SingleEnvs
 from textgym_agents.envs.vec_env import RowsThatWait, TextVecEnv, make_vec_env

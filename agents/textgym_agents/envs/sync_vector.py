@@ -9,7 +9,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from textgym.core import TextGenerationEnv, text_env
+from textgym.core import text_env
+from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError
 
 Obs = dict[str, NDArray[Any]]

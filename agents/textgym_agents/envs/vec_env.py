@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import textgym  # noqa: F401  (registers the ids)
 from textgym.arguments import count
-from textgym.core import TextGenerationEnv
+from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents import models

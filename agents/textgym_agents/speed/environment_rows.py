@@ -9,7 +9,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
-from textgym.core import Reward, Sample, TextGenerationEnv
+from textgym.core import Reward, Sample
+from textgym.env import TextGenerationEnv
 from textgym.registration import env_id
 from textgym.rewards import parse_reward
 from textgym.tokenizer import BUILTIN_MODEL
