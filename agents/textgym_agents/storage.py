@@ -156,7 +156,11 @@ def locked(folder: str | Path) -> Iterator[None]:
             file.truncate(0)
             file.write(f"{os.getpid()} {platform.node()}\n")
             file.flush()
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # while it is locked: whoever has it open sees that it is gone
+                (folder / LOCK).unlink()
 
 
 def _open_lock(folder: Path) -> IO[str]:

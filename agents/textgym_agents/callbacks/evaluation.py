@@ -9,6 +9,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.evaluation.held_out import evaluate
+from textgym_agents.storage import replacing_folder
+
+MODEL_FILES = ("config.json",)  # of a folder that holds a model, and that another one may replace
 
 
 class EvaluateCallback(BaseCallback):
@@ -20,7 +23,8 @@ class EvaluateCallback(BaseCallback):
         num_prompts, deterministic, env_kwargs: see :func:`textgym_agents.evaluate`.
         split: by default "validation", since these evaluations guide the training; "test" is for results.
         metric: what "best" means, higher being better: "reward", or any other name in ``history``.
-        best_folder: where ``save_pretrained`` writes the policy with the best held-out metric; None: nowhere.
+        best_folder: where ``save_pretrained`` writes the policy with the best held-out metric; None: nowhere. A new one
+            takes the place of the one before as a whole.
         patience: end the training after so many evaluations in a row without an improvement; None: never.
         min_delta: an improvement by no more than this doesn't count as one. ``best`` and ``best_folder`` take any.
 
@@ -61,24 +65,29 @@ class EvaluateCallback(BaseCallback):
         self.stopped_early = False
         self._to_beat = -math.inf  # by more than min_delta
         self._waited = 0  # evaluations since that was done
+        self._last: int | None = None  # tokens at the last evaluation
         self._next = 0
+        self._resumed = False  # from a checkpoint, since when nothing was evaluated
 
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint stores."""
-        own = ("history", "best", "stopped_early", "_to_beat", "_waited", "_next")
+        """What a checkpoint stores. ``MetricsFile`` keeps the rows of ``history``."""
+        own = ("best", "stopped_early", "_to_beat", "_waited", "_last", "_next")
         return {name.lstrip("_"): getattr(self, name) for name in own}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`get_state`."""
-        self.history, self.best, self.stopped_early = state["history"], state["best"], state["stopped_early"]
-        self._to_beat, self._waited, self._next = state["to_beat"], state["waited"], state["next"]
+        self.best, self.stopped_early = state["best"], state["stopped_early"]
+        self._to_beat, self._waited = state["to_beat"], state["waited"]
+        self._last, self._next, self._resumed = state["last"], state["next"], True
 
     def _on_training_start(self) -> None:
         if self.stopped_early:
             self.stopped_early, self._waited = False, 0
-        goes_on = bool(self.history) and 0 < self.model.num_timesteps >= self.history[-1]["timesteps"]
+        now = self.model.num_timesteps
+        goes_on = self._last is not None and now >= self._last and (now > 0 or self._resumed)
         if not goes_on:
-            self._next = self.model.num_timesteps
+            self._next = now
+        self._resumed = False
         self._evaluate()
 
     def _on_step(self) -> bool:
@@ -92,7 +101,7 @@ class EvaluateCallback(BaseCallback):
         if self.stopped_early:
             # SB3 has stepped the environment without keeping its observation: if it continues, with new episodes.
             self.model._last_obs = None
-        evaluated = self.stopped_early or (self.history and self.history[-1]["timesteps"] == self.model.num_timesteps)
+        evaluated = self.stopped_early or self._last == self.model.num_timesteps
         if not evaluated:
             self._next = self.model.num_timesteps
             self._evaluate()
@@ -108,13 +117,15 @@ class EvaluateCallback(BaseCallback):
                 f"Evaluations on {self.env_id} have no metric {self.metric!r}. {did_you_mean(self.metric, result)}"
             )
         self.history.append({"timesteps": now, **result})
+        self._last = now
         for name, value in result.items():
             self.logger.record(f"eval/{name}", value)
         value = result[self.metric]
         if value > self.best:
             self.best = value
             if self.best_folder is not None:
-                self.model.policy.save_pretrained(self.best_folder)  # type: ignore[operator]
+                with replacing_folder(self.best_folder, "the best policy", MODEL_FILES) as new:
+                    self.model.policy.save_pretrained(new)  # type: ignore[operator]
         improved = value > self._to_beat + self.min_delta
         self._to_beat, self._waited = (value, 0) if improved else (self._to_beat, self._waited + 1)
         self.stopped_early = self.patience is not None and self._waited >= self.patience

@@ -43,13 +43,13 @@ class TextLogger(BaseCallback):
         self._rollout_end: float | None = None
 
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint stores: the rows, and what the next one has so far."""
-        own = ("history", "_values", "_spent", "_unlogged", "_tokens")
+        """What a checkpoint stores: what the next row has so far. ``MetricsFile`` keeps the rows."""
+        own = ("_values", "_spent", "_unlogged", "_tokens")
         return {name.lstrip("_"): getattr(self, name) for name in own}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`get_state`."""
-        self.history, self._values, self._spent = state["history"], state["values"], state["spent"]
+        self._values, self._spent = state["values"], state["spent"]
         self._unlogged, self._tokens = state["unlogged"], state["tokens"]
 
     def _on_training_start(self) -> None:

@@ -12,9 +12,10 @@ from textgym_agents.checkpoint.parts import arguments_of
 
 
 class CheckpointCallback(BaseCallback):
-    """Save a checkpoint every so many tokens, between two rollouts, and at the end. Comes first of all callbacks.
+    """Save a checkpoint at the start, every so many tokens between two rollouts, and at the end.
 
-    Being first, it saves before an evaluation that is due at the same time, and a resumed run evaluates again.
+    It comes before all other callbacks, so that it saves before an evaluation that is due at the same time, and a
+    resumed run evaluates again. Since there is one of 0 tokens, wherever there are rollouts there is a checkpoint.
     Training that another callback ends in the middle of a rollout leaves the last checkpoint as it is.
 
     Args:
@@ -43,8 +44,8 @@ class CheckpointCallback(BaseCallback):
 
     def _on_training_start(self) -> None:
         self._made_with = arguments_of(self.model)  # before callbacks change settings
-        self._last = -1 if self.resumed is None else self.model.num_timesteps
-        self._next = self._after(self.model.num_timesteps)
+        now = self.model.num_timesteps
+        self._last, self._next = (-1, now) if self.resumed is None else (now, self._after(now))
         # The scalars of an update are logged with the rollout after it.
         for name, value in (self.resumed or {}).get("logged", {}).items():
             self.logger.record(name, value)

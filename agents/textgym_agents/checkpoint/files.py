@@ -1,8 +1,7 @@
 """Writing and reading checkpoints."""
 
+import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,16 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
+from textgym.border import reading
 from textgym.errors import ConfigError
 from textgym_agents.checkpoint import parts
 from textgym_agents.checkpoint.parts import arguments_of, empty_caches
 from textgym_agents.checkpoint.plain_state import pack, unpack
+from textgym_agents.storage import beside, replacing_folder
 
-FORMAT = 1
-STATE, TENSORS = "state.json", "tensors.safetensors"
+FORMAT = 2
+STATE, TENSORS, SUMS = "state.json", "tensors.safetensors", "SHA256SUMS"
+WHAT_TO_DO = "A checkpoint that isn't as it was saved is not used: put a copy of it back, or begin again."
 
 
 def save_checkpoint(
@@ -42,7 +44,8 @@ def save_checkpoint(
         arguments: of the algorithm, from :func:`arguments_of`, if they have been changed since it was made.
 
     Raises:
-        ConfigError: the environment or the KL controller has no ``get_state``.
+        ConfigError: the environment or the KL controller has no ``get_state``, or the folder holds something else.
+        StorageError: the disk is full. The checkpoint before stays.
 
     >>> import tempfile, textgym_agents
     >>> options = dict(env="textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16)
@@ -97,15 +100,20 @@ def load_checkpoint(
         What was given to :func:`save_checkpoint` as ``more``.
 
     Raises:
-        ConfigError: there is no checkpoint, or the algorithm, its model or its environment was made with other
-            arguments. Then the algorithm may have changed in part, and must be made again.
+        ConfigError: there is no checkpoint, it isn't as it was saved, or the algorithm, its model or its environment
+            was made with other arguments. Then the algorithm may have changed in part, and must be made again.
     """
+    with reading("checkpoint", folder, ConfigError, WHAT_TO_DO):
+        return _restore(algorithm, folder, dict(callbacks or {}))
+
+
+def _restore(algorithm: BaseAlgorithm, folder: str | Path, callbacks: dict[str, BaseCallback]) -> dict[str, Any]:
     state, tensors = read_checkpoint(folder)
     if state["algorithm"] != type(algorithm).__name__:
         raise ConfigError(f"{folder} is a checkpoint of {state['algorithm']}, this is {type(algorithm).__name__}.")
     parts.check_arguments(state["arguments"], arguments_of(algorithm), folder)
     parts.load_weights(algorithm.policy, tensors, folder)
-    stateful, optimizers, callbacks = parts.stateful(algorithm), parts.optimizers(algorithm), dict(callbacks or {})
+    stateful, optimizers = parts.stateful(algorithm), parts.optimizers(algorithm)
     known = {name: saved for name, saved in state["callbacks"].items() if name in callbacks}
     for what, saved, here in (
         ("parts", state["parts"], stateful),
@@ -128,46 +136,69 @@ def load_checkpoint(
 
 
 def read_checkpoint(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The two files of a checkpoint as they are.
+    """``state.json`` and ``tensors.safetensors`` of a checkpoint.
 
     Raises:
-        ConfigError: there is none, or one of another format.
+        ConfigError: there is none, one of another format, or one that isn't as it was saved.
+    """
+    state, whole = read_state(folder), find_checkpoint(folder)
+    assert whole is not None
+    _check_sum(whole, TENSORS)
+    with reading("checkpoint", whole, ConfigError, WHAT_TO_DO):
+        return state, load_file(whole / TENSORS)
+
+
+def read_state(folder: str | Path) -> dict[str, Any]:
+    """``state.json`` of a checkpoint alone.
+
+    Raises:
+        ConfigError: there is none, one of another format, or one that isn't as it was saved.
     """
     whole = find_checkpoint(folder)
     if whole is None:
         raise ConfigError(f"There is no checkpoint in {str(folder)!r}: no {STATE}.")
-    state: dict[str, Any] = json.loads((whole / STATE).read_text(encoding="utf-8"))
-    if state.get("format") != FORMAT:
-        raise ConfigError(f"{whole} has the format {state.get('format')!r}, this version of textgym reads {FORMAT}.")
-    return state, load_file(whole / TENSORS)
+    _check_sum(whole, STATE)
+    with reading("checkpoint", whole, ConfigError, WHAT_TO_DO):
+        state: dict[str, Any] = json.loads((whole / STATE).read_text(encoding="utf-8"))
+        if state.get("format") != FORMAT:
+            raise ConfigError(f"{whole} has the format {state.get('format')!r}, this version reads {FORMAT}.")
+        tokens = state["num_timesteps"]
+        if type(tokens) is not int or tokens < 0:
+            raise ConfigError(f"{whole / STATE} has num_timesteps={tokens!r}, expected a count. {WHAT_TO_DO}")
+        return state
 
 
 def find_checkpoint(folder: str | Path) -> Path | None:
     """Where the newest whole checkpoint is: the folder, or the one before if its replacement was cut short."""
     folder = Path(folder)
-    return next((one for one in (folder, _beside(folder, "old")) if (one / STATE).is_file()), None)
-
-
-def _beside(folder: Path, what: str) -> Path:
-    return folder.with_name(f"{folder.name}.{what}")
+    return next((one for one in (folder, beside(folder)[1]) if (one / STATE).is_file()), None)
 
 
 def _write(folder: Path, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    new, old = _beside(folder, "new"), _beside(folder, "old")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    save_file(_separate(tensors), new / TENSORS)
-    (new / STATE).write_text(json.dumps(state, allow_nan=False) + "\n", encoding="utf-8")
-    for name in (TENSORS, STATE):  # on disk before the old one goes
-        with open(new / name, "rb+") as file:
-            os.fsync(file.fileno())
-    if (folder / STATE).is_file():
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    elif folder.exists():
-        shutil.rmtree(folder)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with replacing_folder(folder, "a checkpoint", (STATE, TENSORS, SUMS)) as new:
+        save_file(_separate(tensors), new / TENSORS)
+        (new / STATE).write_text(json.dumps(state, allow_nan=False) + "\n", encoding="utf-8")
+        # In the format of the tool sha256sum, whose option --check reads it.
+        lines = [f"{_sum(new / name)}  {name}\n" for name in (STATE, TENSORS)]
+        (new / SUMS).write_text("".join(lines), encoding="ascii")
+
+
+def _sum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_sum(folder: Path, name: str) -> None:
+    """Raises ConfigError for a file that isn't as it was saved."""
+    with reading("checkpoint", folder, ConfigError, WHAT_TO_DO):
+        lines = (folder / SUMS).read_text(encoding="ascii").splitlines()
+        expected = {line[66:]: line[:64] for line in lines}.get(name)
+        found = _sum(folder / name)
+    if found != expected:
+        raise ConfigError(
+            f"{folder / name} has changed since it was saved: its SHA-256 is {found[:16]}..., and {SUMS} has "
+            f"{str(expected)[:16]}... {WHAT_TO_DO}"
+        )
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

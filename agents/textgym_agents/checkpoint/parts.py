@@ -12,9 +12,11 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor, nn
 
+from textgym.border import existing
 from textgym.errors import ConfigError
 from textgym_agents.checkpoint.plain_state import NotPlain, pack, unpack
 from textgym_agents.models.slot_caches import SlotCaches
+from textgym_agents.report.provenance import model_hash
 
 LEFT_OUT = {
     *("start_time", "_num_timesteps_at_start"),  # clocks of the process
@@ -142,10 +144,22 @@ def unpack_part(part: Any, saved: Mapping[str, Any], tensors: Mapping[str, Tenso
         return
     for name, packed in saved["attributes"].items():
         current = vars(part).get(name)
+        if not _may_restore(part, name):
+            raise ConfigError(
+                f"A checkpoint sets {name!r} of a {type(part).__name__}, which saving would not write: it was edited."
+            )
         if isinstance(packed, dict) and packed.get("$") == "own":
             current.set_state(unpack(packed["state"], tensors))
         else:
             object.__setattr__(part, name, unpack(packed, tensors, current))  # plainly, also where part is a module
+
+
+def _may_restore(part: Any, name: str) -> bool:
+    """Whether saving would write an attribute of this name: no argument, no method, nothing saved elsewhere."""
+    current = vars(part).get(name, inspect.getattr_static(type(part), name, None))
+    is_code = callable(current) or hasattr(current, "__get__")
+    unsaved = not has_state(current) and (is_code or name in _argument_names(part))
+    return not (unsaved or name in LEFT_OUT or name.startswith("__"))
 
 
 def _argument_names(part: Any) -> set[str]:
@@ -157,7 +171,10 @@ def arguments_of(algorithm: BaseAlgorithm) -> dict[str, Any]:
     """What an algorithm was made with, by dotted name: ``policy_kwargs.temperature``. What isn't JSON is its text."""
     names = _argument_names(algorithm) - MAY_DIFFER - LEFT_OUT
     own = {name: value for name, value in vars(algorithm).items() if name in names}
-    return dict(_flat("", {**own, "n_envs": algorithm.n_envs}))
+    flat = dict(_flat("", {**own, "n_envs": algorithm.n_envs}))
+    model = flat.get("policy_kwargs.model")
+    content = model_hash(model) if isinstance(model, str) and existing(model) else None
+    return flat if content is None else {**flat, "policy_kwargs.model": f"files with the hash {content}"}  # wherever
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -184,5 +184,7 @@ def _unpack_object(packed: Mapping[str, Any], tensors: Mapping[str, Tensor], cur
     if type(current).__name__ != packed["class"]:
         raise ConfigError(f"A checkpoint has a {packed['class']} where there is a {type(current).__name__} now.")
     for name, item in packed["attributes"].items():
+        if name not in vars(current) or callable(vars(current)[name]):
+            raise ConfigError(f"A checkpoint sets {name!r} of a {packed['class']}, which has no such value.")
         setattr(current, name, unpack(item, tensors, getattr(current, name, None)))
     return current

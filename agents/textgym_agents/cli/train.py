@@ -1,8 +1,6 @@
 """``textgym train``."""
 
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +18,8 @@ from textgym.registration import short_name
 from textgym_agents.cli import arguments, options
 from textgym_agents.cli.options import ALGORITHM, ENVIRONMENT, EVALUATION, RUN, option
 from textgym_agents.report.provenance import command_line
-from textgym_agents.runs.folder import TrainConfig
+from textgym_agents.runs.config import TrainConfig
+from textgym_agents.signals import interrupts
 
 if TYPE_CHECKING:
     from textgym_agents.runs.train import Outcome
@@ -164,7 +163,7 @@ def train(
     from textgym_agents.runs.train import train as run
 
     options.quiet_libraries()
-    with _term_is_interrupt(), _short_warnings():
+    with interrupts(), _short_warnings():
         outcome = run(config, out, overwrite=overwrite, command=sys.argv[1:])
     _report(outcome, config, out)
 
@@ -180,11 +179,11 @@ def _refuse_others(context: typer.Context) -> None:
 
 
 def _resume(out: Path, timesteps: int | None, schedule_timesteps: int | None) -> None:
-    from textgym_agents.runs.folder import read_config
+    from textgym_agents.runs.config import read_config
     from textgym_agents.runs.train import resume
 
     options.quiet_libraries()
-    with _term_is_interrupt(), _short_warnings():
+    with interrupts(), _short_warnings():
         outcome = resume(out, timesteps=timesteps, schedule_timesteps=schedule_timesteps)
     _report(outcome, read_config(out)[0], out)
 
@@ -214,23 +213,6 @@ def _report(outcome: "Outcome", config: "TrainConfig", out: Path) -> None:
     words = ["evaluate", short_name(config.task), "--model", str(out / "policy")]
     words += [word for module in config.plugins for word in ("--import", module)]
     console.print(f"next: {command_line(words)}", markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _term_is_interrupt() -> Iterator[None]:
-    """Within the block, ``kill`` (and a job scheduler's time limit) saves the run as Ctrl-C does."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():  # others can't set handlers
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 from textgym.core import Sample
 from textgym_agents.report import markdown
 from textgym_agents.report.curves import Curve, plot_curves
-from textgym_agents.runs.folder import TrainConfig
+from textgym_agents.runs.config import TrainConfig
 
 
 def as_plain(sample: Sample) -> dict[str, Any]:

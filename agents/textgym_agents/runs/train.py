@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,25 +12,30 @@ from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
+from textgym.border import reading, writing
 from textgym.errors import ConfigError
 from textgym.plugins import load_plugins
 from textgym.registration import split_argument
 from textgym_agents.algorithms import make
 from textgym_agents.algorithms.bc import warm_start
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
+from textgym_agents.callbacks.evaluation import MODEL_FILES
 from textgym_agents.callbacks.health import HealthCheck
 from textgym_agents.callbacks.progress import MetricsFile, TrainingBar
 from textgym_agents.callbacks.schedules import Schedules
-from textgym_agents.checkpoint import CheckpointCallback, find_checkpoint, load_checkpoint
+from textgym_agents.checkpoint import CheckpointCallback, find_checkpoint, load_checkpoint, read_state
+from textgym_agents.checkpoint.plain_state import unpack
 from textgym_agents.evaluation.held_out import evaluate
 from textgym_agents.report.provenance import command_line, model_hash, versions
 from textgym_agents.report.secrets import without_secrets
-from textgym_agents.runs.folder import TrainConfig, prepare, read_config, store_config
+from textgym_agents.runs.config import TrainConfig, as_json, differences, read_config, store_config, with_whole_paths
+from textgym_agents.runs.folder import check_free, clear, leaving_nothing, tidy
 from textgym_agents.runs.loggers import logger_for
 from textgym_agents.runs.report import as_plain, plot, samples_page
+from textgym_agents.storage import locked, replacing_folder, write_atomically
 
 NUM_SAMPLES = 5
-CHECKPOINT = "checkpoint"
+CHECKPOINT, METRICS = "checkpoint", "metrics.jsonl"
 MOST_BETWEEN = 100_000  # tokens between checkpoints, by default
 
 
@@ -62,13 +67,28 @@ def train(
     (completions before and after).
 
     Raises:
-        ConfigError: ``out`` is not empty and ``overwrite`` is false, or the configuration makes no sense.
+        ConfigError: ``out`` is not empty and ``overwrite`` is false, another process works in it, or the configuration
+            makes no sense. A run that fails before its first rollout leaves no folder.
+        StorageError: the disk is full. The last checkpoint stays.
     """
-    out = prepare(Path(out), overwrite)
+    out = Path(out)
+    check_free(out, overwrite)
     every = config.checkpoint_every or min(max(config.timesteps // 10, 1), MOST_BETWEEN)
     config = replace(config, checkpoint_every=every, schedule_timesteps=config.schedule_timesteps or config.timesteps)
-    store_config(config, out, {"command": command_line(command)})
-    return _run(config, out, progress, resumed=False)
+    config = with_whole_paths(config)
+    begun = False
+
+    def has_begun() -> bool:
+        return not begun or _num_rollouts(out) > 0 or (bool(config.warm_start) and (out / CHECKPOINT).is_dir())
+
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    with locked(out), leaving_nothing(out, made, has_begun):
+        check_free(out, overwrite)  # another run may have ended meanwhile
+        algorithm = _algorithm(config)  # what is wrong with the arguments shows before anything is deleted
+        begun = True
+        clear(out)
+        store_config(config, out, {"command": command_line(command)})
+        return _run(config, algorithm, out, progress, resumed=False)
 
 
 def resume(
@@ -78,7 +98,7 @@ def resume(
 
     The result equals that of an uninterrupted run to the last digit, on the same machine and with the same versions:
     tokens, losses, weights, and the files, except for seconds and speeds. Lines of ``metrics.jsonl`` after the
-    checkpoint are cut off. A run that has no checkpoint yet begins anew.
+    checkpoint are cut off. A run that was ended before its first rollout, and so its first checkpoint, begins anew.
 
     Args:
         out: folder of the run.
@@ -87,16 +107,28 @@ def resume(
             end stay there.
 
     Raises:
-        ConfigError: there is no run in ``out``, or its model has changed.
+        ConfigError: there is no run in ``out``, another process works in it, its checkpoint is gone or isn't as it was
+            saved, or its model or its configuration has changed.
+        StorageError: the disk is full. The last checkpoint stays.
     """
     out = Path(out)
+    read_config(out)  # no lock where no run is
+    with locked(out):
+        tidy(out)
+        return _resume(out, timesteps, schedule_timesteps, progress)
+
+
+def _resume(out: Path, timesteps: int | None, schedule_timesteps: int | None, progress: bool) -> Outcome:
     config, stored = read_config(out)
-    if stored["model_hash"] != model_hash(config.model):
-        raise ConfigError(f"The model {config.model!r} has changed since this run began: it can't continue exactly.")
-    if stored["versions"] != versions():
-        changed = [f"{name} {old} -> {versions().get(name)}" for name, old in stored["versions"].items()]
-        changed = [text for text in changed if text.split(" ")[1] != text.split(" ")[-1]]
-        warnings.warn(f"Versions have changed, so numbers may differ: {', '.join(changed)}.", stacklevel=2)
+    _check_unchanged(config, stored)
+    resumed = find_checkpoint(out / CHECKPOINT) is not None
+    if resumed:
+        _check_config(config, out)
+    elif _num_rollouts(out):
+        raise ConfigError(
+            f"The run in {str(out)!r} has rollouts and no checkpoint: to begin anew would erase them. Put its folder "
+            f"{CHECKPOINT!r} back, or begin again with --overwrite."
+        )
     longer = replace(
         config,
         timesteps=config.timesteps if timesteps is None else timesteps,
@@ -104,7 +136,46 @@ def resume(
     )
     if longer != config:
         store_config(longer, out, {name: value for name, value in stored.items() if name != "config"})
-    return _run(longer, out, progress, resumed=find_checkpoint(out / CHECKPOINT) is not None)
+    if config.plugins and Path(stored["directory"]).is_dir() and stored["directory"] not in sys.path:
+        sys.path.append(stored["directory"])  # where modules were found when the run began
+    return _run(longer, _algorithm(longer), out, progress, resumed=resumed)
+
+
+def _check_unchanged(config: TrainConfig, stored: Mapping[str, Any]) -> None:
+    """Raises ConfigError for another model; other versions are warned of."""
+    now = model_hash(config.model)
+    if stored["model_hash"] is not None and now is None:
+        raise ConfigError(
+            f"The model {config.model!r} isn't there any more. Put it back, or write its new place into config.json."
+        )
+    if stored["model_hash"] != now:
+        raise ConfigError(f"The model {config.model!r} has changed since this run began: it can't continue exactly.")
+    if stored["versions"] != versions():
+        changed = [f"{name} {old} -> {versions().get(name)}" for name, old in stored["versions"].items()]
+        changed = [text for text in changed if text.split(" ")[1] != text.split(" ")[-1]]
+        warnings.warn(f"Versions have changed, so numbers may differ: {', '.join(changed)}.", stacklevel=2)
+
+
+def _check_config(config: TrainConfig, out: Path) -> None:
+    """Raises ConfigError where config.json isn't that of the checkpoint."""
+    with reading("checkpoint", out / CHECKPOINT, ConfigError):
+        saved: dict[str, Any] = unpack(read_state(out / CHECKPOINT)["more"]["config"], {})
+        changed = differences(config, saved)
+    if changed:
+        listed = "\n  ".join(changed)
+        raise ConfigError(
+            f"config.json in {str(out)!r} has changed since the checkpoint was saved:\n  {listed}\n"
+            "Undo that to resume the run, or begin another one."
+        )
+
+
+def _num_rollouts(out: Path) -> int:
+    """How many rollouts are in a run's metrics."""
+    try:
+        lines = (out / METRICS).read_bytes().splitlines()
+    except OSError:
+        return 0
+    return sum(line.startswith(b'{"kind": "rollout"') for line in lines)
 
 
 class _Callbacks(NamedTuple):
@@ -120,9 +191,12 @@ class _Callbacks(NamedTuple):
         return {name: callback for name, callback in self._asdict().items() if callback is not None}
 
 
-def _run(config: TrainConfig, out: Path, progress: bool, *, resumed: bool) -> Outcome:
+def _run(config: TrainConfig, algorithm: BaseAlgorithm, out: Path, progress: bool, *, resumed: bool) -> Outcome:
     console = Console(stderr=True, quiet=not progress)
-    algorithm = _algorithm(config, out)
+    if config.log:
+        # A resumed run writes files of its own: scalars between the checkpoint and its end would come twice.
+        folder = out / "logs" / f"from-{len(list((out / 'logs').glob('from-*')))}"
+        algorithm.set_logger(logger_for(folder, config.log, config=without_secrets(asdict(config))))
     callbacks = _callbacks(config, out)
     if resumed:
         kept = load_checkpoint(algorithm, out / CHECKPOINT, callbacks=callbacks.named())
@@ -136,24 +210,25 @@ def _run(config: TrainConfig, out: Path, progress: bool, *, resumed: bool) -> Ou
         out / CHECKPOINT,
         config.checkpoint_every,
         callbacks.named(),
-        more={"before": kept["before"]},
+        more={"before": kept["before"], "config": as_json(config)},
         resumed=kept if resumed else None,
     )
     health, *others = callbacks.named().values()
     bar = TrainingBar(config.timesteps, callbacks.completions, callbacks.evaluations, console)
-    with closing(bar), closing(callbacks.record):
+    with writing("logs", out / "logs"), closing(bar), closing(callbacks.record):
         interrupted = _learn(algorithm, config, [health, checkpoint, *others, bar], resumed)
-    algorithm.policy.save_pretrained(out / "policy")  # type: ignore[operator]
+    with replacing_folder(out / "policy", "the policy", MODEL_FILES) as new:
+        algorithm.policy.save_pretrained(new)  # type: ignore[operator]
     page = samples_page(config, kept["before"], _samples(algorithm, config), algorithm.num_timesteps)
-    (out / "samples.md").write_text(page, encoding="utf-8")
+    write_atomically(out / "samples.md", page, "the samples")
     completions, evaluations = callbacks.completions, callbacks.evaluations
     plot(config, completions.history, evaluations.history, out / "learning_curve.png")
     return Outcome(evaluations.history, algorithm.num_timesteps, interrupted, evaluations.stopped_early)
 
 
-def _algorithm(config: TrainConfig, out: Path) -> BaseAlgorithm:
+def _algorithm(config: TrainConfig) -> BaseAlgorithm:
     load_plugins(config.plugins)
-    made = make(
+    return make(
         config.algo,
         config.task,
         config.model,
@@ -166,11 +241,6 @@ def _algorithm(config: TrainConfig, out: Path) -> BaseAlgorithm:
         reward_transform=config.reward_transform,
         **config.algo_kwargs,
     )
-    if config.log:
-        # A resumed run writes files of its own: scalars between the checkpoint and its end would come twice.
-        folder = out / "logs" / f"from-{len(list((out / 'logs').glob('from-*')))}"
-        made.set_logger(logger_for(folder, config.log, config=without_secrets(asdict(config))))
-    return made
 
 
 def _callbacks(config: TrainConfig, out: Path) -> _Callbacks:
@@ -186,7 +256,7 @@ def _callbacks(config: TrainConfig, out: Path) -> _Callbacks:
         patience=config.patience,
         best_folder=out / "best" if config.eval_every else None,
     )
-    record = MetricsFile(out / "metrics.jsonl", completions, evaluations)
+    record = MetricsFile(out / METRICS, completions, evaluations)
     return _Callbacks(HealthCheck(), Schedules(**schedules) if schedules else None, completions, evaluations, record)
 
 

@@ -35,11 +35,12 @@ from textgym_agents.checkpoint import (
     find_checkpoint,
     load_checkpoint,
     plain_state,
+    read_state,
     save_checkpoint,
 )
 from textgym_agents.cli import app
 from textgym_agents.envs.sync_vector import SingleEnvs
-from textgym_agents.runs import folder as run_folder
+from textgym_agents.runs import config as run_config
 from textgym_agents.runs import train as training
 
 TOTAL, ROWS = 120, 4
@@ -258,9 +259,9 @@ def saved(tmp_path):
     return ppo, tmp_path / "checkpoint"
 
 
-def test_two_files_without_a_pickle(saved):
+def test_files_without_a_pickle(saved):
     ppo, folder = saved
-    assert sorted(path.name for path in folder.iterdir()) == ["state.json", "tensors.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "state.json", "tensors.safetensors"]
     state = json.loads((folder / "state.json").read_text(), parse_constant=pytest.fail)
     assert state["num_timesteps"] == 20
     tensors = load_file(folder / "tensors.safetensors")
@@ -505,7 +506,7 @@ def test_a_run_can_be_made_longer(tiny, tmp_path):
 
 
 def test_a_run_goes_on_after_an_exception_in_a_rollout(tiny, tmp_path, monkeypatch):
-    """Also where nothing was saved yet, and with a warm start."""
+    """Also where nothing but the beginning was saved yet, and with a warm start."""
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     settings = {"task": "textgym/Copy-v0", "model": tiny, "timesteps": 200, "n_envs": 4, "eval_prompts": 4}
     settings |= {
@@ -514,7 +515,7 @@ def test_a_run_goes_on_after_an_exception_in_a_rollout(tiny, tmp_path, monkeypat
         "eval_every": 64,
         "algo_kwargs": {"n_steps": 8, "batch_size": 16},
     }
-    config = run_folder.TrainConfig(**settings)
+    config = run_config.TrainConfig(**settings)
     expected = training.train(config, whole, progress=False)
     step = TextGenerationVectorEnv.step
     for last, is_saved in ((50, False), (110, True)):
@@ -529,7 +530,7 @@ def test_a_run_goes_on_after_an_exception_in_a_rollout(tiny, tmp_path, monkeypat
             patch.setattr(TextGenerationVectorEnv, "step", failing)
             with pytest.raises(MemoryError):
                 training.train(config, broken, progress=False, overwrite=True)
-        assert (find_checkpoint(broken / "checkpoint") is not None) == is_saved
+        assert (read_state(broken / "checkpoint")["num_timesteps"] > 0) == is_saved
         assert training.resume(broken, progress=False) == expected
         assert_same_runs(broken, whole)
 

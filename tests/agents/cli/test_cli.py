@@ -21,7 +21,7 @@ from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.cli import app, benchmark, options
 from textgym_agents.evaluation.held_out import evaluate, load_policy
 from textgym_agents.report.provenance import model_hash
-from textgym_agents.runs.folder import prepare
+from textgym_agents.runs.folder import check_free, clear
 
 COMMANDS = ("list", "info", "play", "evaluate", "train", "benchmark", "pretrain", "speed")
 SMALL = ["--n-envs", "4", "--algo-kwarg", "n_steps=16", "--algo-kwarg", "batch_size=32", "--eval-prompts", "6"]
@@ -265,7 +265,8 @@ def test_an_existing_run_is_replaced_only_when_asked_to(trained, tiny_folder):
     foreign.write_text("years of work")
     assert "thesis.tex" in run(*arguments, "--overwrite").stderr
     foreign.unlink()
-    assert prepare(out, overwrite=True) == out
+    check_free(out, overwrite=True)
+    clear(out)
     assert not list(out.iterdir())
 
 

@@ -13,7 +13,7 @@ from textgym_agents import cli, make, make_vec_env
 from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.evaluation import evaluate
-from textgym_agents.runs.folder import TrainConfig
+from textgym_agents.runs.config import TrainConfig
 
 ID = "textgym/Copy-v0"
 
