@@ -135,8 +135,8 @@ class CrossSlotCache(SlotCache):
             input_ids=ids,
             encoder_hidden_states=encoded,
             encoder_attention_mask=mask,
-            past_key_values=self.both,
             use_cache=True,
+            **{self.argument: self.both},
         )
 
     def _call(self, trunk: nn.Module, ids: Tensor, mask: Tensor | None, positions: Tensor) -> Tensor:
@@ -149,8 +149,8 @@ class CrossSlotCache(SlotCache):
                 # Its keys and values are in the cache: only its shape is looked at.
                 encoder_hidden_states=torch.zeros(1, 1, 1, device=ids.device).expand(len(ids), tokens, 1),
                 encoder_attention_mask=self.cross_mask,
-                past_key_values=self.both,
                 use_cache=True,
+                **{self.argument: self.both},
             ).last_hidden_state
         return hidden
 

@@ -17,6 +17,7 @@ steps.
 | `keys`, `values` | (rows, heads, capacity, head size) | one pair per layer, preallocated |
 """
 
+import inspect
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -48,6 +49,11 @@ def compact(input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
     index = (first[:, None] + columns).clamp_(max=input_ids.shape[1] - 1)
     ids = input_ids.to(torch.long).gather(1, index)
     return ids.masked_fill_(columns >= lengths[:, None], 0), lengths
+
+
+def cache_argument(trunk: nn.Module) -> str:
+    """The name under which a model takes its cache: ``cache``, or ``past_key_values`` before transformers 5.24."""
+    return "cache" if "cache" in inspect.signature(trunk.forward).parameters else "past_key_values"
 
 
 class Fill(NamedTuple):
@@ -133,6 +139,7 @@ class SlotCache(Cache):
     def __init__(self, trunk: nn.Module, rows: int, width: int, max_bytes: int = MAX_CACHE_BYTES) -> None:
         config: Any = trunk.config
         self.rows, self.width, self.max_bytes = rows, width, max_bytes
+        self.argument = cache_argument(trunk)
         self.capacity = width + max(16, width // 4)
         layers = getattr(config, "decoder_layers", None) or config.num_hidden_layers
         self.slot_layers = [SlotLayer(self) for _ in range(layers)]
@@ -231,7 +238,7 @@ class SlotCache(Cache):
     def _call(self, trunk: nn.Module, ids: Tensor, mask: Tensor | None, positions: Tensor) -> Tensor:
         """The trunk's hidden states with this cache."""
         hidden: Tensor = trunk(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self, use_cache=True
+            input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, **{self.argument: self}
         ).last_hidden_state
         return hidden
 
