@@ -23,7 +23,7 @@ def tokenizer():
 
 
 def pytest_addoption(parser):
-    parser.addoption("--no-cache", action="store_true", help="policies keep no keys and values unless told to")
+    parser.addoption("--no-cache", action="store_true", help="run policies without cached keys and values")
 
 
 def pytest_configure(config):

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = {"textgym": ROOT, "textgym_agents": ROOT / "agents"}
 
-# From the bottom up. A name is a module or a folder of the package; names in one row know nothing of each other.
+# From the bottom up. A name is a module or a folder of the package; names in one row do not import each other.
 ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     "textgym": (
         ("errors",),
@@ -60,18 +60,18 @@ FILES = {module_name(path): path for folder in PACKAGES for path in sorted(folde
 
 def imports(module: str, *, only_at_import: bool = False) -> set[str]:
     """The modules that a module imports. ``only_at_import`` leaves out functions and what only type checkers read."""
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in statements(ast.parse(FILES[module].read_text(encoding="utf-8")), only_at_import):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            modules.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.module is not None, f"{module}: relative import"
             assert node.level == 0, f"{module}: relative import"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}  # from textgym import errors
-            found.update(inner & FILES.keys())
+            modules.update(inner & FILES.keys())
             if inner - FILES.keys():
-                found.add(node.module)
-    return found - {module}
+                modules.add(node.module)
+    return modules - {module}
 
 
 def statements(tree: ast.AST, only_at_import: bool) -> Iterator[ast.AST]:
@@ -106,7 +106,7 @@ def test_imports_go_one_way(module: str) -> None:
         if part_of(other) == part_of(module):
             continue
         if part_of(other)[0] != part_of(module)[0]:
-            assert part_of(module)[0] == "textgym_agents", f"{module} imports {other}: textgym knows no agents"
+            assert part_of(module)[0] == "textgym_agents", f"{module} imports {other}: textgym imports no agents"
         else:
             assert row_of(other) < row_of(module), f"{module} imports {other}, which is not below it"
 
@@ -130,14 +130,14 @@ def test_importing_textgym_and_making_an_environment_loads_no_torch() -> None:
         "gymnasium.make('textgym/Copy-v0').reset(seed=0)\n"
         f"print(sorted({HEAVY} & sys.modules.keys()))"
     )
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
     )
-    assert found.stdout == "[]\n"
+    assert done.stdout == "[]\n"
 
 
 def test_core_names_no_task_and_no_reward() -> None:

@@ -84,16 +84,16 @@ def faults(thing: Any) -> list[str]:
         return []
     named, passed = parameters(thing)
     written = {name.lstrip("*") for name in names}
-    found = [f"{name!r} is no argument" for name in sorted(written - named - passed - {"..."})]
+    mistakes = [f"{name!r} is no argument" for name in sorted(written - named - passed - {"..."})]
     if isinstance(thing, type) and "..." not in written:
-        found += [f"{name!r} is missing" for name in sorted(named - written - FROM_SB3)]
-    return found
+        mistakes += [f"{name!r} is missing" for name in sorted(named - written - FROM_SB3)]
+    return mistakes
 
 
 def test_docstrings_name_the_arguments_that_there_are() -> None:
     things = public(lambda thing: inspect.isclass(thing) or inspect.isfunction(thing))
     assert len(things) > 300
-    wrong = {name: found for name, thing in things.items() if (found := faults(thing))}
+    wrong = {name: mistakes for name, thing in things.items() if (mistakes := faults(thing))}
     assert wrong == {}
 
 

@@ -110,7 +110,7 @@ def textgym(folder, *words, **options):
     return run(folder, "-m", "textgym_agents.cli", *words, **options)
 
 
-def test_gym_make_and_formulas_know_them(folder):
+def test_gym_make_and_formulas_take_them(folder):
     code = (
         "import gymnasium, textgym\n"
         "from textgym.plugins import load_plugins\n"
@@ -141,7 +141,7 @@ def test_list_and_info_show_them(folder):
     assert "exact_match, length" in printed
 
 
-def test_train_resume_and_evaluate_know_them(folder):
+def test_train_resume_and_evaluate_take_them(folder):
     names = ["my_task.py", "my_reward", "my_algorithm"]
     imports = [word for name in names for word in ("--import", name)]
     sizes = ["--model", "tiny", "--n-envs", 4, "--eval-prompts", 3]
@@ -158,7 +158,7 @@ def test_train_resume_and_evaluate_know_them(folder):
     assert "exact_match" in textgym(folder, *words, *imports)
 
 
-def test_benchmark_knows_them(folder):
+def test_benchmark_takes_them(folder):
     imports = ["--import", "my_task.py", "--import", "my_reward.py", "--import", "my_algorithm.py"]
     sizes = ["--model", "tiny", "--n-envs", 4, "--eval-prompts", 3, "--timesteps", 16, "--seeds", 1]
     what = ["--algos", "imitate", "--tasks", "mine/Echo-v0,Copy", "--reward", "brevity"]

@@ -63,7 +63,7 @@ def test_wheel_is_small(wheel: Path) -> None:
 @pytest.mark.slow
 def test_the_command_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     venv = tmp_path / "venv"
-    # The Makefile knows where the CPU build of PyTorch comes from.
+    # The Makefile says where the CPU build of PyTorch comes from.
     run("make", f"VENV={venv}", f"PYTHON={sys.executable}", f"{venv}/.torch", cwd=ROOT)
     python, command = venv / "bin" / "python", venv / "bin" / "textgym"
     install = ("-m", "pip", "install", "--quiet", "--no-compile", "--constraint", ROOT / "constraints-cpu.txt")
@@ -80,6 +80,6 @@ def run(*command: str | Path, cwd: Path) -> str:
     """The output of a command that doesn't see this checkout."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment = {**kept, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    found = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=cwd, env=environment)
-    assert found.returncode == 0, found.stdout + found.stderr
-    return found.stdout
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=cwd, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -10,7 +10,7 @@ from textgym.tokenizer import END_TOKEN, PAD_TOKEN, builtin_folder
 
 
 def save_tiny_model(folder: Path, kind: str = "gpt2") -> str:
-    """Write a model of two layers and the built-in tokenizer; returns the folder as text."""
+    """Write a model of two layers and the built-in tokenizer; returns the folder as a string."""
     build: Any = PreTrainedTokenizerFast
     tokenizer = build(tokenizer_file=str(builtin_folder() / "tokenizer.json"), eos_token=END_TOKEN, pad_token=PAD_TOKEN)
     model = tiny_model(kind, positions=256)

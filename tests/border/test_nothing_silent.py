@@ -25,8 +25,8 @@ def test_the_seed_of_the_task_reaches_the_task(seed):
     assert make_vec_env(ID, 1, env_kwargs={"seed": seed}, max_new_tokens=3).env.unwrapped.task[0] == expected
     first = gym.make(ID, seed=seed, split="test").unwrapped.task[0]
     policy = load_policy("textgym/small", ID, {"seed": seed, "max_new_tokens": 1})
-    found = evaluate(policy, ID, 1, env_kwargs={"seed": seed, "max_new_tokens": 1})
-    assert found.samples[0].prompt == first.text
+    evaluation = evaluate(policy, ID, 1, env_kwargs={"seed": seed, "max_new_tokens": 1})
+    assert evaluation.samples[0].prompt == first.text
     assert (first == gym.make(ID, split="test").unwrapped.task[0]) == (seed == 0)
 
 

@@ -16,7 +16,7 @@ MAKEFILE = ROOT / "Makefile"
 
 
 def commands_of(page: str) -> list[str]:
-    """What a page tells the reader to type: the lines of its shell blocks, and inline code that begins like one."""
+    """What a reader of a page types: the lines of its shell blocks, and inline code that begins like one."""
     lines = [line for block in blocks_of(page) if block.kind == "bash" for line in joined(block.text).splitlines()]
     prose = re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
     lines += re.findall(r"`((?:textgym|make|pip|python) [^`]+)`", prose)

@@ -21,7 +21,7 @@ def links_of(page: str) -> list[str]:
 
 
 def headings_of(page: str) -> set[str]:
-    """The names by which links know a page's headings."""
+    """The anchors of a page's headings."""
     titles = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 

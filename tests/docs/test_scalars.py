@@ -9,10 +9,10 @@ from docs.generator.logged import as_cell, loggers, named_in, trained
 def test_scalars_of_algorithms_are_explained_and_theirs() -> None:
     from docs.generator.logged import logged_by
 
-    found = loggers()
+    logged = loggers()
     table = {one.name: one.by for one in facts.scalars() if named_in(one.by)}
-    assert {*found} == {*table}
-    for name, names in found.items():
+    assert {*logged} == {*table}
+    for name, names in logged.items():
         assert table[name] == as_cell(names), f"{name}: python -m docs.generator.write"
 
     patterns = {one.name: re.compile(re.sub("<[a-z]+>", r"\\w+", one.name)) for one in facts.scalars()}

@@ -1,4 +1,4 @@
-"""The checks for a user's own code: what is right passes, and each kind of mistake is found and named."""
+"""The checks for a user's own code: what is right passes, and each kind of mistake is named."""
 
 import random
 

@@ -51,7 +51,7 @@ def test_observation_holds_the_prompt_left_padded_then_the_tokens(env, tokenizer
     assert {name: array.dtype for name, array in after.items()} == {"input_ids": np.int64, "attention_mask": np.int8}
 
 
-def test_the_reference_earns_its_reward_and_the_info_tells_all(env):
+def test_the_reference_gets_its_reward_and_the_info_is_complete(env):
     _, total, terminated, truncated, info = played(env, "b", prompt_id=1)
     assert (total, terminated, truncated) == (1.0, True, False)
     assert info == {
@@ -127,7 +127,7 @@ def test_a_reward_without_parts_is_its_own_component():
     assert played(env, "b")[4]["reward_components"] == {}
 
 
-def test_without_a_reward_every_text_earns_zero():
+def test_without_a_reward_every_return_is_zero():
     _, total, _, _, info = played(TextGenerationEnv(letters()), "a")
     assert (total, info["reward_components"]) == (0.0, {})
 
@@ -308,7 +308,7 @@ def test_bad_tasks(task):
         TextGenerationEnv(task)
 
 
-def test_a_plain_list_of_prompts_is_a_task_once_it_is_told_the_budgets():
+def test_a_plain_list_of_prompts_is_a_task_once_it_has_budgets():
     prompts = [Prompt("Say hi:", ("hi",))]
     with pytest.raises(ConfigError, match="max_prompt_tokens"):
         TextGenerationEnv(prompts)
@@ -384,7 +384,7 @@ def test_ansi_rendering_shows_prompt_text_and_score():
     assert env.render() == "Prompt: Write a:\nText:   a\nScore:  1.000"
 
 
-def test_human_rendering_prints_the_text_as_it_grows(capsys):
+def test_human_rendering_prints_the_completion_as_it_grows(capsys):
     env = TextGenerationEnv(letters(), exact, byte_tokenizer(), render_mode="human")
     env.reset(options={"prompt_id": 0})
     assert capsys.readouterr().out == "Prompt: Write a:\nText:   "

@@ -95,7 +95,7 @@ def test_every_vector_form_gives_the_same_results(env_id, mode):
         envs.close()
 
 
-def test_a_reference_earns_the_best_reward(env_id):
+def test_a_reference_gets_the_best_reward(env_id):
     env = textgym.wrappers.CompletionAction(full(env_id))
     generator = np.random.default_rng(0)
     earned = {"reference": [], "random": [], "empty": []}

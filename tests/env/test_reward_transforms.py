@@ -57,16 +57,16 @@ def text(tokens, reason="eos"):
     ],
 )
 @pytest.mark.parametrize("make", [single, vector])
-def test_a_text_that_earned_1(make, build, arguments, sample, expected):
+def test_a_completion_with_reward_1(make, build, arguments, sample, expected):
     assert build(make(), **arguments).reward(sample, 1.0) == pytest.approx(expected)
 
 
-def test_whitening_is_that_of_all_texts_so_far():
+def test_whitening_is_that_of_all_completions_so_far():
     env, seen = WhitenReward(single()), []
     for reward in np.random.default_rng(0).normal(5, 3, 50).tolist():
         seen.append(reward)
-        found = env.reward(text(1), reward)
-        assert found == pytest.approx((reward - np.mean(seen)) / np.std(seen) if len(seen) > 1 else 0.0)
+        whitened = env.reward(text(1), reward)
+        assert whitened == pytest.approx((reward - np.mean(seen)) / np.std(seen) if len(seen) > 1 else 0.0)
 
 
 def test_whitening_of_equal_rewards_is_zero():
@@ -103,9 +103,9 @@ def test_rows_of_a_vector_environment_are_shaped_where_they_end(mode):
     _, rewards, terminated, _, infos = envs.step([EOS, EOS, A])
     assert rewards.tolist() == [2 * 1.0 - 0.5, 2 * -0.1 - 0.5, 0.0]
     assert terminated.tolist() == [True, True, False]
-    told = infos["final_info"] if mode == AutoresetMode.SAME_STEP else infos
-    assert told["untransformed_reward"].tolist() == [1.0, -0.1, 0.0]
-    assert told["_untransformed_reward"].tolist() == [True, True, False]
+    ended = infos["final_info"] if mode == AutoresetMode.SAME_STEP else infos
+    assert ended["untransformed_reward"].tolist() == [1.0, -0.1, 0.0]
+    assert ended["_untransformed_reward"].tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("vectorization", ["sync", "vector_entry_point"])

@@ -18,11 +18,11 @@ def space(**options):
 
 
 def test_the_space_tells_the_rules_of_the_game(tokenizer):
-    told = space(min_new_tokens=1, banned_tokens=[9, 7], max_new_tokens=5)
-    assert (told.max_prompt_tokens, told.max_new_tokens, told.min_new_tokens) == (24, 5, 1)
-    assert (told.eos_token_ids, told.banned_tokens, told.allowed_tokens) == ((tokenizer.eos_token_id,), (9, 7), None)
-    assert (told.form, told.pad_token_id) == ("causal", tokenizer.pad_token_id)
-    assert told["input_ids"] == gymnasium.spaces.Box(0, len(tokenizer) - 1, (29,), np.int64)
+    given = space(min_new_tokens=1, banned_tokens=[9, 7], max_new_tokens=5)
+    assert (given.max_prompt_tokens, given.max_new_tokens, given.min_new_tokens) == (24, 5, 1)
+    assert (given.eos_token_ids, given.banned_tokens, given.allowed_tokens) == ((tokenizer.eos_token_id,), (9, 7), None)
+    assert (given.form, given.pad_token_id) == ("causal", tokenizer.pad_token_id)
+    assert given["input_ids"] == gymnasium.spaces.Box(0, len(tokenizer) - 1, (29,), np.int64)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""An environment that goes on from a state plays what the one that told it plays."""
+"""An environment that continues from a state plays what the one that gave it plays."""
 
 import json
 
@@ -111,7 +111,7 @@ def test_a_single_environment_goes_on(played):
         ({"prompts": PROMPTS[::-1]}, "that prompt has other tokens"),
     ],
 )
-def test_an_environment_that_does_not_fit_is_told(options, message):
+def test_an_environment_that_does_not_fit_is_an_error(options, message):
     one = vector()
     one.reset(seed=1)
     with pytest.raises(ConfigError, match=message):

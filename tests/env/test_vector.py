@@ -92,7 +92,7 @@ def test_any_actions_give_the_same_results(steps, same_step):
 # Rewards
 
 
-def test_texts_that_end_together_are_scored_in_one_call():
+def test_completions_that_end_together_are_scored_in_one_call():
     calls = []
 
     def reward(samples):
@@ -107,7 +107,7 @@ def test_texts_that_end_together_are_scored_in_one_call():
     assert rewards == [[0, 0, 0], [1, 1, 0], [0, 0, 2]]
 
 
-def test_without_a_reward_every_text_earns_zero():
+def test_without_a_reward_every_return_is_zero():
     envs = vector(reward=None)
     envs.reset(seed=0)
     _, rewards, terminated, _, infos = envs.step([EOS] * 3)
@@ -382,7 +382,7 @@ def test_gymnasium_s_own_vector_wrappers_work():
     assert [set(info) for info in infos] == [{"prompt", "prompt_id", "prompt_truncated"}] * 3
 
 
-def test_a_text_is_decoded_when_it_ends_and_not_before(monkeypatch):
+def test_a_completion_is_decoded_when_it_ends_and_not_before(monkeypatch):
     decoded = []
     envs = vector(3, task=ListTask([Prompt("p", ("a",))]), max_new_tokens=4)
     rules = envs.mdp.rules

@@ -101,7 +101,7 @@ def test_reward_wrappers_stack_with_each_other_and_with_gymnasium_s(registered):
     assert env.get_wrapper_attr("action_masks")().all()
 
 
-def test_a_reward_wrapper_leaves_a_text_alone_that_a_time_limit_cut():
+def test_a_reward_wrapper_leaves_alone_an_episode_that_a_time_limit_cut():
     env = Doubled(gymnasium.wrappers.TimeLimit(single(), 2))
     env.reset(seed=0)
     env.step(A)
@@ -154,7 +154,7 @@ def test_wrappers_say_what_they_wrap():
 
 
 @pytest.mark.parametrize("text", ["a", "", "abc", "äb", "abcdefghijklm"])
-def test_both_clocks_give_the_same_episode(text):
+def test_completions_and_tokens_as_actions_give_the_same_episode(text):
     tokens, whole = Doubled(single()), CompletionAction(Doubled(single()))
     tokens.reset(options={"prompt_id": 0})
     whole.reset(options={"prompt_id": 0})
@@ -187,14 +187,14 @@ def test_anything_else_is_no_completion(action):
             env.step(wrong)
 
 
-def test_masks_hold_on_the_slow_clock_too():
+def test_masks_hold_for_whole_completions_too():
     env = CompletionAction(single(min_new_tokens=3))
     env.reset(seed=0)
     with pytest.raises(InvalidActionError, match="min_new_tokens=3"):
         env.step("a")
 
 
-def test_the_slow_clock_in_gymnasium():
+def test_completion_actions_in_gymnasium():
     env = CompletionAction(single())
     assert "anything at all, 世界" in env.action_space
     env.action_space.seed(0)
@@ -222,7 +222,7 @@ def slow_sync(mode):
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-def test_the_slow_clock_of_a_vector_environment_is_that_of_single_ones(mode):
+def test_completion_actions_of_a_vector_environment_are_those_of_single_ones(mode):
     envs = CompletionAction(Doubled(vector(autoreset_mode=mode)))
     theirs = slow_sync(mode)
     assert envs.metadata["autoreset_mode"] is mode
@@ -251,7 +251,7 @@ def test_next_step_autoreset_resets_all_rows_and_ignores_the_completions():
     assert infos["prompt"].tolist() == ["Write d:", "Write e:", "Write a:"]
 
 
-def test_the_slow_clock_without_autoreset_waits():
+def test_completion_actions_without_autoreset_wait():
     envs = slow_vector(AutoresetMode.DISABLED)
     with pytest.raises(ResetNeededError):
         envs.step(["a"] * 3)
@@ -273,7 +273,7 @@ def test_a_wrong_number_of_completions():
         envs.step(["a", "b"])
 
 
-def test_the_slow_clock_of_foreign_vector_environments_is_inside(registered):
+def test_completion_actions_of_foreign_vector_environments_are_inside(registered):
     envs = gymnasium.make_vec(registered, num_envs=2, vectorization_mode="sync")
     with pytest.raises(ConfigError, match=r"wrappers=\[CompletionAction\]"):
         CompletionAction(envs)
@@ -282,7 +282,7 @@ def test_the_slow_clock_of_foreign_vector_environments_is_inside(registered):
     assert envs.step(("b", "c"))[1].tolist() == [1.0, -0.1]
 
 
-def test_a_text_task_of_one_prompt_learns_nothing_from_the_clock():
+def test_completion_actions_with_a_task_of_one_prompt():
     task = ListTask([Prompt("p", ("a",))])
     env = CompletionAction(TextGenerationEnv(task, exact, TOKENIZER))
     env.reset()

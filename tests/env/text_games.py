@@ -70,7 +70,7 @@ CHAT_TEMPLATE = (
 
 
 def write(env, text, end=True):
-    """Play a text token by token. Returns what the last step returned, with the sum of the rewards."""
+    """Play an episode token by token. Returns what the last step returned, with the sum of the rewards."""
     tokens = env.get_wrapper_attr("encode_completion")(text)
     total, result = 0.0, None
     for token in tokens if end else tokens[:-1]:

@@ -119,7 +119,7 @@ def run(library: str, *command: str, folder: Path) -> str:
     """What a script prints that sees the installed package alone, on one thread."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     settings = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MINARI_DATASETS_PATH": str(folder)}
-    found = subprocess.run(
+    done = subprocess.run(
         [str(python_of(library)), *command],
         capture_output=True,
         encoding="utf-8",
@@ -127,8 +127,8 @@ def run(library: str, *command: str, folder: Path) -> str:
         env={**kept, **settings},
         timeout=1200,
     )
-    assert found.returncode == 0, found.stderr[-3000:]
-    return found.stdout
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 @pytest.mark.slow

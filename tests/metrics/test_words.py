@@ -57,7 +57,7 @@ def test_the_script_of_the_references_picks_the_bleu_tokenizer(references, token
 
 
 @pytest.mark.parametrize(
-    ("text", "phrase", "found"),
+    ("text", "phrase", "expected"),
     [
         ("A cat sat.", "cat", True),
         ("A Cat sat.", "cAT", True),
@@ -82,8 +82,8 @@ def test_the_script_of_the_references_picks_the_bleu_tokenizer(references, token
         ("x" * 10000, "xx", False),
     ],
 )
-def test_contains_phrase(text, phrase, found):
-    assert contains_phrase(text, phrase) is found
+def test_contains_phrase(text, phrase, expected):
+    assert contains_phrase(text, phrase) is expected
 
 
 def test_contains_phrase_minds_case_on_request():

@@ -224,7 +224,7 @@ def test_tokenizer_would_have_been_fooled(tokenizer: PreTrainedTokenizerFast) ->
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_judged_text_stands_once_between_markers_in_the_user_turn(attack: str) -> None:
+def test_judged_text_is_once_between_markers_in_the_user_turn(attack: str) -> None:
     system, user = judge_messages(CRITERIA, attack, prompt="Go on:", instruction="Answer.")
     code = user["content"].splitlines()[0].split()[1].removesuffix(">>")
     assert user["content"].count(code) == 4  # two marker lines for the prompt, two for the text
@@ -281,13 +281,13 @@ def test_equal_questions_make_equal_chats_whatever_the_random_state() -> None:
         ("<p>1 << 2</p>", "<p>1 << 2</p>"),
     ],
 )
-def test_neutralise_changes_role_markers_and_leaves_ordinary_text(text: str, safe: str) -> None:
+def test_neutralize_changes_role_markers_and_leaves_ordinary_text(text: str, safe: str) -> None:
     assert neutralise(text) == safe
     assert neutralise(safe) == safe
 
 
 @pytest.mark.parametrize("token", ["STOPWORD", "▁", "‹", "|", "·", "<·>"])
-def test_neutralise_disarms_any_given_token(token: str) -> None:
+def test_neutralize_disarms_any_given_token(token: str) -> None:
     safe = neutralise(f"a{token}b{token}{token}", [token, " ", ""])
     assert token == "·" or token not in safe
 

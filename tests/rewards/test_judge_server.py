@@ -159,11 +159,11 @@ def test_failed_call_is_an_error_with_its_reason(
     judge = LLMJudge(CRITERIA, server.backend())
     with pytest.raises(JudgeError, match=complaint) as caught:
         judge([SAMPLE])
-    told = str(caught.value)
-    assert "sample 0 (prompt_id 7, completion 'You are very kind.')" in told
-    assert f"OpenAIBackend('m', base_url='{server.url}')" in told
-    assert KEY not in told + caplog.text
-    assert KEY[:5] not in told
+    message = str(caught.value)
+    assert "sample 0 (prompt_id 7, completion 'You are very kind.')" in message
+    assert f"OpenAIBackend('m', base_url='{server.url}')" in message
+    assert KEY not in message + caplog.text
+    assert KEY[:5] not in message
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None  # the client's exception holds the request
     server.answer = (200, completion("Score: 2"), {})

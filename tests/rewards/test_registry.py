@@ -32,7 +32,7 @@ def consonants():
     return lambda samples: [1 - Vowels().score(sample) for sample in samples]
 
 
-def test_formulas_environments_and_lists_know_it():
+def test_formulas_environments_and_lists_include_it():
     textgym.register_reward("vowels", Vowels)
     assert repr(parse_reward("0.5*bleu + 0.5*VOWELS")) == "0.5 * BLEU() + 0.5 * Vowels()"
     assert isinstance(gymnasium.make("textgym/Copy-v0", reward="vowels").unwrapped.reward, Vowels)

@@ -88,15 +88,15 @@ def test_the_update_is_the_papers(seq2seq):
     torch.testing.assert_close(vector(made.policy), made.weights)
 
 
-def test_equal_candidates_earn_equal_returns():
+def test_equal_candidates_get_equal_returns():
     made = small("t5")
     made._setup_learn(1)
     callback = made._init_callback(None)
     weights = torch.randn(3, made.n_params, generator=torch.Generator().manual_seed(0))
-    found = [made.evaluate_candidates(weights[[0, 1, 0, 2]], callback) for _ in range(2)]
-    assert found[0][0] == found[0][2]
-    assert len(set(found[0].tolist())) == 3
-    assert not torch.equal(found[0], found[1])  # other prompts and other random numbers in the next update
+    scores = [made.evaluate_candidates(weights[[0, 1, 0, 2]], callback) for _ in range(2)]
+    assert scores[0][0] == scores[0][2]
+    assert len(set(scores[0].tolist())) == 3
+    assert not torch.equal(scores[0], scores[1])  # other prompts and other random numbers in the next update
     assert torch.equal(vector(made.policy), made.weights)
 
 
@@ -114,14 +114,14 @@ def test_loading_a_vector_empties_the_cache():
 
 
 def test_callbacks_see_every_token_of_the_candidates():
-    made, texts = small(), TextLogger()
+    made, log = small(), TextLogger()
     evaluations = EvaluateCallback(ID, every=1, num_prompts=2, env_kwargs=SMALL)
-    made.learn(60, callback=[texts, evaluations])
-    assert sum(row["episodes"] for row in texts.history) == 2 * 2 * 3 * len(texts.history)
-    counted = sum(row["episodes"] * row["text/num_tokens"] for row in texts.history)
+    made.learn(60, callback=[log, evaluations])
+    assert sum(row["episodes"] for row in log.history) == 2 * 2 * 3 * len(log.history)
+    counted = sum(row["episodes"] * row["text/num_tokens"] for row in log.history)
     assert made.num_timesteps == round(counted) >= 60
-    assert len(evaluations.history) == len(texts.history) + 1
-    assert all(0 <= row["reward"] <= 1 for row in texts.history)
+    assert len(evaluations.history) == len(log.history) + 1
+    assert all(0 <= row["reward"] <= 1 for row in log.history)
 
 
 def test_a_saved_search_goes_on_where_it_was(tmp_path):

@@ -1,4 +1,4 @@
-"""Behaviour cloning learns what references say, and a warm start leaves an algorithm that is ready to begin."""
+"""Behavior cloning learns the references, and a warm start leaves an algorithm that is ready to begin."""
 
 import numpy as np
 import pytest
@@ -43,10 +43,10 @@ def _same_prompts():
 def test_the_loss_is_the_mean_cross_entropy_of_the_references_tokens(seq2seq):
     made = build(seq2seq, references_per_rollout=6, learning_rate=0.0)
     made.rollout_buffer.fill([draw_reference(made.env.env.unwrapped) for _ in range(6)])
-    texts = np.split(made.rollout_buffer.actions[:, 0], made.rollout_buffer.lengths.cumsum()[:-1])
-    assert {tuple(text) for text in texts} == {(3, END), (1, 1, END)}
+    references = np.split(made.rollout_buffer.actions[:, 0], made.rollout_buffer.lengths.cumsum()[:-1])
+    assert {tuple(actions) for actions in references} == {(3, END), (1, 1, END)}
     made.train()
-    expected = -torch.cat(log_probs(made.policy.lm, [tuple(text) for text in texts])).mean()
+    expected = -torch.cat(log_probs(made.policy.lm, [tuple(actions) for actions in references])).mean()
     expected.backward()
     assert made.logger.name_to_value["train/policy_loss"] == pytest.approx(expected.item(), rel=1e-5)
     # The loss above has left its gradient beside that of train(), which took a step of length 0.
@@ -90,15 +90,15 @@ def test_timesteps_are_the_tokens_of_references_and_callbacks_see_them():
         def _on_rollout_end(self):
             self.calls += (("end", self.model.rollout_buffer.buffer_size),)
 
-    made, seen, texts = build(references_per_rollout=4), Seen(), TextLogger()
-    made.learn(25, callback=[seen, texts])
+    made, seen, log = build(references_per_rollout=4), Seen(), TextLogger()
+    made.learn(25, callback=[seen, log])
     ends = [value for name, value in seen.calls if name == "end"]
     steps = [value for name, value in seen.calls if name == "step"]
     assert [name for name, _ in seen.calls[:4]] == ["start", "step", "end", "start"]
     assert steps == np.cumsum(ends).tolist()
     assert made.num_timesteps == sum(ends) >= 25 > steps[-2]
-    assert [row["timesteps"] for row in texts.history] == steps
-    assert not any("reward" in row for row in texts.history)  # no text was played
+    assert [row["timesteps"] for row in log.history] == steps
+    assert not any("reward" in row for row in log.history)  # no episode was played
 
 
 def test_a_callback_can_end_the_training():
@@ -203,7 +203,7 @@ def test_a_warm_start_moves_the_weights_and_leaves_the_rest_as_new(name, kind):
     assert own.state
 
 
-def test_the_reference_of_the_kl_moves_along_unless_told_otherwise():
+def test_the_reference_model_moves_along_unless_it_is_to_stay():
     for move in (True, False):
         made = small(kl_coef=0.1)
         before = weights(made.policy)

@@ -7,7 +7,7 @@ from sb3_contrib import QRDQN
 from stable_baselines3 import DQN
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from tests.agents.four_tokens import RETURNS, TEXTS, make_model
+from tests.agents.four_tokens import COMPLETIONS, RETURNS, make_model
 from tests.agents.four_tokens import make_env as four_tokens_env
 from tests.agents.tiny_models import SMALL, tiny_model
 from textgym.errors import ConfigError
@@ -25,7 +25,7 @@ POLICIES = {DQN: DQNPolicy, QRDQN: QRDQNPolicy}
 
 
 def build(cls=DQN, seq2seq=False, *, k=K, moved=True, policy=None, env=None, replay=None, **options):
-    """On the language of four tokens, with a value head that knows something and weights that have moved."""
+    """On the language of four tokens, with a value head and weights that are not the initial ones."""
     rows = candidates(four_tokens_env(ROWS, seq2seq=seq2seq, **(env or {})), make_model(seq2seq), k)
     defaults = {
         "learning_rate": 0.1, "learning_starts": 0, "batch_size": BATCH, "train_freq": 6, "gradient_steps": 1,
@@ -63,12 +63,12 @@ def collect(algorithm, steps=6):
 
 def states_of(batch):
     """(prompt, tokens so far, candidates) of every state of a batch."""
-    found = []
-    for text in batch.sequences:
-        for i in range(len(text.actions)):
-            so_far = [*text.context.tolist(), *text.actions[:i].tolist()]
-            found.append((None if text.prompt is None else text.prompt.tolist(), so_far))
-    return [(*state, row) for state, row in zip(found, batch.candidates.tolist(), strict=True)]
+    states = []
+    for sequence in batch.sequences:
+        for i in range(len(sequence.actions)):
+            so_far = [*sequence.context.tolist(), *sequence.actions[:i].tolist()]
+            states.append((None if sequence.prompt is None else sequence.prompt.tolist(), so_far))
+    return [(*state, row) for state, row in zip(states, batch.candidates.tolist(), strict=True)]
 
 
 def pass_by_hand(lm, prompt, so_far, named):
@@ -135,8 +135,8 @@ def test_an_unmodified_update_equals_one_by_hand(cls, seq2seq):
 
     algorithm.train(1, BATCH)
     assert algorithm.logger.name_to_value["train/loss"] == pytest.approx(loss.item(), rel=1e-4)
-    for name, found, wanted, old in zip(network.names, network.parameters(), expected, before, strict=True):
-        torch.testing.assert_close(found - old, wanted - old, atol=2e-6, rtol=1e-3, msg=name)
+    for name, parameter, wanted, old in zip(network.names, network.parameters(), expected, before, strict=True):
+        torch.testing.assert_close(parameter - old, wanted - old, atol=2e-6, rtol=1e-3, msg=name)
     moved = {name.split(".")[0] for name, p, old in zip(network.names, network.parameters(), before, strict=True)
              if not torch.equal(p, old)}  # fmt: skip
     assert moved == {"lm", *algorithm.policy.heads}
@@ -176,9 +176,9 @@ def test_values_of_a_batch_equal_those_of_plain_observations(cls, kind):
         shown[np.array(prompt or [], np.int64).tobytes(), np.array(so_far, np.int64).tobytes()]
         for prompt, so_far, _ in states_of(batch)
     ])  # fmt: skip
-    found = policy.network(batch)
-    assert found.shape == ((40, 6) if cls is DQN else (40, 16, 6))
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    values = policy.network(batch)
+    assert values.shape == ((40, 6) if cls is DQN else (40, 16, 6))
+    torch.testing.assert_close(values, expected, atol=1e-4, rtol=1e-4)
     assert expected.std() > 0.1
     if cls is QRDQN:
         torch.testing.assert_close(policy.q_values(batch), expected.mean(1), atol=1e-4, rtol=1e-4)
@@ -208,8 +208,8 @@ def test_boltzmann_exploration(seq2seq, temperature):
         log_pi = pass_by_hand(algorithm.policy.lm, *state, obs[CANDIDATES][0])[1]
     torch.testing.assert_close((log_pi_0 + values / 0.1).log_softmax(-1), log_pi)
     expected = (log_pi / temperature).softmax(-1).numpy()
-    found = np.bincount(algorithm.predict(repeated)[0], minlength=K) / 4000
-    assert np.abs(found - expected).max() < 4 * 0.5 / 4000**0.5
+    frequencies = np.bincount(algorithm.predict(repeated)[0], minlength=K) / 4000
+    assert np.abs(frequencies - expected).max() < 4 * 0.5 / 4000**0.5
     assert (algorithm.predict(repeated, deterministic=True)[0] == expected.argmax()).all()
     assert np.sort(expected)[1] > 0.02
 
@@ -222,7 +222,7 @@ def test_training_begins_with_the_initial_model():
     torch.testing.assert_close(values, algorithm.policy.predict_values(obs).detach().expand(-1, K))
 
 
-def test_a_repeated_candidate_is_not_likelier_for_it():
+def test_a_repeated_candidate_is_no_more_probable():
     algorithm = build(env={"allowed_tokens": [0, 2]})
     obs = algorithm.env.reset()
     assert (obs[CANDIDATES][:, 2] == obs[CANDIDATES][:, 0]).all()
@@ -246,10 +246,10 @@ def test_epsilon_greedy_exploration():
     obs = algorithm.env.reset()
     algorithm.action_space.seed(0)
     best = algorithm.predict(obs, deterministic=True)[0]
-    found = np.stack([algorithm.predict(obs)[0] for _ in range(600)])
+    actions = np.stack([algorithm.predict(obs)[0] for _ in range(600)])
     # Half of the steps take the best, the others any of the three for each row.
     for row in range(ROWS):
-        shares = np.bincount(found[:, row], minlength=K) / 600
+        shares = np.bincount(actions[:, row], minlength=K) / 600
         assert shares[best[row]] == pytest.approx(0.5 + 0.5 / K, abs=0.08)
         assert shares.min() == pytest.approx(0.5 / K, abs=0.06)
 
@@ -322,8 +322,8 @@ def test_by_name(name, kind, tmp_path):
     assert type(made) is {"dqn": DQN, "qrdqn": QRDQN}[name]  # unmodified
     assert made.action_space.n == 5
     made.learn(4 * 36)
-    found = evaluate(made, "textgym/Copy-v0", 8, deterministic=True, env_kwargs=env_kwargs)
-    assert len(found.samples) == 8
+    evaluation = evaluate(made, "textgym/Copy-v0", 8, deterministic=True, env_kwargs=env_kwargs)
+    assert len(evaluation.samples) == 8
     made.save(tmp_path / "made.zip")
     # The environment with another number of candidates than the table's is given ready.
     plain = make_vec_env("textgym/Copy-v0", 4, **env_kwargs)
@@ -361,7 +361,7 @@ def test_from_random_completions_it_learns_to_write_good_ones(cls, least):
         policy={"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"eps": 1e-3}, "beta": 0.3,
                 "exploration": "epsilon_greedy"},
     )  # fmt: skip
-    assert len(RETURNS) == len(TEXTS) == 40
+    assert len(RETURNS) == len(COMPLETIONS) == 40
     assert _greedy_return(algorithm) < 0
     algorithm.learn(ROWS * 450)
     assert _greedy_return(algorithm) > least

@@ -43,8 +43,8 @@ def test_it_learns_is_evaluated_and_loads_again(kind, tmp_path):
     assert [row["timesteps"] for row in held_out.history] == [0, 128]
     ppo.save(tmp_path / "model.zip")
     loaded = textgym_agents.load("ppo", tmp_path / "model.zip", _env(form="seq2seq", decoder_start_token_id=0))
-    texts = [[s.completion for s in evaluate(one, ID, 4, env_kwargs=SMALL).samples] for one in (ppo, loaded)]
-    assert texts[0] == texts[1]
+    completions = [[s.completion for s in evaluate(one, ID, 4, env_kwargs=SMALL).samples] for one in (ppo, loaded)]
+    assert completions[0] == completions[1]
     assert loaded.learn(64).num_timesteps >= 64
 
 
@@ -123,7 +123,7 @@ def test_the_command_trains_and_evaluates(folder, tmp_path):
 
 
 def test_the_command_with_the_builtin_model(tmp_path):
-    file = tmp_path / "found.json"
+    file = tmp_path / "result.json"
     output = run("evaluate", "Copy", "--model", BUILTIN_SEQ2SEQ, "--num-prompts", 16, "--json", file)
     assert BUILTIN_SEQ2SEQ in output
     assert json.loads(file.read_text())["values"]["reward"] > 0.2
@@ -149,7 +149,7 @@ def test_pretrain_makes_an_encoder_decoder_model_with_a_card(more, tmp_path):
     assert json.loads((out / "config.json").read_text())["decoder_start_token_id"] == 0
 
 
-def test_pretrain_knows_its_recipes():
+def test_pretrain_names_its_recipes():
     result = CliRunner().invoke(app, ["pretrain", "--out", "x", "--model", "textgym/small-seq2sec"])
     assert result.exit_code == 1
     assert "Did you mean 'textgym/small-seq2seq'?" in result.stderr

@@ -106,7 +106,7 @@ def test_log_probabilities_are_those_of_plain_passes(seq2seq):
     checked = 0
     for segment in store.segments():
         prompt = segment.prompt if seq2seq else segment.context
-        if prompt.tolist() == [1, 2]:  # the one that log_probs() knows
+        if prompt.tolist() == [1, 2]:  # the one that log_probs() is for
             (expected,) = log_probs(made.policy.lm, [store.actions[segment.start : segment.stop, 0].tolist()])
             np.testing.assert_allclose(
                 store.log_probs[segment.start : segment.stop, 0], expected.detach().numpy(), atol=1e-4
@@ -118,11 +118,11 @@ def test_log_probabilities_are_those_of_plain_passes(seq2seq):
 def test_rows_are_busy_until_no_episode_is_left_to_begin():
     watch = Watch()
     collect(build(), watch)
-    texts = GROUPS * K
+    episodes = GROUPS * K
     assert watch.begun[0] == ROWS
-    assert watch.begun[-1] == texts
+    assert watch.begun[-1] == episodes
     for playing, begun in zip(watch.playing, watch.begun, strict=True):
-        assert playing == ROWS or begun == texts
+        assert playing == ROWS or begun == episodes
     assert watch.playing[-1] < ROWS
 
 
@@ -151,9 +151,7 @@ def test_minibatches_are_whole_episodes_and_cover_every_token_once():
     seen = []
     for batch in store.get(12):
         seen += batch.old_values.tolist()
-        assert (
-            np.concatenate([text.actions for text in batch.observations.sequences]).tolist() == batch.actions.tolist()
-        )
+        assert np.concatenate([one.actions for one in batch.observations.sequences]).tolist() == batch.actions.tolist()
         assert batch.weights.sum().item() == pytest.approx(len(batch.actions) / len(batch.observations.sequences))
     assert sorted(seen) == list(range(store.buffer_size))
 
@@ -162,9 +160,9 @@ def test_minibatches_hold_each_tokens_reward_and_no_advantages_until_they_are_se
     store = collect(build())
     for batch in store.get(12):
         ends = np.cumsum(batch.lengths) - 1
-        assert [len(text.actions) for text in batch.observations.sequences] == batch.lengths.tolist()
-        texts = np.split(batch.actions.numpy(), ends[:-1] + 1)
-        assert batch.rewards[ends] == pytest.approx([RETURNS[tuple(text.tolist())] for text in texts], abs=1e-6)
+        assert [len(one.actions) for one in batch.observations.sequences] == batch.lengths.tolist()
+        completions = np.split(batch.actions.numpy(), ends[:-1] + 1)
+        assert batch.rewards[ends] == pytest.approx([RETURNS[tuple(one.tolist())] for one in completions], abs=1e-6)
         assert np.delete(batch.rewards, ends).tolist() == [0] * (len(batch.rewards) - len(ends))
         assert batch.advantages.isnan().all()
     store.set_advantages(store.scores)
@@ -184,11 +182,11 @@ def test_scst_compares_with_the_greedy_episode_of_the_same_prompt():
     made = build(SCST, prompts_per_rollout=9)
     store = collect(made)
     for group in range(9):
-        text, context = [], store.segments()[group * K].context
-        while len(text) < HORIZON and END not in text:
+        completion, context = [], store.segments()[group * K].context
+        while len(completion) < HORIZON and END not in completion:
             with torch.no_grad():
-                text.append(int(made.policy.lm(torch.tensor([[*context, *text]])).logits[0, -1].argmax()))
-        assert made.greedy_scores[group, 0] == pytest.approx(RETURNS[tuple(text)], abs=1e-6)
+                completion.append(int(made.policy.lm(torch.tensor([[*context, *completion]])).logits[0, -1].argmax()))
+        assert made.greedy_scores[group, 0] == pytest.approx(RETURNS[tuple(completion)], abs=1e-6)
     assert len(set(made.greedy_scores[:, 0].tolist())) > 1
 
 
@@ -279,7 +277,7 @@ def test_groups_without_signal_are_counted_and_teach_nothing(algorithm):
 
 
 def test_groups_without_signal_can_be_skipped():
-    def score(samples):  # only texts after "b" differ
+    def score(samples):  # only completions after "b" differ
         return [RETURNS[s.token_ids] if s.prompt == "b" else 1.0 for s in samples]
 
     made = build(env=make_env(ROWS, reward=score), skip_without_signal=True)
@@ -332,7 +330,7 @@ def test_reinforces_running_mean():
     made = build(REINFORCE, prompts_per_rollout=2, group_size=2, rows=4, baseline_decay=0.75)
     store = collect(made)
     returns = store.scores.reshape(-1)
-    others = (returns.sum() - returns) / 3  # in the first rollout: the mean of the other texts
+    others = (returns.sum() - returns) / 3  # in the first rollout: the mean of the other episodes
     np.testing.assert_allclose(made._baseline(), np.repeat(others, store.lengths))
     made.train()
     first = made.running_mean
@@ -344,7 +342,7 @@ def test_reinforces_running_mean():
 
 
 def test_reinforces_value_head_learns_the_returns():
-    def score(samples):  # says nothing about the text, so that the value alone can learn
+    def score(samples):  # does not depend on the completion, so that the value alone can learn
         return [float([prompt.text for prompt in PROMPTS].index(sample.prompt)) for sample in samples]
 
     made = build(REINFORCE, env=make_env(ROWS, reward=score), baseline="value", learning_rate=0.02)

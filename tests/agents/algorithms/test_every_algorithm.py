@@ -56,13 +56,13 @@ def test_it_trains_every_form_that_its_row_names_and_is_saved_as_a_plain_model(n
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_seed_gives_the_same_run(name):
-    texts = []
+    completions = []
     for _ in range(2):
         made = make(name, ID, **small(name, n_envs=2, seed=3, env_kwargs={"max_new_tokens": 4}))
         made.learn(16)
-        found = evaluate(made, ID, 4, metrics=[], env_kwargs={"max_new_tokens": 4})
-        texts.append([sample.token_ids for sample in found.samples])
-    assert texts[0] == texts[1]
+        evaluation = evaluate(made, ID, 4, metrics=[], env_kwargs={"max_new_tokens": 4})
+        completions.append([sample.token_ids for sample in evaluation.samples])
+    assert completions[0] == completions[1]
 
 
 def test_a_form_that_an_algorithm_cannot_train_names_those_that_can(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import textgym_agents
-from tests.agents.four_tokens import END, HORIZON, RETURNS, TEXTS, batch_of, log_probs, make_env, make_model
+from tests.agents.four_tokens import COMPLETIONS, END, HORIZON, RETURNS, batch_of, log_probs, make_env, make_model
 from textgym.errors import ConfigError, DatasetError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym_agents.algorithms.ilql import ILQL
@@ -18,7 +18,9 @@ from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.ilql import ILQLPolicy
 
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
-ALL = [LoggedEpisode(text, RETURNS[text], prompt_id=0) for text in TEXTS]  # after the prompt "a b"
+ALL = [
+    LoggedEpisode(completion, RETURNS[completion], prompt_id=0) for completion in COMPLETIONS
+]  # after the prompt "a b"
 STANDS_STILL = {"learning_rate": 0.0, "max_grad_norm": 1e9, "batch_size": None, "n_epochs": 1}
 
 
@@ -39,31 +41,31 @@ def build(seq2seq=False, episodes=ALL, policy_kwargs=None, **options):
 # ---------------------------------------------------------------------- losses
 
 
-def plain_step(made, texts, before, returns_of):
+def plain_step(made, completions, before, returns_of):
     """The gradient of ILQL's losses, token by token, by plain passes."""
     lm, beta, loss = made.policy.lm, made.beta, 0.0
-    count = sum(map(len, texts))
-    for text, new in zip(texts, log_probs(lm, texts), strict=True):
+    count = sum(map(len, completions))
+    for completion, new in zip(completions, log_probs(lm, completions), strict=True):
         if lm.config.is_encoder_decoder:
-            decoded = torch.tensor([[0, *text[:-1]]])
+            decoded = torch.tensor([[0, *completion[:-1]]])
             out = lm(input_ids=torch.tensor([[1, 2]]), decoder_input_ids=decoded, output_hidden_states=True)
             hidden = out.decoder_hidden_states[-1][0]
         else:
-            hidden = lm(input_ids=torch.tensor([[1, 2, *text[:-1]]]), output_hidden_states=True).hidden_states[-1][
-                0, 1:
-            ]
+            hidden = lm(input_ids=torch.tensor([[1, 2, *completion[:-1]]]), output_hidden_states=True).hidden_states[
+                -1
+            ][0, 1:]
         v, level = made.policy.value_net(hidden).flatten(), made.policy.q_offset_net(hidden).flatten()
-        rewards = [0.0] * (len(text) - 1) + [RETURNS[text]]
+        rewards = [0.0] * (len(completion) - 1) + [RETURNS[completion]]
         returns = returns_of(rewards, v.tolist())
-        for t in range(len(text)):
-            ratio = new[t] - before[text][t]
+        for t in range(len(completion)):
+            ratio = new[t] - before[completion][t]
             # (G - Q)^2 / 2, once with the level held still and divided by beta, once with the policy held still
             policy = (returns[t] - level[t].detach() - beta * ratio) ** 2 / 2 / beta
             head = (returns[t] - level[t] - beta * ratio.detach()) ** 2 / 2
             q = (level[t] + beta * ratio).detach()
             weight = made.tau if q > v[t] else 1 - made.tau
             expectile = weight * (q - v[t]) ** 2 / 2
-            loss = loss + (policy - made.cql_coef * new[t]) / len(texts)
+            loss = loss + (policy - made.cql_coef * new[t]) / len(completions)
             loss = loss + made.vf_coef * (head + expectile) / count
     made.policy.zero_grad()
     loss.backward()
@@ -81,17 +83,17 @@ def monte_carlo(rewards, values):
 @BOTH
 @pytest.mark.parametrize(("td_lambda", "returns_of"), [(0.0, one_step), (1.0, monte_carlo)], ids=["one", "all"])
 def test_a_step_equals_its_losses_away_from_the_initial_model(td_lambda, returns_of, seq2seq):
-    texts = [TEXTS[i] for i in (0, 2, 5, 9, 20, 33)]
-    log = [LoggedEpisode(text, RETURNS[text], prompt_id=0) for text in texts]
+    completions = [COMPLETIONS[i] for i in (0, 2, 5, 9, 20, 33)]
+    log = [LoggedEpisode(completion, RETURNS[completion], prompt_id=0) for completion in completions]
     made = build(seq2seq, log, td_lambda=td_lambda, beta=0.3, tau=0.8, cql_coef=0.4, vf_coef=0.6, **STANDS_STILL)
     made.learn(1)
     with torch.no_grad():
-        before = dict(zip(texts, log_probs(make_model(seq2seq), texts), strict=True))
+        before = dict(zip(completions, log_probs(make_model(seq2seq), completions), strict=True))
         for parameter in made.policy.lm.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
     made.train()  # the log, with pi_0, is still there
     ours = torch.cat([p.grad.flatten().clone() for p in made.policy.parameters()])
-    expected = plain_step(made, texts, before, returns_of)
+    expected = plain_step(made, completions, before, returns_of)
     assert expected.abs().max() > 1e-2
     torch.testing.assert_close(ours, expected, atol=5e-5 * expected.abs().max().item(), rtol=1e-3)
 
@@ -113,13 +115,13 @@ def within_log(tau, prefix=()):
     """{prefix: (4,) Q}: rewards at the ends, and below them the expectile over the log's tokens, each as often."""
     table, row = {}, []
     for token in range(4):
-        text = (*prefix, token)
-        if token == END or len(text) == HORIZON:
-            row.append(RETURNS[text])
+        completion = (*prefix, token)
+        if token == END or len(completion) == HORIZON:
+            row.append(RETURNS[completion])
         else:
-            table |= within_log(tau, text)
-            counts = [sum(t[: len(text) + 1] == (*text, a) for t in TEXTS) for a in range(4)]
-            row.append(expectile(table[text], counts, tau))
+            table |= within_log(tau, completion)
+            counts = [sum(t[: len(completion) + 1] == (*completion, a) for t in COMPLETIONS) for a in range(4)]
+            row.append(expectile(table[completion], counts, tau))
     return {**table, prefix: row}
 
 
@@ -143,19 +145,19 @@ def test_values_become_those_of_dynamic_programming_within_the_log(td_lambda, ta
     for head in (made.policy.value_net, made.policy.q_offset_net):
         torch.nn.init.zeros_(head.weight)
     made.learn(1)
-    texts = [(*prefix, token) for prefix in PREFIXES for token in range(4)]
-    batch, actions = batch_of(texts)
-    ends = torch.as_tensor(np.cumsum([len(text) for text in texts]) - 1)
+    completions = [(*prefix, token) for prefix in PREFIXES for token in range(4)]
+    batch, actions = batch_of(completions)
+    ends = torch.as_tensor(np.cumsum([len(completion) for completion in completions]) - 1)
     with torch.no_grad():
-        found = made.policy.evaluate_values(batch, actions)
-        initial = torch.cat(log_probs(make_model(), texts))
-    q = (found.q_offset + 0.5 * (found.log_probs - initial))[ends].reshape(-1, 4)
+        tokens = made.policy.evaluate_values(batch, actions)
+        initial = torch.cat(log_probs(make_model(), completions))
+    q = (tokens.q_offset + 0.5 * (tokens.log_probs - initial))[ends].reshape(-1, 4)
     expected = torch.tensor([within_log(tau)[p] for p in PREFIXES])
     assert expected.square().mean().sqrt() > 0.5
     assert (q - expected).square().mean().sqrt() < 0.25
     # so the policy is the initial one, times exp(Q / beta)
     perturbed = (initial[ends].reshape(-1, 4) + expected / 0.5).softmax(-1)
-    assert (found.log_probs[ends].reshape(-1, 4).exp() - perturbed).abs().max() < 0.25
+    assert (tokens.log_probs[ends].reshape(-1, 4).exp() - perturbed).abs().max() < 0.25
 
 
 def test_an_expectile_by_hand():
@@ -166,12 +168,12 @@ def test_an_expectile_by_hand():
 
 def test_cloning_takes_over_with_a_large_coefficient():
     """A log of one completion alone, worth nothing: the CQL term makes it probable all the same."""
-    log = [LoggedEpisode(TEXTS[30], 0.0, prompt_id=0)]
+    log = [LoggedEpisode(COMPLETIONS[30], 0.0, prompt_id=0)]
     chances = []
     for coefficient in (0.0, 1.0):
         made = build(False, log, cql_coef=coefficient, learning_rate=5e-3, n_epochs=60)
         made.learn(1)
-        chances.append(log_probs(made.policy.lm, [TEXTS[30]])[0].sum().exp().item())
+        chances.append(log_probs(made.policy.lm, [COMPLETIONS[30]])[0].sum().exp().item())
     assert chances[0] < 0.1
     assert chances[1] > 0.25
 
@@ -196,10 +198,10 @@ def test_a_log_counts_for_all_timesteps_and_plays_nothing():
     made.learn(1000)
     assert made.num_timesteps == 1000
     stored = made.rollout_buffer
-    assert stored.buffer_size == sum(map(len, TEXTS))
+    assert stored.buffer_size == sum(map(len, COMPLETIONS))
     assert sorted(stored.scores[:, 0]) == pytest.approx(sorted(RETURNS.values()), abs=1e-6)
     with torch.no_grad():
-        expected = torch.cat(log_probs(make_model(), TEXTS))
+        expected = torch.cat(log_probs(make_model(), COMPLETIONS))
     np.testing.assert_allclose(stored.log_probs[:, 0], expected.numpy(), atol=1e-5)
 
 
@@ -217,13 +219,13 @@ def test_tokens_that_top_k_leaves_out_are_refused():
 
 
 def test_a_log_survives_its_file(tmp_path):
-    texts = [*ALL[:3], LoggedEpisode((3, 0), -2, prompt_ids=(2, 1))]
-    write_log(tmp_path / "log.jsonl", texts)
-    assert read_log(tmp_path / "log.jsonl") == texts
-    assert read_log(str(tmp_path / "log.jsonl")) == texts
+    log = [*ALL[:3], LoggedEpisode((3, 0), -2, prompt_ids=(2, 1))]
+    write_log(tmp_path / "log.jsonl", log)
+    assert read_log(tmp_path / "log.jsonl") == log
+    assert read_log(str(tmp_path / "log.jsonl")) == log
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert json.loads(lines[3]) == {"prompt_ids": [2, 1], "token_ids": [3, 0], "reward": -2}
-    assert read_log([json.loads(line) for line in lines]) == texts
+    assert read_log([json.loads(line) for line in lines]) == log
 
 
 @BOTH
@@ -273,7 +275,7 @@ def test_files_that_are_no_logs_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("logged", "message"),
     [
         (LoggedEpisode((1, 1, 1, 1), 1.0, 0), "has 4 tokens, the environment allows 3"),
         (LoggedEpisode((0, 1), 1.0, 0), "goes on after an end token"),
@@ -284,9 +286,9 @@ def test_files_that_are_no_logs_are_named(tmp_path):
         (LoggedEpisode((1,), 1.0, prompt_ids=(4,)), "from 0 to 3"),
     ],
 )
-def test_completions_that_do_not_fit_the_environment_are_named(text, message):
+def test_completions_that_do_not_fit_the_environment_are_named(logged, message):
     with pytest.raises(DatasetError, match=f"episode 1 of the log.*{message}"):
-        as_episodes([ALL[0], text], make_env(1).env.unwrapped.mdp)
+        as_episodes([ALL[0], logged], make_env(1).env.unwrapped.mdp)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +334,7 @@ def test_both_forms_of_model_learn_from_a_log_of_a_policy_and_save(model, tmp_pa
 @pytest.mark.slow
 @pytest.mark.learning
 def test_reviews_turn_positive_without_a_completion_of_the_trained_policy():
-    """The built-in model writes happy and unhappy reviews alike: 0.53. 10,000 of its own tokens teach 0.87."""
+    """The built-in model writes happy and unhappy reviews alike: 0.53. Trained on 10,000 of its own tokens: 0.87."""
     made = textgym_agents.make("ilql", "textgym/SentimentContinuation-v0", learning_rate=4e-3, batch_size=1024, seed=0)
     made.learn(10_000)
     assert evaluate(made, "textgym/SentimentContinuation-v0", 100).reward > 0.7

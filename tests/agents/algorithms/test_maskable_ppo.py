@@ -82,9 +82,9 @@ def test_only_legal_tokens_are_sampled_and_their_probabilities_sum_to_one(kind):
     steps, rows = buffer._index(buffer.segments())
     whole = buffer._batch(buffer.segments())
     with torch.no_grad():
-        found = algorithm.policy.get_distribution(whole).distribution
-    assert np.array_equal(torch.isfinite(found.logits).numpy(), seen[steps, rows])
-    torch.testing.assert_close(found.logits.exp().sum(-1), torch.ones(ROWS * STEPS))
+        distribution = algorithm.policy.get_distribution(whole).distribution
+    assert np.array_equal(torch.isfinite(distribution.logits).numpy(), seen[steps, rows])
+    torch.testing.assert_close(distribution.logits.exp().sum(-1), torch.ones(ROWS * STEPS))
     # Without masks the model would often have written other tokens.
     free = collect(maskable(kind)).actions
     assert not np.take_along_axis(seen, free[:, :, None], 2).all()
@@ -95,13 +95,13 @@ def test_only_legal_tokens_are_sampled_and_their_probabilities_sum_to_one(kind):
 @pytest.mark.parametrize("policy", [{}, {"max_logits": 3 * NUM_TOKENS}, {"top_p": 0.9, "temperature": 1.5}])
 def test_the_ratio_is_one_at_the_first_minibatch(kind, policy):
     algorithm = maskable(kind, random=True, policy=policy)
-    for _ in range(2):  # the second rollout begins in the middle of texts
+    for _ in range(2):  # the second rollout begins in the middle of episodes
         for batch in collect(algorithm).get(16):
-            found = algorithm.policy.evaluate_actions(batch.observations, batch.actions, batch.action_masks)
+            evaluated = algorithm.policy.evaluate_actions(batch.observations, batch.actions, batch.action_masks)
             torch.testing.assert_close(
-                (found[1] - batch.old_log_prob).exp(), torch.ones(len(batch.actions)), atol=1e-4, rtol=0
+                (evaluated[1] - batch.old_log_prob).exp(), torch.ones(len(batch.actions)), atol=1e-4, rtol=0
             )
-            assert torch.isfinite(found[2]).all()
+            assert torch.isfinite(evaluated[2]).all()
 
 
 def test_the_update_is_that_of_sb3_contribs_buffer():

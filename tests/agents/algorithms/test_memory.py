@@ -24,8 +24,8 @@ def grown(name: str) -> int:
     """What a child process's peak memory grew by while it trained."""
     paths = f"{ROOT}:{ROOT / 'agents'}"
     command = [sys.executable, "-c", CHILD, name]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": paths})
-    return int(found.stdout)
+    child = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": paths})
+    return int(child.stdout)
 
 
 @pytest.mark.slow

@@ -48,20 +48,20 @@ def legal(algorithm, obs):
     return unpack_masks(algorithm.policy.sampled_masks, algorithm.policy.num_actions)
 
 
-def likeliest(policy, obs, lm=None):
+def top_p_set(policy, obs, lm=None):
     """The top-p set, the slow way: sort, add up, cut."""
     with torch.no_grad():
         hidden = policy._packed_hidden(lm or policy.lm, policy.form.sequences(obs))
         probabilities = policy._logits(lm or policy.lm, hidden).softmax(-1)
-    found = torch.zeros_like(probabilities, dtype=torch.bool)
+    kept = torch.zeros_like(probabilities, dtype=torch.bool)
     for row, p in enumerate(probabilities):
         total = 0.0
         for token in p.argsort(descending=True).tolist():
-            found[row, token] = True
+            kept[row, token] = True
             total += p[token].item()
             if total >= TOP_P:
                 break
-    return found
+    return kept
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])
@@ -71,13 +71,13 @@ def test_a_refresh_changes_the_mask_that_rollouts_use(kind, lora):
     collect(algorithm)
     obs = algorithm.policy.obs_to_tensor(algorithm._last_obs)[0]
     first = legal(algorithm, obs)
-    assert torch.equal(first, likeliest(algorithm.policy, obs))
+    assert torch.equal(first, top_p_set(algorithm.policy, obs))
     algorithm.train()  # the first update: no refresh
     assert torch.equal(legal(algorithm, obs), first)
-    assert not torch.equal(likeliest(algorithm.policy, obs), first)
+    assert not torch.equal(top_p_set(algorithm.policy, obs), first)
     algorithm.train()  # the second: refreshed from the policy as it is now
     second = legal(algorithm, obs)
-    assert torch.equal(second, likeliest(algorithm.policy, obs))
+    assert torch.equal(second, top_p_set(algorithm.policy, obs))
     assert not torch.equal(second, first)
     algorithm.train()
     assert torch.equal(legal(algorithm, obs), second)
@@ -151,7 +151,7 @@ def test_a_static_mask_stays():
     first = legal(algorithm, obs)
     algorithm.learn(4 * ROWS * STEPS)
     assert torch.equal(legal(algorithm, obs), first)
-    assert not torch.equal(likeliest(algorithm.policy, obs), first)
+    assert not torch.equal(top_p_set(algorithm.policy, obs), first)
 
 
 def test_without_a_mask_it_is_ppo():
@@ -185,10 +185,10 @@ def test_a_checkpoint_keeps_the_lagged_mask(tmp_path):
     obs = algorithm.policy.obs_to_tensor(algorithm.env.reset())[0]
     mask = legal(again, obs)
     assert torch.equal(mask, legal(algorithm, obs))
-    assert not torch.equal(mask, likeliest(again.policy, obs))
+    assert not torch.equal(mask, top_p_set(again.policy, obs))
     assert again.updates == 3
     again.learn(ROWS * STEPS, reset_num_timesteps=False)  # the fourth update refreshes
-    assert torch.equal(legal(again, obs), likeliest(again.policy, obs))
+    assert torch.equal(legal(again, obs), top_p_set(again.policy, obs))
 
 
 @pytest.mark.parametrize(

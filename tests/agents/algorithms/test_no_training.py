@@ -20,7 +20,7 @@ def small(name, kind="gpt2", **options):
     return make(name, ID, tiny_model(kind), n_envs=4, seed=0, env_kwargs=SMALL, **options)
 
 
-def texts(algorithm, **options):
+def completions(algorithm, **options):
     return [s.completion for s in evaluate(algorithm, ID, 6, env_kwargs=SMALL, **options).samples]
 
 
@@ -38,10 +38,10 @@ def test_learning_changes_nothing_costs_nothing_and_is_evaluated_once(name, kind
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])
-def test_greedy_takes_the_likeliest_token_whatever_it_is_told(kind):
+def test_greedy_takes_the_most_probable_token_whatever_is_asked(kind):
     greedy, sampled = small("greedy", kind), small("zero_shot", kind)
-    assert texts(greedy, seed=0) == texts(greedy, seed=1) == texts(sampled, deterministic=True)
-    assert texts(greedy) != texts(sampled)
+    assert completions(greedy, seed=0) == completions(greedy, seed=1) == completions(sampled, deterministic=True)
+    assert completions(greedy) != completions(sampled)
     obs = greedy.env.reset()
     tensors = greedy.policy.obs_to_tensor(obs)[0]
     expected = greedy.policy.get_distribution(tensors).distribution.probs.argmax(1)
@@ -50,21 +50,21 @@ def test_greedy_takes_the_likeliest_token_whatever_it_is_told(kind):
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])
 def test_the_best_of_more_samples_is_never_worse(kind):
-    found = [evaluate(small("best_of_n", kind, n=n), ID, 8, env_kwargs=SMALL) for n in (1, 2, 5)]
+    evaluations = [evaluate(small("best_of_n", kind, n=n), ID, 8, env_kwargs=SMALL) for n in (1, 2, 5)]
     plain = evaluate(small("zero_shot", kind), ID, 8, env_kwargs=SMALL)
-    assert [s.completion for s in found[0].samples] == [s.completion for s in plain.samples]
-    assert (np.diff([one.rewards for one in found], axis=0) >= 0).all()
-    assert found[2].reward > found[0].reward
-    assert [s.prompt_id for s in found[2].samples] == list(range(8))
-    # The metrics and parts are those of the texts that were kept.
-    assert found[2].components["chrf"] == pytest.approx(found[2].reward, abs=1e-5)
+    assert [s.completion for s in evaluations[0].samples] == [s.completion for s in plain.samples]
+    assert (np.diff([one.rewards for one in evaluations], axis=0) >= 0).all()
+    assert evaluations[2].reward > evaluations[0].reward
+    assert [s.prompt_id for s in evaluations[2].samples] == list(range(8))
+    # The metrics and parts are those of the completions that were kept.
+    assert evaluations[2].components["chrf"] == pytest.approx(evaluations[2].reward, abs=1e-5)
 
 
 def test_best_of_takes_any_policy_and_one_completion_where_all_are_alike():
     zero_shot = small("zero_shot")
-    assert texts(zero_shot, best_of=3) == texts(small("best_of_n", n=3))
-    assert texts(small("best_of_n", n=3), deterministic=True) == texts(zero_shot, deterministic=True)
-    assert texts(small("best_of_n", n=3), best_of=1) == texts(zero_shot)
+    assert completions(zero_shot, best_of=3) == completions(small("best_of_n", n=3))
+    assert completions(small("best_of_n", n=3), deterministic=True) == completions(zero_shot, deterministic=True)
+    assert completions(small("best_of_n", n=3), best_of=1) == completions(zero_shot)
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, True])
@@ -73,22 +73,22 @@ def test_a_number_of_samples_that_makes_no_sense_is_refused(n):
         small("best_of_n", n=n)
     if not isinstance(n, bool) and n < 1:
         with pytest.raises(ConfigError, match="expected at least 1 completion"):
-            texts(small("zero_shot"), best_of=n)
+            completions(small("zero_shot"), best_of=n)
 
 
 def test_what_wraps_a_policy_is_played_itself():
     inner = small("zero_shot").policy
 
     class Reversed:
-        """Takes the likeliest token, whatever is asked for."""
+        """Takes the most probable token, whatever is asked for."""
 
         policy = inner
 
         def predict(self, obs, deterministic=False):
             return inner.predict(obs, deterministic=True)
 
-    assert texts(Reversed()) == texts(inner, deterministic=True) != texts(inner)
-    assert texts(Reversed(), seed=1) == texts(Reversed())
+    assert completions(Reversed()) == completions(inner, deterministic=True) != completions(inner)
+    assert completions(Reversed(), seed=1) == completions(Reversed())
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -1,7 +1,7 @@
 """The gradients of REINFORCE, SCST, RLOO and GRPO, on a model whose every completion can be listed.
 
-The expected gradient is the sum over all texts of their probability times the algorithm's gradient for them. Where the
-estimator is unbiased, it is the gradient of the expected return, which plain passes of the model give.
+The expected gradient is the sum over all completions of their probability times the algorithm's gradient for them.
+Where the estimator is unbiased, it is the gradient of the expected return, which plain passes of the model give.
 """
 
 import itertools
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.agents.four_tokens import RETURNS, TEXTS, batch_of, log_probs, make_env, make_model
+from tests.agents.four_tokens import COMPLETIONS, RETURNS, batch_of, log_probs, make_env, make_model
 from textgym_agents.algorithms.grpo import GRPO
 from textgym_agents.algorithms.reinforce import REINFORCE
 from textgym_agents.algorithms.rloo import RLOO
@@ -22,7 +22,7 @@ BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq
 
 
 def build(algorithm, seq2seq=False, kl_coef=0.0, **options):
-    """An algorithm whose optimiser stands still, so that its gradient stays to be looked at."""
+    """An algorithm with a learning rate of 0, whose gradient can be read after a step."""
     made = algorithm(
         LanguageModelPolicy,
         make_env(2, seq2seq=seq2seq),
@@ -38,35 +38,35 @@ def build(algorithm, seq2seq=False, kl_coef=0.0, **options):
     return made
 
 
-def episodes(made, texts, returns=None, old=None):
-    """Texts as a rollout would have stored them, the return at the end."""
-    batch, actions = batch_of(texts, made.rollout_buffer.seq2seq)
+def episodes(made, completions, returns=None, old=None):
+    """Episodes as a rollout would have stored them, the return at the end."""
+    batch, actions = batch_of(completions, made.rollout_buffer.seq2seq)
     with torch.no_grad():
         values, log_prob, _ = made.policy.evaluate_actions(batch, actions)
-    lengths = [len(text) for text in texts]
+    lengths = [len(completion) for completion in completions]
     columns = zip(
         batch.sequences,
-        [RETURNS[text] for text in texts] if returns is None else returns,
+        [RETURNS[completion] for completion in completions] if returns is None else returns,
         values.flatten().split(lengths),
         log_prob.split(lengths) if old is None else old,
         strict=True,
     )
     return [
         Episode(
-            text.context,
-            text.prompt,
-            text.actions,
-            np.array([0.0] * (len(text.actions) - 1) + [value]),
+            sequence.context,
+            sequence.prompt,
+            sequence.actions,
+            np.array([0.0] * (len(sequence.actions) - 1) + [value]),
             values.numpy(),
             log_prob.detach().numpy(),
         )
-        for text, value, values, log_prob in columns
+        for sequence, value, values, log_prob in columns
     ]
 
 
-def gradient(made, texts, k=1, **how):
+def gradient(made, completions, k=1, **how):
     """(weights of the language model,) what one call of train() leaves."""
-    made.rollout_buffer.fill(episodes(made, texts, **how), k)
+    made.rollout_buffer.fill(episodes(made, completions, **how), k)
     made.train()
     return flat_gradient(made)
 
@@ -84,14 +84,15 @@ def plain_gradient(made, loss):
 def true_gradient(made):
     """Of minus the expected return, by plain passes over every completion."""
     expected = sum(
-        lp.sum().exp() * RETURNS[text] for text, lp in zip(TEXTS, log_probs(made.policy.lm, TEXTS), strict=True)
+        lp.sum().exp() * RETURNS[completion]
+        for completion, lp in zip(COMPLETIONS, log_probs(made.policy.lm, COMPLETIONS), strict=True)
     )
     return plain_gradient(made, -expected)
 
 
 def probabilities(made):
     with torch.no_grad():
-        return torch.stack([lp.sum().exp() for lp in log_probs(made.policy.lm, TEXTS)])
+        return torch.stack([lp.sum().exp() for lp in log_probs(made.policy.lm, COMPLETIONS)])
 
 
 def assert_equal(ours, expected):
@@ -101,7 +102,7 @@ def assert_equal(ours, expected):
 
 @BOTH
 def test_the_completions_are_all_there_are(seq2seq):
-    assert len(TEXTS) == 1 + 3 + 9 + 27
+    assert len(COMPLETIONS) == 1 + 3 + 9 + 27
     p = probabilities(build(REINFORCE, seq2seq))
     assert p.sum().item() == pytest.approx(1, abs=1e-5)
     assert p.max() < 0.9
@@ -109,7 +110,7 @@ def test_the_completions_are_all_there_are(seq2seq):
 
 def expected_gradient(made):
     """The sum over all completions of their probability times the gradient for one of them alone."""
-    stored, total = episodes(made, TEXTS), 0.0
+    stored, total = episodes(made, COMPLETIONS), 0.0
     for episode, p in zip(stored, probabilities(made), strict=True):
         made.running_mean = 0.3
         made.rollout_buffer.fill([episode])
@@ -125,7 +126,9 @@ def test_reinforce_is_unbiased_with_every_baseline(baseline, seq2seq):
 
 
 def test_a_baseline_changes_the_gradient_of_a_single_completion():
-    one, other = (gradient(build(REINFORCE, baseline=name, vf_coef=0.0), [TEXTS[5]]) for name in ("none", "value"))
+    one, other = (
+        gradient(build(REINFORCE, baseline=name, vf_coef=0.0), [COMPLETIONS[5]]) for name in ("none", "value")
+    )
     assert (one - other).abs().max() > 1e-2
 
 
@@ -140,37 +143,37 @@ def test_scst_is_unbiased(seq2seq):
 def test_rloo_is_unbiased(seq2seq):
     """All 1,600 pairs in one batch. Advantages are proportional to a pair's returns, so these carry its probability."""
     made = build(RLOO, seq2seq)
-    p = dict(zip(TEXTS, probabilities(made).tolist(), strict=True))
-    pairs = list(itertools.product(TEXTS, repeat=2))
-    returns = [p[a] * p[b] * len(pairs) * RETURNS[text] for a, b in pairs for text in (a, b)]
-    expected = gradient(made, [text for pair in pairs for text in pair], 2, returns=returns)
+    p = dict(zip(COMPLETIONS, probabilities(made).tolist(), strict=True))
+    pairs = list(itertools.product(COMPLETIONS, repeat=2))
+    returns = [p[a] * p[b] * len(pairs) * RETURNS[completion] for a, b in pairs for completion in (a, b)]
+    expected = gradient(made, [completion for pair in pairs for completion in pair], 2, returns=returns)
     assert_equal(expected, true_gradient(made))
 
 
 def test_rloo_of_three_by_hand():
     made = build(RLOO)
-    texts = [TEXTS[3], TEXTS[20], TEXTS[9]]
-    ours = gradient(made, texts, 3)
-    one, two, three = (RETURNS[text] for text in texts)
-    lp = [x.sum() for x in log_probs(made.policy.lm, texts)]
+    completions = [COMPLETIONS[3], COMPLETIONS[20], COMPLETIONS[9]]
+    ours = gradient(made, completions, 3)
+    one, two, three = (RETURNS[completion] for completion in completions)
+    lp = [x.sum() for x in log_probs(made.policy.lm, completions)]
     loss = (one - (two + three) / 2) * lp[0] + (two - (one + three) / 2) * lp[1] + (three - (one + two) / 2) * lp[2]
     assert_equal(ours, plain_gradient(made, -loss / 3))
 
 
 def grpo_loss(made, groups, old, reference, *, std=True, reduction="episode", high=0.2, beta=0.0):
     """Equation 3 of the paper, token by token, by plain passes."""
-    terms, count = 0.0, sum(len(text) for group in groups for text in group)
-    texts = sum(map(len, groups))
+    terms, count = 0.0, sum(len(completion) for group in groups for completion in group)
+    total = sum(map(len, groups))
     for group in groups:
-        r = torch.tensor([RETURNS[text] for text in group], dtype=torch.float64)
+        r = torch.tensor([RETURNS[completion] for completion in group], dtype=torch.float64)
         advantages = (r - r.mean()) / (r.std() + 1e-4 if std else 1)
-        for text, new, advantage in zip(group, log_probs(made.policy.lm, group), advantages, strict=True):
-            for t in range(len(text)):
-                rho = (new[t] - old[text][t]).exp()
+        for completion, new, advantage in zip(group, log_probs(made.policy.lm, group), advantages, strict=True):
+            for t in range(len(completion)):
+                rho = (new[t] - old[completion][t]).exp()
                 term = torch.min(rho * advantage, rho.clamp(0.8, 1 + high) * advantage)
-                log_ratio = new[t] - reference[text][t]
+                log_ratio = new[t] - reference[completion][t]
                 term = term - beta * ((-log_ratio).exp() - 1 + log_ratio)
-                share = {"episode": texts * len(text), "token": count, "constant": texts * 3}[reduction]
+                share = {"episode": total * len(completion), "token": count, "constant": total * 3}[reduction]
                 terms = terms + term / share
     return -terms
 
@@ -190,21 +193,22 @@ def test_grpo_equals_its_formula_away_from_the_old_policy(options, formula, seq2
     """Groups of three completions of unequal lengths, and ratios between 0.5 and 2, so that some are clipped."""
     made = build(GRPO, seq2seq, n_epochs=1, batch_size=None, **options)
     rng = np.random.default_rng(3)
-    groups = [tuple(TEXTS[i] for i in rng.choice(len(TEXTS), 3, replace=False)) for _ in range(6)]
-    groups[0] = (TEXTS[0], TEXTS[2], TEXTS[30])  # of one, two and three tokens
-    texts = sorted({text for group in groups for text in group})
-    reference = dict(zip(texts, log_probs(make_model(seq2seq), texts), strict=True))
+    groups = [tuple(COMPLETIONS[i] for i in rng.choice(len(COMPLETIONS), 3, replace=False)) for _ in range(6)]
+    groups[0] = (COMPLETIONS[0], COMPLETIONS[2], COMPLETIONS[30])  # of one, two and three tokens
+    completions = sorted({completion for group in groups for completion in group})
+    reference = dict(zip(completions, log_probs(make_model(seq2seq), completions), strict=True))
     with torch.no_grad():
         for parameter in made.policy.lm.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
-        now = dict(zip(texts, log_probs(made.policy.lm, texts), strict=True))
+        now = dict(zip(completions, log_probs(made.policy.lm, completions), strict=True))
     old = {
-        text: lp + torch.as_tensor(rng.uniform(-0.6, 0.6, len(text)), dtype=torch.float32) for text, lp in now.items()
+        completion: lp + torch.as_tensor(rng.uniform(-0.6, 0.6, len(completion)), dtype=torch.float32)
+        for completion, lp in now.items()
     }
-    flat = [text for group in groups for text in group]
-    ours = gradient(made, flat, 3, old=[old[text] for text in flat])
+    flat = [completion for group in groups for completion in group]
+    ours = gradient(made, flat, 3, old=[old[completion] for completion in flat])
     assert 0.2 < made.logger.name_to_value["train/clip_fraction"] < 0.9
-    reference = {text: lp.detach() for text, lp in reference.items()}
+    reference = {completion: lp.detach() for completion, lp in reference.items()}
     assert_equal(ours, plain_gradient(made, grpo_loss(made, groups, old, reference, **formula)))
 
 
@@ -214,8 +218,8 @@ def test_grpo_in_expectation():
     p = probabilities(made)
     likely = p.argsort(descending=True)[:8].tolist()
     with torch.no_grad():
-        old = dict(zip(TEXTS, log_probs(made.policy.lm, TEXTS), strict=True))
+        old = dict(zip(COMPLETIONS, log_probs(made.policy.lm, COMPLETIONS), strict=True))
     pairs = [(i, j, 2 * p[i] * p[j]) for i, j in itertools.combinations(likely, 2)]
-    ours = sum(weight * gradient(made, (TEXTS[i], TEXTS[j]), 2) for i, j, weight in pairs)
-    formula = sum(weight * grpo_loss(made, [(TEXTS[i], TEXTS[j])], old, old) for i, j, weight in pairs)
+    ours = sum(weight * gradient(made, (COMPLETIONS[i], COMPLETIONS[j]), 2) for i, j, weight in pairs)
+    formula = sum(weight * grpo_loss(made, [(COMPLETIONS[i], COMPLETIONS[j])], old, old) for i, j, weight in pairs)
     assert_equal(ours, plain_gradient(made, formula))

@@ -1,7 +1,7 @@
 """Q-learning and SARSA: their returns and steps by hand, and their fixed points against dynamic programming.
 
-The language of four tokens has 40 texts, so the optimal values of all beginnings of a text, and those under a policy,
-are sums that can be written out.
+The language of four tokens has 40 completions. So the optimal values of all prefixes, and those under a policy, are
+sums that can be written out.
 """
 
 import numpy as np
@@ -10,10 +10,10 @@ import torch
 
 import textgym_agents
 from tests.agents.four_tokens import (
+    COMPLETIONS,
     END,
     HORIZON,
     RETURNS,
-    TEXTS,
     batch_of,
     log_probs,
     make_env,
@@ -42,7 +42,7 @@ TABLE_LIKE = {
 
 
 def build(algorithm, seq2seq=False, **options):
-    """An algorithm whose optimiser stands still, unless it is told otherwise."""
+    """An algorithm whose learning rate is 0 by default."""
     made = algorithm(
         QLearningPolicy,
         make_env(2, seq2seq=seq2seq),
@@ -60,17 +60,17 @@ def build(algorithm, seq2seq=False, **options):
     return made
 
 
-def episodes(texts, seq2seq=False):
+def episodes(completions, seq2seq=False):
     """As a rollout would have stored them, the return at the end; values and log-probabilities are not looked at."""
     return [
         Episode(
-            text.context,
-            text.prompt,
-            text.actions,
-            np.array([0.0] * (len(text.actions) - 1) + [RETURNS[tuple(text.actions.tolist())]]),
-            *np.zeros((2, len(text.actions))),
+            sequence.context,
+            sequence.prompt,
+            sequence.actions,
+            np.array([0.0] * (len(sequence.actions) - 1) + [RETURNS[tuple(sequence.actions.tolist())]]),
+            *np.zeros((2, len(sequence.actions))),
         )
-        for text in batch_of(texts, seq2seq)[0].sequences
+        for sequence in batch_of(completions, seq2seq)[0].sequences
     ]
 
 
@@ -81,7 +81,7 @@ def episodes(texts, seq2seq=False):
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.7, "top_k": 3}], ids=["plain", "filtered"])
 def test_gaps_reach_the_largest_log_probability(seq2seq, options):
     policy = build(QLearning, seq2seq, policy_kwargs=options).policy
-    batch, actions = batch_of(TEXTS, seq2seq)
+    batch, actions = batch_of(COMPLETIONS, seq2seq)
     tokens = policy.token_values(batch, actions)
     values, expected, entropies = policy.evaluate_actions(batch, actions)
     torch.testing.assert_close(tokens.log_probs, expected)
@@ -96,7 +96,7 @@ def test_gaps_reach_the_largest_log_probability(seq2seq, options):
 
 
 def test_gaps_are_the_same_in_blocks_that_are_computed_twice():
-    batch, actions = batch_of(TEXTS)
+    batch, actions = batch_of(COMPLETIONS)
     whole, cut = build(QLearning).policy, build(QLearning, policy_kwargs={"max_logits": 20}).policy
     one, other = (policy.token_values(batch, actions) for policy in (whole, cut))
     for policy, tokens in ((whole, one), (cut, other)):
@@ -113,9 +113,9 @@ def frequencies(policy, rows=4000):
     ids[:, :2] = torch.tensor([1, 2])
     obs = {"input_ids": ids, "attention_mask": (torch.arange(5) < 2).long().repeat(rows, 1)}
     with torch.no_grad():
-        actions, _, found = policy(obs)
+        actions, _, log_prob = policy(obs)
         full = policy.get_distribution({k: v[:1] for k, v in obs.items()}).distribution.logits.log_softmax(-1)[0]
-        torch.testing.assert_close(found, full[actions])  # of the language model, whatever the exploration
+        torch.testing.assert_close(log_prob, full[actions])  # of the language model, whatever the exploration
         assert (policy(obs, deterministic=True)[0] == full.argmax()).all()
         assert (policy._predict(obs, deterministic=True) == full.argmax()).all()
     return torch.bincount(actions, minlength=4) / rows, full
@@ -127,11 +127,11 @@ def test_exploration_has_the_frequencies_it_says(temperature, epsilon):
     how = {"boltzmann_temperature": temperature}
     if epsilon is not None:
         how |= {"exploration": "epsilon_greedy", "epsilon": epsilon}
-    found, full = frequencies(build(SARSA, **how).policy)
+    shares, full = frequencies(build(SARSA, **how).policy)
     drawn = (full / temperature).softmax(-1)
     share = 1.0 if epsilon is None else epsilon
     expected = share * drawn + (1 - share) * torch.nn.functional.one_hot(full.argmax(), 4)
-    torch.testing.assert_close(found, expected, atol=0.03, rtol=0)
+    torch.testing.assert_close(shares, expected, atol=0.03, rtol=0)
 
 
 # ---------------------------------------------------------------------- a step
@@ -141,34 +141,35 @@ def flat_gradient(made):
     return torch.cat([p.grad.flatten().clone() for p in made.policy.parameters()])
 
 
-def plain_step(made, texts, td_lambda):
+def plain_step(made, completions, td_lambda):
     """(weights,) minus the direction of the step, token by token, by plain passes and the slow returns."""
     lm, head, is_q = made.policy.lm, made.policy.value_net, isinstance(made, QLearning)
-    terms, heads, count = 0.0, 0.0, sum(map(len, texts))
-    for text, chosen in zip(texts, log_probs(lm, texts), strict=True):
+    terms, heads, count = 0.0, 0.0, sum(map(len, completions))
+    for completion, chosen in zip(completions, log_probs(lm, completions), strict=True):
         if lm.config.is_encoder_decoder:
             out = lm(
                 input_ids=torch.tensor([[1, 2]]),
-                decoder_input_ids=torch.tensor([[0, *text[:-1]]]),
+                decoder_input_ids=torch.tensor([[0, *completion[:-1]]]),
                 output_hidden_states=True,
             )
             hidden, logits = out.decoder_hidden_states[-1][0], out.logits[0]
         else:
-            out = lm(input_ids=torch.tensor([[1, 2, *text[:-1]]]), output_hidden_states=True)
+            out = lm(input_ids=torch.tensor([[1, 2, *completion[:-1]]]), output_hidden_states=True)
             hidden, logits = out.hidden_states[-1][0, 1:], out.logits[0, 1:]
         values, full = head(hidden).flatten(), logits.log_softmax(-1)
         q = (values[:, None] + BETA * full).detach().double()
-        taken = q[torch.arange(len(text)), torch.tensor(text)]
-        rewards = [0.0] * (len(text) - 1) + [RETURNS[text]]
+        taken = q[torch.arange(len(completion)), torch.tensor(completion)]
+        rewards = [0.0] * (len(completion) - 1) + [RETURNS[completion]]
         if is_q:
             greedy = [
-                made.traces == "peng" or best == token for best, token in zip(q.argmax(1).tolist(), text, strict=True)
+                made.traces == "peng" or best == token
+                for best, token in zip(q.argmax(1).tolist(), completion, strict=True)
             ]
             returns = slow_returns(rewards, q.max(1).values.tolist(), td_lambda, greedy)
         else:
-            returns = slow_returns(rewards, taken.tolist(), td_lambda, [True] * len(text))
+            returns = slow_returns(rewards, taken.tolist(), td_lambda, [True] * len(completion))
         delta = (torch.tensor(returns) - taken).float()
-        terms = terms + (delta * chosen).sum() / len(texts)
+        terms = terms + (delta * chosen).sum() / len(completions)
         heads = heads + (delta * values).sum() / count
     made.policy.zero_grad()
     (-terms - made.vf_coef * heads).backward()
@@ -182,11 +183,11 @@ def plain_step(made, texts, td_lambda):
 )
 def test_a_step_equals_its_formula(algorithm, options, seq2seq, td_lambda):
     made = build(algorithm, seq2seq, td_lambda=td_lambda, vf_coef=0.7, **options)
-    texts = [TEXTS[i] for i in (0, 2, 5, 9, 20, 33)]
-    made.rollout_buffer.fill(episodes(texts, seq2seq))
+    completions = [COMPLETIONS[i] for i in (0, 2, 5, 9, 20, 33)]
+    made.rollout_buffer.fill(episodes(completions, seq2seq))
     made.train()
     ours = flat_gradient(made)
-    expected = plain_step(made, texts, td_lambda)
+    expected = plain_step(made, completions, td_lambda)
     assert expected.abs().max() > 1e-2
     torch.testing.assert_close(ours, expected, atol=2e-5 * expected.abs().max().item(), rtol=1e-4)
     logged = made.logger.name_to_value
@@ -196,14 +197,14 @@ def test_a_step_equals_its_formula(algorithm, options, seq2seq, td_lambda):
 
 def test_the_step_goes_down_the_squared_error():
     """With one token a completion, nothing to bootstrap: the gradient of (r - Q)^2 / 2, V's and beta log pi's."""
-    texts = [text for text in TEXTS if len(text) == 1]
+    completions = [completion for completion in COMPLETIONS if len(completion) == 1]
     made = build(SARSA, vf_coef=1.0)
-    made.rollout_buffer.fill(episodes(texts))
+    made.rollout_buffer.fill(episodes(completions))
     made.train()
     ours = made.policy.value_net.bias.grad.clone()
-    batch, actions = batch_of(texts)
+    batch, actions = batch_of(completions)
     tokens = made.policy.token_values(batch, actions)
-    errors = torch.tensor([RETURNS[t] for t in texts]) - tokens.values - BETA * tokens.log_probs
+    errors = torch.tensor([RETURNS[t] for t in completions]) - tokens.values - BETA * tokens.log_probs
     made.policy.zero_grad()
     (errors**2 / 2).mean().backward()
     torch.testing.assert_close(ours, made.policy.value_net.bias.grad)
@@ -216,12 +217,12 @@ def optimal(prefix=()):
     """{prefix: (4,) Q*(prefix, token)} by dynamic programming."""
     table, row = {}, []
     for token in range(4):
-        text = (*prefix, token)
-        if token == END or len(text) == HORIZON:
-            row.append(RETURNS[text])
+        completion = (*prefix, token)
+        if token == END or len(completion) == HORIZON:
+            row.append(RETURNS[completion])
         else:
-            table |= optimal(text)
-            row.append(max(table[text]))
+            table |= optimal(completion)
+            row.append(max(table[completion]))
     return {**table, prefix: row}
 
 
@@ -229,12 +230,12 @@ def under(policy_table, prefix=()):
     """{prefix: (4,) Q(prefix, token)} under probabilities {prefix: (4,)}."""
     table, row = {}, []
     for token in range(4):
-        text = (*prefix, token)
-        if token == END or len(text) == HORIZON:
-            row.append(RETURNS[text])
+        completion = (*prefix, token)
+        if token == END or len(completion) == HORIZON:
+            row.append(RETURNS[completion])
         else:
-            table |= under(policy_table, text)
-            row.append(float(np.dot(policy_table[text], table[text])))
+            table |= under(policy_table, completion)
+            row.append(float(np.dot(policy_table[completion], table[completion])))
     return {**table, prefix: row}
 
 
@@ -243,9 +244,9 @@ PREFIXES = sorted(optimal(), key=lambda prefix: (len(prefix), prefix))
 
 def tables(made):
     """{prefix: (4,)} the algorithm's Q and its policy's probabilities."""
-    texts = [(*prefix, token) for prefix in PREFIXES for token in range(4)]
-    batch, actions = batch_of(texts)
-    ends = torch.as_tensor(np.cumsum([len(text) for text in texts]) - 1)
+    completions = [(*prefix, token) for prefix in PREFIXES for token in range(4)]
+    batch, actions = batch_of(completions)
+    ends = torch.as_tensor(np.cumsum([len(completion) for completion in completions]) - 1)
     with torch.no_grad():
         tokens = made.policy.token_values(batch, actions)
     log_prob = tokens.log_probs[ends].reshape(-1, 4)
@@ -256,11 +257,11 @@ def tables(made):
     )
 
 
-def play_all(made, updates, texts=TEXTS):
+def play_all(made, updates, completions=COMPLETIONS):
     """Updates from every completion there is, as often as any other: exploration that reaches everything."""
     torch.nn.init.zeros_(made.policy.value_net.weight)
     for _ in range(updates):
-        made.rollout_buffer.fill(episodes(texts))
+        made.rollout_buffer.fill(episodes(completions))
         made.train()
 
 
@@ -269,10 +270,10 @@ def test_q_learning_finds_the_optimal_values():
     made = build(QLearning, td_lambda=0.0, **TABLE_LIKE)
     before = distance(tables(made)[0], optimal())
     play_all(made, 500)
-    found, best = tables(made)[0], optimal()
+    q, best = tables(made)[0], optimal()
     assert before > 1
-    assert distance(found, best) < 0.25
-    assert np.argmax(found[()]) == np.argmax(best[()])
+    assert distance(q, best) < 0.25
+    assert np.argmax(q[()]) == np.argmax(best[()])
 
 
 def distance(one, other):
@@ -289,28 +290,28 @@ def test_sarsa_finds_the_values_of_the_policy_that_it_becomes():
     for _ in range(400):
         with torch.no_grad():
             chances = torch.stack([lp.sum().exp() for lp in log_probs_at_once(made)]).double().numpy()
-        drawn = rng.choice(len(TEXTS), 64, p=chances / chances.sum())
-        made.rollout_buffer.fill(episodes([TEXTS[i] for i in drawn]))
+        drawn = rng.choice(len(COMPLETIONS), 64, p=chances / chances.sum())
+        made.rollout_buffer.fill(episodes([COMPLETIONS[i] for i in drawn]))
         made.train()
-    found, policy = tables(made)
+    q, policy = tables(made)
     exact = under(policy)
-    assert visited_distance(found, exact, policy) < 0.2
+    assert visited_distance(q, exact, policy) < 0.2
     assert np.dot(exact[()], policy[()]) > np.dot(under(start)[()], start[()]) + 0.5  # it also plays better
 
 
 def log_probs_at_once(made):
-    batch, actions = batch_of(TEXTS)
-    return made.policy.token_values(batch, actions).log_probs.split([len(text) for text in TEXTS])
+    batch, actions = batch_of(COMPLETIONS)
+    return made.policy.token_values(batch, actions).log_probs.split([len(completion) for completion in COMPLETIONS])
 
 
 def visited_distance(one, other, policy, prefix=(), chance=1.0):
     """Mean difference, each beginning and token as often as the policy comes there."""
     total = 0.0
     for token in range(4):
-        text, p = (*prefix, token), chance * policy[prefix][token]
+        completion, p = (*prefix, token), chance * policy[prefix][token]
         total += p * abs(one[prefix][token] - other[prefix][token]) / HORIZON
-        if text in policy:
-            total += visited_distance(one, other, policy, text, p)
+        if completion in policy:
+            total += visited_distance(one, other, policy, completion, p)
     return total
 
 

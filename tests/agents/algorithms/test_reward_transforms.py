@@ -1,4 +1,4 @@
-"""Shaped rewards reach the algorithms, whether rows begin anew at once or wait for the others of their group."""
+"""Transformed rewards reach the algorithms, whether rows begin anew at once or wait for the others of their group."""
 
 import pytest
 
@@ -19,17 +19,17 @@ def plain_returns(store):
 
 
 @pytest.mark.parametrize("seq2seq", [False, True])
-def test_groups_of_rows_that_wait_earn_shaped_rewards(seq2seq):
+def test_groups_of_rows_that_wait_get_transformed_rewards(seq2seq):
     env = TextVecEnv(
         transform_reward(make_env(4, seq2seq=seq2seq).env, "scale=2, missing_eos_penalty=0.5, length_penalty=0.1")
     )
     model = make("rloo", env, make_model(seq2seq), prompts_per_rollout=8, group_size=2, seed=0, kl_coef=0)
     model.learn(1)
     store = model.rollout_buffer
-    texts = [store.actions[s.start : s.stop, 0] for s in store.segments()]
+    actions = [store.actions[s.start : s.stop, 0] for s in store.segments()]
     expected = [
         2 * plain - 0.5 * (len(t) == HORIZON and t[-1] != END) - 0.1 * len(t)
-        for plain, t in zip(plain_returns(store), texts, strict=True)
+        for plain, t in zip(plain_returns(store), actions, strict=True)
     ]
     assert store.scores.reshape(-1) == pytest.approx(expected, abs=1e-5)
 
@@ -41,8 +41,8 @@ def test_whitened_training_logs_the_rewards_as_they_were(algorithm):
     model = make(algorithm, env, make_model(), seed=0, kl_coef=0, **options)
     model.learn(256, log)
     assert isinstance(env.env, WhitenReward)
-    texts = sum(row["episodes"] for row in log.history)
-    assert env.env.count == texts
-    unshaped = sum(row["episodes"] * row["text/untransformed_reward"] for row in log.history) / texts
-    assert unshaped == pytest.approx(env.env.mean, abs=1e-4)
+    episodes = sum(row["episodes"] for row in log.history)
+    assert env.env.count == episodes
+    untransformed = sum(row["episodes"] * row["text/untransformed_reward"] for row in log.history) / episodes
+    assert untransformed == pytest.approx(env.env.mean, abs=1e-4)
     assert all(row["reward"] != pytest.approx(row["text/untransformed_reward"]) for row in log.history)

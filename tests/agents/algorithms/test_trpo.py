@@ -51,27 +51,27 @@ def test_derivatives_equal_automatic_differentiation(kind, monkeypatch):
     monkeypatch.setattr(trust_region, "CHUNK_TOKENS", 16)
     algorithm, plain = trpo(kind), trpo(kind, plain=True).policy
     (batch,) = collect(algorithm).get(None)
-    found = Derivatives(algorithm.policy, batch.observations)
-    assert len(found.chunks) > 2
+    derivatives = Derivatives(algorithm.policy, batch.observations)
+    assert len(derivatives.chunks) > 2
     members = [p for p in plain.lm.parameters() if p.requires_grad]
     with torch.no_grad():
         old = plain.get_distribution(batch.observations)
     new = plain.get_distribution(batch.observations)
-    vector = torch.randn(found.flat.shape, generator=torch.Generator().manual_seed(0))
+    vector = torch.randn(derivatives.flat.shape, generator=torch.Generator().manual_seed(0))
     weight = torch.rand(ROWS * STEPS, generator=torch.Generator().manual_seed(1))
 
     chosen = new.log_prob(batch.actions)
     expected = torch.autograd.grad((weight * chosen).sum(), members, retain_graph=True, materialize_grads=True)
     expected = torch.cat([g.flatten() for g in expected])
     torch.testing.assert_close(
-        found.gradient(batch.actions, weight), expected, atol=1e-4 * expected.abs().max().item(), rtol=1e-3
+        derivatives.gradient(batch.actions, weight), expected, atol=1e-4 * expected.abs().max().item(), rtol=1e-3
     )
     divergence = (weight * kl_divergence(new, old)).sum()
     slope = torch.autograd.grad(divergence, members, create_graph=True, materialize_grads=True)
     slope = torch.cat([g.flatten() for g in slope])
     expected = torch.autograd.grad(slope @ vector, members, materialize_grads=True)
     expected = torch.cat([g.flatten() for g in expected])
-    product = found.fisher_product(vector, weight)
+    product = derivatives.fisher_product(vector, weight)
     torch.testing.assert_close(product, expected, atol=1e-3 * expected.abs().max().item(), rtol=1e-2)
     assert expected.abs().max() > 1e-3
 

@@ -97,9 +97,9 @@ def test_interval_of_a_constant_is_that_constant(rewards):
 
 
 def test_intervals_cover_metrics_and_leave_out_what_cannot_be_resampled():
-    found = intervals(np.zeros(4), SAMPLES, ["bleu", "distinct1"])
-    assert found["distinct1"] is None
-    assert found["bleu"][0] <= METRICS["bleu"]().compute(SAMPLES)["bleu"] <= found["bleu"][1]
+    bounds = intervals(np.zeros(4), SAMPLES, ["bleu", "distinct1"])
+    assert bounds["distinct1"] is None
+    assert bounds["bleu"][0] <= METRICS["bleu"]().compute(SAMPLES)["bleu"] <= bounds["bleu"][1]
 
 
 # ---------------------------------------------------------------------------- aggregation
@@ -354,10 +354,10 @@ def descendants(pid):
     """The pids of a process's children and of theirs."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     try:
-        found = [int(child) for child in children.read_text().split()]
+        ids = [int(child) for child in children.read_text().split()]
     except OSError:
         return []
-    return [*found, *(below for child in found for below in descendants(child))]
+    return [*ids, *(below for child in ids for below in descendants(child))]
 
 
 def is_alive(pid):

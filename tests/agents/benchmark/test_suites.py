@@ -111,12 +111,12 @@ def test_a_missing_extra_is_said_before_anything_runs(monkeypatch):
 @pytest.fixture
 def configured(monkeypatch):
     """Calls the command without running anything; returns its configuration, folder and number of jobs."""
-    found = []
-    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs: found.append((config, out, jobs)))
+    calls = []
+    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs: calls.append((config, out, jobs)))
 
     def call(*arguments):
         result = CliRunner().invoke(app, ["benchmark", *map(str, arguments)], env={"COLUMNS": "300"})
-        return (*found.pop(), result.stderr) if result.exit_code == 0 else result.stderr
+        return (*calls.pop(), result.stderr) if result.exit_code == 0 else result.stderr
 
     return call
 
@@ -259,7 +259,7 @@ def test_a_run_without_training(tiny_folder, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("algo", [name for name in ("bc", "dqn") if name in ALGORITHMS])
-def test_a_run_of_what_plays_no_texts_or_has_a_replay_buffer(tiny_folder, algo):
+def test_a_run_of_what_plays_no_episodes_or_has_a_replay_buffer(tiny_folder, algo):
     line = run(tiny(tiny_folder, algo, tokens=100), Key(algo, COPY, 0))
     assert line["timesteps"] >= 100
     assert bool(line["curve"]["timesteps"]) == (algo == "dqn")
@@ -270,7 +270,7 @@ def test_many_rollouts_are_put_together():
     curve = _curve([{"timesteps": 0}, *rows])
     assert len(curve["timesteps"]) == 100
     assert curve["timesteps"][-1] == 1000
-    assert set(curve["reward"]) == {0.75}  # weighted by texts
+    assert set(curve["reward"]) == {0.75}  # weighted by episodes
     assert _curve(rows[:200])["reward"] == [row["reward"] for row in rows[:200]]
 
 
@@ -346,19 +346,19 @@ def runs_of(**after):
 
 
 def test_standings_by_hand():
-    found = compare(runs_of(ppo=0.45, bc=0.6, rloo=0.7, a2c=0.6))
-    assert found.reference == "bc"
-    assert [one.algo for one in found.standings[COPY]] == ["rloo", "bc", "a2c", "ppo"]
-    by_name = {one.algo: one for one in found.standings[COPY]}
+    comparison = compare(runs_of(ppo=0.45, bc=0.6, rloo=0.7, a2c=0.6))
+    assert comparison.reference == "bc"
+    assert [one.algo for one in comparison.standings[COPY]] == ["rloo", "bc", "a2c", "ppo"]
+    by_name = {one.algo: one for one in comparison.standings[COPY]}
     verdicts = {name: one.verdict for name, one in by_name.items()}
     assert verdicts == {"rloo": "better", "bc": "itself", "a2c": "unclear", "ppo": "worse"}
     # The same prompts for both: every resample has the same difference.
     margin = by_name["rloo"].margin
     assert (margin.low, margin.value, margin.high) == pytest.approx((0.1, 0.1, 0.1))
     assert by_name["rloo"].score.value == pytest.approx(0.4)  # 0.2 of the 0.5 that were left
-    assert found.duels[COPY].value == pytest.approx(0.1)
-    overall = {one.algo: one for one in found.overall}
-    assert found.overall[0].algo == "rloo"
+    assert comparison.duels[COPY].value == pytest.approx(0.1)
+    overall = {one.algo: one for one in comparison.overall}
+    assert comparison.overall[0].algo == "rloo"
     assert overall["ppo"].score.value == pytest.approx(-0.1)
     assert overall["rloo"].improvement.value == 1
     assert overall["a2c"].improvement.value == 0.5
@@ -367,16 +367,16 @@ def test_standings_by_hand():
 
 
 def test_without_a_supervised_model_the_initial_one_is_the_reference():
-    found = compare(runs_of(ppo=0.45, rloo=0.7))
-    assert found.reference is None
-    assert {one.algo: one.verdict for one in found.standings[DATA]} == {"rloo": "better", "ppo": "worse"}
-    assert found.overall[0].improvement is None
+    comparison = compare(runs_of(ppo=0.45, rloo=0.7))
+    assert comparison.reference is None
+    assert {one.algo: one.verdict for one in comparison.standings[DATA]} == {"rloo": "better", "ppo": "worse"}
+    assert comparison.overall[0].improvement is None
 
 
 def test_rewards_above_1_are_not_scaled():
-    found = compare(runs_of(ppo=2.5, bc=0.7))
-    assert not found.scaled
-    assert found.overall[0].score.value == pytest.approx(2.0)
+    comparison = compare(runs_of(ppo=2.5, bc=0.7))
+    assert not comparison.scaled
+    assert comparison.overall[0].score.value == pytest.approx(2.0)
 
 
 def test_probability_of_improvement_counts_pairs_of_runs():
@@ -388,9 +388,9 @@ def test_probability_of_improvement_counts_pairs_of_runs():
 
 def test_an_algorithm_without_runs_on_a_task_is_in_no_average():
     lines = [line for line in runs_of(ppo=0.6, bc=0.7) if (line["algo"], line["task"]) != ("ppo", DATA)]
-    found = compare(lines)
-    assert [one.algo for one in found.overall] == ["bc"]
-    assert [one.algo for one in found.standings[COPY]] == ["bc", "ppo"]
+    comparison = compare(lines)
+    assert [one.algo for one in comparison.overall] == ["bc"]
+    assert [one.algo for one in comparison.standings[COPY]] == ["bc", "ppo"]
 
 
 # ---------------------------------------------------------------------------- report

@@ -1,4 +1,4 @@
-"""Replay of whole texts: what is stored, what is drawn, and the targets, against plain computations."""
+"""Replay of whole episodes: what is stored, what is drawn, and the targets, against plain computations."""
 
 from copy import deepcopy
 from itertools import pairwise
@@ -30,7 +30,7 @@ def replay(env, size=1000, **options):
 
 
 def play(env, buffer, steps, obs=None, seed=0):
-    """As SB3 collects. Returns the last observation and every finished text as (prompt, tokens, reward)."""
+    """As SB3 collects. Returns the last observation and every finished episode as (prompt, tokens, reward)."""
     rng, ended = np.random.default_rng(seed), []
     obs = env.reset() if obs is None else obs
     for _ in range(steps):
@@ -51,41 +51,41 @@ def live(obs, name):
     return tuple(obs[name][obs[name.replace("input_ids", "attention_mask")] != 0].tolist()) if name in obs else ()
 
 
-def kept(text):
-    whole = (*text.context.tolist(), *text.tokens.tolist())
-    if text.prompt is None:
-        return whole, (), float(text.rewards[-1])
-    return tuple(text.prompt.tolist()), whole, float(text.rewards[-1])
+def kept(episode):
+    whole = (*episode.context.tolist(), *episode.tokens.tolist())
+    if episode.prompt is None:
+        return whole, (), float(episode.rewards[-1])
+    return tuple(episode.prompt.tolist()), whole, float(episode.rewards[-1])
 
 
 @pytest.mark.parametrize("seq2seq", [False, True])
-def test_each_finished_text_is_kept_once(seq2seq):
+def test_each_finished_episode_is_kept_once(seq2seq):
     env = four_tokens(seq2seq=seq2seq)
     buffer = replay(env)
     _, ended = play(env, buffer, 30)
-    assert [kept(text) for text in buffer.episodes.values()] == ended
+    assert [kept(episode) for episode in buffer.episodes.values()] == ended
     assert len(ended) > 20
-    assert buffer.size() == sum(len(text.actions) for text in buffer.episodes.values())
-    assert all((text.rewards[:-1] == 0).all() for text in buffer.episodes.values())
+    assert buffer.size() == sum(len(episode.actions) for episode in buffer.episodes.values())
+    assert all((episode.rewards[:-1] == 0).all() for episode in buffer.episodes.values())
 
 
-def test_the_oldest_texts_make_room():
+def test_the_oldest_episodes_make_room():
     env = four_tokens()
     buffer = replay(env, size=20)
     _, ended = play(env, buffer, 40)
-    held = [kept(text) for text in buffer.episodes.values()]
+    held = [kept(episode) for episode in buffer.episodes.values()]
     assert held == ended[-len(held) :]
     assert 20 - 3 < buffer.size() <= 20
     assert buffer.full
     assert {len(buffer.sample(7).actions) for _ in range(50)} == {7}
 
 
-def test_a_text_that_was_interrupted_is_forgotten():
+def test_an_episode_that_was_interrupted_is_forgotten():
     env = four_tokens(rows=1, min_new_tokens=3)
     buffer = replay(env)
     play(env, buffer, 2)  # two tokens of three
     _, ended = play(env, buffer, 3, seed=1)  # which resets
-    assert [kept(text) for text in buffer.episodes.values()] == ended
+    assert [kept(episode) for episode in buffer.episodes.values()] == ended
     assert len(ended) == 1
 
 
@@ -94,31 +94,33 @@ def test_learning_may_go_on_where_it_stopped():
     buffer = replay(env)
     obs, _ = play(env, buffer, 2)
     _, ended = play(env, buffer, 1, obs)
-    assert [kept(text) for text in buffer.episodes.values()] == ended
+    assert [kept(episode) for episode in buffer.episodes.values()] == ended
     assert len(ended) == 1
 
 
-TEXT = {"tokens": [1, 2, 3, 1, 2], "rewards": [1.0, 0.0, 2.0, 0.0, 4.0]}
+EPISODE = {"tokens": [1, 2, 3, 1, 2], "rewards": [1.0, 0.0, 2.0, 0.0, 4.0]}
 
 
 def by_hand(*, cut, **options):
-    """A buffer with one text of five tokens, and its minibatch of one whole text."""
+    """A buffer with one episode of five tokens, and its minibatch of the whole episode."""
     env = four_tokens(rows=1)
     buffer = replay(env, **options)
     space, k = env.observation_space, 3
     width = space["input_ids"].shape[0]
-    states = [np.array([10 + i, TEXT["tokens"][i] if i < 5 else 9, 20 + i]) for i in range(6)]
+    states = [np.array([10 + i, EPISODE["tokens"][i] if i < 5 else 9, 20 + i]) for i in range(6)]
 
     def show(i):
         ids = np.zeros((1, max(width, 8)), dtype=np.int64)
-        ids[0, : 2 + i] = [7, 8, *TEXT["tokens"][:i]]
+        ids[0, : 2 + i] = [7, 8, *EPISODE["tokens"][:i]]
         mask = (np.arange(ids.shape[1]) < 2 + i)[None].astype(np.int8)
         return {"input_ids": ids, "attention_mask": mask, "candidates": states[i][None]}
 
     for i, (here, following) in enumerate(pairwise(range(6))):
         done = i == 4
         infos = [{"TimeLimit.truncated": cut and done}]
-        buffer.add(show(here), show(following), np.array([1]), np.array([TEXT["rewards"][i]]), np.array([done]), infos)
+        buffer.add(
+            show(here), show(following), np.array([1]), np.array([EPISODE["rewards"][i]]), np.array([done]), infos
+        )
     assert k == buffer.action_space.n
     return buffer.sample(5), states
 
@@ -144,15 +146,15 @@ def test_targets_by_hand(n_steps, gamma, rewards, reached, cut):
     here, following = samples.observations, samples.next_observations
     assert here.candidates.tolist() == [state.tolist() for state in states[:5]]
     assert here.take is None
-    # The state that each row means, found by the tokens before it.
-    found = []
-    for text in following.sequences:
-        sequence = [*text.context.tolist(), *text.actions.tolist()]
-        found += [sequence[: len(text.context) + i] for i in range(len(text.actions))]
+    # The state that each row means, by the tokens before it.
+    prefixes = []
+    for episode in following.sequences:
+        sequence = [*episode.context.tolist(), *episode.actions.tolist()]
+        prefixes += [sequence[: len(episode.context) + i] for i in range(len(episode.actions))]
     for take, state, bootstrap in zip(following.take.tolist(), reached, bootstraps, strict=True):
         assert (take >= 0) == bootstrap
         if bootstrap:
-            assert found[take] == [7, 8, *TEXT["tokens"][:state]]
+            assert prefixes[take] == [7, 8, *EPISODE["tokens"][:state]]
             assert following.candidates[take].tolist() == states[state].tolist()
 
 
@@ -160,29 +162,29 @@ def test_a_minibatch_has_exactly_as_many_tokens_as_asked_for():
     env = four_tokens()
     buffer = replay(env, n_steps=1)
     play(env, buffer, 30)
-    stored = [kept(text)[0] for text in buffer.episodes.values()]
+    stored = [kept(episode)[0] for episode in buffer.episodes.values()]
     for size in (1, 2, 5, 64, 1000):  # more than there are as well
         samples = buffer.sample(size)
         shapes = {name: tuple(getattr(samples, name).shape) for name in ("actions", "rewards", "dones", "discounts")}
         assert set(shapes.values()) == {(size, 1)}
         assert len(samples.observations.candidates) == len(samples.next_observations.take) == size
         row = 0
-        for text in samples.observations.sequences:
-            beginning = (*text.context.tolist(), *text.actions.tolist())
+        for episode in samples.observations.sequences:
+            beginning = (*episode.context.tolist(), *episode.actions.tolist())
             assert any(tokens[: len(beginning)] == beginning for tokens in stored)
-            for token in text.actions.tolist():
+            for token in episode.actions.tolist():
                 assert samples.observations.candidates[row, samples.actions[row]] == token
                 row += 1
 
 
-def test_all_parts_of_a_long_text_are_drawn():
+def test_all_parts_of_a_long_episode_are_drawn():
     seen = set()
     env = four_tokens(rows=1, min_new_tokens=3)
     buffer = replay(env)
     play(env, buffer, 3)
     for _ in range(50):
-        (text,) = buffer.sample(1).observations.sequences
-        seen.add(len(text.context))
+        (episode,) = buffer.sample(1).observations.sequences
+        seen.add(len(episode.context))
     assert seen == {2, 3, 4} or seen == {1, 2, 3}  # a prompt of one or two tokens
 
 
@@ -193,12 +195,12 @@ def test_what_is_drawn_depends_on_its_own_seed_alone():
         env.seed(5)
         play(env, buffer, 30)
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
-    found = [[buffer.sample(16).actions.tolist() for _ in range(3)] for buffer in (one, same, other)]
-    assert found[0] == found[1] != found[2]
+    actions = [[buffer.sample(16).actions.tolist() for _ in range(3)] for buffer in (one, same, other)]
+    assert actions[0] == actions[1] != actions[2]
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
-def test_before_a_text_is_finished_a_minibatch_teaches_nothing():
+def test_before_an_episode_is_finished_a_minibatch_has_no_gradient():
     samples = replay(four_tokens()).sample(8)
     assert samples.observations.sequences == []
     assert samples.observations.take.tolist() == [-1] * 8

@@ -101,7 +101,7 @@ def test_minibatches_are_whole_segments_and_cover_every_action_once():
     seen = []
     for batch in buffer.get(16):
         seen += batch.old_values.tolist()
-        actions = np.concatenate([text.actions for text in batch.observations.sequences])
+        actions = np.concatenate([sequence.actions for sequence in batch.observations.sequences])
         assert actions.tolist() == batch.actions.tolist()
     assert sorted(seen) == list(range(ROWS * STEPS))
 
@@ -127,7 +127,7 @@ def test_memory_per_token_does_not_grow_with_length_or_vocabulary():
         assert buffer.nbytes_per_token <= 64
 
 
-def test_segments_tell_how_much_of_the_text_came_before():
+def test_segments_hold_the_number_of_tokens_generated_before():
     algorithm = ppo(tiny_model("gpt2"))
     collect(algorithm)
     buffer = collect(algorithm)

@@ -114,7 +114,7 @@ def test_any_metric_of_the_evaluation_decides():
 def drive(log, model, rollouts, steps, ends, replay=True):
     """Call a callback as SB3 would, for a model with a replay buffer or with none.
 
-    Rollouts of some steps of 4 rows each; every ``ends``-th step ends a text of 3 tokens in row 1.
+    Rollouts of some steps of 4 rows each; every ``ends``-th step ends an episode of 3 tokens in row 1.
     """
     model.rollout_buffer, model.replay_buffer = None, object() if replay else None
     log.init_callback(model)
@@ -146,13 +146,13 @@ def test_rollouts_of_one_step_are_logged_together(every, rows):
     log = TextLogger(every=every)
     drive(log, logged_ppo(), rollouts=512, steps=1, ends=2)
     assert [row["timesteps"] for row in log.history] == rows
-    assert log.history[0]["episodes"] == rows[0] // 8  # a step is 4 tokens, every other one ends a text
+    assert log.history[0]["episodes"] == rows[0] // 8  # a step is 4 tokens, every other one ends an episode
     assert log.history[0]["reward"] == 0.5
     assert log.history[0]["time/update_tokens_per_second"] > 0
     assert "time/rollout_tokens_per_second" not in log.history[0]  # one step has no duration to measure
 
 
-def test_training_in_which_no_text_ends_has_no_reward():
+def test_training_in_which_no_episode_ends_has_no_reward():
     log = TextLogger()
     drive(log, logged_ppo(), rollouts=2, steps=3, ends=0, replay=False)
     assert [row["timesteps"] for row in log.history] == [12, 24]

@@ -45,14 +45,14 @@ def causes(model, timesteps, check=None, **kwargs):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.learn(timesteps, check, **kwargs)
-    told = [str(w.message) for w in caught if issubclass(w.category, TrainingWarning)]
-    assert told == [finding.message for finding in check.findings][-len(told) or len(check.findings) :]
+    messages = [str(w.message) for w in caught if issubclass(w.category, TrainingWarning)]
+    assert messages == [finding.message for finding in check.findings][-len(messages) or len(check.findings) :]
     return [finding.cause for finding in check.findings]
 
 
 @pytest.mark.parametrize("algorithm", ON_POLICY)
 def test_healthy_runs_are_silent(algorithm):
-    """With the built-in model, which ends its texts."""
+    """With the built-in model, which ends its completions."""
     check = HealthCheck(every=2)
     assert causes(small(algorithm, "textgym/small"), 768, check) == []
     assert check._rollouts >= 6
@@ -152,7 +152,7 @@ def test_bfloat16_is_measured():
 
 
 class Flattened(LanguageModelPolicy):
-    """Samples at its temperature, and tells log-probabilities at one and a half times that."""
+    """Samples at its temperature, and reports log-probabilities at one and a half times that."""
 
     def forward(self, obs, deterministic=False):
         actions, values, _ = super().forward(obs, deterministic)
@@ -182,8 +182,8 @@ def test_a_kl_below_zero(with_policy):
 def test_a_learning_rate_that_makes_the_entropy_collapse():
     model = four(learning_rate=0.3, kl_coef=0, policy_kwargs={"optimizer_kwargs": {"eps": 1e-8}})
     check = HealthCheck(window=3)
-    found = causes(model, 1280, check)
-    assert found[0] == "entropy"
+    names = causes(model, 1280, check)
+    assert names[0] == "entropy"
     assert "lower the learning rate" in check.findings[0].message
 
 
@@ -195,14 +195,14 @@ def test_a_reward_that_is_always_the_same():
     assert "mean reward 0.25" in check.findings[0].message
 
 
-def test_texts_that_never_end():
+def test_completions_that_never_end():
     """A random model with a vocabulary of thousands hardly ever writes the end token."""
     check = HealthCheck()
     assert causes(small(), 1024, check) == ["length"]
     assert "missing_eos_penalty" in check.findings[0].message
 
 
-def test_texts_that_may_not_end_sooner():
+def test_completions_that_may_not_end_sooner():
     assert causes(small(env_kwargs={**SMALL, "min_new_tokens": 10}), 1024) == []
 
 
@@ -234,7 +234,7 @@ def test_a_loss_that_is_none_with_weights_that_are_numbers():
     assert "not_finite" in causes(model, 160)
 
 
-# ---------------------------------------------------------------------- how warnings are told
+# ---------------------------------------------------------------------- how warnings are given
 
 
 class Driven:
@@ -299,7 +299,7 @@ def test_algorithms_that_do_not_sample_from_their_policy_say_so(name):
 
 
 def test_tokens_that_the_update_drops():
-    """With top-p a step of the optimiser can put a token of the rollout outside: then approx_kl is infinite."""
+    """With top-p a step of the optimizer can put a token of the rollout outside: then approx_kl is infinite."""
     assert "not_finite" in causes(small(policy_kwargs={"top_p": 0.5}, learning_rate=0.05), 384)
 
 

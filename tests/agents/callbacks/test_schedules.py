@@ -70,7 +70,7 @@ def test_what_is_no_schedule(text, match):
 
 
 class Seen(BaseCallback):
-    """The learning rate of each update: what the optimiser holds when the next rollout begins."""
+    """The learning rate of each update: what the optimizer holds when the next rollout begins."""
 
     def __init__(self, *names):
         super().__init__()

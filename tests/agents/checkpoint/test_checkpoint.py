@@ -56,7 +56,7 @@ def one_thread():
 
 
 def make(name, seed, seq2seq=False, rows=ROWS, **overrides):
-    """One of the table, on texts of four tokens."""
+    """One of the table, on episodes of four tokens."""
     row = ALGORITHMS[name]
     kl = {} if row.kl_coef is None else {"kl_coef": 0.05}
     if name == "bc":  # needs references
@@ -85,8 +85,8 @@ class Record(BaseCallback):
         self.note()
 
     def note(self):
-        found = {k: float(v) for k, v in self.logger.name_to_value.items() if k.startswith(("train/", "kl/"))}
-        self.scalars.append((self.model.num_timesteps, found))
+        scalars = {k: float(v) for k, v in self.logger.name_to_value.items() if k.startswith(("train/", "kl/"))}
+        self.scalars.append((self.model.num_timesteps, scalars))
 
 
 class Keep(CheckpointCallback):
@@ -123,14 +123,14 @@ def assert_goes_on(build, folder, prepare=lambda algorithm: None, rounds=2):
     starts = sorted(int(path.name) for path in folder.iterdir())
     for start in starts[:rounds]:
         stir()
-        again, found = build(2), Record()
+        again, record = build(2), Record()
         more = load_checkpoint(again, folder / str(start))
         assert again.num_timesteps == start
         keep = Keep(folder.with_name("again"), 30, resumed=more)
-        again.learn(max(0, TOTAL - start), callback=CallbackList([keep, found]), reset_num_timesteps=False)
-        assert found.actions == [step for step in saved.actions if step[0] > start]
+        again.learn(max(0, TOTAL - start), callback=CallbackList([keep, record]), reset_num_timesteps=False)
+        assert record.actions == [step for step in saved.actions if step[0] > start]
         later = [update for update in saved.scalars if update[0] > start]
-        assert found.scalars == later or not later
+        assert record.scalars == later or not later
         assert again.num_timesteps == whole.num_timesteps
         assert_same_weights(weights(again), weights(whole))
     return starts, saved
@@ -282,7 +282,7 @@ def test_files_without_a_pickle(saved):
         ({"seq2seq": True}, "policy_kwargs.model='GPT2LMHeadModel'"),
     ],
 )
-def test_other_arguments_are_told(saved, options, message):
+def test_other_arguments_are_reported(saved, options, message):
     with pytest.raises(ConfigError, match=message):
         load_checkpoint(make("ppo", 1, **options), saved[1])
 
@@ -299,7 +299,7 @@ def test_a_kl_controller_that_cannot_be_saved_is_an_error(tmp_path):
         save_checkpoint(ppo, tmp_path / "checkpoint")
 
 
-def test_another_algorithm_or_environment_is_told(saved):
+def test_another_algorithm_or_environment_is_reported(saved):
     with pytest.raises(ConfigError, match="a checkpoint of PPO, this is A2C"):
         load_checkpoint(make("a2c", 1), saved[1])
     model = four_tokens.make_model()
@@ -399,17 +399,17 @@ def test_plain_values_come_back_as_they_were():
     tensors = {}
     packed = json.loads(json.dumps(plain_state.pack(value, "it", tensors), allow_nan=False))
     other = np.random.default_rng(4)
-    found = plain_state.unpack(packed, tensors, {"rng": other})
-    assert found["rng"] is other
+    unpacked = plain_state.unpack(packed, tensors, {"rng": other})
+    assert unpacked["rng"] is other
     assert other.random() == rng.random()
-    assert (found["deque"], found["deque"].maxlen) == (value["deque"], 3)
-    assert type(found["scalar"]) is np.float32
+    assert (unpacked["deque"], unpacked["deque"].maxlen) == (value["deque"], 3)
+    assert type(unpacked["scalar"]) is np.float32
     for name in ("tuple", "set", "scalar"):
-        assert found[name] == value[name]
+        assert unpacked[name] == value[name]
     for name in ("array", "bool"):
-        assert found[name].dtype == value[name].dtype
-        assert (found[name] == value[name]).all()
-    assert torch.equal(found["tensor"], value["tensor"])
+        assert unpacked[name].dtype == value[name].dtype
+        assert (unpacked[name] == value[name]).all()
+    assert torch.equal(unpacked["tensor"], value["tensor"])
     for value in (object(), lambda: None, [sys.stdout], torch.nn.Linear(1, 1)):
         with pytest.raises(plain_state.NotPlain):
             plain_state.pack(value, "it", tensors)
@@ -449,8 +449,8 @@ def numbers(folder):
 
 
 def assert_same_runs(one, other):
-    for found, expected in zip(numbers(one), numbers(other), strict=True):
-        assert found == expected
+    for actual, expected in zip(numbers(one), numbers(other), strict=True):
+        assert actual == expected
     for file in ("policy/model.safetensors", "policy/value_head.safetensors", "checkpoint/tensors.safetensors"):
         if (one / file).exists() or (other / file).exists():
             assert_same_weights(load_file(one / file), load_file(other / file))

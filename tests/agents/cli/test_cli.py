@@ -136,7 +136,7 @@ def test_list_algorithms_rewards_metrics():
         assert name in output
 
 
-def test_an_environment_registered_from_outside_is_known(monkeypatch):
+def test_an_environment_registered_from_outside_is_listed(monkeypatch):
     textgym.register(
         "mine/Letters-v0", [Prompt("Write a:", ("a",))], "exact_match", max_prompt_tokens=8, max_new_tokens=3
     )
@@ -192,7 +192,7 @@ def test_play_gives_full_marks_to_the_reference():
 
 
 def test_evaluate(tiny_folder, tmp_path):
-    file = tmp_path / "found.json"
+    file = tmp_path / "result.json"
     arguments = ["evaluate", "Copy", "--model", tiny_folder, "--num-prompts", 12, "--seed", 3, "--json", file]
     result = run(*arguments, "--metrics", "chrf,distinct1", "--temperature", 0.7)
     assert result.exit_code == 0, result.output
@@ -324,8 +324,8 @@ def test_the_hash_of_a_model_changes_with_its_weights_and_not_with_its_card(tmp_
 
 
 def test_the_command_in_a_report_gives_the_same_configuration(monkeypatch, tmp_path):
-    found = []
-    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs: found.append((config, jobs)))
+    calls = []
+    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs: calls.append((config, jobs)))
     more = [
         "--reward",
         "0.5*chrf + 0.5*rougeL",
@@ -340,7 +340,7 @@ def test_the_command_in_a_report_gives_the_same_configuration(monkeypatch, tmp_p
     arguments = ["--algos", "ppo,a2c", "--tasks", "Copy,DataToText", "--timesteps", "DataToText=40,Copy=30"]
     result = run("benchmark", *arguments, *more, "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    config, jobs = found[0]
+    config, jobs = calls[0]
     assert jobs == 2
     assert config == BenchmarkConfig(
         ("ppo", "a2c"),
@@ -355,4 +355,4 @@ def test_the_command_in_a_report_gives_the_same_configuration(monkeypatch, tmp_p
     import shlex
 
     assert run(*shlex.split(config.command())[1:], "--out", tmp_path).exit_code == 0
-    assert found[1][0] == config
+    assert calls[1][0] == config

@@ -1,4 +1,4 @@
-"""Candidates: the tokens that the initial model finds likeliest, as the actions of an environment."""
+"""Candidates: the most probable tokens under the initial model, as the actions of an environment."""
 
 import gymnasium as gym
 import numpy as np
@@ -32,7 +32,7 @@ def plain_logits(model, obs, row):
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5", "bart"])
-def test_candidates_are_the_likeliest_legal_tokens(kind):
+def test_candidates_are_the_most_probable_legal_tokens(kind):
     model = tiny_model(kind)
     plain = small_env(kind).reset()
     banned = [int(plain_logits(model, plain, row).argmax()) for row in range(2)]
@@ -53,7 +53,7 @@ def test_candidates_are_the_likeliest_legal_tokens(kind):
             met_eos += generated[row] < 2
         obs, _, dones, _ = env.step(rng.integers(0, K, ROWS))
         generated = np.where(dones, 0, generated + 1)
-    assert met_eos > ROWS  # texts began anew
+    assert met_eos > ROWS  # episodes began anew
     assert banned_met > 0
 
 
@@ -77,14 +77,14 @@ def test_an_action_writes_its_candidate(seq2seq):
     assert went_on > 10
 
 
-def test_where_fewer_tokens_are_legal_the_likeliest_stands_again():
+def test_where_fewer_tokens_are_legal_the_most_probable_is_repeated():
     env = candidates(four_tokens_env(ROWS, allowed_tokens=[0, 2]), make_model(), 3)
     shown = env.reset()["candidates"]
     assert all({*row.tolist()} == {0, 2} and row[2] == row[0] for row in shown)
 
 
-def test_the_end_has_no_candidates_unless_the_text_was_cut_off():
-    found = {}
+def test_the_end_has_no_candidates_unless_the_episode_was_truncated():
+    infos_by_cut = {}
     for cut in (False, True):
         env = candidates(four_tokens_env(ROWS, length_is_truncation=cut, min_new_tokens=3), make_model(), 3)
         env.seed(1)
@@ -93,9 +93,9 @@ def test_the_end_has_no_candidates_unless_the_text_was_cut_off():
             _, _, dones, infos = env.step(np.zeros(ROWS, dtype=int))
         assert dones.all()
         assert {info["TimeLimit.truncated"] for info in infos} == {cut}
-        found[cut] = infos
-    assert all((info["terminal_observation"]["candidates"] == 0).all() for info in found[False])
-    last = [info["terminal_observation"] for info in found[True]]
+        infos_by_cut[cut] = infos
+    assert all((info["terminal_observation"]["candidates"] == 0).all() for info in infos_by_cut[False])
+    last = [info["terminal_observation"] for info in infos_by_cut[True]]
     model = make_model()
     for obs in last:
         batched = {name: value[None] for name, value in obs.items()}
@@ -124,11 +124,11 @@ def test_a_bound_policy_names_the_same_candidates_and_nothing_more_is_loaded(mon
     one.bind(policy)
     monkeypatch.setattr(one, "model", None)
     rng = np.random.default_rng(0)
-    found, expected = one.reset(), other.reset()
+    actual, expected = one.reset(), other.reset()
     for _ in range(12):
-        assert np.array_equal(found["candidates"], expected["candidates"])
+        assert np.array_equal(actual["candidates"], expected["candidates"])
         actions = rng.integers(0, K, ROWS)
-        found, expected = one.step(actions)[0], other.step(actions)[0]
+        actual, expected = one.step(actions)[0], other.step(actions)[0]
 
 
 def test_building_the_environment_leaves_torchs_generator_alone():
@@ -145,6 +145,6 @@ def test_a_number_of_candidates_out_of_range(number):
         CandidateVecEnv(four_tokens_env(2), make_model(), number)
 
 
-def test_an_environment_without_texts():
+def test_an_environment_that_is_no_text_environment():
     with pytest.raises(ConfigError, match="input_ids"):
         CandidateVecEnv(DummyVecEnv([lambda: gym.make("CartPole-v1")]), "textgym/small")

@@ -1,4 +1,4 @@
-"""Single environments as rows: the same texts and ends as the vector form, for every kind of algorithm."""
+"""Single environments as rows: the same episodes and ends as the vector form, for every kind of algorithm."""
 
 import gymnasium
 import numpy as np

@@ -37,7 +37,7 @@ def test_a_step_resets_finished_rows_and_keeps_their_last_observation():
     assert info["TimeLimit.truncated"] is False
 
 
-def test_length_as_truncation_is_told_to_sb3():
+def test_length_as_truncation_reaches_sb3():
     env = make_vec_env("textgym/Copy-v0", 2, length_is_truncation=True, **SMALL)
     env.reset()
     for _ in range(6):

@@ -35,16 +35,16 @@ def test_each_prompt_is_played_once_whatever_the_batch(n_envs):
     assert result.metrics["num_tokens"] == np.mean([len(s.token_ids) for s in result.samples])
 
 
-def test_greedy_texts_do_not_depend_on_the_batch():
+def test_greedy_completions_do_not_depend_on_the_batch():
     first, second = (evaluate(small_ppo(), ID, 6, n_envs=n, deterministic=True, env_kwargs=SMALL) for n in (2, 6))
     assert [s.completion for s in first.samples] == [s.completion for s in second.samples]
 
 
-def test_sampled_texts_depend_on_the_seed_alone():
+def test_sampled_completions_depend_on_the_seed_alone():
     ppo = small_ppo()
-    texts = [[s.completion for s in evaluate(ppo, ID, 5, seed=s, env_kwargs=SMALL).samples] for s in (1, 1, 2)]
-    assert texts[0] == texts[1]
-    assert texts[0] != texts[2]
+    completions = [[s.completion for s in evaluate(ppo, ID, 5, seed=s, env_kwargs=SMALL).samples] for s in (1, 1, 2)]
+    assert completions[0] == completions[1]
+    assert completions[0] != completions[2]
 
 
 def test_evaluating_changes_no_training_run():
@@ -91,7 +91,7 @@ def test_the_best_policy_is_kept(tmp_path):
     assert (tmp_path / "best" / "model.safetensors").is_file()
 
 
-def test_the_logger_tells_what_texts_were_like():
+def test_the_logger_describes_the_completions():
     ppo = small_ppo(kl_coef=0.1)
     logger = TextLogger()
     ppo.learn(192, callback=logger)

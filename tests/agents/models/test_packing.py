@@ -1,4 +1,4 @@
-"""Blocks of texts: every action is found again, little padding, and shared prompts change no result."""
+"""Blocks of token sequences: each action keeps its place, little padding, and shared prompts change no result."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from textgym_agents.models.packing import TokenSequence, pack
 NUM_TOKENS = len(builtin_tokenizer())
 
 
-def random_texts(count, contexts, seed=0, longest=24, prompts=None):
+def random_sequences(count, contexts, seed=0, longest=24, prompts=None):
     rng = np.random.default_rng(seed)
     beginnings = [rng.integers(1, 99, rng.integers(1, 12)).astype(np.int32) for _ in range(contexts)]
     questions = [rng.integers(1, 99, rng.integers(1, 9)).astype(np.int32) for _ in range(prompts or 0)]
@@ -30,50 +30,52 @@ def random_texts(count, contexts, seed=0, longest=24, prompts=None):
 
 @pytest.mark.parametrize("share", [False, True])
 @pytest.mark.parametrize(("count", "contexts"), [(1, 1), (7, 2), (40, 40), (40, 3)])
-def test_every_action_follows_its_own_text(share, count, contexts):
-    texts = random_texts(count, contexts)
-    packed = pack(texts, share=share)
-    found = []
+def test_every_action_follows_its_own_sequence(share, count, contexts):
+    sequences = random_sequences(count, contexts)
+    packed = pack(sequences, share=share)
+    prefixes = []
     for block in packed.blocks:
         for row, column in zip(block.rows.tolist(), block.columns.tolist(), strict=True):
             seen = torch.arange(column + 1) if block.mask is None else block.mask[row, 0, column].nonzero()[:, 0]
             tokens = block.input_ids[row, seen].tolist()
             positions = list(range(len(seen))) if block.positions is None else block.positions[row, seen].tolist()
             assert positions == list(range(len(tokens)))
-            found.append(tokens)
-    expected = [[*t.context, *t.actions[:i]] for t in texts for i in range(len(t.actions))]
-    assert [found[i] for i in packed.order.tolist()] == expected
+            prefixes.append(tokens)
+    expected = [[*t.context, *t.actions[:i]] for t in sequences for i in range(len(t.actions))]
+    assert [prefixes[i] for i in packed.order.tolist()] == expected
 
 
 def test_little_padding_on_mixed_lengths():
-    texts = random_texts(64, 64, longest=64)
-    packed = pack(texts)
-    assert packed.tokens - packed.padding == sum(text.size for text in texts)
+    sequences = random_sequences(64, 64, longest=64)
+    packed = pack(sequences)
+    assert packed.tokens - packed.padding == sum(sequence.size for sequence in sequences)
     assert packed.padding / packed.tokens <= 0.15
-    whole = len(texts) * max(text.size for text in texts)
+    whole = len(sequences) * max(sequence.size for sequence in sequences)
     assert packed.padding / packed.tokens < 0.5 * (1 - (packed.tokens - packed.padding) / whole)
 
 
-def test_texts_of_one_length_are_one_block_without_a_mask():
-    texts = [TokenSequence(np.arange(1, 5), np.arange(1, 4)) for _ in range(6)]
-    (block,) = pack(texts).blocks
+def test_sequences_of_one_length_are_one_block_without_a_mask():
+    sequences = [TokenSequence(np.arange(1, 5), np.arange(1, 4)) for _ in range(6)]
+    (block,) = pack(sequences).blocks
     assert block.input_ids.shape == (6, 6)
     assert block.mask is None
 
 
 def test_a_shared_context_is_computed_once():
     context = np.arange(1, 41)
-    texts = [TokenSequence(context, np.full(4, i)) for i in range(8)]
-    packed = pack(texts, share=True)
+    sequences = [TokenSequence(context, np.full(4, i)) for i in range(8)]
+    packed = pack(sequences, share=True)
     assert packed.tokens == 40 + 8 * 3
-    assert pack(texts).tokens == 8 * 43
+    assert pack(sequences).tokens == 8 * 43
 
 
 def test_a_prompt_goes_through_the_encoder_once():
-    texts = random_texts(20, 1, prompts=3)
-    for block in pack(texts).blocks:
+    sequences = random_sequences(20, 1, prompts=3)
+    for block in pack(sequences).blocks:
         assert len({tuple(row) for row in block.prompts.tolist()}) == len(block.prompts)
-    blocks = pack([text._replace(actions=np.arange(5)) for text in texts if text.prompt is texts[0].prompt]).blocks
+    blocks = pack(
+        [sequence._replace(actions=np.arange(5)) for sequence in sequences if sequence.prompt is sequences[0].prompt]
+    ).blocks
     assert [len(block.prompts) for block in blocks] == [1]
 
 
@@ -82,13 +84,13 @@ def test_shared_prompts_change_no_result(model, attention):
     model.set_attn_implementation(attention)
     ids = spaces.Box(0, NUM_TOKENS - 1, (36,), np.int64)
     space = spaces.Dict(input_ids=ids, attention_mask=spaces.Box(0, 1, (36,), np.int8))
-    texts = random_texts(12, 3)
-    actions = torch.as_tensor(np.concatenate([text.actions for text in texts]))
+    sequences = random_sequences(12, 3)
+    actions = torch.as_tensor(np.concatenate([sequence.actions for sequence in sequences]))
     results = []
     for share in (False, True):
         made = LanguageModelPolicy(space, spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, share_prompts=share)
         assert made.share_prompts == share
-        batch = EpisodeBatch(texts, torch.zeros(len(actions), dtype=torch.long))
+        batch = EpisodeBatch(sequences, torch.zeros(len(actions), dtype=torch.long))
         _, log_probs, entropies = made.evaluate_actions(batch, actions)
         (log_probs.mean() + entropies.mean()).backward()
         gradient = torch.cat([p.grad.flatten() for p in made.lm.parameters()])

@@ -56,9 +56,9 @@ def test_a_model_that_does_more_to_its_logits_is_refused(kind, change):
     forward = model.forward
 
     def changed(**kwargs):
-        found = forward(**kwargs)
-        found.logits = change(found.logits)
-        return found
+        output = forward(**kwargs)
+        output.logits = change(output.logits)
+        return output
 
     model.forward = changed
     with pytest.raises(ModelError, match="more between its last hidden state and its logits"):

@@ -96,7 +96,7 @@ COSTS = {"k1": [0.6931, 0.6931, -1.0986], "k3": [0.1931, 0.1931, 0.9014]}
 def filled_store(**options):
     env = make_env(1)
     store = EpisodeStore(0, env.observation_space, env.action_space, "cpu", reference=Halved(), **options)
-    text = Episode(
+    episode = Episode(
         np.array([1, 2], np.int32),
         None,
         np.array([1, 2, 3]),
@@ -104,7 +104,7 @@ def filled_store(**options):
         np.zeros(3, np.float32),
         LOG_PROBS,
     )
-    store.fill([text])
+    store.fill([episode])
     return store
 
 
@@ -136,7 +136,7 @@ def test_what_is_subtracted_from_the_rewards(fill, name):
 
 @pytest.mark.parametrize(("name", "seen"), [("k1", 0.2877), ("k3", 1.2877)])
 @pytest.mark.parametrize("fill", [filled_store, filled_buffer])
-def test_a_controller_is_told_the_kl_by_the_chosen_estimator(fill, name, seen):
+def test_a_controller_gets_the_kl_by_the_chosen_estimator(fill, name, seen):
     """Of 1.1 times the target the error is 0.1; with one completion and a horizon of 10 the step is 1%."""
     controller = AdaptiveKL(0.5, target=seen / 1.1, horizon=10)
     fill(kl_coef=controller, kl_estimator=name)
@@ -144,7 +144,7 @@ def test_a_controller_is_told_the_kl_by_the_chosen_estimator(fill, name, seen):
 
 
 @pytest.mark.parametrize("fill", [filled_store, filled_buffer])
-def test_a_scheduled_controller_is_told_the_tokens(fill):
+def test_a_scheduled_controller_gets_the_tokens(fill):
     controller = ScheduledKL(lambda tokens: 0.5 - tokens / 10)
     store = fill(kl_coef=controller)
     assert store.rewards[:, 0] == pytest.approx(np.array([0, 0, 1]) - 0.5 * np.array(COSTS["k1"]), abs=1e-4)

@@ -27,11 +27,11 @@ def test_lambda_returns_are_mixtures_of_n_step_returns(td_lambda, cut):
     lengths = np.array([4, 1, 6, 2])
     rewards, values = rng.normal(size=(2, 13))
     greedy = rng.random(13) < 0.5
-    found = lambda_returns(rewards, values, lengths, td_lambda, greedy if cut else None)
+    actual = lambda_returns(rewards, values, lengths, td_lambda, greedy if cut else None)
     parts = np.split(np.arange(13), lengths.cumsum()[:-1])
     follow = greedy if cut else np.ones(13, bool)
     expected = [g for part in parts for g in slow_returns(rewards[part], values[part], td_lambda, follow[part])]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
 def test_lambda_returns_by_hand():

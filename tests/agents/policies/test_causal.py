@@ -29,8 +29,8 @@ def policy(model, **options):
     return made
 
 
-class Texts:
-    """Rows of text that grow by the policy's tokens and restart at different times, prompts of different length."""
+class Episodes:
+    """Episodes that grow by the policy's tokens and restart at different times, prompts of different length."""
 
     def __init__(self, rows, seed=0):
         self.rng = np.random.default_rng(seed)
@@ -62,25 +62,25 @@ class Texts:
 def test_cached_equals_uncached(model, attention):
     model.set_attn_implementation(attention)
     cached, plain = policy(model, use_cache=True), policy(model, use_cache=False)
-    texts = Texts(rows=5)
+    episodes = Episodes(rows=5)
     for _ in range(60):
-        obs = texts.observe()
+        obs = episodes.observe()
         with torch.no_grad():
             actions, values, log_probs = cached(obs)
             expected = plain.get_distribution(obs).distribution.logits
             torch.testing.assert_close(log_probs, expected.gather(1, actions[:, None])[:, 0], atol=2e-5, rtol=1e-4)
             torch.testing.assert_close(values, plain.predict_values(obs), atol=2e-5, rtol=1e-4)
-        texts.step(actions.tolist())
+        episodes.step(actions.tolist())
     slots = cached.caches.get(5, None)
     assert slots.decoded_tokens == 5 * 60
-    # Without the cache every step would compute every row's whole text, over ten tokens on average.
+    # Without the cache every step would compute every row's whole sequence, over ten tokens on average.
     assert slots.prefilled_tokens < 2 * slots.decoded_tokens
 
 
 def test_the_cache_holds_no_more_than_it_says(model):
     made = policy(model, use_cache=True)
     with torch.no_grad():
-        made(Texts(rows=3).observe())
+        made(Episodes(rows=3).observe())
     slots = made.caches.get(3, None)
     config = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -91,7 +91,7 @@ def test_the_cache_holds_no_more_than_it_says(model):
 
 def test_a_weight_update_empties_the_cache(model):
     cached, plain = policy(model), policy(model, use_cache=False)
-    obs = Texts(rows=4).observe()
+    obs = Episodes(rows=4).observe()
     with torch.no_grad():
         before = cached.predict_values(obs)
         for made in (cached, plain):
@@ -104,7 +104,7 @@ def test_a_weight_update_empties_the_cache(model):
 
 def test_an_optimizer_step_empties_the_cache(model):
     made = policy(model)
-    obs = Texts(rows=4).observe()
+    obs = Episodes(rows=4).observe()
     with torch.no_grad():
         made(obs)
     values, log_probs, _ = made.evaluate_actions(obs, torch.zeros(4))
@@ -119,7 +119,7 @@ def test_an_optimizer_step_empties_the_cache(model):
 def test_dropout_stays_off():
     made = policy(tiny_model("gpt2", resid_pdrop=0.5, embd_pdrop=0.5, attn_pdrop=0.5))
     made.set_training_mode(True)
-    obs = Texts(rows=4).observe()
+    obs = Episodes(rows=4).observe()
     first, second = (made.evaluate_actions(obs, torch.ones(4))[1] for _ in range(2))
     assert torch.equal(first, second)
 
@@ -129,7 +129,7 @@ def test_dropout_stays_off():
 )
 def test_log_probabilities_are_of_the_sampled_distribution(options):
     made = policy(tiny_model("gpt2"), **options)
-    row = Texts(rows=1).observe()
+    row = Episodes(rows=1).observe()
     obs = {name: tensor.expand(2000, -1) for name, tensor in row.items()}
     with torch.no_grad():
         actions, _, log_probs = made(obs)
@@ -143,7 +143,7 @@ def test_log_probabilities_are_of_the_sampled_distribution(options):
 
 
 def test_sampling_is_seeded_and_apart_from_torchs_global_state():
-    obs = Texts(rows=4).observe()
+    obs = Episodes(rows=4).observe()
     made = policy(tiny_model("gpt2"))
     state = torch.get_rng_state()
     with made.sampling_from(3):
@@ -253,7 +253,7 @@ def test_the_same_seed_gives_the_same_run(small_env):
 
 
 def test_the_cache_changes_no_run(small_env):
-    """Runs with and without the cache write the same texts and end with nearly the same weights."""
+    """Runs with and without the cache write the same completions and end with nearly the same weights."""
     finals = []
     for use_cache in (True, False):
         ppo = make(
@@ -289,7 +289,7 @@ def test_broken_weights():
     made = policy(tiny_model("gpt2"))
     made.lm.transformer.ln_f.weight.data[0] = float("nan")
     with pytest.raises(ModelError, match="NaN or infinity"):
-        made(Texts(rows=2).observe())
+        made(Episodes(rows=2).observe())
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_gradient_checkpointing_recomputes_and_changes_no_gradient():
         made.set_training_mode(True)
         calls = []
         made.lm.model.layers[0].mlp.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
-        values, log_probs, _ = made.evaluate_actions(Texts(rows=3).observe(), torch.ones(3))
+        values, log_probs, _ = made.evaluate_actions(Episodes(rows=3).observe(), torch.ones(3))
         (values.sum() + log_probs.sum()).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in made.lm.parameters() if p.grad is not None]))
         forwards.append(len(calls))

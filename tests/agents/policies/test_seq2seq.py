@@ -1,4 +1,4 @@
-"""Encoder-decoder policies: the cache changes nothing, the encoder runs once a text, and SB3 trains them."""
+"""Encoder-decoder policies: the cache changes nothing, the encoder runs once an episode, and SB3 trains them."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def policy(model, **options):
     return made
 
 
-class Texts:
+class Episodes:
     """Rows that grow by the policy's tokens and restart with another prompt at different times."""
 
     def __init__(self, rows, seed=0):
@@ -69,19 +69,19 @@ def test_cached_equals_uncached(kind, attention):
     model.set_attn_implementation(attention)
     cached, plain = policy(model, use_cache=True), policy(model, use_cache=False)
     assert cached.use_cache
-    texts = Texts(rows=5)
+    episodes = Episodes(rows=5)
     for _ in range(50):
-        obs = texts.observe()
-        begun = texts.begun
+        obs = episodes.observe()
+        begun = episodes.begun
         with torch.no_grad():
             actions, values, log_probs = cached(obs)
             expected = plain.get_distribution(obs).distribution.logits
             torch.testing.assert_close(log_probs, expected.gather(1, actions[:, None])[:, 0], atol=3e-5, rtol=1e-4)
             torch.testing.assert_close(values, plain.predict_values(obs), atol=3e-5, rtol=1e-4)
-        texts.step(actions.tolist())
+        episodes.step(actions.tolist())
     slots = cached.caches.get(5, None)
     assert slots.decoded_tokens == 5 * 50
-    # The encoder ran once for each text that began, and the decoder's past was never computed again.
+    # The encoder ran once for each episode that began, and the decoder's past was never computed again.
     assert slots.encoded_tokens <= begun * PROMPT
     assert slots.encoded_tokens >= begun
     assert slots.prefilled_tokens == 0
@@ -91,10 +91,10 @@ def test_cached_equals_uncached(kind, attention):
 def test_log_probabilities_are_the_models_own(kind):
     model = tiny_model(kind)
     made = policy(model)
-    texts = Texts(rows=3)
+    episodes = Episodes(rows=3)
     for _ in range(4):
-        texts.step([5, 6, 7])
-    obs = texts.observe()
+        episodes.step([5, 6, 7])
+    obs = episodes.observe()
     with torch.no_grad():
         distribution = made.get_distribution(obs).distribution
         logits = model(**obs).logits
@@ -105,28 +105,28 @@ def test_log_probabilities_are_the_models_own(kind):
 
 def test_an_unchanged_observation_is_answered_from_memory_and_a_waiting_row_comes_back_right():
     made, plain = policy(tiny_model("t5"), use_cache=True), policy(tiny_model("t5"), use_cache=False)
-    texts = Texts(rows=3)
+    episodes = Episodes(rows=3)
     with torch.no_grad():
-        first = made.predict_values(texts.observe())
-        assert torch.equal(first, made.predict_values(texts.observe()))
+        first = made.predict_values(episodes.observe())
+        assert torch.equal(first, made.predict_values(episodes.observe()))
         assert made.caches.get(3, None).decoded_tokens == 3
         for step in range(6):  # row 2 waits for three steps, then goes on
-            obs = texts.observe()
+            obs = episodes.observe()
             torch.testing.assert_close(made.predict_values(obs), plain.predict_values(obs), atol=3e-5, rtol=1e-4)
             rows = (0, 1) if step < 3 else (0, 1, 2)
             for row in rows:
-                column = texts.obs["decoder_attention_mask"][row].sum()
-                texts.obs["decoder_input_ids"][row, column] = 9 + row
-                texts.obs["decoder_attention_mask"][row, column] = 1
+                column = episodes.obs["decoder_attention_mask"][row].sum()
+                episodes.obs["decoder_input_ids"][row, column] = 9 + row
+                episodes.obs["decoder_attention_mask"][row, column] = 1
 
 
-def test_a_prompt_that_changes_under_a_text_is_noticed():
+def test_a_prompt_that_changes_within_an_episode_is_noticed():
     made, plain = policy(tiny_model("bart")), policy(tiny_model("bart"), use_cache=False)
-    texts = Texts(rows=3)
+    episodes = Episodes(rows=3)
     with torch.no_grad():
-        made.predict_values(texts.observe())
-        texts.obs["input_ids"][1, 0] += 1
-        obs = texts.observe()
+        made.predict_values(episodes.observe())
+        episodes.obs["input_ids"][1, 0] += 1
+        obs = episodes.observe()
         torch.testing.assert_close(made.predict_values(obs), plain.predict_values(obs), atol=3e-5, rtol=1e-4)
 
 
@@ -158,8 +158,8 @@ def test_sb3_trains_it(algorithm, lora, tmp_path):
     assert np.array_equal(again.predict(env.reset(), deterministic=True)[0].shape, (4,))
 
 
-def test_the_same_seed_gives_the_same_texts():
-    texts = []
+def test_the_same_seed_gives_the_same_completions():
+    rollouts = []
     for _ in range(2):
         env = make_vec_env("textgym/Copy-v0", 4, seed=1, **SMALL)
         made = PPO(
@@ -167,8 +167,8 @@ def test_the_same_seed_gives_the_same_texts():
             policy_kwargs={"model": tiny_model("marian")},
         )  # fmt: skip
         made.learn(192)
-        texts.append(made.rollout_buffer.actions)
-    assert np.array_equal(*texts)
+        rollouts.append(made.rollout_buffer.actions)
+    assert np.array_equal(*rollouts)
 
 
 def test_wrong_forms_and_models():
@@ -187,4 +187,4 @@ def test_wrong_forms_and_models():
 def test_a_cache_beyond_its_budget():
     made = policy(tiny_model("bart"), use_cache=True, max_cache_bytes=1000)
     with torch.no_grad(), pytest.raises(ModelError, match="more than max_cache_bytes allows"):
-        made(Texts(rows=5).observe())
+        made(Episodes(rows=5).observe())

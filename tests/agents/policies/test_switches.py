@@ -29,15 +29,15 @@ def make(kind, **options):
 def batch(kind, seed=0):
     rng = np.random.default_rng(seed)
     prompts = [rng.integers(2, 99, 10).astype(np.int32) for _ in range(2)]
-    texts = []
+    sequences = []
     for i in range(6):
         actions = rng.integers(2, 99, rng.integers(2, 10)).astype(np.int32)
         prompt = prompts[i % 2]
-        texts.append(
+        sequences.append(
             TokenSequence(np.zeros(1, np.int32), actions, prompt) if kind == "t5" else TokenSequence(prompt, actions)
         )
-    actions = torch.as_tensor(np.concatenate([t.actions for t in texts])).long()
-    return EpisodeBatch(texts, torch.zeros(len(actions), dtype=torch.long)), actions
+    actions = torch.as_tensor(np.concatenate([t.actions for t in sequences])).long()
+    return EpisodeBatch(sequences, torch.zeros(len(actions), dtype=torch.long)), actions
 
 
 def results(made, kind):
@@ -55,8 +55,8 @@ def results(made, kind):
 )
 def test_switches_that_change_no_result(kind, options):
     plain, switched = results(make(kind), kind), results(make(kind, **options), kind)
-    for expected, found in zip(plain, switched, strict=True):
-        torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+    for expected, actual in zip(plain, switched, strict=True):
+        torch.testing.assert_close(actual, expected, atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "t5"])
@@ -67,9 +67,9 @@ def test_bfloat16_is_near_float32(kind):
         for parameter in model.parameters():
             parameter.data.mul_(0.5 if parameter.dim() > 1 else 1)
     exact, half = results(make(kind, model=model), kind), results(make(kind, model=model, dtype="bfloat16"), kind)
-    for expected, found in zip(exact[:3], half[:3], strict=True):
-        assert found.dtype == torch.float32
-        torch.testing.assert_close(found, expected, atol=0.1, rtol=0.02)
+    for expected, actual in zip(exact[:3], half[:3], strict=True):
+        assert actual.dtype == torch.float32
+        torch.testing.assert_close(actual, expected, atol=0.1, rtol=0.02)
     assert torch.nn.functional.cosine_similarity(exact[3], half[3], dim=0) > 0.99
 
 
@@ -95,8 +95,8 @@ def test_a_compiled_model_gives_the_same_results(kind):
     plain, compiled = make(kind), make(kind)
     for module in [compiled.lm.get_decoder()] if kind == "t5" else [compiled.lm.transformer]:
         module.compile(backend="eager", dynamic=True)
-    for expected, found in zip(results(plain, kind), results(compiled, kind), strict=True):
-        torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+    for expected, actual in zip(results(plain, kind), results(compiled, kind), strict=True):
+        torch.testing.assert_close(actual, expected, atol=2e-5, rtol=1e-4)
     obs = plain.form.probe_observations()
     with torch.no_grad():
         for one in obs:
