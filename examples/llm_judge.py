@@ -1,4 +1,4 @@
-"""A language model as judge: say in words what a good completion is, get a reward from 0 to 1.
+"""A language model as judge: describe what a good completion is, get a reward from 0 to 1.
 
 python examples/llm_judge.py --model Qwen/Qwen3-0.6B    an instruction-tuned model: a hub name or a folder
 python examples/llm_judge.py                            offline: an untrained tiny model, to see how it is used

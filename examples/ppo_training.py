@@ -42,7 +42,8 @@ def main() -> None:
 
     for row in log.history[:: max(1, len(log.history) // 8)]:
         print(
-            f"{row['timesteps']:>8,.0f} tokens: reward {row['reward']:.3f}, {row['text/num_tokens']:.1f} tokens a text"
+            f"{row['timesteps']:>8,.0f} tokens: reward {row['reward']:.3f}, "
+            f"{row['text/num_tokens']:.1f} tokens per episode"
         )
     print(f"{after.samples[0].prompt}")
     for when, result in (("before", before), ("after", after)):

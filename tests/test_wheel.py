@@ -46,7 +46,7 @@ def test_wheel_holds_the_assets(wheel: Path) -> None:
     assert {f"{folder}/{file}" for folder in BUILTIN for file in files} <= assets
 
 
-def test_wheel_names_its_command_licence_and_extras(wheel: Path) -> None:
+def test_wheel_names_its_command_license_and_extras(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         info = {name.partition("/")[2]: name for name in file.namelist() if ".dist-info/" in name}
         assert "textgym = textgym_agents.entry:main" in file.read(info["entry_points.txt"]).decode()

@@ -39,7 +39,7 @@ def count(name: str, value: object, least: int, most: int | None = None) -> int:
 
 
 def flag(name: str, value: object) -> bool:
-    """``value``, True or False: a text such as "no" would count as true."""
+    """``value``, True or False: a string such as "no" would count as true."""
     if not isinstance(value, bool | np.bool_):
         raise ConfigError(f"{name}={value!r} makes no sense, expected True or False.")
     return bool(value)

@@ -20,10 +20,10 @@ def name_of(thing: object) -> str | None:
     if not isinstance(module, str) or not isinstance(name, str) or module == "__main__":
         return None
     try:
-        found = _look_up(module, name)
+        imported = _look_up(module, name)
     except (ImportError, AttributeError):
         return None
-    return f"{module}:{name}" if found is thing else None
+    return f"{module}:{name}" if imported is thing else None
 
 
 def named(name: str) -> Any:
@@ -47,10 +47,10 @@ def named(name: str) -> Any:
 
 
 def _look_up(module: str, path: str) -> Any:
-    found = importlib.import_module(module)
+    thing = importlib.import_module(module)
     for part in path.split("."):
-        found = getattr(found, part)
-    return found
+        thing = getattr(thing, part)
+    return thing
 
 
 class SpecByName:

@@ -81,9 +81,9 @@ def _import(module: str) -> None:
         ) from error
     except (Exception, SystemExit) as error:
         raise PluginError(f"Can't import {module!r}: {_cause(error)}") from error
-    found = getattr(imported, "__file__", None)
-    if module.endswith(".py") and (found is None or Path(found).resolve() != path.resolve()):
-        raise PluginError(f"Can't import {module!r}: {found} is a module of the same name. Rename the file.")
+    file = getattr(imported, "__file__", None)
+    if module.endswith(".py") and (file is None or Path(file).resolve() != path.resolve()):
+        raise PluginError(f"Can't import {module!r}: {file} is a module of the same name. Rename the file.")
 
 
 def _cause(error: BaseException) -> str:

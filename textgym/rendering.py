@@ -58,5 +58,5 @@ class Printer:
 
 
 def _styled(text: str, code: str) -> str:
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return f"\x1b[{code}m{text}\x1b[0m" if colour and text else text
+    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return f"\x1b[{code}m{text}\x1b[0m" if color and text else text

@@ -72,12 +72,12 @@ def vocabulary_size(tokenizer: Tokenizer) -> int:
 
 
 class TokenRules:
-    """One environment's rules over token ids. Knows nothing of prompts' references, rewards or rows.
+    """One environment's rules over token ids. Has no part in references, rewards or rows.
 
     Attributes:
         vocab_size: number of token ids, V.
         pad_token_id: what unused columns are filled with (the end token where the tokenizer has no pad token).
-        eos_token_ids: the tokens that end a text, the tokenizer's own first.
+        eos_token_ids: the tokens that end a completion, the tokenizer's own first.
         late_mask, early_mask: (V,) bool, True where a token is legal, from and before ``min_new_tokens``.
     """
 
@@ -101,8 +101,8 @@ class TokenRules:
         self.min_new_tokens = count("min_new_tokens", given["min_new_tokens"], least=0)
         if self.min_new_tokens > self.max_new_tokens:
             raise ConfigError(
-                f"min_new_tokens={self.min_new_tokens} is more than max_new_tokens={self.max_new_tokens}: no text "
-                "could be long enough. Lower the first or raise the second."
+                f"min_new_tokens={self.min_new_tokens} is more than max_new_tokens={self.max_new_tokens}: no "
+                "completion could be long enough. Lower the first or raise the second."
             )
         self.truncation_side = choice("truncation_side", getattr(task, "truncation_side", "left"), ("left", "right"))
         self.cue = str(getattr(task, "cue", ""))

@@ -15,7 +15,7 @@ class TextSpace(spaces.Dict):
         max_prompt_tokens: columns for the prompt, P.
         max_new_tokens: columns for new tokens, T.
         min_new_tokens: before so many new tokens the end tokens are masked.
-        eos_token_ids: the tokens that end a text.
+        eos_token_ids: the tokens that end a completion.
         banned_tokens: tokens that are always masked.
         allowed_tokens: the only legal tokens, or None for all.
         pad_token_id: what unused columns hold.
@@ -76,7 +76,7 @@ class CompletionSpace(spaces.Text):
         super().__init__(max_length, min_length=0, charset=" abcdefghijklmnopqrstuvwxyz")
 
     def contains(self, x: object) -> bool:
-        """Whether ``x`` is a text, of any length and alphabet."""
+        """Whether ``x`` is a string, of any length and alphabet."""
         return isinstance(x, str)
 
     def __eq__(self, other: object) -> bool:

@@ -95,8 +95,8 @@ def load_tokenizer(tokenizer: "str | Path | Tokenizer | None" = None) -> Tokeniz
         )
     if loaded.eos_token_id is None:
         raise TokenizerError(
-            f"Tokenizer {getattr(loaded, 'name_or_path', type(loaded).__name__)!r} has no end token, so no text "
-            "could ever end. Load it with one: AutoTokenizer.from_pretrained(..., eos_token='</s>')."
+            f"Tokenizer {getattr(loaded, 'name_or_path', type(loaded).__name__)!r} has no end token, so no "
+            "completion could ever end. Load it with one: AutoTokenizer.from_pretrained(..., eos_token='</s>')."
         )
     checked: Tokenizer = loaded
     return checked

@@ -37,9 +37,9 @@ class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArr
 
     Arguments, besides those of ``TextGenerationEnv``:
         num_envs: number of rows.
-        autoreset_mode: what happens to a row whose text has ended. ``NEXT_STEP``: its next action is ignored and resets
-            it. ``SAME_STEP``: it is reset at once; ``infos["final_obs"]`` and ``infos["final_info"]`` keep the end.
-            ``DISABLED``: it waits for ``reset(options={"reset_mask": mask})``; until then its actions are ignored.
+        autoreset_mode: what happens to a row whose episode has ended. ``NEXT_STEP``: its next action is ignored and
+            resets it. ``SAME_STEP``: it is reset at once; ``infos["final_obs"]`` and ``infos["final_info"]`` keep the
+            end. ``DISABLED``: it waits for ``reset(options={"reset_mask": mask})``; until then its actions are ignored.
         copy: False returns observations that the next step overwrites, which saves time and memory.
 
     ``sampling="sequential"`` shares one counter between the rows, so n rows and steps play each prompt once.
@@ -271,8 +271,8 @@ class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArr
     def get_state(self) -> dict[str, Any]:
         """All that decides what comes next: a dict of plain values and numpy arrays, for :meth:`set_state`.
 
-        The rows' tokens, which of them wait, the random generators (as ``bit_generator.state``), and where
-        ``sampling="sequential"`` stands. A prompt is named by its index. ``last_samples`` is left out.
+        The rows' tokens, which of them wait, the random generators (as ``bit_generator.state``), and the
+        next prompt of ``sampling="sequential"``. A prompt is named by its index. ``last_samples`` is left out.
 
         A wrapper with a state of its own, such as a running mean of rewards, defines ``get_state`` and ``set_state``
         in the same way, for that state alone. Whoever saves an environment walks along ``env`` from wrapper to wrapper.
@@ -323,7 +323,7 @@ class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArr
 
     @property
     def ended(self) -> Bools:
-        """(num_envs,) bool: the rows whose text has ended and that wait for a reset."""
+        """(num_envs,) bool: the rows whose episode has ended and that wait for a reset."""
         return self._ended.copy()
 
     def action_masks(self) -> npt.NDArray[np.int8]:

@@ -46,11 +46,11 @@ def trained() -> list[str]:
 
 def loggers() -> dict[str, list[str]]:
     """Scalar -> the algorithms that log it, in the order of their table. Takes some twenty seconds."""
-    found: dict[str, list[str]] = {}
+    algorithms: dict[str, list[str]] = {}
     for name in trained():
         for scalar in logged_by(name):
-            found.setdefault(scalar, []).append(name)
-    return found
+            algorithms.setdefault(scalar, []).append(name)
+    return algorithms
 
 
 def as_cell(names: list[str]) -> str:

@@ -9,7 +9,7 @@ import textgym  # noqa: F401  the environments' ids
 
 OUT = Path(__file__).parents[1] / "images" / "episode.png"
 COMPLETION = " Felix Wood sells an old chair for 81 coins."
-INK, BLUE, ORANGE, GREY = "#222222", "#0072B2", "#D55E00", "#666666"
+INK, BLUE, ORANGE, GRAY = "#222222", "#0072B2", "#D55E00", "#666666"
 
 
 def main() -> None:
@@ -40,10 +40,10 @@ def main() -> None:
         axes.text(x + width / 2, y + 0.25, text, ha="center", va="center", color=INK, **style)
 
     prompt = start["prompt"].replace("\n", "  ")
-    axes.text(0.1, 2.85, "reset(): the prompt", color=GREY, va="center", fontsize=10)
+    axes.text(0.1, 2.85, "reset(): the prompt", color=GRAY, va="center", fontsize=10)
     box(0.1, 2.15, 10.8, prompt, BLUE, fontsize=8.6, family="monospace")
     axes.text(
-        0.1, 1.85, "step(token): any algorithm chooses, one token at a time", color=GREY, va="center", fontsize=10
+        0.1, 1.85, "step(token): any algorithm chooses, one token at a time", color=GRAY, va="center", fontsize=10
     )
     widths = [0.3 + 0.105 * len(name) for name in names]
     gap = (10.8 - sum(widths)) / (len(names) - 1)
@@ -52,9 +52,9 @@ def main() -> None:
         last = reward != 0
         box(x, 1.15, width, name, ORANGE if last else BLUE, fontsize=9, family="monospace")
         shown = f"{reward:.3f}" if last else "0"
-        axes.text(x + width / 2, 0.85, shown, ha="center", color=ORANGE if last else GREY, fontsize=10, weight="bold")
+        axes.text(x + width / 2, 0.85, shown, ha="center", color=ORANGE if last else GRAY, fontsize=10, weight="bold")
         x += width + gap
-    axes.text(0.1, 0.4, "reward at the end: BLEU against", color=GREY, va="center", fontsize=10)
+    axes.text(0.1, 0.4, "reward at the end: BLEU against", color=GRAY, va="center", fontsize=10)
     axes.text(3.1, 0.4, info["references"][0], color=INK, va="center", fontsize=9, family="monospace")
     figure.savefig(OUT, bbox_inches="tight", pad_inches=0.05)
 

@@ -8,7 +8,7 @@ TABLE = re.compile(r"^=+(?: +=+)+$(?:\n.+)*", re.MULTILINE)
 
 
 def as_markdown(docstring: str) -> str:
-    """The text of a docstring without what Markdown doesn't know.
+    """The text of a docstring without what isn't Markdown.
 
     >>> as_markdown("See :func:`~textgym.register` and ``make``.")
     'See `textgym.register` and `make`.'

@@ -39,7 +39,7 @@ def environments() -> str:
 
 
 def rewards() -> str:
-    """The rewards, from their classes and the names that formulas know."""
+    """The rewards, from their classes and their names in formulas."""
     from textgym.rewards import REWARDS
     from textgym.rewards.registry import class_of, formula_names
 

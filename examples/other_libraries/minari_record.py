@@ -1,7 +1,7 @@
 """Minari records an environment's episodes and loads them again; a small network then learns from the data alone.
 
 The data are episodes of a writer who gets half of the letters right. Learning from the best of them, by the return that
-Minari keeps, beats the writer: filtered behaviour cloning.
+Minari keeps, beats the writer: filtered behavior cloning.
 
 python examples/other_libraries/minari_record.py
 """

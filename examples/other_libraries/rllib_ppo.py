@@ -1,4 +1,4 @@
-"""RLlib's PPO on its new API stack, with a module that knows what token ids are, and a worker in another process.
+"""RLlib's PPO on its new API stack, with a module for token ids, and a worker in another process.
 
 python examples/other_libraries/rllib_ppo.py
 """

@@ -87,7 +87,7 @@ def test_modules_that_cannot_be_imported(tmp_path, monkeypatch, source):
         named("broken_module:f")
 
 
-def test_the_cause_that_says_something_is_told():
+def test_the_cause_that_says_something_is_in_the_message():
     outer = RuntimeError("An error occurred while generating the dataset")
     outer.__cause__ = ValueError("row 3 is broken\nmore")
     assert sentence(outer) == "row 3 is broken."

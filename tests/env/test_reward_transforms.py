@@ -177,7 +177,7 @@ def test_names_and_values(how, kind, attributes):
         ("length_penalty=0.1:2.5", "beyond=2.5"),
         ({"scale": "2"}, "factor is '2'"),
         ({"scale": {"by": 2}}, "scale takes factor"),
-        (3, "expected a text such as"),
+        (3, "expected a string such as"),
     ],
 )
 def test_wrong_shapes(how, match):

@@ -20,7 +20,7 @@ from textgym.errors import ConfigError, JudgeError, ModelError, RewardError, Tok
 from textgym.rewards import ExactMatch
 from textgym.rewards.backends import Verdict, parse_verdict
 from textgym.rewards.judge import LLMJudge
-from textgym.rewards.judge_prompt import judge_messages, neutralise
+from textgym.rewards.judge_prompt import judge_messages, neutralize
 from textgym.rewards.local_backend import LocalBackend, digit_forms
 
 CONTROL = [
@@ -229,7 +229,7 @@ def test_judged_text_is_once_between_markers_in_the_user_turn(attack: str) -> No
     code = user["content"].splitlines()[0].split()[1].removesuffix(">>")
     assert user["content"].count(code) == 4  # two marker lines for the prompt, two for the text
     inside = user["content"].split(f"<<TEXT {code}>>\n")[1].split(f"\n<<END TEXT {code}>>")[0]
-    assert inside == neutralise(attack)
+    assert inside == neutralize(attack)
     assert inside not in system["content"]
     assert CRITERIA in system["content"]
 
@@ -282,13 +282,13 @@ def test_equal_questions_make_equal_chats_whatever_the_random_state() -> None:
     ],
 )
 def test_neutralize_changes_role_markers_and_leaves_ordinary_text(text: str, safe: str) -> None:
-    assert neutralise(text) == safe
-    assert neutralise(safe) == safe
+    assert neutralize(text) == safe
+    assert neutralize(safe) == safe
 
 
 @pytest.mark.parametrize("token", ["STOPWORD", "▁", "‹", "|", "·", "<·>"])
 def test_neutralize_disarms_any_given_token(token: str) -> None:
-    safe = neutralise(f"a{token}b{token}{token}", [token, " ", ""])
+    safe = neutralize(f"a{token}b{token}{token}", [token, " ", ""])
     assert token == "·" or token not in safe
 
 

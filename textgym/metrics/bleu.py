@@ -75,9 +75,9 @@ def sentence_bleu(
     size, *lengths = sizes = [len(words) for words in texts]
     counts, starts = ngram_counts(word_symbols(texts), sizes, max_order)
     # an n-gram counts as often as the reference has it that has it most often
-    found = np.add.reduceat(np.minimum(counts[0], counts[1:].max(axis=0)), starts).tolist()
+    matches = np.add.reduceat(np.minimum(counts[0], counts[1:].max(axis=0)), starts).tolist()
     score = scorer.compute_bleu(
-        correct=found + [0] * (max_order - len(found)),
+        correct=matches + [0] * (max_order - len(matches)),
         total=[max(0, size - shorter) for shorter in range(max_order)],
         sys_len=size,
         ref_len=min(lengths, key=lambda length: (abs(length - size), length)),
@@ -85,7 +85,7 @@ def sentence_bleu(
         effective_order=True,
         max_ngram_order=max_order,
     ).score
-    return float(min(max(score / 100, 0.0), 1.0))  # rounding takes equal texts a hair over 100
+    return float(min(max(score / 100, 0.0), 1.0))  # rounding may give equal texts a little more than 100
 
 
 def _words(text: str, tokenize: str, lowercase: bool) -> list[str]:

@@ -63,7 +63,7 @@ def sentence_chrf(
                 compared += 1
         if precision:
             best = max(best, (1 + factor) * precision * recall / (factor * precision + recall) / compared)
-    return min(best, 1.0)  # rounding may take equal texts a hair over 1
+    return min(best, 1.0)  # rounding may give equal texts a little more than 1
 
 
 def _orders(symbols: Integers, texts: Sequence[Sequence[str]], longest: int) -> list[tuple[list[int], list[int]]]:

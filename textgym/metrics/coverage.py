@@ -15,17 +15,17 @@ def keywords_of(sample: MetricSample, key: str, user: str, error: type[TextGymEr
     Raises:
         error: ``metadata[key]`` is no string and no sequence. ``user`` opens the message.
     """
-    found = sample.metadata.get(key)
-    if found is None:
+    keywords = sample.metadata.get(key)
+    if keywords is None:
         return ()
-    if isinstance(found, str):
-        found = (found,)
-    if isinstance(found, Mapping) or not isinstance(found, Iterable):
+    if isinstance(keywords, str):
+        keywords = (keywords,)
+    if isinstance(keywords, Mapping) or not isinstance(keywords, Iterable):
         raise error(
             f"{user} expects a sequence of strings in metadata[{key!r}], but prompt {sample.prompt_id} has "
-            f"{type(found).__name__}: {found!r}."
+            f"{type(keywords).__name__}: {keywords!r}."
         )
-    return tuple(dict.fromkeys(str(keyword) for keyword in found if str(keyword).strip()))
+    return tuple(dict.fromkeys(str(keyword) for keyword in keywords if str(keyword).strip()))
 
 
 def coverage(completion: str, keywords: Sequence[str], *, case_sensitive: bool = False) -> float:
@@ -34,8 +34,8 @@ def coverage(completion: str, keywords: Sequence[str], *, case_sensitive: bool =
     >>> coverage("The red panda sleeps.", ["red panda", "sleep"]), coverage("小熊猫在睡觉", ["熊猫", "睡觉"])
     (0.5, 1.0)
     """
-    found = sum(contains_phrase(completion, keyword, case_sensitive=case_sensitive) for keyword in keywords)
-    return found / len(keywords)
+    count = sum(contains_phrase(completion, keyword, case_sensitive=case_sensitive) for keyword in keywords)
+    return count / len(keywords)
 
 
 class MeanCoverage(Metric):

@@ -58,7 +58,7 @@ class Distinct1(Distinct):
 
 
 class Distinct2(Distinct):
-    """Different pairs of neighbouring words over all pairs.
+    """Different pairs of neighboring words over all pairs.
 
     >>> Distinct2().name
     'distinct2'

@@ -67,19 +67,19 @@ def parse_verdict(reply: str) -> Verdict:
     answer = _REASONING_END.split(reply)[-1]
     if _REASONING_START.search(answer):
         raise JudgeError(f"the reply ends inside its reasoning, before a verdict: {_tail(reply)}")
-    found: list[int] = []
+    scores: list[int] = []
     for line in reversed([line.strip() for line in answer.splitlines() if line.strip()]):
         match = _VERDICT.fullmatch(line)
         if not match:
             break
-        found.append(int(match.group(1)))
-    if not found:
+        scores.append(int(match.group(1)))
+    if not scores:
         raise JudgeError(f"the reply's last line is no verdict, expected one like 'Score: 4': {_tail(reply)}")
-    if len(set(found)) > 1:
+    if len(set(scores)) > 1:
         raise JudgeError(f"the reply ends with several verdicts that disagree: {_tail(reply)}")
-    if not LOWEST <= found[0] <= HIGHEST:
-        raise JudgeError(f"the verdict {found[0]} is out of range, expected 1 to 5: {_tail(reply)}")
-    return Verdict(float(found[0]))
+    if not LOWEST <= scores[0] <= HIGHEST:
+        raise JudgeError(f"the verdict {scores[0]} is out of range, expected 1 to 5: {_tail(reply)}")
+    return Verdict(float(scores[0]))
 
 
 def read_reply(backend: object, reply: object) -> Verdict | JudgeError:

@@ -35,11 +35,11 @@ class Composite(BatchReward):
 
     def leaves(self) -> list[BatchReward]:
         """Every reward at the bottom, each object once, from left to right."""
-        found: dict[int, BatchReward] = {}
+        leaves: dict[int, BatchReward] = {}
         for part in self.parts():
             for leaf in part.leaves() if isinstance(part, Composite) else [part]:
-                found.setdefault(id(leaf), leaf)
-        return list(found.values())
+                leaves.setdefault(id(leaf), leaf)
+        return list(leaves.values())
 
     def __call__(self, samples: Sequence[Sample], /) -> list[Value]:
         check_batch(self, samples)
@@ -58,12 +58,12 @@ class Composite(BatchReward):
 
 
 def _components(leaves: Sequence[BatchReward], names: Sequence[str], row: Sequence[Score]) -> dict[str, float]:
-    found = {name: score.value for name, score in zip(names, row, strict=True) if score.value is not None}
+    components = {name: score.value for name, score in zip(names, row, strict=True) if score.value is not None}
     for leaf, name, score in zip(leaves, names, row, strict=True):
         for part, value in score.components.items():
             key = f"{name}_{part.removeprefix(f'{reward_name(leaf)}_')}"
-            found[next(k for k in _numbered(key) if k not in found and k not in names)] = value
-    return found
+            components[next(k for k in _numbered(key) if k not in components and k not in names)] = value
+    return components
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

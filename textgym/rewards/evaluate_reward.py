@@ -86,8 +86,8 @@ def _references_wanted(module: Any) -> str:
     """ "several", "one" or "none": the references that the module takes, by its features. Several if both."""
     from datasets import Value  # whoever has a module has imported it
 
-    found = getattr(module, "features", None)
-    options = found if isinstance(found, list) else [found]
+    features = getattr(module, "features", None)
+    options = features if isinstance(features, list) else [features]
     references = [option["references"] for option in options if option is not None and "references" in option]
     if not references and any(option is not None for option in options):
         return "none"

@@ -1,4 +1,4 @@
-"""Whether a text equals a reference.
+"""Whether a completion equals a reference.
 
 prompt      "Question: Which tower stands in Paris? Answer:"
 completion  " the Eiffel tower."

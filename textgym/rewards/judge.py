@@ -25,7 +25,7 @@ Outcome = Verdict | JudgeError
 
 
 class LLMJudge(BatchReward):
-    """A reward from 0 to 1 that a language model gives by criteria in words: (score - 1) / 4 for a score from 1 to 5.
+    """A reward from 0 to 1 that a language model gives by your criteria: (score - 1) / 4 for a score from 1 to 5.
 
     A call that fails (no reply, a refusal, no verdict) is a JudgeError and never a score. Only a completion without a
     visible character gets the lowest score unasked, with the component ``judge_gated`` set to 1: there is nothing to
@@ -38,11 +38,11 @@ class LLMJudge(BatchReward):
     and training against a judge finds its blind spots: report a metric that was not trained on beside it.
 
     Args:
-        criteria: what a good text is, in your words.
-        backend: who is asked: LocalBackend, OpenAIBackend, or any callable from a chat to a Verdict or a reply.
-        show_prompt: show the prompt that the text continues.
+        criteria: what a good completion is, in your own words.
+        backend: what answers: LocalBackend, OpenAIBackend, or any callable from a chat to a Verdict or a reply.
+        show_prompt: show the prompt of the completion.
         show_references: show the references. Off by default: judges reward likeness to what they see.
-        max_chars: characters of each text shown; longer ones are cut in the middle, with a note.
+        max_chars: characters shown of each of these; what is longer is cut in the middle, with a note.
         max_concurrency: calls at a time for a backend that answers one chat per call; 1 if it isn't thread-safe.
         cache_size: verdicts to remember, least recently used dropped first. Failures aren't remembered. 0 for none.
         on_failure: "raise", or "abstain": a failed call gives None and is counted in ``failures``; the first one warns.

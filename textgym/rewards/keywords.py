@@ -1,4 +1,4 @@
-"""How many of a prompt's keywords a text contains.
+"""How many of a prompt's keywords a completion contains.
 
 prompt      "Write a sentence with: panda, bamboo, river."
 metadata    {"keywords": ["panda", "bamboo", "river"]}

@@ -1,4 +1,4 @@
-"""Whether a text has the length asked for.
+"""Whether a completion has the length asked for.
 
 completion  "a b c d e f"  (6 words)
 reward      Length(maximum=4, unit="words"): 0.5, as 2 words too many are half of the 4 over which the value falls to 0

@@ -18,8 +18,9 @@ DIGITS = "12345"
 class LocalBackend:
     """A transformers causal language model as judge: no text is generated and none is parsed.
 
-    The score is the expected value over the digits 1 to 5 as the next token after the chat, which separates texts that
-    get the same digit (G-Eval, https://arxiv.org/abs/2303.16634; direct RLAIF, https://arxiv.org/abs/2309.00267).
+    The score is the expected value over the digits 1 to 5 as the next token after the chat. So completions with the
+    same most probable digit differ in score (G-Eval, https://arxiv.org/abs/2303.16634; direct RLAIF,
+    https://arxiv.org/abs/2309.00267).
     Every single-token form of a digit counts, with and without a leading space. Without a chat template, the model gets
     plain text that ends in "Score:".
 
@@ -188,11 +189,11 @@ class LocalBackend:
 
     def _load_digit_ids(self) -> list[list[int]]:
         if not self._digit_ids:
-            found = [digit_forms(self._load_tokenizer(), digit) for digit in DIGITS]
-            missing = [digit for digit, ids in zip(DIGITS, found, strict=True) if not ids]
+            forms = [digit_forms(self._load_tokenizer(), digit) for digit in DIGITS]
+            missing = [digit for digit, ids in zip(DIGITS, forms, strict=True) if not ids]
             if missing:
                 raise TokenizerError(f"{self!r}: the tokenizer has no single token for {', '.join(missing)}.")
-            self._digit_ids = found
+            self._digit_ids = forms
         return self._digit_ids
 
     def __repr__(self) -> str:

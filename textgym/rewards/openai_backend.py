@@ -92,17 +92,17 @@ class OpenAIBackend:
         except Exception as error:
             failure = self._reason(error)
         if failure:  # raised out here so as not to be chained: the client's exception holds the request, hence the key
-            raise JudgeError(self._told(failure))
+            raise JudgeError(self._message(failure))
         if refusal or finish == "content_filter":
-            raise JudgeError(self._told(f"the judge refused: {str(refusal or finish)[:200]!r}"))
+            raise JudgeError(self._message(f"the judge refused: {str(refusal or finish)[:200]!r}"))
         if not isinstance(text, str) or not text.strip():
-            raise JudgeError(self._told(f"the reply is empty (finish_reason {finish!r})"))
+            raise JudgeError(self._message(f"the reply is empty (finish_reason {finish!r})"))
         if finish == "length":  # what is cut off may be a quotation: its last line is no verdict
-            raise JudgeError(self._told(f"the reply was cut off at max_tokens={self.max_tokens}, give it more"))
+            raise JudgeError(self._message(f"the reply was cut off at max_tokens={self.max_tokens}, give it more"))
         try:
             return parse_verdict(text)
         except JudgeError as error:
-            raise JudgeError(self._told(str(error))) from None
+            raise JudgeError(self._message(str(error))) from None
 
     def _connect(self) -> Any:
         if self._client is None or self._client_process != os.getpid():  # a forked copy would share the connections
@@ -129,7 +129,7 @@ class OpenAIBackend:
             return f"the server's answer is no chat completion ({what})"
         return f"the call failed ({what}), attempts: up to {self.max_retries + 1}, timeout {self.timeout:g} s"
 
-    def _told(self, reason: str) -> str:
+    def _message(self, reason: str) -> str:
         return f"{self!r}: {self._redacted(reason)}"
 
     def _redacted(self, text: str) -> str:

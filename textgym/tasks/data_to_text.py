@@ -91,5 +91,5 @@ def keywords(meaning: str) -> tuple[str, ...]:
 
 
 def _metadata(meaning: str) -> dict[str, Any]:
-    found = keywords(meaning)
-    return {"keywords": found} if found else {}
+    values = keywords(meaning)
+    return {"keywords": values} if values else {}

@@ -103,11 +103,11 @@ def _role(table: Any, column: str | Sequence[str], role: str, name: str) -> list
     """The values of a role: those of its column, or for each row those of all its columns, without missing ones."""
     if isinstance(column, str):
         return _column(table, column, role, name)
-    found = []
+    rows = []
     for values in zip(*(_column(table, one, role, name) for one in column), strict=True):
         texts = [value for value in values if value is not None]
-        found.append([one for value in texts for one in (value if isinstance(value, list | tuple) else [value])])
-    return found
+        rows.append([one for value in texts for one in (value if isinstance(value, list | tuple) else [value])])
+    return rows
 
 
 def _column_names(table: Any) -> list[str]:

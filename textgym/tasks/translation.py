@@ -23,7 +23,7 @@ class Translation(WorldTask):
     The prompt is an English sentence; the completion should be the German one. Both come from one synchronous grammar
     with genders, cases, adjective endings, separable verbs, the perfect with haben and sein, modal verbs, kein and
     nicht, and German word order: verb second, verb first in questions, verb last in subordinate clauses. A sentence has
-    as many references as the grammar knows ways to say it: perfect or preterite, time first or later.
+    as many references as the grammar has ways to say it: perfect or preterite, time first or later.
 
     ## Observation Space
     | Part | Shape | Unit | Content |

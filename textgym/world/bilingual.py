@@ -179,7 +179,7 @@ ROADS = tuple(
 
 # Adjectives: English, and the German form that endings are added to.
 _SIZE = (("small", "klein"), ("old", "alt"))
-_COLOUR = (("red", "rot"), ("green", "grün"), ("blue", "blau"), ("white", "weiß"), ("black", "schwarz"))
+_COLOR = (("red", "rot"), ("green", "grün"), ("blue", "blau"), ("white", "weiß"), ("black", "schwarz"))
 ADJECTIVES: dict[str, tuple[Pair, ...]] = {
     "person": (
         *_SIZE, ("young", "jung"), ("tall", "groß"), ("clever", "klug"), ("friendly", "freundlich"), ("tired", "müd"),
@@ -187,21 +187,21 @@ ADJECTIVES: dict[str, tuple[Pair, ...]] = {
         ("quiet", "ruhig"), ("hungry", "hungrig"), ("ill", "krank"),
     ),
     "animal": (
-        *_SIZE, *_COLOUR[3:], ("young", "jung"), ("big", "groß"), ("brown", "braun"), ("clever", "klug"),
+        *_SIZE, *_COLOR[3:], ("young", "jung"), ("big", "groß"), ("brown", "braun"), ("clever", "klug"),
         ("hungry", "hungrig"), ("tired", "müd"), ("strong", "stark"),
     ),
     "thing": (
-        *_SIZE, *_COLOUR, ("big", "groß"), ("new", "neu"), ("beautiful", "schön"), ("cheap", "billig"),
+        *_SIZE, *_COLOR, ("big", "groß"), ("new", "neu"), ("beautiful", "schön"), ("cheap", "billig"),
         ("expensive", "teur"), ("heavy", "schwer"),
     ),
     "text": (
         *_SIZE, ("new", "neu"), ("long", "lang"), ("short", "kurz"), ("beautiful", "schön"), ("famous", "berühmt"),
     ),
-    "clothes": (*_SIZE, *_COLOUR, ("warm", "warm"), ("new", "neu"), ("wet", "nass"), ("expensive", "teur")),
+    "clothes": (*_SIZE, *_COLOR, ("warm", "warm"), ("new", "neu"), ("wet", "nass"), ("expensive", "teur")),
     "food": (
         ("small", "klein"), ("big", "groß"), ("fresh", "frisch"), ("good", "gut"), ("warm", "warm"), ("cold", "kalt"),
     ),
-    "opening": (*_SIZE, *_COLOUR, ("heavy", "schwer"), ("big", "groß")),
+    "opening": (*_SIZE, *_COLOR, ("heavy", "schwer"), ("big", "groß")),
     "room": (*_SIZE, ("big", "groß"), ("dark", "dunkl"), ("cold", "kalt"), ("warm", "warm")),
     "place": (*_SIZE, ("big", "groß"), ("beautiful", "schön")),
 }  # fmt: skip

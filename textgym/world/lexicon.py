@@ -38,7 +38,7 @@ RATINGS = ("low", "average", "high")
 
 # Things.
 THINGS = ("bag", "bowl", "box", "chair", "clock", "cup", "lamp", "mirror", "ring", "table", "toy", "umbrella")
-COLOURS = ("black", "blue", "brown", "green", "grey", "orange", "red", "white", "yellow")
+COLORS = ("black", "blue", "brown", "green", "grey", "orange", "red", "white", "yellow")
 MATERIALS = {  # material: the things that can be made of it
     "glass": ("bowl", "box", "clock", "cup", "lamp", "mirror", "ring", "table"),
     "metal": ("bowl", "box", "chair", "clock", "cup", "lamp", "ring", "table", "toy"),
@@ -63,7 +63,7 @@ VENUES = {  # venue: the preposition that goes with it
 
 # Words that the copy task repeats.
 WORDS = (
-    *ANIMALS, *COLOURS, *THINGS, *JOBS, *HOBBIES, *(area for area in AREAS if " " not in area),
+    *ANIMALS, *COLORS, *THINGS, *JOBS, *HOBBIES, *(area for area in AREAS if " " not in area),
     *(food for food in FOODS if " " not in food), *(word.lower() for word in NAME_THINGS),
     "happy", "little", "quiet", "wild", "golden", "silver", "old", "new", "young", "warm", "cold", "long", "small",
     "rain", "snow", "storm", "wind", "sun", "road", "train", "boat", "bus", "letter", "book", "key", "hat", "coat",

@@ -20,13 +20,13 @@ class Plot(NamedTuple):
     slots: dict[str, tuple[str, ...]]
     body: tuple[tuple[str, ...], ...]
     outcomes: tuple[Outcome, ...]
-    has_job: bool = False  # the plot itself tells the hero's job
+    has_job: bool = False  # the plot itself names the hero's job
 
 
-# Sentences that tell nothing a summary needs: about the day, and about the hero.
+# Sentences with nothing that a summary needs: about the day, and about the hero.
 DAY_FILLERS = ("It was a warm day.", "It was a cold day.", "The wind was strong.", "The sky was grey.")
 JOB_FILLER = "{x} was {job}."
-HERO_FILLERS = (JOB_FILLER, "{x} came from {home}.", "{x} liked {hobby}.", "{x} had {a_colour} coat.")
+HERO_FILLERS = (JOB_FILLER, "{x} came from {home}.", "{x} liked {hobby}.", "{x} had {a_color} coat.")
 
 LOST = Plot(
     {
@@ -136,10 +136,10 @@ GIFT = Plot(
     ),
     (
         Outcome(
-            ("There {he} found {a_colour} {thing}.", "{y} loved it and put it in {yhis} room."),
+            ("There {he} found {a_color} {thing}.", "{y} loved it and put it in {yhis} room."),
             (
-                "{x} bought {y} {a_colour} {thing} for {yhis} birthday.",
-                "{y} got {a_colour} {thing} from {x} for {yhis} birthday.",
+                "{x} bought {y} {a_color} {thing} for {yhis} birthday.",
+                "{y} got {a_color} {thing} from {x} for {yhis} birthday.",
             ),
         ),
         Outcome(
@@ -147,10 +147,10 @@ GIFT = Plot(
             ("{x} made {y} {made} for {yhis} birthday.", "{y} got {made} from {x} for {yhis} birthday."),
         ),
         Outcome(
-            ("{He} bought {a_colour} {thing} there.", "But on the way home, {he} lost it."),
+            ("{He} bought {a_color} {thing} there.", "But on the way home, {he} lost it."),
             (
-                "{x} bought {a_colour} {thing} for {y}, but lost it.",
-                "{x} lost the {colour} {thing} that {he} had bought for {y}.",
+                "{x} bought {a_color} {thing} for {y}, but lost it.",
+                "{x} lost the {color} {thing} that {he} had bought for {y}.",
             ),
         ),
     ),
@@ -362,7 +362,7 @@ NOISE = Plot(
             ),
         ),
         Outcome(
-            ("There stood {y} with {a_colour} bag.", "{YHe} had missed the last train home."),
+            ("There stood {y} with {a_color} bag.", "{YHe} had missed the last train home."),
             (
                 "{x} heard a noise and found {y} in the {room}.",
                 "The noise in {x}'s {room} was {y}, who had missed the train.",

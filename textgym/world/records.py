@@ -96,7 +96,7 @@ def describe_person(facts: Record) -> tuple[str, ...]:
 def draw_thing(draw: Draw) -> Record:
     material = draw.pick(tuple(lex.MATERIALS))
     facts = {"item": draw.pick(lex.MATERIALS[material]), "condition": draw.pick(lex.CONDITIONS)}
-    facts |= {"colour": draw.pick(lex.COLOURS), "material": material}
+    facts |= {"colour": draw.pick(lex.COLORS), "material": material}
     facts |= {"seller": f"{draw.pick(lex.PEOPLE)[0]} {draw.pick(lex.SURNAMES)}", "price": f"{2 + draw.below(98)} coins"}
     return _keep(draw, facts, ("condition", "colour", "material"), 1)
 

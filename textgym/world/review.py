@@ -133,10 +133,10 @@ BOOK = Domain(
 )
 SHOPPING = Domain(
     (
-        "I bought a {colour} {thing} on {day}",
-        "My {friend} gave me a {colour} {thing}",
-        "I ordered a {colour} {thing} from {name}",
-        "On {day}, I got a {colour} {thing} from {name}",
+        "I bought a {color} {thing} on {day}",
+        "My {friend} gave me a {color} {thing}",
+        "I ordered a {color} {thing} from {name}",
+        "On {day}, I got a {color} {thing} from {name}",
     ),
     {
         "neutral": ("I use it every day.", "It came in a big box.", "It cost {n} coins."),
@@ -153,7 +153,7 @@ _FRIENDS = ("sister", "brother", "mother", "father", "friend", "wife", "husband"
 _NUMBERS = ("two", "three", "four", "five", "six", "seven")
 _THINGS = tuple(thing for thing in lex.THINGS if thing[0] not in "aeiou")
 _AREAS = tuple(f"{preposition} the {area}" for area, preposition in lex.AREAS.items())
-_COLOURS = tuple(colour for colour in lex.COLOURS if colour[0] not in "aeiou")
+_COLORS = tuple(color for color in lex.COLORS if color[0] not in "aeiou")
 
 
 def review_grammar(draw: Draw) -> Rendered:
@@ -169,7 +169,7 @@ def review_grammar(draw: Draw) -> Rendered:
     else:
         opening, subject = f"{intro}. {draw.pick(domain.remarks[leaning])} The {aspect}", ""
     values = {"name": draw.pick(_NAMES), "day": draw.pick(lex.DAYS), "friend": draw.pick(_FRIENDS)}
-    values |= {"n": draw.pick(_NUMBERS), "colour": draw.pick(_COLOURS), "thing": draw.pick(_THINGS)}
+    values |= {"n": draw.pick(_NUMBERS), "color": draw.pick(_COLORS), "thing": draw.pick(_THINGS)}
     values |= {"food": draw.pick(lex.FOODS), "area": draw.pick(_AREAS)}
     positive, negative = (
         tuple(

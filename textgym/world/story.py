@@ -34,8 +34,8 @@ def _fill(draw: Draw, plot: Plot) -> dict[str, str]:
     (x, x_forms), (y, y_forms) = draw.sample(lex.PEOPLE, 2)
     values = {"x": x, "y": y, "day": draw.pick(lex.DAYS), "job": draw.pick(_JOBS)}
     values["town"], values["home"] = draw.sample(lex.TOWNS, 2)
-    values["colour"] = draw.pick(lex.COLOURS)
-    values |= {"a_colour": a(values["colour"]), "hobby": draw.pick(lex.HOBBIES), "n": draw.pick(_COINS)}
+    values["color"] = draw.pick(lex.COLORS)
+    values |= {"a_color": a(values["color"]), "hobby": draw.pick(lex.HOBBIES), "n": draw.pick(_COINS)}
     for key, x_form, y_form in zip(("he", "him", "his"), x_forms, y_forms, strict=True):
         values |= {key: x_form, key.capitalize(): x_form.capitalize()}
         values |= {"y" + key: y_form, "Y" + key.capitalize(): y_form.capitalize()}

@@ -190,7 +190,7 @@ class Clause:
         return german.present(plain, self.verb.third, person), prefix, ""
 
     def _middle_de(self, time: bool, place_first: bool) -> list[str]:
-        """What stands between subject or finite verb and the end of the clause."""
+        """The words between subject or finite verb and the end of the clause."""
         thing, receiver = self.object, self.receiver
         case = self.verb.case
         early = [phrase.de(c) for phrase, c in ((thing, case), (receiver, "dat")) if isinstance(phrase, Pronoun)]
@@ -210,7 +210,7 @@ class Clause:
     def de(
         self, order: str = "second", *, perfect: bool = True, time_first: bool = False, place_first: bool = False
     ) -> str:
-        """The German clause; ``order`` says where the finite verb stands: "second", "first" or "last"."""
+        """The German clause; ``order`` says where the finite verb is: "second", "first" or "last"."""
         finite, prefix, end = self._verb_de(perfect)
         subject, middle = self.subject.de("nom"), self._middle_de(not time_first, place_first)
         if order == "last":

@@ -74,7 +74,7 @@ def _object(draw: Draw, kinds: tuple[str, ...], subject: Phrase, *, pronouns: bo
 
 
 def _pronoun(subject: Phrase) -> str:
-    """The pronoun that stands for a subject, or "" where English and German might disagree about it."""
+    """The pronoun of a subject, or "" where English and German might disagree about it."""
     if isinstance(subject, Pronoun):
         return subject.pronoun
     if isinstance(subject, Name):
@@ -110,7 +110,7 @@ def _tense(draw: Draw, verb: two.Verb) -> tuple[str, Pair | None]:
         return "present", None
     if verb.state and tense == "present":
         return "present", None
-    # The plain present tells habits, so it wants to be told how often.
+    # The plain present is about habits, so it comes with how often.
     timed = tense == "present" or draw.chance(0.4)
     return tense, draw.pick(two.TIMES[tense]) if timed else None
 
@@ -125,13 +125,13 @@ def _event(draw: Draw) -> Clause:
     return Clause(subject, verb, thing, place=place, time=time, tense=tense)
 
 
-def _told(draw: Draw, clause: Clause) -> Sentence:
+def _statement(draw: Draw, clause: Clause) -> Sentence:
     return statement(clause, time_first=clause.time is not None and draw.chance(0.5))
 
 
 def acting(draw: Draw) -> Sentence:
     """Subject, verb and object: "The boy bought a red ball." """
-    return _told(draw, _event(draw))
+    return _statement(draw, _event(draw))
 
 
 def giving(draw: Draw) -> Sentence:
@@ -148,7 +148,7 @@ def going(draw: Draw) -> Sentence:
     subject = _someone(draw) if verb is not two.RUN else _noun_phrase(draw, "animal", ("the", "a", "our"))
     tense, time = _tense(draw, verb)
     way = _direction(draw, two.ROADS) if verb is two.DRIVE else _direction(draw)
-    return _told(draw, Clause(subject, verb, place=way, time=time, tense=tense))
+    return _statement(draw, Clause(subject, verb, place=way, time=time, tense=tense))
 
 
 def resting(draw: Draw) -> Sentence:
@@ -164,7 +164,7 @@ def resting(draw: Draw) -> Sentence:
     tense, time = _tense(draw, verb)
     if verb is two.ARRIVE and tense != "future":
         tense, time = "past", time if tense == "past" else None
-    return _told(draw, Clause(subject, verb, place=_place(draw, places), time=time, tense=tense))
+    return _statement(draw, Clause(subject, verb, place=_place(draw, places), time=time, tense=tense))
 
 
 def being(draw: Draw) -> Sentence:
@@ -206,10 +206,10 @@ def wanting(draw: Draw) -> Sentence:
     negatable = bool(two.MODALS[modal][2]) and time is None and clause.object is not None and clause.object.definite
     negated = negatable and draw.chance(0.4)
     if clause.verb.en in ("know", "love"):  # "The man should know the boy" is grammatical, and says little
-        return _told(draw, clause)
+        return _statement(draw, clause)
     if clause.verb.state:
         return statement(replace(clause, place=None, time=None, modal="could", negated=negated))
-    return _told(draw, Clause(clause.subject, clause.verb, clause.object, time=time, modal=modal, negated=negated))
+    return _statement(draw, Clause(clause.subject, clause.verb, clause.object, time=time, modal=modal, negated=negated))
 
 
 def denying(draw: Draw) -> Sentence:
@@ -239,7 +239,7 @@ def asking(draw: Draw) -> Sentence:
 def explaining(draw: Draw) -> Sentence:
     """Because and although, with the verb last: "He slept because he was tired." """
     subject, verb = _someone(draw), draw.pick(two.RESTING[:5])
-    # One tense for both halves. Beside an English progressive stands a German present.
+    # One tense for both halves. An English progressive goes with a German present.
     past = draw.chance(0.6)
     place = _place(draw) if draw.chance(0.4) else None
     main = Clause(subject, verb, place=place, tense="past" if past else "progressive")

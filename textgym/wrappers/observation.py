@@ -127,7 +127,7 @@ class MaskObservation(EitherWrapper):
 class CompactVocabulary(EitherWrapper):
     """Number the tokens that ``allowed_tokens`` leaves from 0 on, in actions and in observations.
 
-    With k such tokens, action i writes ``tokens[i]``. In ``input_ids``, i stands for ``tokens[i]``, k for padding and
+    With k such tokens, action i writes ``tokens[i]``. In ``input_ids``, i is ``tokens[i]``, k for padding and
     k + 1 for every other token of the prompt. So a network needs k outputs and k + 2 embeddings. ``action_masks`` and
     ``encode_completion`` speak of the same k actions. Rewards and infos stay as they are.
 
@@ -175,12 +175,12 @@ class CompactVocabulary(EitherWrapper):
         return spaces.Dict(boxes), spaces.Discrete(k)
 
     def _observed(self, observation: Observed) -> Observed:
-        found = dict(observation)
-        for name in found:
+        changed = dict(observation)
+        for name in changed:
             if name.endswith("input_ids"):
                 live = observation[name.replace("input_ids", "attention_mask")] != 0
-                found[name] = np.where(live, self._numbers[observation[name]], len(self.tokens))
-        return found
+                changed[name] = np.where(live, self._numbers[observation[name]], len(self.tokens))
+        return changed
 
     _final = _observed
 
@@ -190,7 +190,7 @@ class CompactVocabulary(EitherWrapper):
             raise InvalidActionError(f"Action {action!r} is no integer, expected 0 to {len(self.tokens) - 1}.")
         outside = (numbers < 0) | (numbers >= len(self.tokens))
         if outside.any():
-            # What a row that waits for its reset is given is never looked at.
+            # The action of a row that waits for its reset is ignored.
             base: Any = self.env.unwrapped
             wrong = outside & ~base.ended if isinstance(base, TextGenerationVectorEnv) else outside
             if wrong.any():

@@ -137,7 +137,7 @@ def transform_reward(env: Any, how: str | Mapping[str, Any] | None) -> Any:
 
     Args:
         env: the environment.
-        how: a text, ``name=value`` with commas between and colons between the values of one name; or a dict whose
+        how: a string, ``name=value`` with commas between and colons between the values of one name; or a dict whose
             values are the first argument, a sequence of arguments or a dict of them, and True or None for no argument.
             Names: those of ``REWARD_TRANSFORMS``. Nothing or None: the environment as it is.
 
@@ -180,7 +180,7 @@ def _parts(how: str | Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
         yield from how.items()
         return
     if not isinstance(how, str | None):
-        raise ConfigError(f"transform_reward got {how!r}, expected a text such as 'clip=-1:1, scale=2' or a dict.")
+        raise ConfigError(f"transform_reward got {how!r}, expected a string such as 'clip=-1:1, scale=2' or a dict.")
     for part in (how or "").split(","):
         name, equals, values = part.strip().partition("=")
         if name or equals:

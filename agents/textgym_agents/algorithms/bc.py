@@ -1,4 +1,4 @@
-"""Behaviour cloning: supervised learning on the task's references, alone or as the start of another algorithm."""
+"""Behavior cloning: supervised learning on the task's references, alone or as the start of another algorithm."""
 
 from collections import defaultdict
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """What training has to beat: the initial model as it is, with three ways to decode from it.
 
-A baseline learns nothing, so ``learn`` plays nothing either: it calls the callbacks' start and end, where evaluations
+A baseline is not trained, so ``learn`` plays no episodes: it calls the callbacks' start and end, where evaluations
 are made, and ends with ``num_timesteps`` 0, whatever the budget.
 """
 
@@ -20,7 +20,7 @@ from textgym_agents.policies.greedy import GreedyPolicy
 
 
 class Baseline(BaseAlgorithm):
-    """The initial model. What it is a baseline of is the policy's matter: sampling, or ``GreedyPolicy``.
+    """The initial model. The policy decides how it decodes: sampling, or greedily with ``GreedyPolicy``.
 
     Args:
         policy: ``LanguageModelPolicy``, or ``GreedyPolicy``.
@@ -82,8 +82,8 @@ class BestOfN(Baseline):
     """The best of n samples for each prompt, as the environment's own reward sees them.
 
     Nakano et al., "WebGPT" (2021), section 3.2, https://arxiv.org/abs/2112.09332, where a learned reward model chooses.
-    Here the reward that is reported chooses, on the evaluation's own prompts: the result is a bound on what picking
-    among samples can reach, not a contestant on equal terms. ``evaluate`` does the picking; ``predict`` gives samples.
+    Here the reward that is reported chooses, on the evaluation's own prompts: the result is an upper bound
+    for selection among samples, not comparable with one sample. ``evaluate`` selects; ``predict`` gives samples.
 
     Args:
         n: samples of each prompt; 1 is sampling.

@@ -53,10 +53,10 @@ class Separate:
             self.running[job] = _popen([*RUN, str(job), "--with-parent"], self.threads, stdout=file, stderr=file)
 
     def ended(self) -> list[Path]:
-        found = [job for job, process in self.running.items() if process.poll() is not None]
-        for job in found:
+        ended = [job for job, process in self.running.items() if process.poll() is not None]
+        for job in ended:
             _end(self.running.pop(job))
-        return found
+        return ended
 
     def close(self) -> None:
         for process in self.running.values():  # only when interrupted
@@ -91,9 +91,9 @@ class Forks:
         if read == b"" and self.running:
             raise self._gone()
         *lines, self.begun = (self.begun + (read or b"")).split(b"\n")
-        found = [Path(os.fsdecode(line)) for line in lines]
-        self.running -= set(found)
-        return found
+        ended = [Path(os.fsdecode(line)) for line in lines]
+        self.running -= set(ended)
+        return ended
 
     def close(self) -> None:
         self.answers.close()

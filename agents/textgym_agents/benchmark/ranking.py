@@ -47,7 +47,7 @@ def _budget(config: BenchmarkConfig) -> str:
 
 
 def name_of(reference: str | None) -> str:
-    """In words what algorithms are measured by."""
+    """The name of what algorithms are compared with."""
     return "the initial model" if reference is None else f"`{reference}`"
 
 
@@ -150,8 +150,8 @@ def _explanations(config: BenchmarkConfig, comparison: Comparison) -> list[str]:
         "the same resamples of prompts for all algorithms. Metrics are corpus metrics after training.",
         f"{MARKS['better']} better than {reference}, {MARKS['unclear']} not clearly different, {MARKS['worse']} worse: "
         "the interval of the difference excludes 0 or does not. These are many comparisons, and with few seeds an "
-        "interval is on the narrow side: take a single narrow one with a pinch of salt.",
-        "`KL` is that of the last rollouts to the initial model, in nats a text, where the algorithm measures it; "
+        "interval is too narrow rather than too wide: do not rely on a single one.",
+        "`KL` is that of the last rollouts to the initial model, in nats per episode, where the algorithm measures it; "
         "after a warm start, to where that ended. `seconds` include the evaluation after training.",
     ]
     if comparison.overall:
@@ -183,7 +183,7 @@ def _samples(config: BenchmarkConfig, runs: Runs) -> Iterator[str]:
         answers = [*reference, ("initial model", first["before"])]
         answers += [(run["algo"], run["samples"][0]["after"]) for run in mine]
         yield f"### {short_name(task)}\n\nPrompt:\n\n{markdown.fenced(first['prompt'])}"
-        yield markdown.table(("", "text"), [(name, _code(text)) for name, text in answers])
+        yield markdown.table(("", "completion"), [(name, _code(text)) for name, text in answers])
 
 
 def _code(text: str) -> str:

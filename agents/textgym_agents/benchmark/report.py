@@ -43,7 +43,7 @@ def write_report(folder: str | Path, config: BenchmarkConfig, runs: Runs) -> lis
     else:
         content["comparison"] = comparison.to_json()
         introduction = _introduction(config, runs, len({run["algo"] for run in runs}))
-        text = ranking.page(config, runs, rows, comparison, introduction, _versions_in_words(runs))
+        text = ranking.page(config, runs, rows, comparison, introduction, _versions_line(runs))
         charts.draw_many(folder, runs, comparison)
     write_atomically(folder / "results.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     write_atomically(folder / "results.md", text)
@@ -125,7 +125,7 @@ def page(config: BenchmarkConfig, runs: Runs, rows: Sequence[Row]) -> str:
         "Tokens of training: "
         + ", ".join(f"{short_name(task)} {n:,}" for task, n in config.tasks.items())
         + " (rounded up to whole rollouts). Versions: "
-        + _versions_in_words(runs)
+        + _versions_line(runs)
         + ".",
         "## Samples",
         *_sample_blocks(runs),
@@ -157,5 +157,5 @@ def _versions(runs: Runs) -> dict[str, str]:
     return {name: " and ".join(all_) for name, all_ in values.items()}
 
 
-def _versions_in_words(runs: Runs) -> str:
+def _versions_line(runs: Runs) -> str:
     return ", ".join(f"{name} {value}" for name, value in _versions(runs).items())

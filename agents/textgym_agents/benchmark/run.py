@@ -104,15 +104,15 @@ def _before(config: BenchmarkConfig, key: Key, work: str | Path | None) -> dict[
     """The evaluation of the initial model, sampled: the same for every algorithm."""
     path = None if work is None else Path(work) / f"before-{key._replace(algo='any').file_name}.json"
     if path is not None and path.is_file():
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+        result: dict[str, Any] = json.loads(path.read_text())
+        return result
     taken = inspect.signature(LanguageModelPolicy).parameters
     options = {name: value for name, value in config.policy_kwargs.items() if name in taken}
     policy = load_policy(config.model, key.task, config.env_kwargs, **options)
-    found = _findings(evaluate(policy, key.task, config.eval_prompts, seed=key.seed, **_held_out(config)))
+    result = _findings(evaluate(policy, key.task, config.eval_prompts, seed=key.seed, **_held_out(config)))
     if path is not None:
-        write_atomically(path, json.dumps(found, ensure_ascii=False))
-    return found
+        write_atomically(path, json.dumps(result, ensure_ascii=False))
+    return result
 
 
 def _train(
@@ -172,8 +172,8 @@ def _curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
 
 def _last_kl(history: Sequence[Mapping[str, float]]) -> float | None:
     """Mean KL to the reference model, which a warm start has trained, over the last tenth of the rollouts."""
-    found = [row["kl/kl"] for row in history if "kl/kl" in row]
-    last = found[-max(1, len(found) // 10) :]
+    values = [row["kl/kl"] for row in history if "kl/kl" in row]
+    last = values[-max(1, len(values) // 10) :]
     return round(sum(last) / len(last), 4) if last else None
 
 
@@ -197,15 +197,15 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
 
 
 def _statistics(evaluation: Evaluation) -> dict[str, Any]:
-    found = {
+    by_name = {
         "reward": of_rewards(evaluation.rewards),
         "num_tokens": of_rewards([len(sample.token_ids) for sample in evaluation.samples]),
     }
     for name in evaluation.metrics:
-        statistics = None if name in found else of_metric(name, evaluation.samples)
+        statistics = None if name in by_name else of_metric(name, evaluation.samples)
         if statistics is not None:
-            found[name] = statistics
-    return {name: statistics.to_json() for name, statistics in found.items()}
+            by_name[name] = statistics
+    return {name: statistics.to_json() for name, statistics in by_name.items()}
 
 
 def end_with(descriptor: int) -> None:

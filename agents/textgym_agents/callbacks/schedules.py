@@ -145,15 +145,15 @@ def _as_schedule(name: str, given: Any) -> Schedule:
 def _settings(model: Any) -> dict[str, tuple[str, bool]]:
     """The attribute that holds each setting that can change, and whether SB3 calls it with its progress."""
     own = [name for cls in type(model).__mro__ if "__init__" in vars(cls) for name in _parameters(cls)]
-    found = {"learning_rate": ("lr_schedule", True)}
+    settings = {"learning_rate": ("lr_schedule", True)}
     for name, value in vars(model).items():
         if isinstance(value, SB3_SCHEDULES) and name != "lr_schedule":
-            found[name.removesuffix("_schedule")] = name, True
+            settings[name.removesuffix("_schedule")] = name, True
         elif name in OPTIONAL and value is None:
-            found[name] = name, OPTIONAL[name]
+            settings[name] = name, OPTIONAL[name]
         elif name in own and name not in FIXED and (isinstance(value, float) or name.endswith("_coef")):
-            found.setdefault(name, (name, False))
-    return found
+            settings.setdefault(name, (name, False))
+    return settings
 
 
 def _parameters(cls: Any) -> list[str]:

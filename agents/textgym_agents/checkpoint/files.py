@@ -117,7 +117,7 @@ def _restore(algorithm: BaseAlgorithm, folder: str | Path, callbacks: dict[str, 
     known = {name: saved for name, saved in state["callbacks"].items() if name in callbacks}
     for what, saved, here in (
         ("parts", state["parts"], stateful),
-        ("optimisers", state["optimizers"], optimizers),
+        ("optimizers", state["optimizers"], optimizers),
         ("callbacks", known, callbacks),
     ):
         if saved.keys() != here.keys():
@@ -126,7 +126,7 @@ def _restore(algorithm: BaseAlgorithm, folder: str | Path, callbacks: dict[str, 
         try:
             optimizer.load_state_dict(unpack(state["optimizers"][name], tensors))
         except ValueError as error:
-            raise ConfigError(f"The optimiser of {folder} trains other weights: {error}.") from None
+            raise ConfigError(f"The optimizer of {folder} trains other weights: {error}.") from None
     for name, part in {**stateful, **callbacks}.items():
         parts.unpack_part(part, {**state["parts"], **known}[name], tensors)
     parts.set_random_state(algorithm, state["random"], tensors)

@@ -29,7 +29,7 @@ LONGEST = 1000  # of an argument's text
 # The result of training doesn't depend on these.
 MAY_DIFFER = {"seed", "verbose", "tensorboard_log", "device", "_init_setup_model"}
 
-# ---------------------------------------------------------------------- weights and optimisers
+# ---------------------------------------------------------------------- weights and optimizers
 
 
 def weights(policy: Any) -> dict[str, dict[str, Tensor]]:
@@ -39,15 +39,15 @@ def weights(policy: Any) -> dict[str, dict[str, Tensor]]:
         adapters = set(policy.peft_model.peft_config)  # their names are parts of their weights' names
         base = {name: p for name, p in policy.lm.named_parameters() if not adapters & {*name.split(".")}}
         left_out = {id(p) for p in base.values() if not p.requires_grad}
-    found: dict[str, dict[str, Tensor]] = {"policy": {}}
+    by_owner: dict[str, dict[str, Tensor]] = {"policy": {}}
     for name, tensor in policy.state_dict(keep_vars=True).items():
         if id(tensor) not in left_out:
-            found["policy"][name] = tensor
+            by_owner["policy"][name] = tensor
             left_out.add(id(tensor))  # tied weights have two names
     copy = getattr(getattr(policy, "reference", None), "copy", None)
     if isinstance(copy, nn.Module):  # a warm start moves it
-        found["reference"] = dict(copy.named_parameters())
-    return found
+        by_owner["reference"] = dict(copy.named_parameters())
+    return by_owner
 
 
 def load_weights(policy: Any, tensors: Mapping[str, Tensor], folder: str | Path) -> None:
@@ -80,14 +80,14 @@ def optimizers(algorithm: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
 
 def stateful(algorithm: BaseAlgorithm) -> dict[str, Any]:
     """What has attributes to save, by name."""
-    found: dict[str, Any] = {"algorithm": algorithm, "policy": algorithm.policy}
+    parts: dict[str, Any] = {"algorithm": algorithm, "policy": algorithm.policy}
     buffer, replay_buffer = getattr(algorithm, "rollout_buffer", None), getattr(algorithm, "replay_buffer", None)
     if has_state(buffer):  # others have nothing that outlasts a rollout
-        found["rollout_buffer"] = buffer
+        parts["rollout_buffer"] = buffer
     if replay_buffer is not None:
-        found["replay_buffer"] = replay_buffer
-    found |= {f"env/{i}/{type(layer).__name__}": layer for i, layer in enumerate(_layers(algorithm.env))}
-    return found
+        parts["replay_buffer"] = replay_buffer
+    parts |= {f"env/{i}/{type(layer).__name__}": layer for i, layer in enumerate(_layers(algorithm.env))}
+    return parts
 
 
 def _layers(env: Any) -> Iterator[Any]:
@@ -124,18 +124,18 @@ def pack_part(part: Any, name: str, tensors: dict[str, Tensor]) -> Any:
 
 def _plain_attributes(part: Any, name: str, tensors: dict[str, Tensor], arrays: bool) -> dict[str, Any]:
     arguments = _argument_names(part)
-    found = {}
+    attributes = {}
     for key, value in vars(part).items():
         if key in LEFT_OUT or (key in arguments and not has_state(value)):
             continue
         try:
             if has_state(value) and not isinstance(value, torch.Generator | np.random.RandomState):
-                found[key] = {"$": "own", "state": pack(value.get_state(), f"{name}.{key}", tensors)}
+                attributes[key] = {"$": "own", "state": pack(value.get_state(), f"{name}.{key}", tensors)}
             else:
-                found[key] = pack(value, f"{name}.{key}", tensors, arrays=arrays)
+                attributes[key] = pack(value, f"{name}.{key}", tensors, arrays=arrays)
         except NotPlain:
             continue
-    return found
+    return attributes
 
 
 def unpack_part(part: Any, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:

@@ -111,11 +111,11 @@ def unpack(packed: Any, tensors: Mapping[str, Tensor], current: Any = None) -> A
     """The value that :func:`pack` packed.
 
     Args:
-        current: what stands in its place now. Generators, arrays, tensors and objects in it are changed in place, so
+        current: the value in its place now. Generators, arrays, tensors and objects in it are changed in place, so
             that whoever else holds them sees the same; an object is needed there, since none is ever made.
 
     Raises:
-        ConfigError: an object of another class stands there, or something that no :func:`pack` wrote.
+        ConfigError: an object of another class is there, or something that no :func:`pack` wrote.
     """
     if isinstance(packed, list):
         each = current if isinstance(current, list) and len(current) == len(packed) else [None] * len(packed)

@@ -37,7 +37,7 @@ def resolve_id(name: str) -> str:
     ids = text_ids()
     ours = sorted(one for one in ids if one.startswith("textgym/"))
     short = {one.removeprefix("textgym/").rpartition("-v")[0]: one for one in ours}
-    by_case = {one.lower(): found for one, found in short.items()}
+    by_case = {one.lower(): full for one, full in short.items()}
     if name.lower() in by_case:
         return by_case[name.lower()]
     raise ConfigError(
@@ -55,7 +55,7 @@ def check_model(name: str) -> None:
 
 
 def pairs(option: str, values: Iterable[str] | None) -> dict[str, Any]:
-    """``NAME=VALUE`` texts as a dict. A value that isn't JSON is taken as text.
+    """``NAME=VALUE`` strings as a dict. A value that isn't JSON is taken as text.
 
     Raises:
         ConfigError: no equals sign, or a name that comes twice.
@@ -63,18 +63,18 @@ def pairs(option: str, values: Iterable[str] | None) -> dict[str, Any]:
     >>> pairs("--env-kwarg", ["max_new_tokens=8", 'stop=["."]', "split=test"])
     {'max_new_tokens': 8, 'stop': ['.'], 'split': 'test'}
     """
-    found: dict[str, Any] = {}
+    parsed: dict[str, Any] = {}
     for text in values or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise ConfigError(f"{option} {text!r}: expected NAME=VALUE, such as max_new_tokens=32.")
-        if name.strip() in found:
+        if name.strip() in parsed:
             raise ConfigError(f"{option} {name.strip()} is given twice.")
         try:
-            found[name.strip()] = json.loads(value)
+            parsed[name.strip()] = json.loads(value)
         except (ValueError, RecursionError):
-            found[name.strip()] = value
-    return found
+            parsed[name.strip()] = value
+    return parsed
 
 
 def names(text: str) -> list[str]:
@@ -95,14 +95,14 @@ def column_names(text: str) -> dict[str, Any]:
     >>> column_names("prompt=en,references=de+fr")
     {'prompt': 'en', 'references': ['de', 'fr']}
     """
-    found: dict[str, Any] = {}
+    by_role: dict[str, Any] = {}
     for part in names(text):
         role, equals, column = (piece.strip() for piece in part.partition("="))
         several = [one.strip() for one in column.split("+")]
-        if not equals or not role or not all(several) or role in found:
+        if not equals or not role or not all(several) or role in by_role:
             raise ConfigError(f"--columns {text!r}: expected ROLE=COLUMN, such as prompt=en,references=de.")
-        found[role] = several if len(several) > 1 else column
-    return found
+        by_role[role] = several if len(several) > 1 else column
+    return by_role
 
 
 def held_out_part(
@@ -138,17 +138,17 @@ def env_arguments(env_kwargs: Sequence[str] | None, **given: Any) -> dict[str, A
     Raises:
         ConfigError: a reward that can't be read, or an argument that commands set themselves.
     """
-    found = pairs("--env-kwarg", env_kwargs)
+    arguments = pairs("--env-kwarg", env_kwargs)
     for name, why in (("split", "use --split"), ("sampling", "commands choose it themselves")):
-        if name in found:
+        if name in arguments:
             raise ConfigError(f"--env-kwarg {name} is not possible: {why}.")
-    found |= _without_none(given)
+    arguments |= _without_none(given)
     if isinstance(given.get("columns"), str):
-        found["columns"] = column_names(given["columns"])
-    _hide_token(found)
-    if isinstance(found.get("reward"), str) and found["reward"] != "default":
-        found["reward"] = _checked_reward(found["reward"])
-    return found
+        arguments["columns"] = column_names(given["columns"])
+    _hide_token(arguments)
+    if isinstance(arguments.get("reward"), str) and arguments["reward"] != "default":
+        arguments["reward"] = _checked_reward(arguments["reward"])
+    return arguments
 
 
 def _checked_reward(text: str) -> str:

@@ -135,19 +135,19 @@ def _of_suite(
     """The settings of a suite, with those that options give in their place."""
     from textgym_agents.benchmark.suites import find_suite
 
-    found = find_suite(suite)
-    strange = [short_name(task) for task in tasks or () if task not in found.tasks]
+    chosen = find_suite(suite)
+    strange = [short_name(task) for task in tasks or () if task not in chosen.tasks]
     if strange:
         raise ConfigError(
             f"--suite {suite} has no task {', '.join(strange)}. Its tasks: "
-            f"{', '.join(map(short_name, found.tasks))}. Leave --suite out to compare on others."
+            f"{', '.join(map(short_name, chosen.tasks))}. Leave --suite out to compare on others."
         )
-    planned = {task: n for task, n in found.tasks.items() if tasks is None or task in tasks}
+    planned = {task: n for task, n in chosen.tasks.items() if tasks is None or task in tasks}
     if timesteps is not None:
         planned |= _timesteps(timesteps, list(planned), partly=True)
     return {
         **settings,
-        **{name: value for name, value in found.settings.items() if name not in given},
+        **{name: value for name, value in chosen.settings.items() if name not in given},
         "tasks": planned,
     }
 
@@ -172,14 +172,14 @@ def _config(algos: str | None, settings: Mapping[str, Any]) -> BenchmarkConfig:
 
 def _timesteps(text: str, ids: list[str], *, partly: bool = False) -> dict[str, int]:
     """Tokens of training for each id, from ``20000`` or ``Copy=8000,DataToText=40000``; ``partly``: for some."""
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for part in arguments.names(text):
         name, equals, number = part.rpartition("=")
         if not number.strip().isdigit() or int(number) < 1:
             raise ConfigError(f"--timesteps {text!r}: {part!r} is neither a number nor TASK=NUMBER.")
         for one in [arguments.resolve_id(name.strip())] if equals else ids:
-            found[one] = int(number)
-    strange, missing = [one for one in found if one not in ids], [one for one in ids if one not in found]
+            numbers[one] = int(number)
+    strange, missing = [one for one in numbers if one not in ids], [one for one in ids if one not in numbers]
     if strange or (missing and not partly):
         raise ConfigError(
             f"--timesteps {text!r} "
@@ -189,7 +189,7 @@ def _timesteps(text: str, ids: list[str], *, partly: bool = False) -> dict[str, 
                 else f"says nothing of {', '.join(missing)}."
             )
         )
-    return {one: found[one] for one in ids if one in found}
+    return {one: numbers[one] for one in ids if one in numbers}
 
 
 def _check(config: BenchmarkConfig) -> None:

@@ -27,7 +27,7 @@ def play(
 ) -> None:
     r"""Write completions yourself and see how they are scored.
 
-    Type a completion and press Enter; \n stands for a line break. Ctrl-D ends the game.
+    Type a completion and press Enter; \n is a line break. Ctrl-D ends the game.
 
     [cyan]textgym play Copy --rounds 3[/cyan]
     [cyan]textgym play DataToText --reward '0.5*bleu + 0.5*coverage' --seed 1[/cyan]

@@ -16,7 +16,7 @@ def pretrain(
     model: Annotated[
         str, typer.Option(metavar="NAME", help=f"Make one like this: {' or '.join(BUILTIN_MODELS)}.")
     ] = BUILTIN_MODEL,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps. Default: those of --model.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps. Default: those of --model.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=options.LARGEST_SEED, help="Of data, weights and order.")] = 0,
     vocabulary: Annotated[
         int | None, typer.Option(min=258, help="Train a new tokenizer of so many tokens. Default: as --model.")

@@ -3,7 +3,7 @@
 The cache never decides what the policy answers. Each call compares the observation with what the slots hold and
 recomputes what differs, so the result is a function of the observation alone; the cache only saves work.
 
-All rows share one clock: the newest token of every row lies in the same column, ``end``, and what came before it lies
+All rows decode in step: the newest token of every row lies in the same column, ``end``, and what came before it lies
 to the left. So a step writes one column in place, attention reads one run of columns that ends there (as long as the
 longest sequence that is alive), and the distance between two tokens of a row is the distance between their columns,
 which is what models with relative positions look at. At the right edge everything moves back to the left, once in many
@@ -190,7 +190,7 @@ class SlotCache(Cache):
 
     def _last_hidden(self, trunk: nn.Module, ids: Tensor, lengths: Tensor) -> Tensor:
         same, grown = self._compare(ids, lengths)
-        # All that the host must know comes over at once: on an accelerator every such question waits for an answer.
+        # All that the host reads comes over at once: on an accelerator, each read waits for the computation.
         facts = torch.stack([same.sum(), grown.sum(), lengths.min(), lengths.max()])
         num_same, num_grown, shortest, longest = facts.tolist()
         if num_same == len(ids) and self.answers is not None:
@@ -204,7 +204,7 @@ class SlotCache(Cache):
         self.live = longest
         hidden = self._decode(trunk, ids, lengths, padded=shortest < longest)
         if self.answers is not None and num_same:
-            # Such a row waits, while the clock goes on: its answer stays, its slot no longer ends in the newest column.
+            # Such a row waits, while `end` moves on: its answer stays, its slot no longer ends in the newest column.
             hidden = torch.where(same[:, None], self.answers, hidden)
             self.answered_rows += num_same
         self._remember(ids, lengths, ~same, hidden)

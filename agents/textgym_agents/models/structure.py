@@ -84,7 +84,7 @@ def head_bias(model: PreTrainedModel) -> Tensor | None:
 
 
 def _split(model: PreTrainedModel) -> tuple[nn.Module, nn.Module, float]:
-    """Trunk, head and the factor between them, found by trying them on a few tokens."""
+    """Trunk, head and the factor between them, checked on a few tokens."""
     both = is_encoder_decoder(model)
     trunk = model.get_decoder() if both else getattr(model, model.base_model_prefix, None)
     head = model.get_output_embeddings()

@@ -1,1 +1,1 @@
-"""What a learner maximises: advantages, returns, KL penalties and schedules, as pure functions."""
+"""What an algorithm maximizes: advantages, returns, KL penalties and schedules, as pure functions."""

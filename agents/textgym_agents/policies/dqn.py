@@ -68,8 +68,8 @@ class DQNPolicy(LanguageModelPolicy):
     the advantages; Guo et al., Efficient (Soft) Q-Learning for Text Generation with Limited Good Data, 2022
     (https://arxiv.org/abs/2106.07704), read logits as Q values, and Jaques et al., Sequence Tutor, 2017
     (https://arxiv.org/abs/1611.02796), stay near an initial model in this way. Where the values have been learned, pi
-    is pi_0 * exp(Q / beta), the best policy if each nat of KL to the initial model costs ``beta``, and V is what
-    it earns, this cost taken off. V learns from the model's hidden states without moving them.
+    is pi_0 * exp(Q / beta), the best policy if each nat of KL to the initial model costs ``beta``, and V is its
+    expected return minus this cost. V learns from the model's hidden states without moving them.
 
     Training begins with all advantages 0 and the initial model as the policy. pi is what explores and what
     :meth:`save_pretrained` writes, and its most probable token is the greedy choice.
@@ -193,7 +193,7 @@ class DQNPolicy(LanguageModelPolicy):
     def _candidate_logits(self, hidden: Tensor, candidates: Tensor) -> Tensor:
         """(n, k) logits of the candidates alone: the rest of the vocabulary costs nothing."""
         head: Any = self.lm.get_output_embeddings()
-        if type(head) is not nn.Linear:  # adapters on it, or quantised
+        if type(head) is not nn.Linear:  # adapters on it, or quantized
             return self._logits(self.lm, hidden).gather(1, candidates)
         rows = functional.embedding(candidates, head.weight)  # (n, k, hidden size)
         logits = torch.einsum("nkd,nd->nk", rows, hidden * self.head_scale).float()

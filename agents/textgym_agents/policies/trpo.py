@@ -2,7 +2,7 @@
 
 Left to automatic differentiation, TRPO goes through a graph of its own for each of a model's weight matrices, fifty for
 a small one, in each step of its conjugate gradient, and keeps a dozen matrices of the size (tokens, vocabulary). Here
-it finds the weights as one vector, and distributions that know their own derivatives:
+it gets the weights as one vector, and distributions with derivatives in closed form:
 
 - log p(a): its gradient is taken a few sequences at a time, and nothing is kept in between.
 - KL(new, old), where both are the same: 0, and so is its gradient. Its second derivative is the Fisher matrix F, and

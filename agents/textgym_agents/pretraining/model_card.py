@@ -25,8 +25,8 @@ tags: [textgym, reinforcement-learning, synthetic-data]
 ---"""
 
 LIMITS = """\
-- It knows the small world and nothing else: a few hundred words, a handful of sentence patterns. Other text comes
-  out as nonsense.
+- It was trained on the small world alone: a few hundred words, a handful of sentence patterns. Any other prompt gets
+  nonsense.
 - It is a starting point for experiments with reinforcement learning on a laptop, not a model to put before people.
 - Half of its reviews are unhappy ones by design, so that there is something to learn.
 - The data is synthetic and names no real person; likenesses are chance."""

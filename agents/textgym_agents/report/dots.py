@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from textgym_agents.report.figures import REFERENCE, figure, plain
 from textgym_agents.report.numbers import Estimate
 
-# Told apart by color and by shape.
+# Distinguished by color and by shape.
 LOOKS = {"better": ("#0072B2", "^"), "unclear": ("0.45", "o"), "worse": ("#D55E00", "v"), "itself": ("black", "D")}
 
 

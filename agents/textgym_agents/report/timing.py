@@ -24,7 +24,7 @@ class Series:
 
     name: str
     work: tuple[float, ...]  # in tokens or steps
-    seconds: tuple[float, ...]  # by the clock
+    seconds: tuple[float, ...]  # wall time
     cpu_seconds: tuple[float, ...] = ()  # of this process: without what others took on a busy machine
 
     @property
@@ -67,7 +67,7 @@ class Result:
     target: float | None = None  # what the value should reach, from below or above; None: there is no target
     better: Literal["higher", "lower"] = "higher"
     shown: Literal["ratio", "share", "number"] = "ratio"  # how the value is written; a share in per cent
-    note: str = ""  # what the reader must know
+    note: str = ""  # for the reader
     setting: dict[str, Any] = field(default_factory=dict)  # model, episodes at once, tokens and so on
     series: tuple[Series, ...] = ()  # all raw numbers
 

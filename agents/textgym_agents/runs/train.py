@@ -297,7 +297,7 @@ def schedules_over(algorithm: BaseAlgorithm, timesteps: int) -> Iterator[None]:
 
 def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> list[dict[str, Any]]:
     """What ``samples.md`` shows of the first held-out prompts."""
-    found = evaluate(
+    evaluation = evaluate(
         algorithm,
         config.task,
         min(NUM_SAMPLES, config.eval_prompts),
@@ -305,4 +305,4 @@ def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> list[dict[str, An
         env_kwargs=config.env_kwargs,
         metrics=[],
     )
-    return [as_plain(sample) for sample in found.samples]
+    return [as_plain(sample) for sample in evaluation.samples]

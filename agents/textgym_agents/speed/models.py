@@ -30,7 +30,7 @@ class Subject:
     """A model to be timed. It is never trained or changed: entries copy it."""
 
     name: str  # "gpt2", "llama", "t5", or the folder
-    title: str  # what it is, in words
+    title: str  # what it is
     model: Any  # in eval mode, on the device and in the precision of the run
     tokenizer: Any
     seq2seq: bool = False  # whether it has an encoder

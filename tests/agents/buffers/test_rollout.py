@@ -35,7 +35,7 @@ def ppo(model, buffer_class=EpisodeRolloutBuffer, **options):
 
 
 def loss_of(algorithm, batch):
-    """PPO's loss, as its train() computes it, without advantage normalisation."""
+    """PPO's loss, as its train() computes it, without advantage normalization."""
     values, log_prob, entropy = algorithm.policy.evaluate_actions(batch.observations, batch.actions.long().flatten())
     ratio = torch.exp(log_prob - batch.old_log_prob)
     policy_loss = -torch.min(batch.advantages * ratio, batch.advantages * ratio.clamp(0.8, 1.2)).mean()
