@@ -17,7 +17,7 @@ def space(**options):
     return TextGenerationEnv(letters(), **options).observation_space
 
 
-def test_the_space_tells_the_rules_of_the_game(tokenizer):
+def test_the_space_has_the_rules_as_attributes(tokenizer):
     given = space(min_new_tokens=1, banned_tokens=[9, 7], max_new_tokens=5)
     assert (given.max_prompt_tokens, given.max_new_tokens, given.min_new_tokens) == (24, 5, 1)
     assert (given.eos_token_ids, given.banned_tokens, given.allowed_tokens) == ((tokenizer.eos_token_id,), (9, 7), None)

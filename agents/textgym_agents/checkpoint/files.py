@@ -193,10 +193,10 @@ def _check_sum(folder: Path, name: str) -> None:
     with reading("checkpoint", folder, ConfigError, WHAT_TO_DO):
         lines = (folder / SUMS).read_text(encoding="ascii").splitlines()
         expected = {line[66:]: line[:64] for line in lines}.get(name)
-        found = _sum(folder / name)
-    if found != expected:
+        actual = _sum(folder / name)
+    if actual != expected:
         raise ConfigError(
-            f"{folder / name} has changed since it was saved: its SHA-256 is {found[:16]}..., and {SUMS} has "
+            f"{folder / name} has changed since it was saved: its SHA-256 is {actual[:16]}..., and {SUMS} has "
             f"{str(expected)[:16]}... {WHAT_TO_DO}"
         )
 

@@ -174,8 +174,8 @@ def _refuse(value: object) -> None:
 
 def as_json(config: TrainConfig) -> dict[str, Any]:
     """A configuration as JSON brings it back, without secrets."""
-    found: dict[str, Any] = json.loads(json.dumps(without_secrets(asdict(config)), default=_refuse))
-    return found
+    plain: dict[str, Any] = json.loads(json.dumps(without_secrets(asdict(config)), default=_refuse))
+    return plain
 
 
 def differences(config: TrainConfig, saved: Mapping[str, Any]) -> list[str]:

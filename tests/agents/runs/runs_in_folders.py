@@ -40,12 +40,12 @@ def numbers(folder: Path):
 
 def assert_equal_runs(one: Path, other: Path):
     """To the last bit, the checkpoint included."""
-    for found, expected in zip(numbers(one), numbers(other), strict=True):
-        assert found == expected
+    for actual, expected in zip(numbers(one), numbers(other), strict=True):
+        assert actual == expected
     for name in (*MODELS, "checkpoint/tensors.safetensors"):
-        found, expected = load_file(one / name), load_file(other / name)
-        assert found.keys() == expected.keys()
-        assert [key for key in found if not torch.equal(found[key], expected[key])] == []
+        actual, expected = load_file(one / name), load_file(other / name)
+        assert actual.keys() == expected.keys()
+        assert [key for key in actual if not torch.equal(actual[key], expected[key])] == []
 
 
 def seal(checkpoint: Path):
