@@ -408,8 +408,8 @@ def test_a_secret_reaches_no_file(folder, command, monkeypatch):
         assert run("train", "--resume", "o", "--timesteps", "40").exit_code == 0
     else:
         words = ["--algos", "zero_shot", "--tasks", "Copy", "--seeds", "1", "--eval-prompts", "1", "--timesteps", "8"]
-        more = ["--dataset", "x.csv", "--eval-split", "train"]
-        result = run("benchmark", *words, *more, *secret, "--out", "o")
+        result = run("benchmark", *words, "--dataset", "x.csv", *secret, "--out", "o")
+        assert '"eval_split": "held_out"' in Path("o/config.json").read_text()
     assert result.exit_code == 0, (result.output, result.exception)
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert len(files) > 5
@@ -438,3 +438,20 @@ def test_a_secret_of_a_run_from_python_reaches_no_file(folder, monkeypatch):
     assert read_config(folder / "o")[0].env_kwargs["load_kwargs"] == {"sep": ","}
     resume("o", timesteps=40, progress=False)
     assert without_secrets({"a": [{"password": "x"}]}) == {"a": [{"password": "***"}]}
+
+
+def test_a_benchmark_on_a_held_out_part_trains_on_the_others(folder):
+    from textgym_agents.benchmark.config import BenchmarkConfig
+    from textgym_agents.benchmark.run import _train
+    from textgym_agents.benchmark.store import Key
+
+    (folder / "x.csv").write_text("text\n" + "".join(f"word {i}\n" for i in range(30)))
+    tasks = {"textgym/Copy-v0": 1}
+    config = BenchmarkConfig(("zero_shot",), tasks, eval_split="held_out", env_kwargs={"dataset": "x.csv"})
+    trained = _train(config, Key("zero_shot", "textgym/Copy-v0", 0), folder)[0]
+    held_out = gymnasium.make("textgym/Copy-v0", dataset="x.csv", split="held_out").unwrapped.task
+    task = trained.get_env().env.unwrapped.task
+    assert len(task) == 27
+    assert not {task[i].text for i in range(27)} & {held_out[i].text for i in range(3)}
+    one, other = (BenchmarkConfig(("ppo",), tasks, env_kwargs={"load_kwargs": {"api_key": key}}) for key in "st")
+    assert one.differences(other) == []

@@ -10,6 +10,7 @@ from textgym.registration import short_name
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.benchmark.composites import parts
 from textgym_agents.report.provenance import command_line
+from textgym_agents.report.secrets import without_secrets
 
 
 class Key(NamedTuple):
@@ -108,7 +109,7 @@ class BenchmarkConfig:
 
     def differences(self, other: "BenchmarkConfig") -> list[str]:
         """One line for each attribute that differs, with both values."""
-        mine, theirs = self.to_json(), other.to_json()
+        mine, theirs = without_secrets(self.to_json()), without_secrets(other.to_json())
         return [f"{name}: {theirs[name]!r} there, {mine[name]!r} here" for name in mine if mine[name] != theirs[name]]
 
     def command(self) -> str:

@@ -22,6 +22,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from textgym.errors import ConfigError
 from textgym.plugins import load_plugins
+from textgym.tasks.source import HELD_OUT, NOT_HELD_OUT
 from textgym_agents.algorithms import find, make
 from textgym_agents.benchmark.composites import parts
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
@@ -132,7 +133,7 @@ def _train(
                 seed=key.seed,
                 kl_coef=None if find(name).kl_coef is None else config.kl_coef,
                 lora=config.lora,
-                env_kwargs=config.env_kwargs,
+                env_kwargs={**config.env_kwargs, **_trained_part(config)},
                 policy_kwargs=config.policy_kwargs,
                 **config.for_algorithm(name),
             )
@@ -147,6 +148,11 @@ def _train(
                 model = str(Path(folder) / "policy")
                 algorithm.policy.save_pretrained(model)  # type: ignore[operator]
     return algorithm, history, used
+
+
+def _trained_part(config: BenchmarkConfig) -> dict[str, Any]:
+    """The split to train on where the default, "train", would have the held-out prompts in it."""
+    return {"split": NOT_HELD_OUT} if config.eval_split == HELD_OUT else {}
 
 
 def _held_out(config: BenchmarkConfig) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 from textgym.border import writing
 from textgym.errors import ConfigError
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
+from textgym_agents.report.secrets import without_secrets
 from textgym_agents.storage import LOCK, locked, write_atomically
 
 RESULTS, CONFIG, WORK, LOGS = "results.jsonl", "config.json", "work", "logs"
@@ -47,7 +48,9 @@ class ResultStore:
                 raise ConfigError(
                     f"The folder {str(self.folder)!r} holds {', '.join(others[:3])} and no benchmark. Name a new one."
                 )
-            write_atomically(path, json.dumps(self.config.to_json(), indent=2) + "\n", "the configuration")
+            write_atomically(
+                path, json.dumps(without_secrets(self.config.to_json()), indent=2) + "\n", "the configuration"
+            )
             return
         there = load_config(self.folder)
         differences = self.config.differences(there)

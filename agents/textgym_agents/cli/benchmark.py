@@ -100,6 +100,10 @@ def benchmark(
     }
     arguments.check_model(model)
     ids = None if tasks is None else [arguments.resolve_id(name) for name in arguments.names(tasks)]
+    if ids:
+        chosen = options.is_given(context, "eval_split")
+        held_out = arguments.held_out_part(ids[0], settings["env_kwargs"], "train", eval_split, chosen)[1]
+        settings["eval_split"] = held_out
     if suite is None:
         settings["tasks"] = _planned(algos, ids, timesteps)
     else:
