@@ -263,3 +263,22 @@ def test_every_rule_of_the_table_refuses_something():
     for name, rule in LIMITS.items():
         assert any(rule(value) for value in odd), name
     check_values({"gamma": 1, "n_steps": np.int64(3), "learning_rate": lambda left: left, "unknown": -1})
+
+
+# What other libraries refuse by themselves, with messages of their own that say enough.
+OTHERS_RAISE = {
+    "an id without such a name": (gym.error.NameNotFound, lambda: make("ppo", "textgym/Nosuch-v0")),
+    "an id without such a namespace": (gym.error.NamespaceNotFound, lambda: make("ppo", "nosuch/Copy-v0")),
+    "an id without such a version": (gym.error.VersionNotFound, lambda: make("ppo", "textgym/Copy-v7")),
+    "text that is no id": (gym.error.Error, lambda: make("ppo", "a b")),
+    "a module that isn't there": (ModuleNotFoundError, lambda: make("ppo", "nosuchmodule:a/B-v0")),
+    "tokens to learn from that are text": (TypeError, lambda: make("ppo", ID, n_envs=2).learn("8")),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS_RAISE)
+def test_exceptions_of_other_libraries_are_these_alone(case):
+    kind, call = OTHERS_RAISE[case]
+    with pytest.raises(kind):
+        call()
+    assert len(OTHERS_RAISE) <= 10
