@@ -419,8 +419,8 @@ def test_a_secret_reaches_no_file(folder, command, monkeypatch):
 
 def test_a_secret_of_a_run_from_python_reaches_no_file(folder, monkeypatch):
     from textgym_agents.report.secrets import without_secrets
-    from textgym_agents.runs.folder import read_config
-    from textgym_agents.runs.train import TrainConfig, resume, train
+    from textgym_agents.runs.config import TrainConfig, read_config
+    from textgym_agents.runs.train import resume, train
 
     (folder / "x.csv").write_text("text\n" + "".join(f"word {i}\n" for i in range(30)))
     config = TrainConfig(
