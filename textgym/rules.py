@@ -355,4 +355,4 @@ def _asks_for_turns(tokenizer: Tokenizer) -> bool:
         said = template([{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=True)
     except Exception:  # one that fails adds nothing, and says so when it is used
         return False
-    return str(said).strip() != "x"
+    return str(said).removeprefix(getattr(tokenizer, "bos_token", None) or "").strip() != "x"

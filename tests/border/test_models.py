@@ -1,7 +1,6 @@
 """Models of others: every damage is a ModelError or TokenizerError with the path, before anything is trained."""
 
 import errno
-import json
 import shutil
 import struct
 
@@ -155,9 +154,7 @@ def test_a_full_disk_that_safetensors_notices(tmp_path, monkeypatch):
 
 
 def with_template(folder, template):
-    path = folder / "tokenizer_config.json"
-    config = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**config, "chat_template": template}))
+    (folder / "chat_template.jinja").write_text(template)
 
 
 def test_a_model_with_a_chat_template_is_warned_of(folder, recwarn):

@@ -1,5 +1,6 @@
 """Building and loading the algorithms of the table, with the environment and the policy that a model needs."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ def make(
     seed: int | None = None,
     kl_coef: float | KLController | None = None,
     lora: int | Mapping[str, Any] | None = None,
+    copy: bool = True,
+    tokenizer: Any = None,
     env_kwargs: Mapping[str, Any] | None = None,
     policy_kwargs: Mapping[str, Any] | None = None,
     reward_transform: str | Mapping[str, Any] | None = None,
@@ -50,6 +53,9 @@ def make(
         kl_coef: coefficient of the KL to the reference model, or a controller such as ``AdaptiveKL``. Default: the
             table's.
         lora: rank, or arguments of ``peft.LoraConfig``.
+        copy: of a loaded model, train a copy; False: train the object itself.
+        tokenizer: of a loaded model: a tokenizer, its name or folder, for the environment and for saved folders. When
+            ``env`` is an id.
         env_kwargs: arguments of the environment, when ``env`` is an id.
         policy_kwargs: further arguments of the policy.
         reward_transform: what training adds to the reward, when ``env`` is an id: ``"length_penalty=0.01, clip=-1:1"``,
@@ -79,6 +85,10 @@ def make(
     if row.kl_coef is None and kl_coef:
         able = [name for name, other in ALGORITHMS.items() if other.kl_coef is not None]
         raise ConfigError(f"{algorithm!r} takes no KL penalty (kl_coef={kl_coef!r}). Those that do: {', '.join(able)}.")
+    if tokenizer is not None:
+        if env_kwargs and "tokenizer" in env_kwargs:
+            raise ConfigError("tokenizer is given twice: as an argument and in env_kwargs. Leave one out.")
+        env_kwargs = {**(env_kwargs or {}), "tokenizer": tokenizer}
     vec_env = make_vec_env(env, n_envs, model=model, env_kwargs=env_kwargs)
     if reward_transform:
         if not isinstance(env, str):
@@ -106,7 +116,13 @@ def make(
         made = row.cls(
             row.policy,
             vec_env,
-            policy_kwargs={"model": model, "lora": lora, "reference": reference, **(policy_kwargs or {})},
+            policy_kwargs={
+                "model": model,
+                "lora": lora,
+                "reference": reference,
+                **_of_object(model, copy, tokenizer),
+                **(policy_kwargs or {}),
+            },
             seed=seed,
             **options,
         )
@@ -114,6 +130,17 @@ def make(
         raise ConfigError(f"{algorithm!r} can't be made with these arguments: {sentence(error)}") from error
     bind_policy(made)
     return made
+
+
+def _of_object(model: Any, copy: bool, tokenizer: Any) -> dict[str, Any]:
+    """Arguments of the policy that only a loaded model has."""
+    if isinstance(model, str | Path):
+        return {}
+    if isinstance(tokenizer, str | Path):
+        tokenizer = models.load_tokenizer(tokenizer)
+    given = {} if copy else {"copy": False}
+    # One that isn't transformers' can't be saved.
+    return given if not hasattr(tokenizer, "save_pretrained") else {**given, "tokenizer": tokenizer}
 
 
 def _check_values(
@@ -159,6 +186,13 @@ def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> Ba
     row = find(algorithm)
     with reading("the algorithm from", path, ConfigError, "Expected a zip file that the same algorithm's save wrote."):
         made: BaseAlgorithm = row.cls.load(path, **kwargs)  # type: ignore[attr-defined]
+    policy: Any = made.policy
+    if made.policy_kwargs.get("copy") is False and getattr(policy.reference, "copy", None) is not None:
+        warnings.warn(
+            f"{path} was saved with copy=False, so the model in it is the trained one, and the KL is measured to that "
+            "from now on.",
+            stacklevel=2,
+        )
     if env is not None:
         model = made.policy_kwargs.get("model", BUILTIN_MODEL)
         vec_env = make_vec_env(env, made.n_envs, model=model)

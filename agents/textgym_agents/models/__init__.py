@@ -1,5 +1,6 @@
 """Load and save language models, and take them apart."""
 
+from textgym_agents.models.given import has_adapters, split_adapters, take
 from textgym_agents.models.loading import (
     DTYPES,
     check_model_object,
@@ -38,4 +39,7 @@ __all__ = [
     "head_bias",
     "head_scale",
     "trunk_and_head",
+    "has_adapters",
+    "split_adapters",
+    "take",
 ]

@@ -20,9 +20,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from textgym.border import connected, reading, writing
+from textgym.border import connected, existing, reading, writing
 from textgym.errors import MissingExtraError, ModelError, TokenizerError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS, builtin_folder
+from textgym_agents.models.given import ADAPTER_CONFIG, base_of, has_adapters, with_adapters
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -39,7 +40,8 @@ def load(
 
     Args:
         name: ``"textgym/small"`` or ``"textgym/small-seq2seq"`` (built in), a name on the Hugging Face hub, a folder,
-            a ``.gguf`` file, or a folder that holds one ``.gguf`` file and no ``config.json``.
+            a ``.gguf`` file, a folder that holds one ``.gguf`` file and no ``config.json``, or a folder of adapters
+            that peft wrote, whose base model is loaded too.
         dtype: "float32", "bfloat16" or "float16".
         device: where the weights go.
         revision: branch, tag or commit on the hub.
@@ -59,6 +61,12 @@ def load(
     if dtype not in DTYPES:
         raise ModelError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}.")
     tokenizer = load_tokenizer(name, revision=revision, local_files_only=local_files_only)
+    base = _adapted(name)
+    if base is not None:
+        inner, _ = load(base, dtype=dtype, device=device, local_files_only=local_files_only)
+        adapted = with_adapters(inner, name)
+        check_weights(adapted, name)
+        return adapted.eval(), tokenizer
     folder, extra = _locate(name)
     options = _offline(folder, {**extra, "revision": revision, "local_files_only": local_files_only})
     if "gguf_file" in options:
@@ -129,15 +137,36 @@ def _no_loading_bar() -> Iterator[None]:
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, folder: str | Path) -> None:
-    """Write a model and its tokenizer (if given) as safetensors and JSON, for ``transformers`` and :func:`load`."""
+    """Write a model and its tokenizer (if given) as safetensors and JSON, for ``transformers`` and :func:`load`.
+
+    Of a ``peft.PeftModel``, the adapters alone. A decoder-only model whose tokenizer has no chat template gets one that
+    passes messages through as they are, so that ``transformers serve`` answers chats.
+    """
     folder = Path(folder)
+    adapters = has_adapters(model)
+    # By default, peft asks the hub whether the vocabulary has grown.
+    options: dict[str, Any] = {"save_embedding_layers": False} if adapters and not connected() else {}
     with writing("the model", folder):
         with _no_loading_bar():
-            model.save_pretrained(folder)
+            model.save_pretrained(folder, **options)
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
+            if not getattr(tokenizer, "chat_template", None) and not is_encoder_decoder(model):
+                (folder / "chat_template.jinja").write_text(pass_through(tokenizer), encoding="utf-8")
+    config = folder / (ADAPTER_CONFIG if adapters else "config.json")
     for path in folder.glob("*.safetensors"):  # which come out readable by their owner alone
-        shutil.copymode(folder / "config.json", path)
+        shutil.copymode(config, path)
+
+
+def pass_through(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A chat template of messages as they are, one after another, with the tokens that the tokenizer puts first.
+
+    >>> pass_through(load_tokenizer("textgym/small"))
+    "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    """
+    messages = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    begins = tokenizer.bos_token_id is not None and tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
+    return "{{ bos_token }}" * begins + messages
 
 
 def is_encoder_decoder(
@@ -226,7 +255,8 @@ def load_tokenizer(
     >>> load_tokenizer("textgym/small").eos_token
     '<|endoftext|>'
     """
-    folder, options = _locate(name)
+    adapted = _adapted(name) is not None and any(map(_is_tokenizer_file, Path(name).iterdir()))
+    folder, options = (str(name), {}) if adapted else _locate(name)
     if options:
         _gguf_config()
     if not options and Path(folder).is_dir() and not any(_is_tokenizer_file(path) for path in Path(folder).iterdir()):
@@ -254,6 +284,9 @@ def _locate(name: str | Path) -> tuple[str, dict[str, Any]]:
         return str(builtin_folder(name)), {}
     if not isinstance(name, str | Path) or not str(name).strip() or "\0" in str(name):
         raise ModelError(f"model is {name!r}, expected a name, a folder or a .gguf file.")
+    base = _adapted(name)
+    if base is not None:
+        return _locate(base)
     path = Path(name)
     if path.suffix == ".gguf" and path.is_file():
         return str(path.parent), {"gguf_file": path.name}
@@ -264,6 +297,11 @@ def _locate(name: str | Path) -> tuple[str, dict[str, Any]]:
         what = f"{len(files)} .gguf files: name one of them" if files else "neither config.json nor a .gguf file"
         raise ModelError(f"The folder {str(path)!r} holds {what}.")
     return str(name), {}
+
+
+def _adapted(name: object) -> str | None:
+    """The base model of a folder of adapters, None for anything else."""
+    return base_of(name) if isinstance(name, str | Path) and existing(name) else None
 
 
 def _gguf_config() -> Any:

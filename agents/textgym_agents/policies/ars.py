@@ -6,6 +6,7 @@ from typing import Any
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
+from textgym_agents import models
 from textgym_agents.policies.base import LanguageModelPolicy
 
 # The layers that attention ends with: in the built-in model they move the reward nearly as far as those of queries,
@@ -50,6 +51,8 @@ class ARSPolicy(LanguageModelPolicy):
         )
 
     def _build_model(self, model: Any, dtype: str, lora: Any, reference: bool, checkpointing: bool) -> None:
+        if lora is ATTENTION and models.has_adapters(model):
+            lora = None
         try:
             super()._build_model(model, dtype, lora, reference, checkpointing)
         except ValueError:

@@ -8,7 +8,6 @@
 | `logits` | (n, vocabulary) | after the head; "sampled": with temperature, masks, top-k and top-p |
 """
 
-import copy
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -52,8 +51,11 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
 
     Args:
         observation_space, action_space, lr_schedule, use_sde: as SB3 gives them.
-        model: a name, a folder or a ``.gguf`` file for :func:`textgym_agents.models.load`, or a loaded model, which is
-            copied. A folder written by :meth:`save_pretrained` brings its value head along.
+        model: a name, a folder or a ``.gguf`` file for :func:`textgym_agents.models.load`, or a loaded model of
+            transformers or peft. A folder written by :meth:`save_pretrained` brings its value head along. Of a
+            ``peft.PeftModel``, what it lets be trained is trained, and its base is the reference model.
+        copy: of a loaded model, train a copy; False: train the object itself, converted to ``dtype`` in place.
+        tokenizer: of a loaded model, for :meth:`save_pretrained`. A name or folder brings its own.
         dtype: of the weights: "float32", "bfloat16" or "float16".
         lora: rank, or arguments of ``peft.LoraConfig``: train low-rank adapters only.
         reference: keep the initial weights as the reference model of a KL penalty. Free with ``lora`` (the adapters are
@@ -84,6 +86,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         use_sde: bool = False,
         *,
         model: Any = None,
+        copy: bool = True,
+        tokenizer: Any = None,
         dtype: str = "float32",
         lora: int | Mapping[str, Any] | None = None,
         reference: bool = False,
@@ -123,6 +127,12 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         self.packed_tokens = self.padding_tokens = 0  # that went through the model in updates
         # A generator of our own, seeded as SB3 has just seeded torch: sampling neither reads nor moves the global one.
         self._generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+        self.tokenizer = tokenizer
+        if dtype not in models.DTYPES:
+            raise ModelError(f"dtype is {dtype!r}, expected one of {', '.join(models.DTYPES)}.")
+        if not isinstance(model, str | Path):
+            models.check_model_object(model)
+            model = models.take(model, models.DTYPES[dtype], copied=copy)
         self._build_model(model, dtype, lora, reference, gradient_checkpointing)
         self.max_cache_bytes = max_cache_bytes  # only now: the cache that was tried above is no training run's
         trainable = [p for p in self.parameters() if p.requires_grad]
@@ -134,19 +144,19 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     def _build_model(
         self, model: Any, dtype: str, lora: int | Mapping[str, Any] | None, reference: bool, checkpointing: bool
     ) -> None:
-        self.tokenizer: Any = None
+        loaded = model
         if isinstance(model, str | Path):
-            lm, self.tokenizer = models.load(model, dtype=dtype)
+            loaded, self.tokenizer = models.load(model, dtype=dtype)
         else:
-            models.check_model_object(model)
-            if dtype not in models.DTYPES:
-                raise ModelError(f"dtype is {dtype!r}, expected one of {', '.join(models.DTYPES)}.")
-            lm = copy.deepcopy(model).to(models.DTYPES[dtype]).eval()
-            models.check_weights(lm)
+            models.check_weights(model)
+        lm, given = models.split_adapters(loaded)
+        if given is not None and lora:
+            raise ConfigError(f"lora={lora!r}: the model has adapters already, which are trained. Leave lora out.")
         self.form.check_model(lm)
         models.trunk_and_head(lm)  # raises if this kind of model can't be split
         self.head_scale, self.head_bias = models.head_scale(lm), models.head_bias(lm)
-        self.peft_model = models.add_lora(lm, lora, seed=torch.initial_seed() % 2**63) if lora else None
+        self.peft_model = models.add_lora(lm, lora, seed=torch.initial_seed() % 2**63) if lora else given
+        self.merges_adapters = given is None  # when it is saved: a PeftModel is saved as one
         if checkpointing:
             models.enable_checkpointing(lm)
         self._checkpointed = [m for m in lm.modules() if checkpointing and isinstance(m, GradientCheckpointingLayer)]
@@ -333,11 +343,13 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     # ------------------------------------------------------------------ saving
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model (adapters merged), its tokenizer and the value head as safetensors and JSON.
+        """Write the model (adapters of ``lora`` merged), its tokenizer and the value head as safetensors and JSON.
 
-        transformers' ``from_pretrained(folder)`` loads it, and so does ``model=folder`` here.
+        transformers' ``from_pretrained(folder)`` loads it, and so does ``model=folder`` here. Of a ``peft.PeftModel``
+        that was given as the model, the adapters alone are written, for peft's ``from_pretrained``.
         """
-        save_pretrained(self.lm, self.peft_model, self.value_net, self.tokenizer, folder)
+        merge = self.merges_adapters
+        save_pretrained(self.lm, self.peft_model, self.value_net, self.tokenizer, folder, merge=merge)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {

@@ -38,16 +38,23 @@ class KeepsArguments:
 
 
 def save_pretrained(
-    lm: PreTrainedModel, peft_model: Any | None, value_net: nn.Linear, tokenizer: Any, folder: str | Path
+    lm: PreTrainedModel,
+    peft_model: Any | None,
+    value_net: nn.Linear,
+    tokenizer: Any,
+    folder: str | Path,
+    *,
+    merge: bool = True,
 ) -> None:
-    """Write a model (adapters merged), its tokenizer and its value head as safetensors and JSON."""
+    """Write a model (adapters merged, or they alone), its tokenizer and value head as safetensors and JSON."""
     folder = Path(folder)
-    merged = copy.deepcopy(peft_model).merge_and_unload() if peft_model is not None else lm
-    models.save(merged, tokenizer, folder)
+    saved = lm if peft_model is None else copy.deepcopy(peft_model).merge_and_unload() if merge else peft_model
+    models.save(saved, tokenizer, folder)
     head = {name: tensor.detach().cpu().contiguous() for name, tensor in value_net.state_dict().items()}
     with writing("the value head", folder):
         save_file(head, folder / VALUE_HEAD_FILE)
-    shutil.copymode(folder / "config.json", folder / VALUE_HEAD_FILE)  # it comes out readable by its owner alone
+    beside = "config.json" if merge or peft_model is None else "adapter_config.json"
+    shutil.copymode(folder / beside, folder / VALUE_HEAD_FILE)  # it comes out readable by its owner alone
 
 
 def load_value_head(value_net: nn.Linear, model: Any) -> None:

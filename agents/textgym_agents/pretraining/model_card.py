@@ -90,7 +90,7 @@ def render(name: str, made: dict[str, Any], evaluations: dict[str, Evaluation]) 
         markdown.table(("setting", "value"), _settings(recipe)),
         f"Supervised: the loss is the cross-entropy of the completion's tokens and the end token{_prompts(recipe)}. "
         f"AdamW, linear warm-up, cosine decay. Final loss {result['loss']:.3f} nats per token; "
-        f"{result['minutes']:.0f} minutes on a CPU. Weights are float16 safetensors.",
+        f"{result['minutes']:.0f} minutes on a CPU. Weights are float16 safetensors, which load as float32.",
         "Made by `textgym pretrain` with "
         + ", ".join(f"{library} {version}" for library, version in versions().items())
         + ".",

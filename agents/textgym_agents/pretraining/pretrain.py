@@ -145,7 +145,7 @@ def _endless(name: str, seed: int) -> Iterator[Pair]:
 
 
 def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = True) -> dict[str, float]:
-    """Train tokenizer and model, and write them to ``folder`` as float16 safetensors and JSON.
+    """Train tokenizer and model, and write them to ``folder`` as float16 safetensors and JSON, which load as float32.
 
     Returns:
         ``steps``, ``loss`` (mean over the last hundred steps, nats per completion token), ``parameters``, ``minutes``.
@@ -164,6 +164,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
         tokenizer_object=raw, eos_token=END_TOKEN, bos_token=END_TOKEN, unk_token=END_TOKEN, pad_token=PAD_TOKEN
     )
     models.save(model.eval().half(), tokenizer, folder)
+    _loads_as_float32(folder / "config.json")
     raw.save(str(folder / "tokenizer.json"))
     result = {
         "steps": float(recipe.steps),
@@ -173,6 +174,12 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
     }
     (folder / "pretrain.json").write_text(json.dumps({"recipe": asdict(recipe), "result": result}, indent=2) + "\n")
     return result
+
+
+def _loads_as_float32(config: Path) -> None:
+    """Let transformers load the float16 weights as float32, so that an optimizer can train them as they are."""
+    settings = json.loads(config.read_text())
+    config.write_text(json.dumps({**settings, "dtype": "float32"}, indent=2, sort_keys=True) + "\n")
 
 
 def _tokenizer(recipe: Recipe) -> tokenizers.Tokenizer:

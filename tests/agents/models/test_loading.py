@@ -2,12 +2,15 @@
 
 import builtins
 import json
+import warnings
 
+import gymnasium as gym
 import huggingface_hub
 import pytest
 import torch
 import transformers
-from transformers import AutoTokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from tests.agents.tiny_models import SEQ2SEQ, tiny_model
 from textgym.errors import MissingExtraError, ModelError, TokenizerError
@@ -96,6 +99,40 @@ def test_saved_weights_have_the_permissions_of_the_other_files(tmp_path):
     models.save(tiny_model("t5"), None, tmp_path)
     modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
     assert len(set(modes.values())) == 1, modes
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_saved_folder_answers_chats_with_the_prompt_as_it_is(begins, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(builtin_folder())
+    tokenizer.chat_template = None
+    if begins:  # as a Llama's does
+        end = tokenizer.eos_token
+        tokenizer._tokenizer.post_processor = TemplateProcessing(single=f"{end} $A", special_tokens=[(end, 1)])
+    models.save(tiny_model("llama"), tokenizer, tmp_path)
+    assert tokenizer.chat_template is None
+    saved = models.load_tokenizer(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no warning of a template that isn't used
+        env = gym.make("textgym/Copy-v0", tokenizer=saved).unwrapped
+    prompt = "Repeat: {{ a }}  b\n"
+    ids = saved.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True)["input_ids"]
+    assert ids == env.mdp.rules.encode_prompt(prompt)[0].tolist()
+    assert (ids[0] == tokenizer.bos_token_id) == begins
+
+
+def test_a_template_that_is_there_stays_and_encoder_decoders_get_none(tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(builtin_folder())
+    tokenizer.chat_template = "{{ messages[0]['content'] }}!"
+    models.save(tiny_model("llama"), tokenizer, tmp_path / "own")
+    assert models.load_tokenizer(tmp_path / "own").chat_template == tokenizer.chat_template
+    tokenizer.chat_template = None
+    models.save(tiny_model("t5"), tokenizer, tmp_path / "t5")
+    assert models.load_tokenizer(tmp_path / "t5").chat_template is None
+
+
+def test_the_builtin_models_load_as_float32_by_transformers():
+    for name, kind in zip(BUILTIN_MODELS, (AutoModelForCausalLM, AutoModelForSeq2SeqLM), strict=True):
+        assert kind.from_pretrained(builtin_folder(name)).dtype == torch.float32
 
 
 def test_a_gguf_file_loads_like_a_folder(tmp_path):
