@@ -153,9 +153,8 @@ def locked(folder: str | Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with _open_lock(folder) as file:
         with suppress(OSError):  # a full disk: then messages don't name this process
-            file.truncate(0)
-            file.write(f"{os.getpid()} {platform.node()}\n")
-            file.flush()
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), f"{os.getpid()} {platform.node()}\n".encode())
         try:
             yield
         finally:

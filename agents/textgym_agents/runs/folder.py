@@ -50,11 +50,9 @@ def clear(out: Path) -> None:
 
 def tidy(out: Path) -> None:
     """Undo what a kill has left in the middle of a write."""
-    for name in ("policy", "best"):
+    for name in ("policy", "best", "checkpoint"):
         if (out / name).is_file():
-            raise ConfigError(
-                f"{str(out / name)!r} is a file, and a run keeps a model in a folder of this name. Move it."
-            )
+            raise ConfigError(f"{str(out / name)!r} is a file, and a run has a folder of this name. Move it.")
         recover(out / name)
     for path in out.glob("*.new"):
         if _is_ours(path.name):
