@@ -7,9 +7,11 @@ from textgym_agents.models.loading import (
     check_weights,
     decoder_start_token_id,
     form_of,
+    has_tokenizer,
     is_encoder_decoder,
     load,
     load_tokenizer,
+    load_weights,
     save,
 )
 from textgym_agents.models.structure import (
@@ -28,9 +30,11 @@ __all__ = [
     "check_weights",
     "decoder_start_token_id",
     "form_of",
+    "has_tokenizer",
     "is_encoder_decoder",
     "load",
     "load_tokenizer",
+    "load_weights",
     "save",
     "add_lora",
     "check_fit",

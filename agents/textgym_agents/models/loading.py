@@ -58,15 +58,34 @@ def load(
     >>> load("textgym/small-seq2seq")[0].config.model_type
     't5'
     """
+    tokenizer = load_tokenizer(name, revision=revision, local_files_only=local_files_only)
+    model = load_weights(name, dtype=dtype, device=device, revision=revision, local_files_only=local_files_only)
+    return model, tokenizer
+
+
+def load_weights(
+    name: str | Path,
+    *,
+    dtype: str = "float32",
+    device: str | torch.device = "cpu",
+    revision: str | None = None,
+    local_files_only: bool = False,
+) -> PreTrainedModel:
+    """The model of :func:`load` alone, for one that has no tokenizer of its own.
+
+    Raises:
+        ModelError: nothing loadable there, or weights that don't fit.
+        MissingExtraError: a GGUF file without the ``gguf`` extra.
+    """
     if dtype not in DTYPES:
         raise ModelError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}.")
-    tokenizer = load_tokenizer(name, revision=revision, local_files_only=local_files_only)
     base = _adapted(name)
     if base is not None:
-        inner, _ = load(base, dtype=dtype, device=device, local_files_only=local_files_only)
-        adapted = with_adapters(inner, name)
+        adapted = with_adapters(
+            load_weights(base, dtype=dtype, device=device, local_files_only=local_files_only), name
+        )
         check_weights(adapted, name)
-        return adapted.eval(), tokenizer
+        return adapted.eval()
     folder, extra = _locate(name)
     options = _offline(folder, {**extra, "revision": revision, "local_files_only": local_files_only})
     if "gguf_file" in options:
@@ -83,7 +102,8 @@ def load(
         if "Sinusoidal" in type(module).__name__:  # loading makes Marian's trainable, and saving then leaves them out
             module.requires_grad_(False)
     nn.Module.to(model, device)
-    return model.eval(), tokenizer
+    loaded: PreTrainedModel = model.eval()
+    return loaded
 
 
 def _reading_model(name: str | Path) -> AbstractContextManager[None]:
@@ -259,7 +279,7 @@ def load_tokenizer(
     folder, options = (str(name), {}) if adapted else _locate(name)
     if options:
         _gguf_config()
-    if not options and Path(folder).is_dir() and not any(_is_tokenizer_file(path) for path in Path(folder).iterdir()):
+    if not has_tokenizer(name):
         raise TokenizerError(f"The folder {str(name)!r} has no tokenizer: no tokenizer.json, vocab or *.model file.")
     with reading("the tokenizer of", name, TokenizerError):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
@@ -312,6 +332,17 @@ def _gguf_config() -> Any:
     from transformers import GgufConfig
 
     return GgufConfig(dequantize=True)
+
+
+def has_tokenizer(name: str | Path) -> bool:
+    """Whether a model comes with a tokenizer; a folder that a model was saved to by itself has none.
+
+    >>> has_tokenizer("textgym/small")
+    True
+    """
+    folder, options = _locate(name)
+    folders = [path for path in (Path(name), Path(folder)) if path.is_dir()]  # of adapters, and of their base model
+    return bool(options) or not folders or any(_is_tokenizer_file(file) for path in folders for file in path.iterdir())
 
 
 def _is_tokenizer_file(path: Path) -> bool:

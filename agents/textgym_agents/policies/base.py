@@ -146,7 +146,9 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     ) -> None:
         loaded = model
         if isinstance(model, str | Path):
-            loaded, self.tokenizer = models.load(model, dtype=dtype)
+            if models.has_tokenizer(model):  # a model object's policy may be saved without one
+                self.tokenizer = models.load_tokenizer(model)
+            loaded = models.load_weights(model, dtype=dtype)
         else:
             models.check_weights(model)
         lm, given = models.split_adapters(loaded)
