@@ -14,6 +14,7 @@ import torch
 from textgym.errors import ConfigError
 
 Rule = Callable[[Any], str | None]  # None, or what is expected instead
+LARGEST = 1e30  # what 32-bit floats hold, squared no more
 LARGEST_SEED = 2**32 - 1  # of numpy's global generator, which SB3 seeds
 
 
@@ -136,7 +137,7 @@ LIMITS: Mapping[str, Rule] = {
     "seed": integer(0, LARGEST_SEED, or_none=True),
     "kl_coef": _kl_coef,
     "lora": _lora,
-    "learning_rate": schedule(number(0)),
+    "learning_rate": schedule(number(0, LARGEST)),
     "device": _device,
     "verbose": integer(0),
     "stats_window_size": integer(1),
@@ -153,15 +154,15 @@ LIMITS: Mapping[str, Rule] = {
     "n_epochs": integer(1),
     "gamma": _SHARE,
     "gae_lambda": _SHARE,
-    "clip_range": schedule(number(0, above=True)),
-    "clip_range_vf": schedule(number(0, above=True, or_none=True)),
+    "clip_range": schedule(number(0, LARGEST, above=True)),
+    "clip_range_vf": schedule(number(0, LARGEST, above=True, or_none=True)),
     "normalize_advantage": flag,
     "ent_coef": number(),
     "vf_coef": _WEIGHT,
     "max_grad_norm": number(0, above=True, infinite=True),
     "target_kl": number(0, above=True, or_none=True),
     "use_rms_prop": flag,
-    "use_sde": flag,
+    "use_sde": lambda value: None if value is False else "False, since tokens are discrete",
     # TRPO
     "cg_max_steps": integer(1),
     "cg_damping": _WEIGHT,

@@ -73,9 +73,9 @@ MAKE = {
     "seed": [-1, 2**32, 2**64, 0.5, "a", NAN, [1], True],
     "kl_coef": [-0.1, NAN, INF, "x", [1], {}],
     "lora": [-1, 0, 1.5, "8", NAN, [8]],
-    "env_kwargs": [5, "x", [1]],
+    "env_kwargs": [5, "x", [1], {"num_envs": 3}, {"autoreset_mode": "Disabled"}],
     "policy_kwargs": [5, "x", [1], {"nope": 1}],
-    "learning_rate": [INF, *NUMBERS],
+    "learning_rate": [INF, 1e300, *NUMBERS],
     "n_steps": COUNTS,
     "batch_size": [*COUNTS, 1],
     "n_epochs": COUNTS,
@@ -93,8 +93,9 @@ MAKE = {
     "stats_window_size": [0, "x", 0.5],
     "tensorboard_log": [5, [1]],
     "rollout_buffer_class": ["x", 5, [1]],
-    "rollout_buffer_kwargs": [5, "x"],
+    "rollout_buffer_kwargs": [5, "x", {"rollout_buffer_kwargs": 1}],
     "nosuch": [1],
+    "use_sde": [True],
 }
 OTHERS = {
     "dqn": {
@@ -125,7 +126,7 @@ POLICY = {
     "max_cache_bytes": [-1, 0.5, "x"],
     "use_cache": ["no", 1],
     "optimizer_class": ["x", 5, dict],
-    "optimizer_kwargs": [5, "x"],
+    "optimizer_kwargs": [5, "x", {"x": 1}, {"lr": 1}],
     "model": [5, {}, ["a"]],
 }
 

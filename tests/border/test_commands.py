@@ -37,6 +37,7 @@ NUMBER = 5
 BAD = {
     "list": ["x", "--algorithm", "--rewards x"],
     "info": [
+        "CartPole-v1",
         "",
         "Nosuch",
         "copy-v0",

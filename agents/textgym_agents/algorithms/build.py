@@ -10,7 +10,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 
 from textgym import wrappers
 from textgym.border import reading, sentence
-from textgym.errors import ConfigError, did_you_mean
+from textgym.errors import ConfigError, TextGymError, did_you_mean
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
 from textgym_agents.algorithms.binding import bind_policy
@@ -126,7 +126,9 @@ def make(
             seed=seed,
             **options,
         )
-    except AssertionError as error:  # how Stable-Baselines3 refuses arguments
+    except TextGymError:
+        raise
+    except (AssertionError, TypeError, ValueError, NotImplementedError, ImportError) as error:  # SB3's and torch's
         raise ConfigError(f"{algorithm!r} can't be made with these arguments: {sentence(error)}") from error
     bind_policy(made)
     return made

@@ -26,6 +26,8 @@ def resolve_id(name: str) -> str:
     from textgym.registration import text_ids
 
     if name in gymnasium.registry:
+        if str(gymnasium.registry[name].entry_point).startswith("gymnasium."):
+            raise ConfigError(f"{name!r} is an environment of Gymnasium's own, without text. See: textgym list")
         return name
     module, colon, rest = name.partition(":")
     if colon:

@@ -230,6 +230,9 @@ def make_vec_env(
     """
     env_kwargs = {**(env_kwargs or {}), **further}
     n_envs = count("n_envs", n_envs, least=1)
+    for name in ("num_envs", "autoreset_mode", "vectorization_mode"):
+        if name in env_kwargs:
+            raise ConfigError(f"env_kwargs has {name}, which is set here: rows are n_envs, and reset within a step.")
     if env_kwargs and not isinstance(env, str):
         raise ConfigError(f"{', '.join(env_kwargs)}: only with an id; this environment is already made.")
     needed = {} if model is None else _form(model)

@@ -81,11 +81,10 @@ def load_weights(
         raise ModelError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}.")
     base = _adapted(name)
     if base is not None:
-        adapted = with_adapters(
-            load_weights(base, dtype=dtype, device=device, local_files_only=local_files_only), name
-        )
+        adapted = with_adapters(load_weights(base, dtype=dtype, device=device, local_files_only=local_files_only), name)
         check_weights(adapted, name)
-        return adapted.eval()
+        ready: PreTrainedModel = adapted.eval()
+        return ready
     folder, extra = _locate(name)
     options = _offline(folder, {**extra, "revision": revision, "local_files_only": local_files_only})
     if "gguf_file" in options:
