@@ -18,7 +18,7 @@ from typing import Any
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 CONTEXT: Any = multiprocessing.get_context("forkserver" if FORKS else "spawn")
 if FORKS:
-    CONTEXT.set_forkserver_preload(["textgym_agents.cli", "textgym_agents.algorithms", "textgym_agents.evaluation"])
+    CONTEXT.set_forkserver_preload(["textgym_agents.cli.app", "textgym_agents.algorithms", "textgym_agents.evaluation"])
 
 
 @dataclass(frozen=True)

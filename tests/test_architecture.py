@@ -30,9 +30,8 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__init__",),
     ),
     "textgym_agents": (
-        ("storage", "signals"),
+        ("storage",),
         ("models", "objectives", "report"),
-        ("limits",),
         ("buffers",),
         ("policies", "checkpoint"),
         ("envs",),
@@ -41,7 +40,6 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("callbacks", "pretraining"),
         ("benchmark", "runs"),
         ("cli", "__init__"),
-        ("entry",),
     ),
 }
 HEAVY = {"torch", "transformers", "stable_baselines3", "sb3_contrib", "peft", "textgym_agents"}

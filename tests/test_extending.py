@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from tests.agents.saved_model import save_tiny_model
 from tests.processes import run_python
-from textgym_agents.cli import app
+from textgym_agents.cli.app import app
 
 TASK = '''
 import textgym

@@ -49,7 +49,7 @@ def test_wheel_holds_the_assets(wheel: Path) -> None:
 def test_wheel_names_its_command_license_and_extras(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         info = {name.partition("/")[2]: name for name in file.namelist() if ".dist-info/" in name}
-        assert "textgym = textgym_agents.entry:main" in file.read(info["entry_points.txt"]).decode()
+        assert "textgym = textgym_agents.cli:main" in file.read(info["entry_points.txt"]).decode()
         assert "licenses/LICENSE" in info
         metadata = file.read(info["METADATA"]).decode()
     for extra in ("judge", "peft", "gguf", "stemmer"):

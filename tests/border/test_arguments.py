@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 import textgym
 from textgym.errors import TextGymError
 from textgym_agents import make
-from textgym_agents.limits import LIMITS, check_values
+from textgym_agents.policies.limits import LIMITS, check_values
 
 ID = "textgym/Copy-v0"
 NAN, INF = math.nan, math.inf

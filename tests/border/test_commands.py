@@ -7,7 +7,7 @@ import gymnasium
 import pytest
 from typer.testing import CliRunner
 
-from textgym_agents.cli import app
+from textgym_agents.cli.app import app
 
 runner = CliRunner()
 SMALL = ["--timesteps", "32", "--n-envs", "2", "--eval-prompts", "2", "--max-new-tokens", "2"]

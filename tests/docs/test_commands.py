@@ -52,7 +52,7 @@ def check_textgym(arguments: list[str]) -> None:
     """Let the command parse its arguments, without running it."""
     import typer
 
-    from textgym_agents.cli import app
+    from textgym_agents.cli.app import app
 
     if arguments in (["--version"], ["--help"]):
         return

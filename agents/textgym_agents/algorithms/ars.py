@@ -16,8 +16,8 @@ from textgym_agents.algorithms.options import SB3Options, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv
-from textgym_agents.limits import check_values
 from textgym_agents.policies.ars import ARSPolicy
+from textgym_agents.policies.limits import check_values
 
 
 class ARSOptions(SB3Options, total=False):

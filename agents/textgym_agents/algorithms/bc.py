@@ -22,8 +22,8 @@ from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.demonstrations import check_task, draw_reference
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.envs.vec_env import TextVecEnv
-from textgym_agents.limits import check_values
 from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.limits import check_values
 
 LEARNING_RATE = 1e-3
 

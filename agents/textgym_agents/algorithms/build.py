@@ -20,8 +20,8 @@ from textgym_agents.algorithms.row import Algorithm
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
-from textgym_agents.limits import check_values
 from textgym_agents.objectives.kl import KLController
+from textgym_agents.policies.limits import check_values
 
 
 def make(

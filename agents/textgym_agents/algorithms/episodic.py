@@ -28,10 +28,10 @@ from textgym_agents.algorithms.options import EpisodicOptions, SB3Options, check
 from textgym_agents.buffers.episodes import Episode, EpisodeSamples, EpisodeStore, Recorder
 from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
-from textgym_agents.limits import check_values
 from textgym_agents.objectives.advantages import whiten, without_signal
 from textgym_agents.objectives.arrays import Floats
 from textgym_agents.policies.base import LanguageModelPolicy
+from textgym_agents.policies.limits import check_values
 
 
 class EpisodicAlgorithm(OnPolicyAlgorithm):

@@ -11,8 +11,8 @@ from torch.nn.utils import clip_grad_norm_
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.options import PolicyGradientOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
-from textgym_agents.limits import check_values
 from textgym_agents.objectives.advantages import group_normalized
+from textgym_agents.policies.limits import check_values
 
 
 class GRPO(EpisodicPolicyGradient):

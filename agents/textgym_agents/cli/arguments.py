@@ -203,7 +203,7 @@ def check_algorithm(name: str) -> None:
 def check_algo_kwargs(algo: str, kwargs: Mapping[str, Any]) -> None:
     """Raise ConfigError for an argument that the algorithm doesn't take, or that other options set."""
     from textgym_agents.algorithms import check_settings
-    from textgym_agents.limits import check_values
+    from textgym_agents.policies.limits import check_values
 
     for name in kwargs:
         if name in ("policy", "env", "policy_kwargs", "seed", "_init_setup_model"):
@@ -221,8 +221,8 @@ def check_policy_kwargs(kwargs: Mapping[str, Any], algos: Iterable[str] = ()) ->
     """
     from textgym_agents.algorithms import find
     from textgym_agents.algorithms.options import arguments
-    from textgym_agents.limits import check_values
     from textgym_agents.policies.base import LanguageModelPolicy
+    from textgym_agents.policies.limits import check_values
 
     taken = {"observation_space", "action_space", "lr_schedule", "use_sde", "model", "lora", "reference"}
     classes: set[Any] = {find(algo).policy for algo in algos} or {LanguageModelPolicy}

@@ -17,9 +17,9 @@ from textgym.errors import ConfigError
 from textgym.registration import short_name
 from textgym_agents.cli import arguments, options
 from textgym_agents.cli.options import ALGORITHM, ENVIRONMENT, EVALUATION, RUN, option
+from textgym_agents.cli.signals import interrupts
 from textgym_agents.report.provenance import command_line
 from textgym_agents.runs.config import TrainConfig
-from textgym_agents.signals import interrupts
 
 if TYPE_CHECKING:
     from textgym_agents.runs.train import Outcome

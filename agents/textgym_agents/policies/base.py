@@ -27,7 +27,6 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from textgym.errors import ConfigError, ModelError
 from textgym_agents import models
 from textgym_agents.buffers.rollout import EpisodeBatch
-from textgym_agents.limits import check_values
 from textgym_agents.models.kv_cache import MAX_CACHE_BYTES
 from textgym_agents.models.log_probs import BLOCK_LOGITS, Prepare, in_blocks, token_statistics
 from textgym_agents.models.packing import TokenSequence, pack
@@ -37,6 +36,7 @@ from textgym_agents.models.slot_caches import SlotCaches
 from textgym_agents.policies import capabilities
 from textgym_agents.policies.form import Form, Observations
 from textgym_agents.policies.forms import FORMS, choose_form
+from textgym_agents.policies.limits import check_values
 from textgym_agents.policies.saving import KeepsArguments, load_value_head, save_pretrained
 
 MAX_LOGITS = 2**28

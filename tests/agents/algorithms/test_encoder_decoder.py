@@ -15,7 +15,7 @@ from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_SEQ2SEQ
 from textgym_agents import make, make_vec_env
 from textgym_agents.callbacks import EvaluateCallback
-from textgym_agents.cli import app
+from textgym_agents.cli.app import app
 from textgym_agents.evaluation.held_out import evaluate, load_policy
 
 ID = "textgym/Copy-v0"

@@ -11,7 +11,7 @@ from textgym.errors import ConfigError
 from textgym_agents import ALGORITHMS, Algorithm, make, register_algorithm
 from textgym_agents.algorithms.options import PPOOptions, arguments
 from textgym_agents.algorithms.row import is_of_sb3
-from textgym_agents.cli import app
+from textgym_agents.cli.app import app
 
 ID = "textgym/Copy-v0"
 OWN = [name for name, row in ALGORITHMS.items() if not is_of_sb3(row.cls)]

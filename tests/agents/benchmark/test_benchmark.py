@@ -23,7 +23,7 @@ from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.launch import BenchmarkError, launch
 from textgym_agents.benchmark.run import run
 from textgym_agents.benchmark.store import ResultStore, read_runs
-from textgym_agents.cli import app
+from textgym_agents.cli.app import app
 from textgym_agents.evaluation.statistics import PromptStatistics, intervals, of_metric, of_rewards
 from textgym_agents.report.numbers import show
 

@@ -25,7 +25,8 @@ from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.launch import BenchmarkError, launch
 from textgym_agents.benchmark.run import _curve, run
 from textgym_agents.benchmark.store import ResultStore, read_runs
-from textgym_agents.cli import app, benchmark
+from textgym_agents.cli import benchmark
+from textgym_agents.cli.app import app
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.causal import CausalForm
 

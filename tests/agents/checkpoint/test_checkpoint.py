@@ -38,7 +38,7 @@ from textgym_agents.checkpoint import (
     read_state,
     save_checkpoint,
 )
-from textgym_agents.cli import app
+from textgym_agents.cli.app import app
 from textgym_agents.envs.sync_vector import SingleEnvs
 from textgym_agents.runs import config as run_config
 from textgym_agents.runs import train as training

@@ -18,7 +18,8 @@ from textgym import Prompt
 from textgym.errors import ConfigError
 from textgym.rewards import REWARDS
 from textgym_agents.benchmark.config import BenchmarkConfig
-from textgym_agents.cli import app, benchmark, options
+from textgym_agents.cli import benchmark, options
+from textgym_agents.cli.app import app
 from textgym_agents.evaluation.held_out import evaluate, load_policy
 from textgym_agents.report.provenance import model_hash
 from textgym_agents.runs.folder import check_free, clear
@@ -54,7 +55,7 @@ def test_help_shows_how_to_use_each_command(command):
 
 def test_help_and_list_do_not_wait_for_torch():
     code = (
-        "import sys; from typer.testing import CliRunner; from textgym_agents.cli import app\n"
+        "import sys; from typer.testing import CliRunner; from textgym_agents.cli.app import app\n"
         "assert CliRunner().invoke(app, ['list']).exit_code == 0\n"
         "print([name for name in ('torch', 'transformers', 'stable_baselines3') if name in sys.modules])"
     )

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.agents.runs.runs_in_folders import assert_equal_runs, numbers, seal, settings
 from tests.agents.saved_model import save_tiny_model
 from textgym.errors import ConfigError, StorageError, TextGymError
-from textgym_agents.cli import app
+from textgym_agents.cli.app import app
 from textgym_agents.runs import train as training
 from textgym_agents.storage import locked
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from textgym.errors import ConfigError
 from textgym_agents import speed
-from textgym_agents.cli import app
+from textgym_agents.cli.app import app
 from textgym_agents.report.timing import Entry, Result, Series, compare, take_turns
 from textgym_agents.speed import chart, entries, environment_rows, memory, model_rows, models, report, with_trl
 from textgym_agents.speed.handwritten import HandwrittenPPO, pad

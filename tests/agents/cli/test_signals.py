@@ -21,7 +21,7 @@ def test_while_modules_are_imported(number, tmp_path):
     )
     paths = os.pathsep.join([str(tmp_path), *(entry for entry in sys.path if entry)])
     process = subprocess.Popen(
-        [sys.executable, "-m", "textgym_agents.entry", "list"],
+        [sys.executable, "-m", "textgym_agents.cli", "list"],
         env={**os.environ, "PYTHONPATH": paths},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
