@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from textgym.errors import ConfigError
 from textgym.registration import short_name
 from textgym.tokenizer import BUILTIN_MODEL
-from textgym_agents.benchmark.composites import parts
+from textgym_agents.benchmark.composites import base, own_arguments, parts
 from textgym_agents.report.provenance import command_line
 from textgym_agents.report.secrets import without_secrets
 
@@ -34,7 +34,8 @@ class BenchmarkConfig:
     """All that decides the results of a benchmark; how many processes compute them is not part of it.
 
     Attributes:
-        algos: names from ``textgym_agents.ALGORITHMS``, or two of them as ``"bc+ppo"``: see :func:`parts`.
+        algos: names from ``textgym_agents.ALGORITHMS``, two of them as ``"bc+ppo"``, or variants of one as
+            ``"rloo[group_size=8]"``: see ``benchmark.composites``.
         tasks: tokens of training for each environment id.
         seeds: number of seeds, 0 to ``seeds - 1``.
         model: name or folder.
@@ -85,17 +86,24 @@ class BenchmarkConfig:
         if not 0 < self.warm_share < 1:
             raise ConfigError(f"warm_share is {self.warm_share!r}, expected a share above 0 and below 1.")
         for algo in self.algos:
-            parts(algo)
+            for part in parts(algo):
+                own_arguments(part)
 
     def run_keys(self) -> list[Key]:
         """All runs. Seeds come last, so that every algorithm and task has a first result early."""
         return [Key(algo, task, seed) for seed in range(self.seeds) for task in self.tasks for algo in self.algos]
 
-    def for_algorithm(self, algo: str) -> dict[str, Any]:
-        """The entries of ``algo_kwargs`` that are for one algorithm."""
+    def for_algorithm(self, part: str) -> dict[str, Any]:
+        """The entries of ``algo_kwargs`` that are for one algorithm, and the arguments of its variant.
+
+        >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v0": 9}, algo_kwargs={"n_steps": 8, "ppo.n_epochs": 2})
+        >>> config.for_algorithm("ppo[n_epochs=4]"), config.for_algorithm("a2c")
+        ({'n_steps': 8, 'n_epochs': 4}, {'n_steps': 8})
+        """
+        algo = base(part)
         common = {name: value for name, value in self.algo_kwargs.items() if "." not in name}
         own = {name.partition(".")[2]: v for name, v in self.algo_kwargs.items() if name.startswith(f"{algo}.")}
-        return {**common, **own}
+        return {**common, **own, **own_arguments(part)}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for ``config.json`` and for the processes."""

@@ -201,10 +201,10 @@ def terminal_tables(comparison: Comparison) -> Iterator[Table]:
         for one in standings:
             margin = "–" if one.verdict == "itself" else f"{show(one.margin, sign=True)} {MARKS[one.verdict]}"
             values = number(one.after.value), number(one.gain.value, sign=True)
-            table.add_row(one.algo, *values, Text(margin, looks.get(one.verdict, "")))
+            table.add_row(Text(one.algo), *values, Text(margin, looks.get(one.verdict, "")))
         yield table
     if comparison.overall:
         table = terminal.table("all tasks", ("algorithm", "score, IQM"))
         for whole in comparison.overall:
-            table.add_row(whole.algo, show(whole.score, sign=True))
+            table.add_row(Text(whole.algo), show(whole.score, sign=True))
         yield table

@@ -75,7 +75,7 @@ def terminal_tables(rows: Sequence[Row]) -> Iterator[Table]:
             low, high = row.mean.difference.low, row.mean.difference.high
             certain = row.measure == "reward" and (low > 0 or high < 0)
             table.add_row(
-                row.algo,
+                Text(row.algo),
                 row.measure,
                 number(row.mean.before.value),
                 number(row.mean.after.value),

@@ -24,7 +24,7 @@ from textgym.errors import ConfigError
 from textgym.plugins import load_plugins
 from textgym.tasks.source import HELD_OUT, NOT_HELD_OUT
 from textgym_agents.algorithms import find, make
-from textgym_agents.benchmark.composites import parts
+from textgym_agents.benchmark.composites import base, parts
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.callbacks.text_logger import TextLogger
 from textgym_agents.evaluation.held_out import Evaluation, evaluate, load_policy
@@ -125,17 +125,19 @@ def _train(
     model = config.model
     with tempfile.TemporaryDirectory(dir=work) as folder:
         for number, name in enumerate(names, start=1):
+            # A variant may have a coefficient or a rank of its own.
+            options = {"kl_coef": config.kl_coef, "lora": config.lora, **config.for_algorithm(name)}
+            if find(base(name)).kl_coef is None:
+                options["kl_coef"] = None
             algorithm = make(
-                name,
+                base(name),
                 key.task,
                 model,
                 n_envs=config.n_envs,
                 seed=key.seed,
-                kl_coef=None if find(name).kl_coef is None else config.kl_coef,
-                lora=config.lora,
                 env_kwargs={**config.env_kwargs, **_trained_part(config)},
                 policy_kwargs=config.policy_kwargs,
-                **config.for_algorithm(name),
+                **options,
             )
             last = number == len(names)
             timesteps = budget - used if last else round(budget * config.warm_share)

@@ -11,7 +11,7 @@ from typing import Any
 from textgym.errors import ConfigError, did_you_mean
 from textgym_agents import models
 from textgym_agents.algorithms import ALGORITHMS, find
-from textgym_agents.benchmark.composites import parts
+from textgym_agents.benchmark.composites import base, names, parts
 
 ALL = "all"
 # Supervised first, then RL, as in RLHF.
@@ -68,7 +68,7 @@ def every_algorithm() -> tuple[str, ...]:
     >>> "ppo" in every_algorithm()
     True
     """
-    warm = [algo for algo in COMPOSITES if all(part in ALGORITHMS for part in parts(algo))]
+    warm = [algo for algo in COMPOSITES if all(base(part) in ALGORITHMS for part in parts(algo))]
     return (*ALGORITHMS, *warm)
 
 
@@ -76,7 +76,7 @@ def choose(wanted: str | Sequence[str], model: Any) -> tuple[tuple[str, ...], tu
     """The algorithms that ``"ppo,a2c"``, ``"all"`` or ``"all,-trpo"`` names, and those of "all" that are left out.
 
     Args:
-        wanted: text, or its parts. A minus leaves one out again.
+        wanted: text, or its parts. A minus leaves one out again; ``"rloo[group_size=8]"`` is a variant of one.
         model: name or folder. Of "all", what can't train such a model is left out.
 
     Raises:
@@ -85,11 +85,11 @@ def choose(wanted: str | Sequence[str], model: Any) -> tuple[tuple[str, ...], tu
     >>> choose("ppo,a2c,-ppo", "textgym/small")
     (('a2c',), ())
     """
-    names = [part.strip() for part in (wanted.split(",") if isinstance(wanted, str) else wanted) if part.strip()]
+    listed = names(wanted) if isinstance(wanted, str) else [part.strip() for part in wanted if part.strip()]
     form = models.form_of(model)
     chosen: list[str] = []
     unable: list[str] = []
-    for name in names:
+    for name in listed:
         if name == ALL:
             able = [algo for algo in every_algorithm() if _trains(algo, form)]
             unable += [algo for algo in every_algorithm() if algo not in able]
@@ -104,17 +104,18 @@ def choose(wanted: str | Sequence[str], model: Any) -> tuple[tuple[str, ...], tu
             check_algorithm(name, form)
             chosen.append(name)
     if not chosen:
-        raise ConfigError(f"--algos {','.join(names)!r} leaves no algorithm.")
+        raise ConfigError(f"--algos {','.join(listed)!r} leaves no algorithm.")
     return tuple(dict.fromkeys(chosen)), tuple(algo for algo in unable if algo not in chosen)
 
 
 def check_algorithm(algo: str, form: str | None = None) -> None:
     """Raise ConfigError unless all parts of an algorithm exist and train models of this form ("causal", "seq2seq")."""
-    for part in parts(algo):
+    for whole in parts(algo):
+        part = base(whole)
         try:
             find(part)
         except ConfigError as error:
-            if part == algo:
+            if whole == algo:
                 raise
             raise ConfigError(f"{error} ({algo!r} trains with one, then continues with the other.)") from None
         if form is not None and form not in ALGORITHMS[part].policy.forms:
@@ -126,15 +127,15 @@ def check_algorithm(algo: str, form: str | None = None) -> None:
 
 
 def _trains(algo: str, form: str) -> bool:
-    return all(form in find(part).policy.forms for part in parts(algo))
+    return all(form in find(base(part)).policy.forms for part in parts(algo))
 
 
 def family(algo: str) -> str:
     """The family of an algorithm, for pictures and lists.
 
-    >>> family("a2c"), family("rloo+ppo")
-    ('actor-critic', 'warm start + RL')
+    >>> family("a2c"), family("a2c[n_steps=4]"), family("rloo+ppo")
+    ('actor-critic', 'actor-critic', 'warm start + RL')
     """
     if len(parts(algo)) > 1:
         return "warm start + RL"
-    return ALGORITHMS[algo].family if algo in ALGORITHMS else "other"
+    return ALGORITHMS[base(algo)].family if base(algo) in ALGORITHMS else "other"

@@ -22,8 +22,8 @@ def benchmark(
     algos: Annotated[
         str | None,
         option(
-            "Algorithms joined by commas, see list --algorithms; 'all', 'all,-trpo', and 'bc+ppo' for one after the "
-            "other."
+            "Algorithms joined by commas, see list --algorithms; 'all', 'all,-trpo', 'bc+ppo' for one after the other, "
+            "and 'rloo,rloo\\[group_size=8]' for variants of one."
         ),
     ] = None,
     tasks: Annotated[
@@ -85,6 +85,7 @@ def benchmark(
     [cyan]textgym benchmark --algos ppo,a2c --tasks Copy,DataToText --seeds 3 --out results --jobs 2[/cyan]
     [cyan]textgym benchmark --algos ppo --tasks Copy,Translation --timesteps Copy=8000,Translation=40000 --out r2[/cyan]
     [cyan]textgym benchmark --algos ppo,a2c --tasks Copy --algo-kwarg ppo.n_epochs=4 --kl-coef 0.05 --out r3[/cyan]
+    [cyan]textgym benchmark --algos 'rloo,rloo\\[group_size=8,learning_rate=1e-3]' --tasks Copy --out r4[/cyan]
     [cyan]textgym benchmark --suite small --algos all --seeds 3[/cyan]
     """
     named = options.load_plugins(plugins, reward, *arguments.names(tasks or ""))
@@ -199,11 +200,17 @@ def _timesteps(text: str, ids: list[str], *, partly: bool = False) -> dict[str, 
 def _check(config: BenchmarkConfig) -> None:
     """Raise ConfigError for what would make runs fail."""
     from textgym_agents.algorithms import ALGORITHMS
-    from textgym_agents.benchmark.composites import parts
+    from textgym_agents.benchmark.composites import base, own_arguments, parts
+    from textgym_agents.policies.limits import check_values
 
-    trained = list(dict.fromkeys(part for algo in config.algos for part in parts(algo)))
-    for algo in trained:
-        arguments.check_algo_kwargs(algo, config.for_algorithm(algo))
+    whole = list(dict.fromkeys(part for algo in config.algos for part in parts(algo)))
+    trained = list(dict.fromkeys(map(base, whole)))
+    for part in whole:
+        check_values(own_arguments(part))
+        options = {name: value for name, value in config.for_algorithm(part).items() if name not in ("kl_coef", "lora")}
+        arguments.check_algo_kwargs(base(part), options)
+        if own_arguments(part).get("kl_coef") and ALGORITHMS[base(part)].kl_coef is None:
+            raise ConfigError(f"{part}: {base(part)!r} takes no KL penalty.")
     for name in config.algo_kwargs:
         prefix, dot, _ = name.partition(".")
         if dot and prefix not in trained:
@@ -232,7 +239,7 @@ def _run(config: BenchmarkConfig, out: Path, jobs: int) -> None:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         job = bar.add_task("", total=len(config.run_keys()))

@@ -19,7 +19,7 @@ from textgym_agents.cli import arguments, options
 from textgym_agents.cli.options import ALGORITHM, ENVIRONMENT, EVALUATION, RUN, option
 from textgym_agents.cli.signals import interrupts
 from textgym_agents.report.provenance import command_line
-from textgym_agents.runs.config import TrainConfig
+from textgym_agents.runs.config import TrainConfig, default_folder
 
 if TYPE_CHECKING:
     from textgym_agents.runs.train import Outcome
@@ -39,7 +39,8 @@ def train(
     model: options.Model = TrainConfig.model,
     timesteps: Annotated[int, option("Tokens to train on.", min=1)] = TrainConfig.timesteps,
     out: Annotated[
-        Path | None, option("Where everything goes. Default: runs/TASK-ALGO-SEED.", metavar="FOLDER")
+        Path | None,
+        option("Where everything goes. Default: runs/TASK-ALGO-SEED and the options that differ.", metavar="FOLDER"),
     ] = None,
     overwrite: Annotated[bool, option("Replace an earlier run in --out.", None, "--overwrite")] = False,
     seed: Annotated[int, option("Of everything random.", min=0, max=options.LARGEST_SEED)] = TrainConfig.seed,
@@ -159,7 +160,7 @@ def train(
     arguments.check_algo_kwargs(config.algo, config.algo_kwargs)
     arguments.check_policy_kwargs(config.policy_kwargs, [config.algo])
     if out is None:
-        out = Path("runs") / f"{short_name(config.task).replace('/', '_')}-{algo}-{seed}"
+        out = default_folder(config)
     from textgym_agents.runs.train import train as run
 
     options.quiet_libraries()

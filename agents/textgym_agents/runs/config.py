@@ -1,13 +1,16 @@
 """The configuration of a training run, and the file ``config.json`` that keeps it."""
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 from textgym.border import existing, sentence
 from textgym.errors import ConfigError
+from textgym.registration import short_name
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents.report.provenance import model_hash, versions
 from textgym_agents.report.secrets import without_hidden, without_secrets
@@ -15,6 +18,10 @@ from textgym_agents.storage import write_atomically
 
 STORED = ("command", "versions", "model_hash", "directory", "config")  # in config.json
 # A resumed run may have another length, and the model another place: its hash is compared.
+# Not in the name of a run's folder, or at its beginning.
+NOT_NAMED = {"task", "algo", "seed", "timesteps", "plugins", "checkpoint_every", "log", "split", "eval_split"}
+NOT_NAMED |= {"eval_every", "eval_prompts", "stop_metric"}
+LONGEST_NAME = 120
 MAY_CHANGE = ("timesteps", "schedule_timesteps", "log", "model")
 
 
@@ -186,3 +193,25 @@ def differences(config: TrainConfig, saved: Mapping[str, Any]) -> list[str]:
         for name, value in here.items()
         if name not in MAY_CHANGE and saved.get(name) != value
     ]
+
+
+def default_folder(config: TrainConfig) -> Path:
+    """Where a run goes if nobody says: ``runs/TASK-ALGO-SEED``, and the options that differ from their defaults.
+
+    >>> str(default_folder(TrainConfig("textgym/Copy-v0", "rloo", timesteps=100)))
+    'runs/Copy-rloo-0'
+    >>> str(default_folder(TrainConfig("textgym/Copy-v0", lora=4, algo_kwargs={"learning_rate": 1e-3})))
+    'runs/Copy-ppo-0-lora=4-learning_rate=0.001'
+    """
+    usual = TrainConfig(config.task)
+    found: dict[str, Any] = {}
+    for one in fields(TrainConfig):
+        value = getattr(config, one.name)
+        if one.name not in NOT_NAMED and value != getattr(usual, one.name):
+            found |= without_secrets(value if isinstance(value, Mapping) else {one.name: value})
+    words = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in found.items()]
+    name = "-".join([short_name(config.task), config.algo, str(config.seed), *words])
+    plain = re.sub(r"[^\w.,=+-]+", "_", name)
+    if len(plain) > LONGEST_NAME:
+        plain = f"{plain[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return Path("runs") / plain

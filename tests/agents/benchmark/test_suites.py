@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.agents.benchmark.test_benchmark import COPY, DATA, make_run, without_time
@@ -18,6 +19,7 @@ from textgym_agents.algorithms import ALGORITHMS, make
 from textgym_agents.algorithms.sb3_contrib import _Missing
 from textgym_agents.benchmark import processes, report, suites
 from textgym_agents.benchmark import run as running
+from textgym_agents.benchmark.aggregate import aggregate
 from textgym_agents.benchmark.charts import _groups
 from textgym_agents.benchmark.comparison import compare
 from textgym_agents.benchmark.composites import parts
@@ -462,3 +464,53 @@ def test_curves_are_grouped_by_family_and_none_is_lost():
 
 def test_parts():
     assert parts("bc + ppo") == ("bc", "ppo")
+    assert parts("bc+ppo[learning_rate=1e+3]") == ("bc", "ppo[learning_rate=1e+3]")
+
+
+def test_variants_of_one_algorithm_are_compared(tiny_folder, tmp_path, configured):
+    names = ("rloo", "rloo[learning_rate=0.01]", "ppo[kl_coef=0.5,n_epochs=1]")
+    config, *_ = configured("--algos", ",".join(names), "--tasks", "Copy", "--out", "x")
+    assert config.algos == names
+    assert "'rloo,rloo[learning_rate=0.01],ppo[kl_coef=0.5,n_epochs=1]'" in config.command()
+    config = BenchmarkConfig(
+        names[:2], {COPY: 64}, seeds=1, model=tiny_folder, n_envs=4, eval_prompts=4, env_kwargs={"max_new_tokens": 4}
+    )
+    lines = [run(config, key) for key in config.run_keys()]
+    assert [line["algo"] for line in lines] == list(names[:2])
+    assert lines[0]["curve"]["reward"][0] == lines[1]["curve"]["reward"][0]  # the same model acts first
+    assert lines[0]["after"] != lines[1]["after"]
+    report.write_report(tmp_path, config, lines)
+    assert "rloo[learning_rate=0.01]" in (tmp_path / "results.md").read_text()
+    console = Console(width=150)
+    with console.capture() as shown:
+        for table in report.tables(config, lines, aggregate(lines)):
+            console.print(table)
+    assert "rloo[learning_rate=0.01]" in shown.get()
+
+
+def test_a_variant_may_have_a_penalty_and_a_rank_of_its_own(tiny_folder, monkeypatch):
+    config = BenchmarkConfig(
+        ("ppo", "ppo[kl_coef=0.5,lora=2]"), {COPY: 8}, seeds=1, model=tiny_folder, n_envs=4, eval_prompts=2,
+        kl_coef=0.1, algo_kwargs={"n_steps": 2, "batch_size": 8},
+    )  # fmt: skip
+    given = []
+    real = running.make
+    monkeypatch.setattr(running, "make", lambda *a, **k: given.append((k["kl_coef"], k["lora"])) or real(*a, **k))
+    for key in config.run_keys():
+        run(config, key)
+    assert given == [(0.1, None), (0.5, 2)]
+
+
+@pytest.mark.parametrize(
+    ("algos", "message"),
+    [
+        ("rloo[grup_size=8]", "grup_size"),
+        ("rloo[group_size]", "expected arguments in brackets"),
+        ("rloo[group_size=8", "expected arguments in brackets"),
+        ("rloo[kl_coef=-1]", "kl_coef"),
+        ("greedy[kl_coef=1]", "takes no KL penalty"),
+        ("nosuch[a=1]", "No algorithm is called 'nosuch'"),
+    ],
+)
+def test_variants_that_make_no_sense(configured, algos, message):
+    assert message in configured("--algos", algos, "--tasks", "Copy", "--out", "x")

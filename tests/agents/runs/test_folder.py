@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from tests.agents.saved_model import save_tiny_model
 from textgym.errors import ConfigError, StorageError, TextGymError
 from textgym_agents.cli.app import app
 from textgym_agents.runs import train as training
+from textgym_agents.runs.config import TrainConfig, default_folder
 from textgym_agents.storage import locked
 
 
@@ -270,3 +272,24 @@ def test_a_full_disk_is_one_sentence_and_the_run_can_be_resumed(file, tiny, fini
     training.resume(out, progress=False)
     assert_equal_runs(out, finished)
     assert not [path for path in out.rglob("*") if path.name.endswith((".new", ".old"))]
+
+
+def test_default_folders_of_a_sweep_differ_and_hold_no_secret():
+    runs = [
+        TrainConfig("textgym/Copy-v0", algo_kwargs={"learning_rate": 1e-3}),
+        TrainConfig("textgym/Copy-v0", algo_kwargs={"learning_rate": 1e-4}),
+        TrainConfig("textgym/Copy-v0", kl_coef=0.1),
+        TrainConfig("textgym/Copy-v0", reward_transform="clip=-1:1"),
+        TrainConfig("textgym/Copy-v0", env_kwargs={"dataset": "/data/a b.csv", "load_kwargs": {"token": "hf_1"}}),
+        TrainConfig("textgym/Copy-v0", env_kwargs={"reward": "bleu" + " + chrf" * 90}),
+        TrainConfig("textgym/Copy-v0", env_kwargs={"reward": "bleu" + " + chrf" * 91}),
+    ]
+    folders = [default_folder(one) for one in runs]
+    assert len(set(folders)) == len(runs)
+    for folder in folders:
+        assert folder.parent == Path("runs")
+        assert len(folder.name) < 150
+        assert "hf_1" not in folder.name
+        assert " " not in folder.name
+    longer = TrainConfig("textgym/Copy-v0", timesteps=9, log=["csv"])
+    assert default_folder(longer) == default_folder(TrainConfig("textgym/Copy-v0")) == Path("runs/Copy-ppo-0")
