@@ -100,7 +100,7 @@ def make(
     if row.wrap is not None:
         wrap = {name: overrides.pop(name, default) for name, default in row.wrap_defaults.items()}
         vec_env = row.wrap(vec_env, model, **wrap)
-    options = {**row.defaults, **overrides}
+    options = {**row.defaults, **_fitting_batch(row, overrides, vec_env.num_envs), **overrides}
     kl_coef = row.kl_coef if kl_coef is None else kl_coef
     reference = False
     if row.buffer is not None and issubclass(row.buffer, ReplayBuffer):
@@ -132,6 +132,22 @@ def make(
         raise ConfigError(f"{algorithm!r} can't be made with these arguments: {sentence(error)}") from error
     bind_policy(made)
     return made
+
+
+def _fitting_batch(row: Algorithm, overrides: Mapping[str, Any], n_envs: int) -> dict[str, int]:
+    """The default minibatch, made smaller where it doesn't divide the tokens of a rollout; nothing where it does.
+
+    Stable-Baselines3 warns of a smaller last minibatch, and one of more tokens than the rollout is the rollout.
+    """
+    settings = {**row.settings(), **overrides}
+    n_steps, size = settings.get("n_steps"), settings.get("batch_size")
+    if "batch_size" in overrides or not isinstance(n_steps, int) or not isinstance(size, int):
+        return {}
+    tokens = n_steps * n_envs
+    if tokens <= size:
+        return {"batch_size": tokens}
+    # Much smaller minibatches would train otherwise: then there is a warning, and one's own batch_size.
+    return {"batch_size": next((n for n in range(size, size // 2, -1) if tokens % n == 0), size)}
 
 
 def _of_object(model: Any, copy: bool, tokenizer: Any) -> dict[str, Any]:

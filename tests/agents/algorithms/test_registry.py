@@ -1,9 +1,11 @@
 """The table of algorithms: where defaults lie, what make and the command line accept, and rows from outside."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import textgym_agents
@@ -126,3 +128,32 @@ def test_rows_that_make_no_sense_are_refused(name, row, message):
     with pytest.raises(ConfigError, match=message):
         register_algorithm(name, row)
     assert before == ALGORITHMS
+
+
+@pytest.mark.parametrize("algo", ["ppo", "nlpo"])
+@pytest.mark.parametrize(
+    ("n_envs", "n_steps", "expected"),
+    [(32, 32, 256), (64, 16, 256), (2, 16, 32), (3, 40, 120), (20, 32, 160), (4, 64, 256), (1, 514, 257 - 1)],
+)
+def test_the_default_minibatch_divides_the_rollout(algo, n_envs, n_steps, expected):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = make(algo, "textgym/Copy-v0", n_envs=n_envs, n_steps=n_steps)
+    assert made.batch_size == expected
+    warned = any("mini-batch size" in str(w.message) for w in caught)
+    assert warned == (n_envs * n_steps % expected > 0)  # 514 is twice a prime
+
+
+def test_a_given_minibatch_stays():
+    with pytest.warns(UserWarning, match="mini-batch size of 256"):
+        assert make("ppo", "textgym/Copy-v0", n_envs=2, n_steps=16, batch_size=256).batch_size == 256
+
+
+def test_a_minibatch_of_the_whole_rollout_trains_as_a_larger_one():
+    runs = []
+    for options in ({}, {"batch_size": 256}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            runs.append(make("ppo", "textgym/Copy-v0", n_envs=2, n_steps=16, seed=0, **options).learn(64))
+    for one, other in zip(*(run.policy.parameters() for run in runs), strict=True):
+        assert torch.equal(one, other)
