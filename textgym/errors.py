@@ -4,6 +4,7 @@ Every message says what was given, what was expected and what to do. ``except Te
 class is also the built-in exception that a caller would expect (``ValueError``, ``ImportError``, ...).
 """
 
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -75,11 +76,24 @@ class PluginError(TextGymError, ImportError):
     """A module with tasks, rewards or algorithms of the user's own can't be imported."""
 
 
+# What each extra consists of. Naming it works whether textgym came from a clone or from an index.
+EXTRAS = {
+    "judge": ("openai>=2,<4",),
+    "peft": ("peft>=0.17",),
+    "stemmer": ("nltk>=3.8",),
+    "contrib": ("sb3-contrib>=2.7",),
+    "tensorboard": ("tensorboard>=2.9",),
+    "wandb": ("wandb>=0.17",),
+    "gguf": ("gguf>=0.10",),
+}
+
+
 class MissingExtraError(TextGymError, ImportError):
     """A feature needs an optional dependency that isn't installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f'{feature} needs an optional dependency. Install it with: pip install "textgym[{extra}]"')
+        command = f"pip install {' '.join(map(shlex.quote, EXTRAS[extra]))}"
+        super().__init__(f"{feature} needs an optional dependency, the extra {extra!r}. Install it with: {command}")
         self.feature, self.extra = feature, extra
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:

@@ -19,7 +19,8 @@ from textgym.tasks import TASKS
 from textgym.vector import TextGenerationVectorEnv
 
 ENV_ARGUMENTS = (*DEFAULTS, "reward", "tokenizer", "render_mode")
-VECTOR_ARGUMENTS = (*ENV_ARGUMENTS, "num_envs", "autoreset_mode", "copy")
+OF_VECTORS_ALONE = ("num_envs", "autoreset_mode", "copy")  # which gymnasium.make_vec or an algorithm's maker sets
+VECTOR_ARGUMENTS = (*ENV_ARGUMENTS, *OF_VECTORS_ALONE)
 DEFAULT = "default"  # reward="default": the task's own
 REGISTERED = "textgym.registration:make_registered"
 
@@ -260,7 +261,7 @@ def _check(kwargs: Iterable[str], valid: Iterable[str], where: str) -> None:
     names = set(valid)
     for name in kwargs:
         if name not in names:
-            listed = f"Valid arguments: {', '.join(sorted(names))}."
+            listed = f"Valid arguments: {', '.join(sorted(names.difference(OF_VECTORS_ALONE)))}."
             raise UnknownArgumentError(
                 f"{where} got an unexpected keyword argument {name!r}. {_closest(name, names)}{listed}"
             )

@@ -264,7 +264,7 @@ def test_credentials_in_the_address_are_not_shown() -> None:
 
 def test_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r'pip install "textgym\[judge\]"'):
+    with pytest.raises(MissingExtraError, match="pip install 'openai>=2,<4'"):
         OpenAIBackend("m", "http://127.0.0.1:1/v1")
 
 

@@ -18,7 +18,7 @@ class OpenAIBackend:
     """A judge behind any server with the OpenAI chat protocol: OpenAI, vLLM, Ollama, llama.cpp, ``transformers serve``.
 
     The verdict is read from the end of the reply. Token probabilities aren't asked for: several servers ignore the
-    request silently. Needs ``pip install "textgym[judge]"``.
+    request silently. Needs the extra ``judge``.
 
     Args:
         model: the server's name for the model.

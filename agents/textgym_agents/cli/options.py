@@ -1,5 +1,7 @@
 """The options that several commands share, each declared once."""
 
+import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -99,9 +101,12 @@ def is_given(context: typer.Context, name: str) -> bool:
 
 
 def quiet_libraries() -> None:
-    """Keep the progress bars and the advice of transformers out of our output."""
+    """Keep the progress bars and the advice of transformers and datasets out of our output."""
     from transformers.utils import logging as transformers_logging
 
     logging: Any = transformers_logging
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # read when datasets is imported
+    if "datasets" in sys.modules:
+        sys.modules["datasets"].disable_progress_bars()

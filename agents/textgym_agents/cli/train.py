@@ -235,6 +235,8 @@ def _before_after(evaluations: list[dict[str, float]]) -> Table:
         table.add_column(name, justify="right")
     for name in first:
         repeats = name == "num_tokens" and last.get("length") == last[name]
+        if name != "reward" and (first[name], last.get(name)) == (first["reward"], last["reward"]):
+            repeats = True  # the metric that is the reward
         if name != "timesteps" and name in last and not repeats:
             style = "bold" if name == "reward" else ""
             table.add_row(

@@ -51,7 +51,9 @@ class TextVecEnv(VecEnv):
             raise ConfigError(
                 f"TextVecEnv got a vector environment with autoreset mode {mode}, expected SAME_STEP. Make it with "
                 'gym.make_vec(id, num_envs=n, vectorization_mode="vector_entry_point", '
-                "autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP), or call make_vec_env."
+                "autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP), or call make_vec_env. For "
+                "environments of your own: SyncVectorEnv(functions, autoreset_mode=AutoresetMode.SAME_STEP), or "
+                "make_vec_env(SingleEnvs(envs))."
             )
         if not getattr(env.unwrapped, "copy", True):
             raise ConfigError(

@@ -96,7 +96,7 @@ def test_an_unknown_algorithm_names_the_nearest():
 def test_algorithms_of_sb3_contrib_are_an_extra(name):
     from textgym_agents.algorithms.sb3_contrib import _Missing
 
-    with pytest.raises(MissingExtraError, match=r"pip install.*contrib"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'sb3-contrib"):
         _Missing(name)()
 
 

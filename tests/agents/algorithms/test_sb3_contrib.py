@@ -19,4 +19,4 @@ def test_without_sb3_contrib_the_table_works_and_the_error_says_what_to_install(
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for line, name in zip(printed.splitlines(), NAMES.values(), strict=True):
         assert line.startswith(f"MissingExtraError {name}")
-        assert 'pip install "textgym[contrib]"' in line
+        assert "pip install 'sb3-contrib>=2.7'" in line

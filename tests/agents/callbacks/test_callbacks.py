@@ -191,10 +191,10 @@ def test_unknown_and_missing_formats(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="Did you mean 'wandb'"):
         logger_for(tmp_path, ["wanbd"])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"textgym\[tensorboard\]"):
+    with pytest.raises(MissingExtraError, match="pip install 'tensorboard>="):
         logger_for(tmp_path, ["tensorboard"])
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(MissingExtraError, match=r"textgym\[wandb\]"):
+    with pytest.raises(MissingExtraError, match="pip install 'wandb>="):
         logger_for(tmp_path, "wandb")
 
 

@@ -193,9 +193,9 @@ def test_missing_extras_name_the_pip_command(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    with pytest.raises(MissingExtraError, match=r'pip install "textgym\[gguf\]"'):
+    with pytest.raises(MissingExtraError, match="pip install 'gguf>="):
         models.load(tmp_path / "model.gguf")
-    with pytest.raises(MissingExtraError, match=r'pip install "textgym\[peft\]"'):
+    with pytest.raises(MissingExtraError, match="pip install 'peft>="):
         models.add_lora(tiny_model("gpt2"), 4)
 
 
