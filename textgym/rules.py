@@ -167,7 +167,7 @@ class TokenRules:
     def token(self, action: object) -> int:
         """The token id of an action: a Python or numpy integer or a 0-d integer array."""
         try:
-            if isinstance(action, bool):
+            if isinstance(action, (bool, np.bool_)):  # numpy before 2.3 lets the second index
                 raise TypeError
             return operator.index(action)  # type: ignore[arg-type]
         except TypeError:
