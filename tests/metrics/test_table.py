@@ -84,7 +84,7 @@ def test_missing_references_are_an_error_that_names_the_prompt(name):
     [
         (lambda: compute_metrics(["blue"], SAMPLES), ConfigError, "Did you mean 'bleu'"),
         (lambda: compute_metrics(["bleu"], []), MetricError, "no samples"),
-        (lambda: CorpusBLEU().compute([Sample("", "a", "a")]), MetricError, "are a string"),
+        (lambda: CorpusBLEU().compute([Sample("", "a", "a")]), ConfigError, "are the string"),
         (lambda: CorpusBLEU().compute([Sample("", "a", (None,))]), MetricError, "None, which is no string"),
         (lambda: MeanLength().compute([Sample("", "a")]), MetricError, "unit='words'"),
         (lambda: MeanCoverage().compute([Sample("", "a", metadata={"keywords": 3})]), MetricError, "int: 3"),
