@@ -1,6 +1,7 @@
 """Arguments that make no sense, argument by value: each is an error of ours that names the argument."""
 
 import math
+import re
 
 import gymnasium as gym
 import numpy as np
@@ -11,6 +12,12 @@ import textgym
 from textgym.errors import TextGymError
 from textgym_agents import make
 from textgym_agents.policies.limits import LIMITS, check_values
+
+
+def shown(value):
+    """A value as the name of a test, the same in every process."""
+    return re.sub(" at 0x[0-9a-f]+", "", str(value))
+
 
 ID = "textgym/Copy-v0"
 NAN, INF = math.nan, math.inf
@@ -178,33 +185,33 @@ def pair():
     return env
 
 
-@pytest.mark.parametrize("arguments", RESET, ids=str)
+@pytest.mark.parametrize("arguments", RESET, ids=shown)
 def test_arguments_of_reset(single, arguments):
     with pytest.raises(TextGymError):
         single.reset(**arguments)
     single.reset(seed=0)
 
 
-@pytest.mark.parametrize("arguments", VECTOR_RESET, ids=str)
+@pytest.mark.parametrize("arguments", VECTOR_RESET, ids=shown)
 def test_arguments_of_the_vector_reset(pair, arguments):
     with pytest.raises(TextGymError):
         pair.reset(**arguments)
     pair.reset(seed=0)
 
 
-@pytest.mark.parametrize("action", ACTIONS, ids=str)
+@pytest.mark.parametrize("action", ACTIONS, ids=shown)
 def test_actions(single, action):
     with pytest.raises(TextGymError):
         single.step(action)
 
 
-@pytest.mark.parametrize("actions", VECTOR_ACTIONS, ids=str)
+@pytest.mark.parametrize("actions", VECTOR_ACTIONS, ids=shown)
 def test_vector_actions(pair, actions):
     with pytest.raises(TextGymError):
         pair.step(actions)
 
 
-@pytest.mark.parametrize("state", [{}, None, 5, {"shape": {}}, {"prompt_id": 0}, {"prompt_ids": 5}, []], ids=str)
+@pytest.mark.parametrize("state", [{}, None, 5, {"shape": {}}, {"prompt_id": 0}, {"prompt_ids": 5}, []], ids=shown)
 def test_states(single, pair, state):
     for env in (single.unwrapped, pair):
         with pytest.raises(TextGymError):
@@ -245,14 +252,14 @@ def test_what_is_no_algorithm(algorithm):
         make(algorithm, ID)
 
 
-@pytest.mark.parametrize("env", [5, None, [], {}, object(), gym.spaces.Discrete(2)], ids=str)
+@pytest.mark.parametrize("env", [5, None, [], {}, object(), gym.spaces.Discrete(2)], ids=shown)
 def test_what_is_no_environment(env):
     with pytest.raises(TextGymError):
         make("ppo", env)
 
 
 @pytest.mark.parametrize(
-    "model", [5, None, [], {}, object(), "", "nosuch/folder/model", "x.gguf", "textgym/none"], ids=str
+    "model", [5, None, [], {}, object(), "", "nosuch/folder/model", "x.gguf", "textgym/none"], ids=shown
 )
 def test_what_is_no_model(model):
     with pytest.raises(TextGymError):
