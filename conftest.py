@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 # Before torch is imported: there is one process a core, and sums of one thread are the same on every machine. Processes
 # that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Shells ignore INT in what they run in the background, and so would the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SOURCES = (Path(__file__).parent, Path(__file__).parent / "agents")
 
