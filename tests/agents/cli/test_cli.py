@@ -290,7 +290,10 @@ def test_interrupted_training_keeps_what_it_has(tiny_folder, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    try:
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 1
     assert "error: interrupted after" in stderr
     assert "Traceback" not in stderr
