@@ -1,5 +1,6 @@
 """Checks of the arguments that users pass to the environments."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -52,12 +53,14 @@ def items(name: str, value: object, what: str) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def budget(name: str, given: dict[str, Any], task: object) -> int:
-    """A number of tokens: as given, or else the task's own."""
-    value = getattr(task, name, None) if given[name] is None else given[name]
+def budget(name: str, given: dict[str, Any], task: object, factor: float = 1) -> int:
+    """A number of tokens: as given, or else ``factor`` times the task's own, rounded up."""
+    if given[name] is not None:
+        return count(name, given[name], least=1, most=MOST_TOKENS)
+    value = getattr(task, name, None)
     if value is None:
         raise ConfigError(f"The task {type(task).__name__} sets no {name}: give the environment {name}=...")
-    return count(name, value, least=1, most=MOST_TOKENS)
+    return math.ceil(factor * count(name, value, least=1, most=MOST_TOKENS))
 
 
 def choice(name: str, value: object, valid: tuple[str, ...]) -> str:

@@ -98,8 +98,8 @@ class Task(Protocol):
 
     Attributes:
         name: CamelCase, the middle of the id: ``textgym/<name>-v0``.
-        max_prompt_tokens: default width of the prompt in tokens of the built-in tokenizer.
-        max_new_tokens: default budget of new tokens.
+        max_prompt_tokens, max_new_tokens: default width of the prompt and budget of new tokens, in tokens of
+            ``textgym/small``. A tokenizer with a ``textgym.tokenizer.length_factor`` multiplies both by it.
         truncation_side: which end of a prompt that is too long is cut off, "left" or "right".
         stop: strings that end an episode. They are not part of the completion.
         metrics: names (see ``textgym.metrics.METRICS``) to report on held-out prompts.

@@ -58,7 +58,8 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
         task: a sequence of ``Prompt``.
         reward: a function of a batch of samples, or None.
         tokenizer: a transformers tokenizer, its name or folder, or None for the built-in one. It is never edited.
-        max_prompt_tokens, max_new_tokens: P and T, in tokens. None: the task's own.
+        max_prompt_tokens, max_new_tokens: P and T, in tokens. None: the task's own, times the tokenizer's
+            ``length_factor``, which is 3 for ``textgym/tiny`` and 1 for others.
         min_new_tokens: the end tokens are masked until so many tokens are written. A stop string ends it all the same.
         stop: strings that end the episode and are cut from the completion. None: the task's own; ``()``: none.
         banned_tokens, allowed_tokens: token ids that are masked, or that alone are legal (list the end token too).

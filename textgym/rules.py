@@ -15,7 +15,7 @@ import numpy.typing as npt
 from textgym.arguments import budget, choice, count, flag, items
 from textgym.border import reading
 from textgym.errors import ConfigError, InvalidActionError, TokenizerError, UnknownArgumentError, did_you_mean
-from textgym.tokenizer import Tokenizer
+from textgym.tokenizer import Tokenizer, length_factor
 
 RUNNING, EOS, STOP, LENGTH = 0, 1, 2, 3  # status of a row after a step
 ILLEGAL = -1  # in their place for a token that is outside the vocabulary or masked whatever came before
@@ -96,8 +96,9 @@ class TokenRules:
         self.eos_token_id: int = tokenizer.eos_token_id
         pad = tokenizer.pad_token_id
         self.pad_token_id: int = self.eos_token_id if pad is None else pad
-        self.max_prompt_tokens = budget("max_prompt_tokens", given, task)
-        self.max_new_tokens = budget("max_new_tokens", given, task)
+        factor = length_factor(tokenizer)
+        self.max_prompt_tokens = budget("max_prompt_tokens", given, task, factor)
+        self.max_new_tokens = budget("max_new_tokens", given, task, factor)
         self.min_new_tokens = count("min_new_tokens", given["min_new_tokens"], least=0)
         if self.min_new_tokens > self.max_new_tokens:
             raise ConfigError(

@@ -1,5 +1,7 @@
 """The tokenizer protocol, the built-in tokenizer, and loading by name. The caller's tokenizer is never edited."""
 
+import json
+import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -11,8 +13,8 @@ import tokenizers
 from textgym.border import connected, existing, reading
 from textgym.errors import TokenizerError
 
-BUILTIN_MODEL, BUILTIN_SEQ2SEQ = "textgym/small", "textgym/small-seq2seq"
-BUILTIN_MODELS = (BUILTIN_MODEL, BUILTIN_SEQ2SEQ)
+BUILTIN_MODEL, BUILTIN_TINY, BUILTIN_SEQ2SEQ = "textgym/small", "textgym/tiny", "textgym/small-seq2seq"
+BUILTIN_MODELS = (BUILTIN_MODEL, BUILTIN_TINY, BUILTIN_SEQ2SEQ)
 PAD_TOKEN, END_TOKEN = "<|pad|>", "<|endoftext|>"
 
 
@@ -31,7 +33,10 @@ class Tokenizer(Protocol):
 
 
 class BuiltinTokenizer:
-    """The tokenizer of the built-in models (byte-level BPE), without importing transformers.
+    """The tokenizer of a built-in model (byte-level BPE), without importing transformers.
+
+    Attributes:
+        init_kwargs: what ``tokenizer_config.json`` says, as in a transformers tokenizer.
 
     >>> tokenizer = BuiltinTokenizer(builtin_folder())
     >>> tokenizer.decode(tokenizer.encode("A small world."))
@@ -41,6 +46,7 @@ class BuiltinTokenizer:
     def __init__(self, folder: str | Path) -> None:
         self.name_or_path = str(folder)
         self._tokenizer = tokenizers.Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+        self.init_kwargs: dict[str, Any] = json.loads((Path(folder) / "tokenizer_config.json").read_text())
         self.eos_token_id: int | None = self._tokenizer.token_to_id(END_TOKEN)
         self.pad_token_id: int | None = self._tokenizer.token_to_id(PAD_TOKEN)
 
@@ -61,7 +67,7 @@ def builtin_folder(name: str = BUILTIN_MODEL) -> Path:
     """The folder inside the installed package that holds a built-in model and its tokenizer."""
     folder = Path(str(resources.files("textgym"))) / "assets" / name.removeprefix("textgym/")
     if not name.startswith("textgym/") or not (folder / "tokenizer.json").is_file():
-        raise TokenizerError(f"No built-in model is called {name!r}. There are {' and '.join(BUILTIN_MODELS)}.")
+        raise TokenizerError(f"No built-in model is called {name!r}. There are {', '.join(BUILTIN_MODELS)}.")
     return folder
 
 
@@ -69,6 +75,25 @@ def builtin_folder(name: str = BUILTIN_MODEL) -> Path:
 def builtin_tokenizer(name: str = BUILTIN_MODEL) -> BuiltinTokenizer:
     """The built-in tokenizer, loaded once."""
     return BuiltinTokenizer(builtin_folder(name))
+
+
+def length_factor(tokenizer: Tokenizer) -> float:
+    """How many times as many tokens a text may take as with the tokenizer of ``textgym/small``.
+
+    The limits of tasks are multiplied by it. ``textgym pretrain`` writes it beside a tokenizer of few tokens, as
+    ``length_factor`` in ``tokenizer_config.json``; every other tokenizer has 1.
+
+    Raises:
+        TokenizerError: what is written there is no number from 1 on.
+
+    >>> length_factor(builtin_tokenizer("textgym/small")), length_factor(builtin_tokenizer("textgym/tiny"))
+    (1, 3.0)
+    """
+    options = getattr(tokenizer, "init_kwargs", None)
+    factor = options.get("length_factor", 1) if isinstance(options, dict) else 1
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1 <= factor < math.inf:
+        raise TokenizerError(f"length_factor in tokenizer_config.json is {factor!r}, expected a number from 1 on.")
+    return factor
 
 
 def load_tokenizer(tokenizer: "str | Path | Tokenizer | None" = None) -> Tokenizer:

@@ -1,16 +1,18 @@
 """What holds for every built-in task: determinism, splits, budgets, pickling, and the texts to train on."""
 
 import copy
+import math
 import pickle
 import re
 
+import gymnasium
 import numpy as np
 import pytest
 
 from textgym.core import Prompt, Task
 from textgym.errors import ConfigError, SeedError
 from textgym.tasks import TASKS, SentimentContinuation, training_texts
-from textgym.tokenizer import builtin_tokenizer
+from textgym.tokenizer import BUILTIN_MODELS, builtin_tokenizer, length_factor
 
 NAMES = list(TASKS)
 every_task = pytest.mark.parametrize("name", NAMES)
@@ -70,6 +72,22 @@ def test_texts_fit_the_token_budgets(name):
         for reference in prompt.references:
             # One more for the end token.
             assert tokens(f" {reference}") + 1 <= task.max_new_tokens, reference
+
+
+@every_task
+@pytest.mark.parametrize("model", BUILTIN_MODELS)
+def test_texts_of_all_splits_fit_the_budgets_of_every_built_in_tokenizer(name, model):
+    tokenizer = builtin_tokenizer(model)
+    env = gymnasium.make(f"textgym/{name}-v0", tokenizer=model).unwrapped
+    assert env.observation_space.max_prompt_tokens == math.ceil(length_factor(tokenizer) * env.task.max_prompt_tokens)
+    for split in ("train", "validation", "test"):
+        task = TASKS[name](split)
+        for index in range(200):
+            prompt = task[index]
+            assert len(tokenizer.encode(prompt.text)) <= env.observation_space.max_prompt_tokens, prompt.text
+            for reference in prompt.references:
+                assert len(env.encode_completion(f" {reference}")) <= env.observation_space.max_new_tokens, reference
+                assert tokenizer.decode(tokenizer.encode(reference)) == reference
 
 
 @every_task

@@ -14,7 +14,7 @@ from textgym_agents.cli import options
 def pretrain(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the model goes.")],
     model: Annotated[
-        str, typer.Option(metavar="NAME", help=f"Make one like this: {' or '.join(BUILTIN_MODELS)}.")
+        str, typer.Option(metavar="NAME", help=f"Make one like this: {', '.join(BUILTIN_MODELS)}.")
     ] = BUILTIN_MODEL,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps. Default: those of --model.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=options.LARGEST_SEED, help="Of data, weights and order.")] = 0,
@@ -29,7 +29,7 @@ def pretrain(
 ) -> None:
     """Make a model like a built-in one: train tokenizer and weights on the small world's texts, then write its card.
 
-    Takes about half an hour on two CPU cores with the default steps.
+    Takes about half an hour on two CPU cores with the default steps, a few minutes for textgym/tiny.
 
     [cyan]textgym pretrain --out models/mine[/cyan]
     [cyan]textgym pretrain --model textgym/small-seq2seq --out models/mine-seq2seq[/cyan]

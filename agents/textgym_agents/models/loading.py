@@ -39,9 +39,9 @@ def load(
     """Load a language model and its tokenizer: decoder-only, or encoder-decoder if its configuration says so.
 
     Args:
-        name: ``"textgym/small"`` or ``"textgym/small-seq2seq"`` (built in), a name on the Hugging Face hub, a folder,
-            a ``.gguf`` file, a folder that holds one ``.gguf`` file and no ``config.json``, or a folder of adapters
-            that peft wrote, whose base model is loaded too.
+        name: ``"textgym/small"``, ``"textgym/tiny"`` or ``"textgym/small-seq2seq"`` (built in), a name on the Hugging
+            Face hub, a folder, a ``.gguf`` file, a folder that holds one ``.gguf`` file and no ``config.json``, or a
+            folder of adapters that peft wrote, whose base model is loaded too.
         dtype: "float32", "bfloat16" or "float16".
         device: where the weights go.
         revision: branch, tag or commit on the hub.
@@ -107,7 +107,7 @@ def load_weights(
 
 def _reading_model(name: str | Path) -> AbstractContextManager[None]:
     expected = (
-        f"Expected {' or '.join(map(repr, BUILTIN_MODELS))}, a name on the Hugging Face hub, a folder with config.json "
+        f"Expected {', '.join(map(repr, BUILTIN_MODELS))}, a name on the Hugging Face hub, a folder with config.json "
         "and *.safetensors, or a .gguf file."
     )
     return reading("a language model from", name, ModelError, expected)

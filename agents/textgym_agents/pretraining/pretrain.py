@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from textgym.errors import ConfigError
 from textgym.tasks import TASKS, training_texts
-from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ, END_TOKEN, PAD_TOKEN, builtin_folder
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ, BUILTIN_TINY, END_TOKEN, PAD_TOKEN, builtin_folder
 from textgym_agents import models
 from textgym_agents.models.random_weights import random_model
 
@@ -73,6 +73,7 @@ class Recipe:
 
 RECIPES = {
     BUILTIN_MODEL: Recipe(),
+    BUILTIN_TINY: Recipe(steps=6000, learning_rate=5e-3, vocabulary=512, hidden_size=64, layers=2),
     BUILTIN_SEQ2SEQ: Recipe(
         kind="seq2seq",
         steps=8000,
@@ -99,6 +100,21 @@ def train_tokenizer(vocabulary: int, texts_per_task: int = 4000, seed: int = 0) 
     texts = (p + c for name in TASKS for p, c in training_texts(name, texts_per_task, seed=seed))
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def length_factor(tokenizer: tokenizers.Tokenizer, texts_per_task: int = 200, seed: int = 0) -> float:
+    """By what the limits of tasks must be multiplied to leave as much room as with the tokenizer of ``textgym/small``.
+
+    The largest ratio of mean lengths among the prompts and the completions of the built-in tasks, rounded up to a
+    multiple of 1/2, at least 1. ``textgym.tokenizer.length_factor`` reads it.
+    """
+    usual = _tokenizer(Recipe(tokenizer=BUILTIN_MODEL))
+    largest = 1.0
+    for name in TASKS:
+        for texts in zip(*training_texts(name, texts_per_task, seed=seed), strict=True):
+            mine, theirs = (sum(len(one.ids) for one in t.encode_batch([*texts])) for t in (tokenizer, usual))
+            largest = max(largest, mine / theirs)
+    return math.ceil(2 * largest) / 2
 
 
 def shares() -> dict[str, float]:
@@ -161,7 +177,12 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
     model = _new_model(raw, recipe)
     losses = _train(model, batches(raw, recipe), recipe, progress)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=raw, eos_token=END_TOKEN, bos_token=END_TOKEN, unk_token=END_TOKEN, pad_token=PAD_TOKEN
+        tokenizer_object=raw,
+        eos_token=END_TOKEN,
+        bos_token=END_TOKEN,
+        unk_token=END_TOKEN,
+        pad_token=PAD_TOKEN,
+        **({"length_factor": factor} if (factor := length_factor(raw, seed=recipe.seed)) > 1 else {}),
     )
     models.save(model.eval().half(), tokenizer, folder)
     _loads_as_float32(folder / "config.json")

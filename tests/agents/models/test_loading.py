@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 from tests.agents.tiny_models import SEQ2SEQ, tiny_model
 from textgym.errors import MissingExtraError, ModelError, TokenizerError
-from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS, builtin_folder
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS, BUILTIN_SEQ2SEQ, BUILTIN_TINY, builtin_folder
 from textgym_agents import models
 
 
@@ -22,22 +22,27 @@ from textgym_agents import models
 def test_the_builtin_models(name):
     model, tokenizer = models.load(name)
     parameters = sum(p.numel() for p in model.parameters())
-    assert 1_000_000 <= parameters <= 3_000_000
+    least, most = (100_000, 250_000) if name == BUILTIN_TINY else (1_000_000, 3_000_000)
+    assert least <= parameters <= most
+    assert len(tokenizer) == model.get_input_embeddings().num_embeddings == (512 if name == BUILTIN_TINY else 2048)
     assert (builtin_folder(name) / "model.safetensors").stat().st_size <= 6 * 2**20
     assert model.get_input_embeddings().weight.dtype == torch.float32
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
     assert not [p.name for p in builtin_folder(name).iterdir() if p.suffix in (".bin", ".pt", ".pkl")]
 
 
-def test_the_builtin_models_share_a_tokenizer():
-    first, second = ((builtin_folder(name) / "tokenizer.json").read_bytes() for name in BUILTIN_MODELS)
+def test_the_small_models_share_a_tokenizer():
+    names = (BUILTIN_MODEL, BUILTIN_SEQ2SEQ)
+    first, second = ((builtin_folder(name) / "tokenizer.json").read_bytes() for name in names)
     assert first == second
 
 
-def test_both_builtin_tokenizers_agree():
-    from textgym.tokenizer import builtin_tokenizer
+@pytest.mark.parametrize("name", BUILTIN_MODELS)
+def test_builtin_tokenizers_are_the_same_with_and_without_transformers(name):
+    from textgym.tokenizer import builtin_tokenizer, length_factor
 
-    theirs, ours = AutoTokenizer.from_pretrained(builtin_folder()), builtin_tokenizer()
+    theirs, ours = AutoTokenizer.from_pretrained(builtin_folder(name)), builtin_tokenizer(name)
+    assert length_factor(theirs) == length_factor(ours)
     for text in ["A small world: 3 cafés.\nText:", "Grüße an die Königin", "你好", "<|endoftext|> <|pad|>", ""]:
         assert ours.encode(text) == theirs.encode(text)
         assert ours.decode(ours.encode(text)) == theirs.decode(theirs.encode(text), clean_up_tokenization_spaces=False)
@@ -131,7 +136,8 @@ def test_a_template_that_is_there_stays_and_encoder_decoders_get_none(tmp_path):
 
 
 def test_the_builtin_models_load_as_float32_by_transformers():
-    for name, kind in zip(BUILTIN_MODELS, (AutoModelForCausalLM, AutoModelForSeq2SeqLM), strict=True):
+    for name in BUILTIN_MODELS:
+        kind = AutoModelForSeq2SeqLM if name == BUILTIN_SEQ2SEQ else AutoModelForCausalLM
         assert kind.from_pretrained(builtin_folder(name)).dtype == torch.float32
 
 
