@@ -1,0 +1,70 @@
+"""``textgym headroom``: what the tasks leave a model to learn."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from textgym.tokenizer import BUILTIN_MODEL
+from textgym_agents.cli import arguments, options
+from textgym_agents.cli.options import ENVIRONMENT, MODEL, option
+
+
+def headroom(
+    tasks: Annotated[
+        str | None, typer.Argument(metavar="IDS", help="Ids joined by commas. Default: all built-in tasks.")
+    ] = None,
+    model: options.Model = BUILTIN_MODEL,
+    num_prompts: Annotated[int, option("How many, from the first of the split on.", min=1)] = 200,
+    samples: Annotated[int, option("Of each prompt; the last column is the best of them all.", MODEL, min=1)] = 64,
+    split: Annotated[str, option("Where the prompts come from.", ENVIRONMENT)] = "validation",
+    seed: Annotated[int, option("Of the sampling.", min=0, max=2**31)] = 0,
+    plugins: options.Plugins = None,
+    markdown: Annotated[bool, option("Print the table as Markdown.", None, "--markdown")] = False,
+    file: Annotated[Path | None, option("Write the rewards to a file.", None, "--json", metavar="FILE")] = None,
+) -> None:
+    """Show what tasks leave a model to learn: the reward sampled, greedy, of the best of many samples, of references.
+
+    [cyan]textgym headroom[/cyan]
+    [cyan]textgym headroom Copy,Summarization --model textgym/tiny --samples 16[/cyan]
+    """
+    options.load_plugins(plugins, tasks)
+    from textgym.registration import env_id
+    from textgym.tasks import TASKS
+
+    ids = [env_id(name) for name in TASKS] if tasks is None else [*map(arguments.resolve_id, arguments.names(tasks))]
+    arguments.check_model(model)
+    options.quiet_libraries()
+    from textgym_agents.evaluation.headroom import BEST_OF
+    from textgym_agents.evaluation.headroom import headroom as measure
+    from textgym_agents.report import markdown as md
+
+    best_of = [k for k in BEST_OF if k < samples] + [samples]
+    found = {
+        one: measure(model, one, num_prompts, best_of=best_of, split=split, seed=seed, progress=True) for one in ids
+    }
+    header = ("task", *max(found.values(), key=len))
+    cells = [
+        (_short(one), *(f"{row[name]:.3f}" if name in row else "" for name in header[1:])) for one, row in found.items()
+    ]
+    console = Console()
+    if markdown:
+        typer.echo(md.table(header, cells))
+    else:
+        table = Table(*header, title=f"{model}, {num_prompts} prompts of {split}")
+        for line in cells:
+            table.add_row(*(Text(options.visible(cell)) for cell in line))
+        console.print(table)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        content = {"model": model, "split": split, "num_prompts": num_prompts, "samples": samples, "rewards": found}
+        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        Console(stderr=True).print(f"written to {file}", markup=False, soft_wrap=True)
+
+
+def _short(env_id: str) -> str:
+    return env_id.removeprefix("textgym/").rpartition("-v")[0] if env_id.startswith("textgym/") else env_id
