@@ -11,7 +11,8 @@ from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.evaluation.held_out import evaluate
 from textgym_agents.storage import replacing_folder
 
-MODEL_FILES = ("config.json",)  # of a folder that holds a model, and that another one may replace
+# Of a folder that holds a model, or adapters, and that another one may replace.
+MODEL_FILES = ("config.json", "adapter_config.json")
 
 
 class EvaluateCallback(BaseCallback):

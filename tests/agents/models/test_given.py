@@ -1,5 +1,6 @@
 """Model objects of a user: copied or trained in place, with adapters of peft that are trained and saved as adapters."""
 
+import math
 import warnings
 
 import pytest
@@ -89,8 +90,11 @@ def test_the_best_adapters_of_a_run_are_saved(tmp_path):
     import peft
 
     wrapped = peft.get_peft_model(model, peft.LoraConfig(r=1, target_modules=["c_attn"], fan_in_fan_out=True))
-    make("ppo", "textgym/Copy-v0", wrapped, tokenizer=own, **small).learn(32, callback=callback)
-    assert (tmp_path / "best" / "adapter_model.safetensors").is_file()
+    ppo = make("ppo", "textgym/Copy-v0", wrapped, tokenizer=own, **small).learn(32, callback=callback)
+    first = (tmp_path / "best" / "adapter_model.safetensors").read_bytes()
+    callback.best = -math.inf  # so that better ones take their place
+    ppo.learn(32, callback=callback, reset_num_timesteps=False)
+    assert (tmp_path / "best" / "adapter_model.safetensors").read_bytes() != first
 
 
 def test_a_folder_of_adapters_loads_with_its_base(tmp_path):
