@@ -30,6 +30,7 @@ from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.objectives.advantages import whiten, without_signal
 from textgym_agents.objectives.arrays import Floats
+from textgym_agents.objectives.returns import returns_to_go
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.limits import check_values
 
@@ -66,7 +67,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         policy: str | type[ActorCriticPolicy],
         env: Any,
         *,
-        learning_rate: float | Schedule = 1e-3,
+        learning_rate: float | Schedule = 3e-4,
         prompts_per_rollout: int = 16,
         group_size: int = 4,
         batch_size: int | None = None,
@@ -151,6 +152,8 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         if episodes is None:
             return False
         rollout_buffer.fill(episodes, self.group_size)
+        returns = returns_to_go(rollout_buffer.rewards[:, 0].astype(np.float64), rollout_buffer.lengths)
+        rollout_buffer.values = self.policy.value_net.follow(returns, rollout_buffer.values)
         if self.group_size > 1:
             scores = rollout_buffer.scores
             self.logger.record("group/zero_variance", float(without_signal(scores).mean()))

@@ -19,7 +19,7 @@ from gymnasium import spaces
 from stable_baselines3.common.distributions import CategoricalDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -38,6 +38,7 @@ from textgym_agents.policies.form import Form, Observations
 from textgym_agents.policies.forms import FORMS, choose_form
 from textgym_agents.policies.limits import check_values
 from textgym_agents.policies.saving import KeepsArguments, load_value_head, save_pretrained
+from textgym_agents.policies.value_head import ValueHead
 
 MAX_LOGITS = 2**28
 Obs = Observations | EpisodeBatch
@@ -67,7 +68,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         gradient_checkpointing: recompute activations in the backward pass to save memory.
         max_logits: floats, tokens times vocabulary, that a minibatch may keep for the backward pass. Beyond that,
             logits are computed block by block, and again on the way back: less memory, a little slower.
-        optimizer_class, optimizer_kwargs: SB3's; default AdamW with eps 0.01, betas 0.9 and 0.99, no weight decay.
+        optimizer_class, optimizer_kwargs: SB3's; default AdamW without weight decay.
 
     Raises:
         ModelError: the model can't be loaded, is not of the environment's form, has too few positions, or a smaller
@@ -76,6 +77,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     """
 
     forms: ClassVar[Mapping[str, type[Form]]] = FORMS  # that this class can train
+    value_net: ValueHead
+    value_gain: ClassVar[float] = 30.0  # of the value head's features, which sets how fast values move
     sampled_masks: Tensor | None = None  # (rows, words) of the last rollout step, where a subclass masks tokens
 
     def __init__(
@@ -108,9 +111,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         self.form = choose_form(observation_space, action_space, self.forms, type(self).__name__)
         model = self.form.default_model if model is None else model
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
-            # With the usual eps every weight moves by the learning rate, however noisy its gradient is, and the noise
-            # of a million weights drowns what a few hundred episodes teach. A large eps leaves small gradients small.
-            optimizer_kwargs = {"eps": 1e-2, "betas": (0.9, 0.99), "weight_decay": 0.0}
+            optimizer_kwargs = {"weight_decay": 0.0}
         super().__init__(
             observation_space,
             action_space,
@@ -165,9 +166,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         self.lm = lm
         self.reference = Reference(lm, self.peft_model) if reference else None
         hidden = lm.get_output_embeddings().weight.shape[1]
-        self.value_net = nn.Linear(hidden, 1)
-        nn.init.zeros_(self.value_net.weight)
-        nn.init.zeros_(self.value_net.bias)
+        self.value_net = ValueHead(hidden, gain=self.value_gain)
         load_value_head(self.value_net, model)
         self.caches = SlotCaches(lm.parameters())
         capabilities.detect(self)
@@ -211,7 +210,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         return self._values(self._hidden(obs))
 
     def _values(self, hidden: Tensor) -> Tensor:
-        values: Tensor = self.value_net(hidden.float())
+        values: Tensor = self.value_net(hidden)
         return values
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:

@@ -92,6 +92,7 @@ class DQNPolicy(LanguageModelPolicy):
         ConfigError: observations without candidates, or an argument out of range.
     """
 
+    value_gain = 10.0  # values are bootstrapped from: they must not run ahead of their targets
     proposals: Proposals | None = None
     heads: tuple[str, ...] = ("value_net",)
     q_name = "q_net"

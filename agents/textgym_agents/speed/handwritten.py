@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from textgym_agents.policies.value_head import ValueHead
 from textgym_agents.speed.models import Subject
 from textgym_agents.speed.rollouts import OPTIMIZER, PPO_ARGUMENTS, Episode
 
@@ -77,9 +78,7 @@ class HandwrittenPPO:
         self.model = one.copy()
         self.seq2seq, self.vocabulary, self.lean = one.seq2seq, one.vocabulary, lean
         hidden = self.model.get_output_embeddings().weight.shape[1]
-        self.value_head = nn.Linear(hidden, 1).to(self.model.device)
-        nn.init.zeros_(self.value_head.weight)
-        nn.init.zeros_(self.value_head.bias)
+        self.value_head = ValueHead(hidden).to(self.model.device)
         self.parameters = [*self.model.parameters(), *self.value_head.parameters()]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=PPO_ARGUMENTS["learning_rate"], **OPTIMIZER)
 
@@ -123,7 +122,7 @@ class HandwrittenPPO:
             log_probs = logits[:, : self.vocabulary].float().log_softmax(-1)
             chosen = log_probs.gather(1, actions[:, None]).squeeze(1)
             entropy = -(log_probs.exp() * log_probs).sum(-1)
-        return chosen, entropy, self.value_head(hidden.float()).flatten()
+        return chosen, entropy, self.value_head(hidden).flatten()
 
 
 class OneMatrix(torch.autograd.Function):
