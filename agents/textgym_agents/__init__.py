@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from textgym_agents.buffers.rollout import EpisodeRolloutBuffer as EpisodeRolloutBuffer
     from textgym_agents.callbacks import EvaluateCallback as EvaluateCallback
     from textgym_agents.callbacks import HealthCheck as HealthCheck
+    from textgym_agents.callbacks import NoiseScale as NoiseScale
     from textgym_agents.callbacks import Schedules as Schedules
     from textgym_agents.callbacks import TextLogger as TextLogger
     from textgym_agents.checkpoint import CheckpointCallback as CheckpointCallback
@@ -67,6 +68,7 @@ _MODULES = {
     "make_vec_env": "envs.vec_env",
     "MaskedEpisodeRolloutBuffer": "buffers.masked_rollout",
     "NLPO": "algorithms.nlpo",
+    "NoiseScale": "callbacks",
     "QLearning": "algorithms.q_learning",
     "REINFORCE": "algorithms.reinforce",
     "register_algorithm": "algorithms",

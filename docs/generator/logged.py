@@ -13,7 +13,7 @@ def logged_by(name: str, *, callbacks: bool = False) -> set[str]:
     from stable_baselines3.common.logger import KVWriter, Logger
 
     import textgym_agents
-    from textgym_agents import EvaluateCallback, HealthCheck, Schedules, TextLogger
+    from textgym_agents import EvaluateCallback, HealthCheck, NoiseScale, Schedules, TextLogger
 
     seen: set[str] = set()
 
@@ -32,8 +32,8 @@ def logged_by(name: str, *, callbacks: bool = False) -> set[str]:
     algorithm = textgym_agents.make(name, "textgym/Copy-v0", n_envs=4, env_kwargs=SMALL_TASK, **settings)
     algorithm.set_logger(Logger(None, [Names()]))
     evaluation = EvaluateCallback("textgym/Copy-v0", every=32, num_prompts=4, env_kwargs=SMALL_TASK)
-    used = [HealthCheck(), TextLogger(), evaluation, Schedules(learning_rate=1e-3)] if callbacks else None
-    algorithm.learn(96, callback=used, log_interval=1)
+    used = [NoiseScale(), HealthCheck(), TextLogger(), evaluation, Schedules(learning_rate=1e-3)]
+    algorithm.learn(96, callback=used if callbacks else None, log_interval=1)
     return seen
 
 

@@ -207,8 +207,7 @@ class EpisodeStore(EpisodeRolloutBuffer):
         if not self.full:
             raise ResetNeededError("The store is empty: fill it first.")
         segments = [s for i, s in enumerate(self.segments()) if keep is None or keep[i]]
-        shuffled = [segments[i] for i in self.rng.permutation(len(segments))]
-        for chunk in self._chunks(shuffled, batch_size or self.buffer_size) if shuffled else ():
+        for chunk in self._minibatches(segments, batch_size or self.buffer_size):
             steps, rows = self._index(chunk)
             lengths = np.array([len(segment) for segment in chunk])
             weights = token_weights(lengths, self.loss_reduction, self.max_new_tokens)

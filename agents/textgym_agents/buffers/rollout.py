@@ -106,6 +106,10 @@ class EpisodeRolloutBuffer(RolloutBuffer):
     Raises:
         ConfigError: the observation space is not that of a textgym environment, ``kl_coef`` without a reference, or an
             unknown estimator.
+
+    Attributes:
+        epochs: how often minibatches have been drawn from this rollout.
+        minibatch_episodes: how many episodes are in the last one.
     """
 
     def __init__(
@@ -175,6 +179,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.live = np.zeros(self.n_envs, dtype=np.int64)
         self._kl_applied = False
         self._segments: list[Segment] | None = None
+        self.epochs = self.minibatch_episodes = 0
         self.pos, self.full = 0, False
 
     @property
@@ -293,9 +298,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         """Minibatches of whole segments, in random order, about ``batch_size`` tokens each (None: all in one)."""
         if not self.full:
             raise ResetNeededError(f"The rollout buffer holds {self.pos} of {self.buffer_size} steps: fill it first.")
-        segments = self.segments()
-        shuffled = [segments[i] for i in self.rng.permutation(len(segments))]
-        for chunk in self._chunks(shuffled, batch_size or self.actions.size):
+        for chunk in self._minibatches(self.segments(), batch_size or self.actions.size):
             steps, rows = self._index(chunk)
             flat = (self.values, self.log_probs, self.advantages, self.returns)
             # SB3 annotates the observations as a tensor; it only hands them to the policy's evaluate_actions.
@@ -317,6 +320,14 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         chosen = [segments[i * len(segments) // count] for i in range(count)]
         at = self._index(chosen)
         return self._batch(chosen), self._long(self.actions[at]), self.to_torch(self.log_probs[at])
+
+    def _minibatches(self, segments: list[Segment], max_tokens: int) -> Iterator[list[Segment]]:
+        """One epoch over the segments, in random order, counted for whoever watches the updates."""
+        self.epochs += 1
+        shuffled = [segments[i] for i in self.rng.permutation(len(segments))]
+        for chunk in self._chunks(shuffled, max_tokens) if shuffled else ():
+            self.minibatch_episodes = len(chunk)
+            yield chunk
 
     @staticmethod
     def _chunks(segments: list[Segment], max_tokens: int) -> Iterator[list[Segment]]:

@@ -2,7 +2,8 @@
 
 from textgym_agents.callbacks.evaluation import EvaluateCallback
 from textgym_agents.callbacks.health import HealthCheck
+from textgym_agents.callbacks.noise_scale import NoiseScale
 from textgym_agents.callbacks.schedules import Schedules
 from textgym_agents.callbacks.text_logger import TextLogger
 
-__all__ = ["EvaluateCallback", "HealthCheck", "Schedules", "TextLogger"]
+__all__ = ["EvaluateCallback", "HealthCheck", "NoiseScale", "Schedules", "TextLogger"]

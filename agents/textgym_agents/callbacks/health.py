@@ -22,6 +22,10 @@ RATIO_ERROR = 0.01  # nats per token
 NO_SIGNAL = 0.5  # of the groups
 AT_THE_LIMIT = 0.9  # of the completions
 COMPLETIONS = 64  # before their ends are checked
+FAR_BELOW = 10.0  # times more completions than a rollout has
+MEASURED = 20  # rollouts before the noise scale is believed
+
+QUEUES = ("kls", "entropies", "without_signal", "at_limit", "times_noise")  # that a checkpoint stores
 
 
 class TrainingWarning(UserWarning):
@@ -33,7 +37,7 @@ class Finding:
     """One warning.
 
     Attributes:
-        cause: "negative_kl", "entropy", "ratio", "zero_variance", "length" or "not_finite".
+        cause: "negative_kl", "entropy", "ratio", "zero_variance", "length", "noise" or "not_finite".
         timesteps: tokens at that time.
         message: what the warning said.
     """
@@ -54,12 +58,14 @@ class HealthCheck(BaseCallback):
     ratio           log-probabilities computed for the update differ from those of the rollout before any step is made
     zero_variance   in more than half of the groups, all rewards are the same, ``window`` rollouts in a row
     length          more than nine in ten of the last completions hit the length limit
+    noise           the gradient noise scale is ten times the completions of a rollout, ``window`` rollouts in a row
     not_finite      a loss or gradient is NaN or infinite
     =============== ===============================================================================================
 
     A cause is reported once, and again only after it went away. Checks that don't apply to an algorithm are left out;
     the first three also for one whose rollouts are not samples of its policy, which says ``samples_from_policy =
-    False``. Logs ``health/entropy`` (nats per token, minus the mean log-probability of the sampled tokens) and
+    False``. That of the noise needs a :class:`NoiseScale` before this callback, and 20 rollouts. Logs
+    ``health/entropy`` (nats per token, minus the mean log-probability of the sampled tokens) and
     ``health/ratio_error`` (mean absolute difference of the log-probabilities, at the rollouts where it is measured).
 
     Args:
@@ -85,6 +91,7 @@ class HealthCheck(BaseCallback):
         self._kls: deque[float] = deque(maxlen=window)
         self._entropies: deque[float] = deque(maxlen=window)
         self._without_signal: deque[float] = deque(maxlen=window)
+        self._times_noise: deque[float] = deque(maxlen=window)  # noise scale over completions of a rollout
         self._first_entropy: float | None = None
         self._at_limit: deque[bool] = deque(maxlen=4 * COMPLETIONS)
 
@@ -95,7 +102,7 @@ class HealthCheck(BaseCallback):
             "active": sorted(self._active),
             "rollouts": self._rollouts,
             "first_entropy": self._first_entropy,
-            **{name: list(getattr(self, f"_{name}")) for name in ("kls", "entropies", "without_signal", "at_limit")},
+            **{name: list(getattr(self, f"_{name}")) for name in QUEUES},
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -103,13 +110,14 @@ class HealthCheck(BaseCallback):
         self.findings = [Finding(**finding) for finding in state["findings"]]
         self._active, self._rollouts = set(state["active"]), state["rollouts"]
         self._first_entropy = state["first_entropy"]
-        for name in ("kls", "entropies", "without_signal", "at_limit"):
+        for name in QUEUES:
             kept = getattr(self, f"_{name}")
             kept.clear()
             kept.extend(state[name])
 
     def _on_rollout_start(self) -> None:
         self._check_finite()  # what the update before has logged
+        self._check_noise()
         self._played = False
 
     def _on_step(self) -> bool:
@@ -213,6 +221,21 @@ class HealthCheck(BaseCallback):
             "max_new_tokens is too small for the task; the model was never trained to end, or longer completions get a "
             "higher reward. Raise max_new_tokens, warm start on references, or penalize it: "
             'textgym.wrappers.transform_reward(env, "missing_eos_penalty=0.5").',
+        )
+
+    def _check_noise(self) -> None:
+        logged: Mapping[str, Any] = self.logger.name_to_value
+        if "train/noise_scale" not in logged:
+            return
+        scale, rollout = float(logged["train/noise_scale"]), float(logged["train/rollout_completions"])
+        self._times_noise.append(scale / rollout)
+        self._tell(
+            "noise",
+            self._rollouts >= MEASURED and len(self._times_noise) == self.window and min(self._times_noise) > FAR_BELOW,
+            f"A gradient would need about {scale:,.0f} completions to have as much signal as noise (the gradient noise "
+            f"scale), and a rollout has {rollout:,.0f}: updates mostly follow noise. Raise prompts_per_rollout, or "
+            "n_envs and n_steps (more rows cost little), or lower the learning rate, which averages over more updates. "
+            "A baseline that explains more of the reward lowers the noise: a larger group_size, a value function.",
         )
 
     def _check_finite(self) -> None:

@@ -21,6 +21,7 @@ from textgym_agents.algorithms.bc import warm_start
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.callbacks.evaluation import MODEL_FILES
 from textgym_agents.callbacks.health import HealthCheck
+from textgym_agents.callbacks.noise_scale import NoiseScale
 from textgym_agents.callbacks.progress import MetricsFile, TrainingBar
 from textgym_agents.callbacks.schedules import Schedules
 from textgym_agents.checkpoint import CheckpointCallback, find_checkpoint, load_checkpoint, read_state
@@ -179,8 +180,12 @@ def _num_rollouts(out: Path) -> int:
 
 
 class _Callbacks(NamedTuple):
-    """What watches a run, in the order in which SB3 calls it. Health comes first: no checkpoint of broken weights."""
+    """What watches a run, in the order in which SB3 calls it.
 
+    The first two come before checkpoints: what they log of an update is saved with it, and no broken weights are.
+    """
+
+    noise: NoiseScale
     health: HealthCheck
     schedules: Schedules | None
     completions: TextLogger
@@ -213,10 +218,10 @@ def _run(config: TrainConfig, algorithm: BaseAlgorithm, out: Path, progress: boo
         more={"before": kept["before"], "config": as_json(config)},
         resumed=kept if resumed else None,
     )
-    health, *others = callbacks.named().values()
+    noise, health, *others = callbacks.named().values()
     bar = TrainingBar(config.timesteps, callbacks.completions, callbacks.evaluations, console)
     with writing("logs", out / "logs"), closing(bar), closing(callbacks.record):
-        interrupted = _learn(algorithm, config, [health, checkpoint, *others, bar], resumed)
+        interrupted = _learn(algorithm, config, [noise, health, checkpoint, *others, bar], resumed)
     with replacing_folder(out / "policy", "the policy", MODEL_FILES) as new:
         algorithm.policy.save_pretrained(new)  # type: ignore[operator]
     page = samples_page(config, kept["before"], _samples(algorithm, config), algorithm.num_timesteps)
@@ -257,7 +262,8 @@ def _callbacks(config: TrainConfig, out: Path) -> _Callbacks:
         best_folder=out / "best" if config.eval_every else None,
     )
     record = MetricsFile(out / METRICS, completions, evaluations)
-    return _Callbacks(HealthCheck(), Schedules(**schedules) if schedules else None, completions, evaluations, record)
+    scheduled = Schedules(**schedules) if schedules else None
+    return _Callbacks(NoiseScale(), HealthCheck(), scheduled, completions, evaluations, record)
 
 
 def _learn(algorithm: BaseAlgorithm, config: TrainConfig, callbacks: list[BaseCallback], resumed: bool) -> bool:

@@ -15,6 +15,7 @@ from tests.agents.tiny_models import SMALL, tiny_model
 from textgym.errors import ConfigError, ModelError
 from textgym_agents import ALGORITHMS, make
 from textgym_agents.callbacks.health import HealthCheck, TrainingWarning
+from textgym_agents.callbacks.noise_scale import NoiseScale
 from textgym_agents.models.sampling import Sampling
 from textgym_agents.policies.base import LanguageModelPolicy
 
@@ -204,6 +205,26 @@ def test_completions_that_never_end():
 
 def test_completions_that_may_not_end_sooner():
     assert causes(small(env_kwargs={**SMALL, "min_new_tokens": 10}), 1024) == []
+
+
+def test_rollouts_that_are_noise():
+    """Rewards that have nothing to do with the completion; a warning only after 20 rollouts."""
+    draw = np.random.default_rng(0)
+    model = four("rloo", lambda samples: draw.random(len(samples)).tolist(), prompts_per_rollout=4, kl_coef=0)
+    check = HealthCheck()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.learn(1600, [NoiseScale(), check])
+    assert [finding.cause for finding in check.findings] == ["noise"]
+    assert "a rollout has 16" in str(caught[-1].message)
+    assert check.findings[0].timesteps > 20 * 16
+
+
+def test_rollouts_with_a_signal():
+    check = HealthCheck()
+    four("rloo", prompts_per_rollout=16, kl_coef=0, learning_rate=0).learn(3200, [NoiseScale(), check])
+    assert check._rollouts > 20
+    assert check.findings == []
 
 
 # ---------------------------------------------------------------------- numbers that are none
