@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from textgym_agents.callbacks import NoiseScale as NoiseScale
     from textgym_agents.callbacks import Schedules as Schedules
     from textgym_agents.callbacks import TextLogger as TextLogger
+    from textgym_agents.callbacks import WeightAveraging as WeightAveraging
     from textgym_agents.checkpoint import CheckpointCallback as CheckpointCallback
     from textgym_agents.checkpoint import load_checkpoint as load_checkpoint
     from textgym_agents.checkpoint import save_checkpoint as save_checkpoint
@@ -81,6 +82,7 @@ _MODULES = {
     "TextLogger": "callbacks",
     "TextVecEnv": "envs.vec_env",
     "warm_start": "algorithms.bc",
+    "WeightAveraging": "callbacks",
 }
 
 __all__ = sorted(_MODULES)  # a test holds the imports above to these names

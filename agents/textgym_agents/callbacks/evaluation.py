@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
 from textgym.errors import ConfigError, did_you_mean
+from textgym_agents.callbacks.averaging import WeightAveraging
 from textgym_agents.evaluation.held_out import evaluate
 from textgym_agents.storage import replacing_folder
 
@@ -28,6 +30,8 @@ class EvaluateCallback(BaseCallback):
             takes the place of the one before as a whole.
         patience: end the training after so many evaluations in a row without an improvement; None: never.
         min_delta: an improvement by no more than this doesn't count as one. ``best`` and ``best_folder`` take any.
+        averaging: evaluate and keep the policy with these averaged weights, once there are any. It comes before this
+            callback.
 
     Attributes:
         history: one dict per evaluation: ``timesteps``, ``reward`` and the metrics.
@@ -48,6 +52,7 @@ class EvaluateCallback(BaseCallback):
         best_folder: str | Path | None = None,
         patience: int | None = None,
         min_delta: float = 0.0,
+        averaging: WeightAveraging | None = None,
         deterministic: bool = False,
         split: str = "validation",
         env_kwargs: dict[str, Any] | None = None,
@@ -60,6 +65,7 @@ class EvaluateCallback(BaseCallback):
             raise ConfigError(f"min_delta is {min_delta}, expected a number that is not negative.")
         self.env_id, self.every, self.num_prompts = env_id, every, num_prompts
         self.metric, self.best_folder, self.patience, self.min_delta = metric, best_folder, patience, min_delta
+        self.averaging = averaging
         self.options: dict[str, Any] = {"deterministic": deterministic, "split": split, "env_kwargs": env_kwargs}
         self.history: list[dict[str, float]] = []
         self.best = -math.inf
@@ -112,6 +118,13 @@ class EvaluateCallback(BaseCallback):
         if now < self._next:
             return
         self._next = now + self.every
+        with self._weights():
+            self._evaluate_now(now)
+
+    def _weights(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.averaging is None else self.averaging.applied()
+
+    def _evaluate_now(self, now: int) -> None:
         result = evaluate(self.model, self.env_id, self.num_prompts, **self.options).summary()
         if self.metric not in result:
             raise ConfigError(

@@ -142,7 +142,7 @@ class NoiseScale(BaseCallback):
 
     @torch.no_grad()
     def _before_step(self, *_: Any) -> None:
-        buffer: Any = self.model.rollout_buffer
+        buffer: Any = self.model.rollout_buffer  # type: ignore[attr-defined]
         if buffer.epochs != 1 or self._unclipped is None:
             return
         clipped = float(self._witness.grad.norm()) if self._witness.grad is not None else 0.0

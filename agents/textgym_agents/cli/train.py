@@ -62,6 +62,10 @@ def train(
     warm_start: Annotated[
         int, option("First learn from so many tokens of the task's references.", RUN, min=0)
     ] = TrainConfig.warm_start,
+    average: Annotated[
+        float | None,
+        option("Keep a moving average of the weights, with this decay; evaluate and save that.", RUN, metavar="DECAY"),
+    ] = None,
     log: Annotated[
         str | None, option("Scalars also to csv, tensorboard, wandb (commas).", RUN, metavar="NAMES")
     ] = None,

@@ -44,6 +44,7 @@ class TrainConfig:
         eval_prompts: how many held-out prompts.
         stop_metric: what the best policy is chosen by, and ``patience`` looks at: "reward" or a metric of the task.
         patience: end after so many evaluations in a row without an improvement; None: never. Needs ``eval_every``.
+        average: decay of an average of the weights, which is evaluated and saved as the policy; None: none is kept.
         warm_start: tokens of the task's references to learn from first.
         checkpoint_every: tokens between checkpoints; None: a tenth of ``timesteps``, at most 100,000.
         schedule_timesteps: tokens over which schedules run, such as that of a learning rate; None: ``timesteps``.
@@ -69,6 +70,7 @@ class TrainConfig:
     eval_prompts: int = 200
     stop_metric: str = "reward"
     patience: int | None = None
+    average: float | None = None
     warm_start: int = 0
     checkpoint_every: int | None = None
     schedule_timesteps: int | None = None
@@ -90,6 +92,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}, expected at least 1, or None.")
+        if self.average is not None and not 0 <= self.average < 1:
+            raise ConfigError(f"average is {self.average}, expected at least 0 and less than 1, or None.")
         if self.warm_start < 0:
             raise ConfigError(f"warm_start is {self.warm_start}, expected a number of tokens, 0 for none.")
         if self.patience is not None and self.eval_every is None:

@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from textgym.registration import split_argument
 from textgym_agents.algorithms import make
 from textgym_agents.algorithms.bc import warm_start
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
+from textgym_agents.callbacks.averaging import WeightAveraging
 from textgym_agents.callbacks.evaluation import MODEL_FILES
 from textgym_agents.callbacks.health import HealthCheck
 from textgym_agents.callbacks.noise_scale import NoiseScale
@@ -65,7 +66,8 @@ def train(
     ``config.json`` (what ran, with which versions), ``metrics.jsonl`` (a line for each rollout and each evaluation, at
     once), ``policy/`` (for ``transformers`` and for ``model=``), ``checkpoint/`` (for :func:`resume`), ``best/`` (with
     ``eval_every``: the policy with the best held-out ``stop_metric``), ``learning_curve.png``, ``samples.md``
-    (completions before and after).
+    (completions before and after). With ``average``, policy, best policy, evaluations and samples are of the averaged
+    weights.
 
     Raises:
         ConfigError: ``out`` is not empty and ``overwrite`` is false, another process works in it, or the configuration
@@ -182,11 +184,12 @@ def _num_rollouts(out: Path) -> int:
 class _Callbacks(NamedTuple):
     """What watches a run, in the order in which SB3 calls it.
 
-    The first two come before checkpoints: what they log of an update is saved with it, and no broken weights are.
+    The first three come before checkpoints: what they take from an update is saved with it, and no broken weights are.
     """
 
     noise: NoiseScale
     health: HealthCheck
+    averaging: WeightAveraging | None
     schedules: Schedules | None
     completions: TextLogger
     evaluations: EvaluateCallback
@@ -218,13 +221,15 @@ def _run(config: TrainConfig, algorithm: BaseAlgorithm, out: Path, progress: boo
         more={"before": kept["before"], "config": as_json(config)},
         resumed=kept if resumed else None,
     )
-    noise, health, *others = callbacks.named().values()
+    first = [callback for callback in callbacks[:3] if callback is not None]
+    others = [callback for callback in callbacks[3:] if callback is not None]
     bar = TrainingBar(config.timesteps, callbacks.completions, callbacks.evaluations, console)
     with writing("logs", out / "logs"), closing(bar), closing(callbacks.record):
-        interrupted = _learn(algorithm, config, [noise, health, checkpoint, *others, bar], resumed)
-    with replacing_folder(out / "policy", "the policy", MODEL_FILES) as new:
-        algorithm.policy.save_pretrained(new)  # type: ignore[operator]
-    page = samples_page(config, kept["before"], _samples(algorithm, config), algorithm.num_timesteps)
+        interrupted = _learn(algorithm, config, [*first, checkpoint, *others, bar], resumed)
+    with nullcontext() if callbacks.averaging is None else callbacks.averaging.applied():
+        with replacing_folder(out / "policy", "the policy", MODEL_FILES) as new:
+            algorithm.policy.save_pretrained(new)  # type: ignore[operator]
+        page = samples_page(config, kept["before"], _samples(algorithm, config), algorithm.num_timesteps)
     write_atomically(out / "samples.md", page, "the samples")
     completions, evaluations = callbacks.completions, callbacks.evaluations
     plot(config, completions.history, evaluations.history, out / "learning_curve.png")
@@ -251,6 +256,7 @@ def _algorithm(config: TrainConfig) -> BaseAlgorithm:
 def _callbacks(config: TrainConfig, out: Path) -> _Callbacks:
     schedules: dict[str, Any] = dict(config.schedules)
     completions = TextLogger()
+    averaging = None if config.average is None else WeightAveraging(config.average)
     evaluations = EvaluateCallback(
         config.task,
         config.eval_every or sys.maxsize,
@@ -260,10 +266,11 @@ def _callbacks(config: TrainConfig, out: Path) -> _Callbacks:
         metric=config.stop_metric,
         patience=config.patience,
         best_folder=out / "best" if config.eval_every else None,
+        averaging=averaging,
     )
     record = MetricsFile(out / METRICS, completions, evaluations)
     scheduled = Schedules(**schedules) if schedules else None
-    return _Callbacks(NoiseScale(), HealthCheck(), scheduled, completions, evaluations, record)
+    return _Callbacks(NoiseScale(), HealthCheck(), averaging, scheduled, completions, evaluations, record)
 
 
 def _learn(algorithm: BaseAlgorithm, config: TrainConfig, callbacks: list[BaseCallback], resumed: bool) -> bool:
