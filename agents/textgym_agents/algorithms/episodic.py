@@ -52,6 +52,9 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         sb3: ``stats_window_size``, ``tensorboard_log``, ``policy_kwargs``, ``verbose``, ``seed``, ``device``: as for
             every SB3 algorithm.
 
+    Attributes:
+        prompt_ids: (episodes,) the prompts of the last rollout.
+
     Raises:
         ConfigError: an unknown argument, an environment that can't begin a given prompt in one row, or fewer episodes
             in a rollout than rows.
@@ -61,6 +64,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
     least_group_size = 1
     policy: LanguageModelPolicy
     rollout_buffer: EpisodeStore
+    prompt_ids: NDArray[np.integer]
 
     def __init__(
         self,
@@ -164,7 +168,8 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
 
     def _collect(self, env: TextVecEnv, callback: BaseCallback) -> list[Episode] | None:
         """The rollout's episodes, groups one after another. None: a callback ended the training."""
-        return self._play(env, callback, np.repeat(self._draw_prompts(env), self.group_size))
+        self.prompt_ids = np.repeat(self._draw_prompts(env), self.group_size)
+        return self._play(env, callback, self.prompt_ids)
 
     def _draw_prompts(self, env: TextVecEnv) -> NDArray[np.integer]:
         """(prompts_per_rollout,) prompts as the environment itself draws them."""

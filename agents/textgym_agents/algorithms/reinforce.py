@@ -1,4 +1,4 @@
-"""REINFORCE with a baseline: a running mean of returns, or the value head."""
+"""REINFORCE with a baseline: a running mean of returns, one for each prompt, or the value head."""
 
 from typing import Any, Literal, Unpack
 
@@ -13,9 +13,10 @@ from textgym_agents.algorithms.options import PolicyGradientOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.objectives.advantages import mean_of_others
 from textgym_agents.objectives.arrays import Floats
+from textgym_agents.objectives.prompt_baseline import PromptBaseline
 from textgym_agents.objectives.returns import returns_to_go
 
-VARIANCE_BASELINES = ("mean", "value", "none")
+VARIANCE_BASELINES = ("mean", "prompt", "value", "none")
 
 
 class REINFORCE(EpisodicPolicyGradient):
@@ -30,15 +31,18 @@ class REINFORCE(EpisodicPolicyGradient):
     1. One gradient step for a rollout of many episodes, not one for each, with AdamW and a clipped gradient.
     2. The running mean is updated after the step, so that it is independent of the returns it is subtracted from. In
        the first rollout, when there is none, each episode's baseline is the mean of the others.
-    3. ``baseline="value"`` is the value head on the model's last hidden state, trained towards the returns.
+    3. ``baseline="prompt"`` is :class:`textgym_agents.objectives.prompt_baseline.PromptBaseline`: what is known of the
+       prompt from its other completions, in this rollout and in earlier ones, shrunk towards the running mean. It pays
+       where returns differ by prompt, and prompts come again: with a ``group_size``, or few of them.
+    4. ``baseline="value"`` is the value head on the model's last hidden state, trained towards the returns.
 
     Args:
         policy, env: as for ``EpisodicPolicyGradient``.
         prompts_per_rollout: prompts drawn for a rollout.
         group_size: completions of each of them.
         batch_size: about how many tokens, of whole episodes, make one gradient step. None: all of the rollout.
-        baseline: "mean", "value" or "none".
-        baseline_decay: of the running mean, for each rollout.
+        baseline: "mean", "prompt", "value" or "none".
+        baseline_decay: of the running means, for each rollout.
         vf_coef: coefficient of the value head's loss.
         options: further ones of ``EpisodicPolicyGradient``.
     """
@@ -51,7 +55,7 @@ class REINFORCE(EpisodicPolicyGradient):
         prompts_per_rollout: int = 64,
         group_size: int = 1,
         batch_size: int | None = None,
-        baseline: Literal["mean", "value", "none"] = "mean",
+        baseline: Literal["mean", "prompt", "value", "none"] = "mean",
         baseline_decay: float = 0.9,
         vf_coef: float = 0.5,
         **options: Unpack[PolicyGradientOptions],
@@ -62,6 +66,7 @@ class REINFORCE(EpisodicPolicyGradient):
             raise ConfigError(f"baseline_decay is {baseline_decay}, expected at least 0 and less than 1.")
         self.baseline, self.baseline_decay = baseline, baseline_decay
         self.running_mean: float | None = None  # of returns
+        self.prompt_baseline = PromptBaseline(baseline_decay)
         super().__init__(
             policy,
             env,
@@ -94,6 +99,8 @@ class REINFORCE(EpisodicPolicyGradient):
             self.policy.optimizer.step()
             means.add(policy_loss=policy_loss, entropy_loss=-entropy.mean(), loss=loss, grad_norm=grad_norm)
         self._log_update(means)
+        if self.baseline == "prompt":
+            self.prompt_baseline.update(self.prompt_ids, store.episode_returns.reshape(-1))
         mean = float(store.episode_returns.mean())
         before = mean if self.running_mean is None else self.running_mean
         self.running_mean = self.baseline_decay * before + (1 - self.baseline_decay) * mean
@@ -106,6 +113,10 @@ class REINFORCE(EpisodicPolicyGradient):
             return values
         if self.baseline == "none":
             return 0.0
+        if self.baseline == "prompt":
+            baselines = self.prompt_baseline.baselines(self.prompt_ids, store.episode_returns.reshape(-1))
+            self.logger.record("train/baseline", float(baselines.mean()))
+            return baselines.repeat(store.lengths)
         if self.running_mean is not None:
             self.logger.record("train/baseline", self.running_mean)
             return self.running_mean

@@ -16,6 +16,7 @@ from textgym_agents.algorithms.reinforce import REINFORCE
 from textgym_agents.algorithms.rloo import RLOO
 from textgym_agents.algorithms.scst import SCST
 from textgym_agents.buffers.episodes import Episode
+from textgym_agents.objectives.prompt_baseline import PromptBaseline
 from textgym_agents.policies.base import LanguageModelPolicy
 
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
@@ -108,18 +109,29 @@ def test_the_completions_are_all_there_are(seq2seq):
     assert p.max() < 0.9
 
 
+def known_prompts(mean=0.3, shrinkage=1.5):
+    """What earlier rollouts have told: of prompt 1 three returns, which deviate by 0.8 from the mean."""
+    known = PromptBaseline()
+    known.mean, known.deviations, known.counts = mean, np.array([0.0, 0.8]), np.array([0.0, 3.0])
+    known._squares, known._returns, known._products, known._pairs = 1 + shrinkage, 1, 1, 1
+    return known
+
+
 def expected_gradient(made):
     """The sum over all completions of their probability times the gradient for one of them alone."""
     stored, total = episodes(made, COMPLETIONS), 0.0
     for episode, p in zip(stored, probabilities(made), strict=True):
         made.running_mean = 0.3
+        made.prompt_ids, made.prompt_baseline = np.array([1]), known_prompts()
         made.rollout_buffer.fill([episode])
         made.train()
         total = total + p * flat_gradient(made)
     return total
 
 
-@pytest.mark.parametrize(("baseline", "seq2seq"), [("none", False), ("mean", False), ("value", False), ("value", True)])
+@pytest.mark.parametrize(
+    ("baseline", "seq2seq"), [("none", False), ("mean", False), ("prompt", False), ("value", False), ("value", True)]
+)
 def test_reinforce_is_unbiased_with_every_baseline(baseline, seq2seq):
     made = build(REINFORCE, seq2seq, baseline=baseline, vf_coef=0.0)
     assert_equal(expected_gradient(made), true_gradient(made))
@@ -146,6 +158,17 @@ def test_rloo_is_unbiased(seq2seq):
     p = dict(zip(COMPLETIONS, probabilities(made).tolist(), strict=True))
     pairs = list(itertools.product(COMPLETIONS, repeat=2))
     returns = [p[a] * p[b] * len(pairs) * RETURNS[completion] for a, b in pairs for completion in (a, b)]
+    expected = gradient(made, [completion for pair in pairs for completion in pair], 2, returns=returns)
+    assert_equal(expected, true_gradient(made))
+
+
+def test_prompts_baselines_from_the_same_rollout_are_unbiased():
+    """All 1,600 pairs in one batch, each of a prompt of its own; as for RLOO, returns carry its probability."""
+    made = build(REINFORCE, baseline="prompt", group_size=2)
+    p = dict(zip(COMPLETIONS, probabilities(made).tolist(), strict=True))
+    pairs = list(itertools.product(COMPLETIONS, repeat=2))
+    returns = [p[a] * p[b] * len(pairs) * RETURNS[completion] for a, b in pairs for completion in (a, b)]
+    made.prompt_ids, made.prompt_baseline = np.repeat(np.arange(len(pairs)) + 2, 2), known_prompts(mean=0.0)
     expected = gradient(made, [completion for pair in pairs for completion in pair], 2, returns=returns)
     assert_equal(expected, true_gradient(made))
 
