@@ -34,6 +34,7 @@ from textgym_agents.models.reference import Reference
 from textgym_agents.models.sampling import Sampling, TokenMask, draw
 from textgym_agents.models.slot_caches import SlotCaches
 from textgym_agents.policies import capabilities
+from textgym_agents.policies.critic import Critic, check_critic, own_critic
 from textgym_agents.policies.form import Form, Observations
 from textgym_agents.policies.forms import FORMS, choose_form
 from textgym_agents.policies.limits import check_values
@@ -68,6 +69,9 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         gradient_checkpointing: recompute activations in the backward pass to save memory.
         max_logits: floats, tokens times vocabulary, that a minibatch may keep for the backward pass. Beyond that,
             logits are computed block by block, and again on the way back: less memory, a little slower.
+        critic: whose hidden states the value head reads. "shared": the model's, which the value loss moves too;
+            "detached": the model's, which it doesn't move; "own": those of a second model with the same first weights.
+        critic_warmup: rollouts in which the critic alone learns, so that it is some use before the policy moves.
         optimizer_class, optimizer_kwargs: SB3's; default AdamW without weight decay.
 
     Raises:
@@ -79,6 +83,9 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     forms: ClassVar[Mapping[str, type[Form]]] = FORMS  # that this class can train
     value_net: ValueHead
     value_gain: ClassVar[float] = 30.0  # of the value head's features, which sets how fast values move
+    takes_critics: ClassVar[bool] = True  # whether ``critic`` and ``critic_warmup`` mean something
+    critic_lm: PreTrainedModel
+    _critic: "LanguageModelPolicy | None" = None  # with a model of its own
     sampled_masks: Tensor | None = None  # (rows, words) of the last rollout step, where a subclass masks tokens
 
     def __init__(
@@ -102,12 +109,16 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         share_prompts: bool = True,
         gradient_checkpointing: bool = False,
         max_logits: int = MAX_LOGITS,
+        critic: Critic = "shared",
+        critic_warmup: int = 0,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         check_values(
             {"temperature": temperature, "top_k": top_k, "top_p": top_p, "lora": lora, "max_logits": max_logits}
         )
+        check_values({"critic_warmup": critic_warmup})
+        check_critic(type(self), critic, critic_warmup, lora)
         self.form = choose_form(observation_space, action_space, self.forms, type(self).__name__)
         model = self.form.default_model if model is None else model
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
@@ -129,6 +140,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         # A generator of our own, seeded as SB3 has just seeded torch: sampling neither reads nor moves the global one.
         self._generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
         self.tokenizer = tokenizer
+        self.critic, self.critic_warmup = critic, critic_warmup
         if dtype not in models.DTYPES:
             raise ModelError(f"dtype is {dtype!r}, expected one of {', '.join(models.DTYPES)}.")
         if not isinstance(model, str | Path):
@@ -171,6 +183,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         self.caches = SlotCaches(lm.parameters())
         capabilities.detect(self)
         self.caches.drop()
+        if self.critic == "own":
+            object.__setattr__(self, "_critic", own_critic(self))  # not a submodule: it shares this one's
 
     # ------------------------------------------------------------------ what SB3 calls
 
@@ -186,7 +200,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
             probabilities = logits.softmax(-1)
             actions = draw(probabilities, self._stream(probabilities.device))
             chosen = probabilities.gather(1, actions[:, None]).log()
-        return actions, self._values(hidden), chosen.squeeze(1)
+        return actions, self._values(hidden, obs), chosen.squeeze(1)
 
     def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Values (n, 1), log-probabilities (n,) and entropies (n,) of given actions, with gradients.
@@ -196,7 +210,9 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         """
         hidden = self._hidden(obs)
         log_probs, entropies = self._statistics(hidden, actions, self._generated(obs))
-        return self._values(hidden), log_probs, entropies
+        if self.warming_up:
+            log_probs, entropies = log_probs.detach(), entropies.detach()
+        return self._values(hidden, obs), log_probs, entropies
 
     def get_distribution(self, obs: Any) -> Distribution:
         """The distribution over tokens at each row of ``obs``; with gradients, which can be differentiated again."""
@@ -207,9 +223,18 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
 
     def predict_values(self, obs: Any) -> Tensor:
         """(rows, 1) values."""
-        return self._values(self._hidden(obs))
+        return self._values(self._hidden(obs), obs)
 
-    def _values(self, hidden: Tensor) -> Tensor:
+    @property
+    def warming_up(self) -> bool:
+        """Whether the critic alone learns from the last rollout."""
+        return self.critic_warmup > 0 and int(self.value_net.rollouts) <= self.critic_warmup
+
+    def _values(self, hidden: Tensor, obs: Obs) -> Tensor:
+        if self._critic is not None:
+            hidden = self._critic._hidden(obs)
+        elif self.critic == "detached" or self.warming_up:
+            hidden = hidden.detach()
         values: Tensor = self.value_net(hidden)
         return values
 
@@ -349,8 +374,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         transformers' ``from_pretrained(folder)`` loads it, and so does ``model=folder`` here. Of a ``peft.PeftModel``
         that was given as the model, the adapters alone are written, for peft's ``from_pretrained``.
         """
-        merge = self.merges_adapters
-        save_pretrained(self.lm, self.peft_model, self.value_net, self.tokenizer, folder, merge=merge)
+        head = self.value_net if self._critic is None else None  # which reads another model, that isn't written
+        save_pretrained(self.lm, self.peft_model, head, self.tokenizer, folder, merge=self.merges_adapters)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
@@ -364,6 +389,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LanguageModelPolicy":
         self.caches.drop()  # they lie on the old device, in the old precision
+        if self._critic is not None:
+            self._critic.caches.drop()
         if self.reference is not None:
             self.reference.apply(fn)
         return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]

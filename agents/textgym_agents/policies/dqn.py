@@ -93,6 +93,7 @@ class DQNPolicy(LanguageModelPolicy):
     """
 
     value_gain = 10.0  # values are bootstrapped from: they must not run ahead of their targets
+    takes_critics = False
     proposals: Proposals | None = None
     heads: tuple[str, ...] = ("value_net",)
     q_name = "q_net"

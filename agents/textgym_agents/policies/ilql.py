@@ -26,6 +26,7 @@ class ILQLValues(NamedTuple):
 class ILQLPolicy(LanguageModelPolicy):
     """A ``LanguageModelPolicy`` with a second head, for the offset of its action values."""
 
+    takes_critics = False
     q_offset_net: nn.Linear
 
     def _build_model(self, *args: Any, **kwargs: Any) -> None:

@@ -204,6 +204,7 @@ LIMITS: Mapping[str, Rule] = {
     "share_prompts": flag,
     "gradient_checkpointing": flag,
     "max_logits": integer(1),
+    "critic_warmup": integer(0),
     "max_cache_bytes": integer(0),
     "reference": flag,
     "optimizer_class": subclass("a class of torch.optim.Optimizer", torch.optim.Optimizer),

@@ -72,7 +72,7 @@ class QLearningPolicy(LanguageModelPolicy):
         hidden = self._hidden(obs)
         log_probs = self._sampled_logits(hidden, obs).log_softmax(-1)
         actions = log_probs.argmax(1) if deterministic else self._explore(log_probs)
-        return actions, self._values(hidden), log_probs.gather(1, actions[:, None]).squeeze(1)
+        return actions, self._values(hidden, obs), log_probs.gather(1, actions[:, None]).squeeze(1)
 
     def _explore(self, log_probs: Tensor) -> Tensor:
         stream = self._stream(log_probs.device)
@@ -90,7 +90,7 @@ class QLearningPolicy(LanguageModelPolicy):
         where = torch.arange(len(actions), device=actions.device)
         rules = torch.stack([self._generated(obs).to(actions), actions, where], 1)  # (n, 3)
         log_probs, entropies = self._statistics(hidden, actions, rules)
-        return TokenValues(self._values(hidden).flatten(), log_probs, self._greedy_gap, entropies)
+        return TokenValues(self._values(hidden, obs).flatten(), log_probs, self._greedy_gap, entropies)
 
     def _prepare(self, rules: Tensor, *, filters: bool = True) -> Prepare | None:
         if rules.dim() == 1:

@@ -40,7 +40,7 @@ class KeepsArguments:
 def save_pretrained(
     lm: PreTrainedModel,
     peft_model: Any | None,
-    value_net: nn.Linear,
+    value_net: nn.Linear | None,
     tokenizer: Any,
     folder: str | Path,
     *,
@@ -50,6 +50,8 @@ def save_pretrained(
     folder = Path(folder)
     saved = lm if peft_model is None else copy.deepcopy(peft_model).merge_and_unload() if merge else peft_model
     models.save(saved, tokenizer, folder)
+    if value_net is None:
+        return
     head = {name: tensor.detach().cpu().contiguous() for name, tensor in value_net.state_dict().items()}
     with writing("the value head", folder):
         save_file(head, folder / VALUE_HEAD_FILE)

@@ -236,6 +236,8 @@ class TRPOPolicy(LanguageModelPolicy):
         ConfigError: ``fisher_share`` is not above 0 and at most 1.
     """
 
+    takes_critics = False
+
     def __init__(self, *args: Any, fisher_share: float = 0.25, **kwargs: Any) -> None:
         self._flat: list[FlatWeights] = []  # in a list: it is no parameter of its own to store or to move
         if not 0 < fisher_share <= 1:
