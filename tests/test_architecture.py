@@ -38,7 +38,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("algorithms", "speed"),
         ("evaluation",),
         ("callbacks", "pretraining"),
-        ("benchmark", "runs"),
+        ("benchmark", "runs", "tuning"),
         ("cli", "__init__"),
     ),
 }

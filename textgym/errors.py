@@ -85,6 +85,7 @@ EXTRAS = {
     "tensorboard": ("tensorboard>=2.9",),
     "wandb": ("wandb>=0.17",),
     "gguf": ("gguf>=0.10",),
+    "tune": ("optuna>=4,<6",),
 }
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from textgym.core import text_env
 from textgym.errors import ConfigError
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms import sb3_contrib as contrib
 from textgym_agents.algorithms.options import SB3Options, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
@@ -152,4 +153,17 @@ ROW = Algorithm(
     tests=("algorithms/test_ars.py",),
     # Random search loses on Copy, whose reward a single wrong letter lowers: how little it may.
     learning=Learning(40_000, -0.08, (-0.026, -0.022, -0.056)),
+    search={
+        "learning_rate": search.Range(0.05, 2.0),
+        "delta_std": search.Range(0.1, 3.0),
+        "n_delta": search.Choice((4, 8, 16)),
+    },
+    origins={
+        "n_delta": origins.CHOSEN,
+        "n_top": origins.PAPER,
+        "learning_rate": origins.CHOSEN,
+        "delta_std": origins.CHOSEN,
+        "n_eval_episodes": origins.CHOSEN,
+        "deterministic": origins.CHOSEN,
+    },
 )

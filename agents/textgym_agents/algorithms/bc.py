@@ -16,6 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from textgym.core import text_env
 from textgym.errors import ConfigError
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
 from textgym_agents.algorithms.options import OnPolicyOptions, check_arguments
 from textgym_agents.algorithms.row import Algorithm, Learning
@@ -196,4 +197,11 @@ ROW = Algorithm(
     small={"references_per_rollout": 4},
     tests=("algorithms/test_bc.py",),
     learning=Learning(30_000, -0.02, (0.013, 0.032, 0.011)),  # the model has read a million references before
+    search={**search.COMMON, "references_per_rollout": search.Choice((16, 32, 64, 128))},
+    origins={
+        **origins.COMMON,
+        "references_per_rollout": origins.CHOSEN,
+        "batch_size": origins.CHOSEN,
+        "separator": origins.CHOSEN,
+    },
 )

@@ -8,6 +8,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import FloatSchedule
 from torch.nn.utils import clip_grad_norm_
 
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.options import PolicyGradientOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
@@ -140,4 +141,16 @@ ROW = Algorithm(
     small={"prompts_per_rollout": 4, "group_size": 2, "batch_size": 16},
     tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
     learning=Learning(40_000, 0.05, (0.102, 0.146, 0.121), {"kl_coef": 0, "learning_rate": 4e-3}),
+    search={**search.EPISODES, "group_size": search.Choice((4, 8, 16)), "n_epochs": search.Choice((1, 2, 4))},
+    origins={
+        **origins.EPISODES,
+        "group_size": origins.TRL,
+        "batch_size": origins.CHOSEN,
+        "n_epochs": origins.PAPER,
+        "clip_range": origins.TRL,
+        "clip_range_high": origins.PAPER,
+        "normalize_std": origins.PAPER,
+        "loss_reduction": origins.PAPER,
+        "kl_in_loss": origins.PAPER,
+    },
 )

@@ -19,6 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from textgym.core import text_env
 from textgym.errors import ConfigError
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
 from textgym_agents.algorithms.options import EpisodicOptions, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
@@ -241,4 +242,19 @@ ROW = Algorithm(
     tests=("algorithms/test_ilql.py",),
     # From the initial model's own episodes, offline, there is next to nothing to gain on Copy: it must not lose.
     learning=Learning(30_000, -0.02, (0.013, 0.003, 0.010), {"td_lambda": 1.0}),
+    search={
+        **search.COMMON,
+        "beta": search.Range(0.01, 1.0),
+        "tau": search.Choice((0.6, 0.7, 0.8, 0.9)),
+        "cql_coef": search.Choice((0.0, 0.01, 0.1)),
+        "n_epochs": search.Choice((1, 2, 4)),
+    },
+    origins={
+        **origins.ACTION_VALUES,
+        "episodes": origins.CHOSEN,
+        "n_epochs": origins.CHOSEN,
+        "batch_size": origins.CHOSEN,
+        "tau": origins.PAPER,
+        "cql_coef": origins.CHOSEN,
+    },
 )

@@ -22,6 +22,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.type_aliases import Schedule
 
 from textgym.errors import ConfigError
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.binding import bind_policy
 from textgym_agents.algorithms.options import PPOOptions, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
@@ -116,4 +117,6 @@ ROW = Algorithm(
     small={"n_steps": 5, "batch_size": 8, "refresh_every": 3},
     tests=("algorithms/test_nlpo.py",),
     learning=Learning(65_000, 0.015, (0.116, 0.031, 0.036), PPO_LEARNING),
+    search={**search.PPO, "mask_top_p": search.Choice((0.8, 0.9, 0.95)), "refresh_every": search.Choice((1, 5, 20))},
+    origins={**origins.ROLLOUTS, "mask_top_p": origins.PAPER, "refresh_every": origins.PAPER},
 )

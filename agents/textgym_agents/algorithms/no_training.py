@@ -12,6 +12,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import MaybeCallback
 
 from textgym.errors import ConfigError
+from textgym_agents.algorithms import origins
 from textgym_agents.algorithms.options import SB3Options, check_arguments
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.envs.vec_env import make_vec_env
@@ -141,4 +142,5 @@ BEST_OF_N = Algorithm(
     buffer=None,
     tests=("algorithms/test_no_training.py",),
     learning=Learning(1, 0.08, (0.122, 0.110, 0.105)),
+    origins={"n": origins.CHOSEN},
 )

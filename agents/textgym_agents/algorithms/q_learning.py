@@ -6,6 +6,7 @@ import numpy as np
 from torch.nn.utils import clip_grad_norm_
 
 from textgym.errors import ConfigError, did_you_mean
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import Means
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.algorithms.soft_q import SoftQAlgorithm, SoftQOptions
@@ -84,4 +85,6 @@ ROW = Algorithm(
     small={"prompts_per_rollout": 4},
     tests=("algorithms/test_q_learning.py",),
     learning=Learning(40_000, 0.0, (0.036, 0.037, 0.009), {"kl_coef": 0}),
+    search=search.ACTION_VALUES,
+    origins={**origins.ACTION_VALUES, "traces": origins.CHOSEN},
 )

@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
 from textgym.errors import ConfigError, did_you_mean
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.options import PolicyGradientOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
@@ -134,4 +135,11 @@ ROW = Algorithm(
     small={"prompts_per_rollout": 4},
     tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
     learning=Learning(40_000, 0.05, (0.140, 0.093, 0.135), {"kl_coef": 0, "learning_rate": 4e-3}),
+    search=search.EPISODES,
+    origins={
+        **origins.EPISODES,
+        "baseline": origins.CHOSEN,
+        "baseline_decay": origins.CHOSEN,
+        "vf_coef": origins.SB3,
+    },
 )

@@ -2,6 +2,7 @@
 
 from torch.nn.utils import clip_grad_norm_
 
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.objectives.advantages import leave_one_out
@@ -52,4 +53,6 @@ ROW = Algorithm(
     small={"prompts_per_rollout": 4, "group_size": 2},
     tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
     learning=Learning(40_000, 0.05, (0.180, 0.140, 0.086), {"kl_coef": 0, "learning_rate": 4e-3}),
+    search={**search.EPISODES, "group_size": search.Choice((2, 4, 8))},
+    origins=origins.EPISODES,
 )

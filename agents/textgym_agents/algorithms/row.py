@@ -9,6 +9,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from textgym_agents.algorithms.options import OnPolicyOptions, arguments, takes_anything
+from textgym_agents.algorithms.search import Space
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.policies.base import LanguageModelPolicy
 
@@ -51,6 +52,8 @@ class Algorithm:
         small: arguments of ``make`` with which updates come after a few tokens, for tests.
         tests: the files that prove it, below ``tests/agents``.
         learning: what it must gain on Copy.
+        search: the values that ``textgym tune`` tries, by argument.
+        origins: where defaults come from, by argument; those that are a library's own need no entry.
     """
 
     cls: Callable[..., BaseAlgorithm]
@@ -65,6 +68,8 @@ class Algorithm:
     small: Mapping[str, Any] = field(default_factory=dict)
     tests: tuple[str, ...] = ()
     learning: Learning | None = None
+    search: Space = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         own = getattr(self.cls, "buffer_class", None)
@@ -88,9 +93,21 @@ class Algorithm:
         >>> ALGORITHMS["rloo"].settings()["group_size"], ALGORITHMS["dqn"].settings()["num_candidates"]
         (4, 8)
         """
-        own = {name: value for name, value in arguments(self.cls).items() if name in _chosen(self.cls) - PLUMBING}
+        chosen = _chosen(self.cls) - PLUMBING
+        own = {name: value for name, value in arguments(self.cls).items() if name in chosen}
         kl = {} if self.kl_coef is None else {"kl_coef": self.kl_coef}
         return {**own, **self.defaults, **self.wrap_defaults, **kl}
+
+    def origin(self, argument: str) -> str:
+        """Where a default comes from: as ``origins`` says, or else the library whose class has it; "" if neither.
+
+        >>> from textgym_agents import ALGORITHMS
+        >>> ALGORITHMS["ppo"].origin("gamma"), ALGORITHMS["rloo"].origin("group_size")
+        ('TRL', 'paper')
+        """
+        library = {"stable_baselines3": "SB3", "sb3_contrib": "sb3-contrib"}.get(self.cls.__module__.partition(".")[0])
+        same = arguments(self.cls).get(argument, inspect.Parameter.empty) == self.settings().get(argument)
+        return self.origins.get(argument, library if library and same else "")
 
 
 def is_of_sb3(cls: Any) -> bool:

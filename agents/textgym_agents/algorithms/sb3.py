@@ -5,6 +5,7 @@ from typing import Any
 
 from stable_baselines3 import A2C, DQN, PPO
 
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.envs.candidates import candidates
@@ -56,6 +57,8 @@ PPO_ROW = Algorithm(
     small={"n_steps": 5, "batch_size": 8, "n_epochs": 2},
     tests=("algorithms/test_learning.py", "buffers/test_rollout.py"),
     learning=Learning(65_000, 0.05, (0.096, 0.101, 0.102), PPO_LEARNING),
+    search={**search.PPO, "clip_range": search.Choice((0.1, 0.2, 0.3))},
+    origins=origins.ROLLOUTS,
 )
 A2C_ROW = Algorithm(
     A2C,
@@ -74,6 +77,8 @@ A2C_ROW = Algorithm(
     small={"n_steps": 5},
     tests=("algorithms/test_learning.py", "buffers/test_rollout.py"),
     learning=Learning(40_000, 0.02, (0.076, 0.069, 0.040), {"kl_coef": 0}),
+    search=search.ROLLOUTS,
+    origins={**origins.ROLLOUTS, "use_rms_prop": origins.CHOSEN, "normalize_advantage": origins.CHOSEN},
 )
 DQN_ROW = Algorithm(
     DQN,
@@ -88,4 +93,6 @@ DQN_ROW = Algorithm(
     small=DQN_SMALL,
     tests=("algorithms/test_dqn.py",),
     learning=Learning(24_000, 0.01, (0.038, 0.032, 0.025)),
+    search=search.REPLAY,
+    origins=origins.REPLAY,
 )

@@ -17,6 +17,7 @@ Differences from the papers, beside those of sb3-contrib:
 from typing import Any, NoReturn
 
 from textgym.errors import MissingExtraError
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.algorithms.sb3 import DQN_DEFAULTS, DQN_SMALL, PPO_DEFAULTS, PPO_LEARNING
 from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
@@ -84,6 +85,14 @@ TRPO_ROW = Algorithm(
     small={"n_steps": 5, "batch_size": 8},
     tests=("algorithms/test_trpo.py",),
     learning=Learning(32_768, 0.01, (0.039, 0.021, 0.034), {"kl_coef": 0, "n_steps": 64, "n_critic_updates": 2}),
+    search={**search.ROLLOUTS, "target_kl": search.Range(3e-3, 0.1), "cg_damping": search.Choice((0.1, 1.0, 10.0))},
+    origins={
+        **origins.ROLLOUTS,
+        "target_kl": origins.CHOSEN,
+        "cg_max_steps": origins.CHOSEN,
+        "cg_damping": origins.CHOSEN,
+        "n_critic_updates": origins.CHOSEN,
+    },
 )
 MASKABLE_PPO_ROW = Algorithm(
     MaskablePPO,
@@ -97,6 +106,8 @@ MASKABLE_PPO_ROW = Algorithm(
     small={"n_steps": 5, "batch_size": 8},
     tests=("algorithms/test_maskable_ppo.py",),
     learning=Learning(65_000, 0.05, (0.096, 0.101, 0.102), PPO_LEARNING),
+    search={**search.PPO, "clip_range": search.Choice((0.1, 0.2, 0.3))},
+    origins=origins.ROLLOUTS,
 )
 QRDQN_ROW = Algorithm(
     QRDQN,
@@ -112,4 +123,6 @@ QRDQN_ROW = Algorithm(
     small=DQN_SMALL,
     tests=("algorithms/test_dqn.py",),
     learning=Learning(24_000, -0.03, (0.028, 0.004, 0.040)),
+    search=search.REPLAY,
+    origins=origins.REPLAY,
 )

@@ -8,6 +8,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.nn.utils import clip_grad_norm_
 
+from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.options import PolicyGradientOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
@@ -97,4 +98,6 @@ ROW = Algorithm(
     small={"prompts_per_rollout": 4},
     tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
     learning=Learning(40_000, 0.02, (0.123, 0.092, 0.047), {"kl_coef": 0, "learning_rate": 4e-3}),
+    search=search.EPISODES,
+    origins=origins.EPISODES,
 )

@@ -7,17 +7,15 @@ off at the next start.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from textgym.border import writing
 from textgym.errors import ConfigError
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.report.secrets import without_secrets
-from textgym_agents.storage import LOCK, locked, write_atomically
+from textgym_agents.storage import LOCK, append_line, cut_unfinished_line, locked, read_lines, write_atomically
 
 RESULTS, CONFIG, WORK, LOGS = "results.jsonl", "config.json", "work", "logs"
 
@@ -73,24 +71,11 @@ class ResultStore:
 
     def repair(self) -> int:
         """Cut off what follows the last line break: a line that was never finished. Returns how many bytes."""
-        if not self.path.is_file():
-            return 0
-        content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with open(self.path, "r+b") as file:
-                file.truncate(whole)
-                file.flush()
-                os.fsync(file.fileno())
-        return len(content) - whole
+        return cut_unfinished_line(self.path)
 
     def append(self, run: Mapping[str, Any]) -> None:
         """Add a finished run; returns when it is on disk."""
-        line = json.dumps(run, ensure_ascii=False, allow_nan=False) + "\n"
-        with writing("a result", self.path), open(self.path, "ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, run)
 
     def runs(self) -> list[dict[str, Any]]:
         """Finished runs in the order of ``config.run_keys()``, whatever order they finished in."""
@@ -119,20 +104,7 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
     Raises:
         ConfigError: a line in the middle is broken, which no interruption can cause.
     """
-    if not path.is_file():
-        return []
-    runs = []
-    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line break isn't finished
-    for number, line in enumerate(lines, start=1):
-        try:
-            run = json.loads(line)
-            key_of(run)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ConfigError(
-                f"Line {number} of {str(path)!r} is broken ({error}). Delete that line and run the benchmark again."
-            ) from error
-        runs.append(run)
-    return runs
+    return read_lines(path, Key._fields)
 
 
 def key_of(run: Mapping[str, Any]) -> Key:

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from textgym.border import sentence
 from textgym.errors import TextGymError
 from textgym.rendering import visible
-from textgym_agents.cli import benchmark, browse, evaluate, headroom, play, pretrain, speed, train
+from textgym_agents.cli import benchmark, browse, evaluate, headroom, play, pretrain, speed, train, tune
 
 USAGE: type[Exception] = typer.BadParameter.__bases__[0]  # how the parser refuses options, in every version of typer
 EXPECTED = (TextGymError, gymnasium.error.Error, OSError)
@@ -100,6 +100,7 @@ app.command("play")(play.play)
 app.command("evaluate")(evaluate.evaluate)
 app.command("headroom")(headroom.headroom)
 app.command("train")(train.train)
+app.command("tune")(tune.tune)
 app.command("benchmark")(benchmark.benchmark)
 app.command("pretrain")(pretrain.pretrain)
 app.command("speed")(speed.speed)

@@ -66,16 +66,31 @@ def pairs(option: str, values: Iterable[str] | None) -> dict[str, Any]:
     {'max_new_tokens': 8, 'stop': ['.'], 'split': 'test'}
     """
     parsed: dict[str, Any] = {}
+    for name, value in texts(option, values).items():
+        try:
+            parsed[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            parsed[name] = value
+    return parsed
+
+
+def texts(option: str, values: Iterable[str] | None) -> dict[str, str]:
+    """``NAME=VALUE`` strings as a dict of texts.
+
+    Raises:
+        ConfigError: no equals sign, or a name that comes twice.
+
+    >>> texts("--search", ["n_epochs=1,2"])
+    {'n_epochs': '1,2'}
+    """
+    parsed: dict[str, str] = {}
     for text in values or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise ConfigError(f"{option} {text!r}: expected NAME=VALUE, such as max_new_tokens=32.")
         if name.strip() in parsed:
             raise ConfigError(f"{option} {name.strip()} is given twice.")
-        try:
-            parsed[name.strip()] = json.loads(value)
-        except (ValueError, RecursionError):
-            parsed[name.strip()] = value
+        parsed[name.strip()] = value
     return parsed
 
 
