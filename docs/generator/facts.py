@@ -18,6 +18,7 @@ class Default(NamedTuple):
 
     value: str
     own: str  # that of the class itself, "" where it has none
+    origin: str  # "paper", a library, "chosen", or "tuned by" a command
     why: str
 
 
@@ -29,7 +30,9 @@ def defaults_of(name: str) -> dict[str, Default]:
     row: Any = ALGORITHMS[name]
     own = {argument: value for argument, value in arguments(row.cls).items() if value is not inspect.Parameter.empty}
     return {
-        argument: Default(f"`{value!r}`", f"`{own[argument]!r}`" if argument in own else "", why(name, argument))
+        argument: Default(
+            f"`{value!r}`", f"`{own[argument]!r}`" if argument in own else "", row.origin(argument), why(name, argument)
+        )
         for argument, value in row.settings().items()
     }
 

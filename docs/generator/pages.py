@@ -24,6 +24,7 @@ def generated() -> dict[str, str]:
     pages |= {f"environments/{name}.md": environment(name) for name in TASKS}
     pages |= {"rewards/index.md": rewards()}
     pages |= {f"algorithms/{name}.md": algorithm(name) for name in ALGORITHMS}
+    pages |= {"algorithms/defaults.md": defaults()}
     return pages | dict(api())
 
 
@@ -149,6 +150,18 @@ what the initial model left to gain, with a 95 % interval; 1 is a perfect reward
 """
 
 
+def defaults() -> str:
+    """Every default in one table."""
+    return f"""# All defaults
+
+What textgym sets, and where each value comes from: the algorithm's paper, the library whose default it is (SB3,
+sb3-contrib, TRL), a search by the command that is named ([tuning](../reference/tuning.md)), or "chosen": judged to suit
+text and not tuned, with the reason on the algorithm's page.
+
+{tables.defaults()}
+"""
+
+
 def _score(name: str) -> str:
     return facts.results().get(name, ["", "", "not run"])[2]
 
@@ -166,7 +179,7 @@ def algorithm(name: str) -> str:
     source = f"`{own}` is {library}'s class, unmodified."
     if ours:  # links to the class lead to the API reference
         source = f"::: {row.cls.__module__}.{row.cls.__name__}\n    options:\n      skip_local_inventory: true"
-    header = ("argument", "here", "in the class", "why, or what it is")
+    header = ("argument", "here", "in the class", "from", "why, or what it is")
     return f"""# {name}
 
 {tables.linked(row.paper)}

@@ -71,6 +71,18 @@ def algorithms() -> str:
     return table(("name", "family", "paper", "file", "tests"), rows)
 
 
+def defaults() -> str:
+    """Every default of every algorithm with its origin."""
+    from textgym_agents.algorithms import ALGORITHMS
+
+    rows = []
+    for name, row in ALGORITHMS.items():
+        for number, (argument, value) in enumerate(row.settings().items()):
+            first = "" if number else f"[{name}]({name}.md)"
+            rows.append((first, f"`{argument}`", f"`{value!r}`", row.origin(argument)))
+    return table(("algorithm", "argument", "default", "from"), rows)
+
+
 def source_of(cls: Any) -> Path:
     """The file to read for an algorithm: its class's own, or that of the rows of a library's classes."""
     package = cls.__module__.partition(".")[0]

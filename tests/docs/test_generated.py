@@ -1,6 +1,7 @@
 """Generated tables are up to date, and every algorithm, default and environment has its facts."""
 
 import doctest
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,7 @@ from docs.generator.roles import as_markdown
 from docs.generator.write import GENERATED, README, part
 from textgym.tasks import TASKS
 from textgym_agents.algorithms import ALGORITHMS
+from textgym_agents.algorithms.origins import CHOSEN
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,8 @@ def test_the_readme_has_a_place_for_the_demo() -> None:
 def test_every_algorithm_has_an_update_rule_and_reasons(name: str) -> None:
     assert facts.equation(name), f"state {name}'s update rule in train()'s docstring, or in docs/facts.toml"
     for argument, default in facts.defaults_of(name).items():
+        origin = rf"{CHOSEN}|paper|SB3|sb3-contrib|TRL|tuned by `textgym tune .+`"
+        assert re.fullmatch(origin, default.origin), f"say where {name}'s {argument} comes from in its row's origins"
         assert default.why, f"say what {argument} of {name} is in its class's docstring, or why in docs/facts.toml"
     page = pages.generated()[f"algorithms/{name}.md"]
     for heading in ("Update rule", "Defaults", "Logged scalars", "Result", "Use", "The class"):
@@ -43,6 +47,12 @@ def test_every_environment_has_its_facts(name: str) -> None:
     page = pages.generated()[f"environments/{name}.md"]
     for heading in ("Description", "Observation Space", "Arguments", "Default reward", "Metrics", "Examples"):
         assert f"## {heading}\n" in page
+
+
+def test_the_table_of_defaults_has_every_default_with_its_origin() -> None:
+    page = pages.generated()["algorithms/defaults.md"]
+    assert "| [rloo](rloo.md) | `prompts_per_rollout` | " in page
+    assert page.count("\n| ") == 1 + 1 + sum(len(row.settings()) for row in ALGORITHMS.values())  # with its header
 
 
 def test_facts_are_of_algorithms_and_arguments_that_exist() -> None:
