@@ -20,14 +20,8 @@ from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
 from textgym.rules import TokenRules
-from textgym_agents.buffers.rollout import (
-    EpisodeBatch,
-    EpisodeRolloutBuffer,
-    ReferencePolicy,
-    Segment,
-    TokenIds,
-    not_by_one_token,
-)
+from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer, ReferencePolicy, Segment
+from textgym_agents.buffers.steps import TokenIds, not_by_one_token
 from textgym_agents.objectives.advantages import LossReduction, token_weights
 from textgym_agents.objectives.arrays import Floats, Ints
 from textgym_agents.objectives.kl import KLController
@@ -152,14 +146,14 @@ class EpisodeStore(EpisodeRolloutBuffer):
         self.lengths = np.array([len(episode.actions) for episode in episodes])
         self.buffer_size = int(self.lengths.sum())
         self.reset()
-        self.advantages[:] = np.nan
+        self.advantages = np.full((self.buffer_size, 1), np.nan, dtype=np.float32)
         for name in ("actions", "rewards", "values", "log_probs"):
             getattr(self, name)[:, 0] = np.concatenate([getattr(episode, name) for episode in episodes])
         stops = self.lengths.cumsum()
         starts = stops - self.lengths
         self.episode_starts[starts] = 1
         self._segments = [
-            Segment(0, int(start), int(stop), episode.context, episode.prompt, 0)
+            Segment(int(start), int(stop), episode.context, episode.prompt)
             for start, stop, episode in zip(starts, stops, episodes, strict=True)
         ]
         self.pos, self.full = self.buffer_size, True
@@ -183,6 +177,7 @@ class EpisodeStore(EpisodeRolloutBuffer):
         if not self.kl_in_loss:
             self.rewards -= np.float32(self.kl_coef) * self._estimate(log_ratio)
         self._report_kl(log_ratio)
+        self._advance(log_ratio.size)
 
     def set_advantages(self, advantages: Floats) -> None:
         """One per token, (tokens,), or one per episode, (groups, k), for all its tokens."""
@@ -206,20 +201,20 @@ class EpisodeStore(EpisodeRolloutBuffer):
         """
         if not self.full:
             raise ResetNeededError("The store is empty: fill it first.")
-        segments = [s for i, s in enumerate(self.segments()) if keep is None or keep[i]]
+        segments = [s for i, s in enumerate(self._segments) if keep is None or keep[i]]
         for chunk in self._minibatches(segments, batch_size or self.buffer_size):
-            steps, rows = self._index(chunk)
+            at = self._index(chunk)
             lengths = np.array([len(segment) for segment in chunk])
             weights = token_weights(lengths, self.loss_reduction, self.max_new_tokens)
             yield EpisodeSamples(
                 self._batch(chunk),
-                self._long(self.actions[steps, rows]),
-                self.to_torch(self.values[steps, rows]),
-                self.to_torch(self.log_probs[steps, rows]),
-                self.to_torch(self.advantages[steps, rows]),
-                self.to_torch(self.reference_log_probs[steps, rows]),
+                self._long(self.actions[at, 0]),
+                self.to_torch(self.values[at, 0]),
+                self.to_torch(self.log_probs[at, 0]),
+                self.to_torch(self.advantages[at, 0]),
+                self.to_torch(self.reference_log_probs[at, 0]),
                 self.to_torch(weights.astype(np.float32)),
-                self.rewards[steps, rows],
+                self.rewards[at, 0],
                 lengths,
             )
 

@@ -19,7 +19,7 @@ from textgym.border import reading
 from textgym.core import Prompt, Sample, TextMDP
 from textgym.errors import DatasetError, InvalidActionError
 from textgym_agents.buffers.episodes import Episode, given_episode
-from textgym_agents.buffers.rollout import TokenIds
+from textgym_agents.buffers.steps import TokenIds
 
 KEYS = ("prompt_id", "prompt_ids", "token_ids", "reward")
 

@@ -32,7 +32,7 @@ from textgym_agents.buffers.replay_episodes import (
     pack_episodes,
     unpack_episodes,
 )
-from textgym_agents.buffers.rollout import TokenIds, not_by_one_token
+from textgym_agents.buffers.steps import TokenIds, not_by_one_token
 from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.returns import n_step_returns
 

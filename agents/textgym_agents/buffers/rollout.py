@@ -1,16 +1,20 @@
-"""Rollout storage that keeps each token once and hands out whole episodes.
+"""Rollout storage that keeps each token once and hands out whole completions.
 
 Stable-Baselines3's own buffer stores the whole observation, prompt and all, for every token, and its minibatches mix
 single steps of many episodes, so that every token costs a forward pass over its whole prefix. Here a minibatch is a set
-of *segments* (the part of an episode that lies in this rollout), and one teacher-forced pass serves all their tokens.
+of completions, and one teacher-forced pass serves all their tokens.
+
+A rollout's end cuts completions, and what such a one is worth is not known yet. It stays, with the values and
+log-probabilities of the steps so far, until the rollout in which it ends, and is learned from there, once and whole: no
+return is a value head's guess. PPO's ratio weights the steps that an earlier policy took.
 
 | Symbol | Shape | Meaning |
 |---|---|---|
-| `actions`, `rewards`, `values`, `log_probs`, ... | (steps, rows) | as in SB3's RolloutBuffer |
-| `contexts` | one array per segment | the tokens that were there when the segment began, the prompt first |
-| `prompts` | one array per segment | what the encoder reads; None for decoder-only models |
+| `actions`, `rewards`, `values`, ... | (steps, rows) | while a rollout is collected, as in SB3's RolloutBuffer |
+| the same, `advantages`, `returns` | (tokens, 1) | afterwards: of the completions that ended, one after another |
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -24,11 +28,13 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
+from textgym_agents.buffers.masks import MaskTable
+from textgym_agents.buffers.steps import STEP_ARRAYS, Piece, TokenIds, not_by_one_token, pack_pieces, unpack_pieces
 from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.kl import KLController, as_controller, estimator, k3
+from textgym_agents.objectives.returns import generalized_advantages
 
 REFERENCE_TOKENS = 4096  # of one pass of the reference model
-TokenIds = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,9 @@ class EpisodeBatch:
     Attributes:
         sequences: pieces of episodes; their actions, one piece after another, are the flat tensors beside this one.
         num_generated: (actions,) how many tokens of the completion came before the action, or -1 where not known.
-        masks: (actions, words) the tokens that were legal, 64 to a word, from ``MaskedEpisodeRolloutBuffer``.
+        masks: (actions, words) the tokens that were legal, 64 to a word, where some were not.
         first, every: only the actions ``first``, ``first + every``, ... of the sequences are meant.
+        idle: there is nothing to learn from it, and a policy gives it no gradient.
     """
 
     sequences: list[TokenSequence]
@@ -47,6 +54,7 @@ class EpisodeBatch:
     masks: Tensor | None = None
     first: int = 0
     every: int = 1
+    idle: bool = False
 
     def __getitem__(self, key: slice) -> "EpisodeBatch":
         """``batch[::n]``, every n-th action, as TRPO takes them to save work."""
@@ -70,29 +78,29 @@ class RolloutPolicy(ReferencePolicy, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Consecutive steps ``[start, stop)`` of one row that belong to one episode."""
+    """Where a completion, or a piece of one, is in the flat arrays: tokens ``[start, stop)``.
 
-    row: int
+    Attributes:
+        context, prompt, num_generated, carried: as of a :class:`~textgym_agents.buffers.steps.Piece`.
+    """
+
     start: int
     stop: int
     context: TokenIds
     prompt: TokenIds | None
-    num_generated: int
+    num_generated: int = 0
+    carried: int = 0
 
     def __len__(self) -> int:
         return self.stop - self.start
 
 
-def not_by_one_token(name: str, instead: str = "") -> ConfigError:
-    """The error for an environment of several turns: an observation must be the one before it and one token more."""
-    return ConfigError(
-        f"An observation doesn't continue the one before it by one token. {name} can't be used with a wrapper that "
-        f"changes observations within an episode{instead}."
-    )
-
-
 class EpisodeRolloutBuffer(RolloutBuffer):
-    """A rollout buffer of whole episodes. Pass it as ``rollout_buffer_class`` to PPO, A2C or TRPO.
+    """A rollout buffer of whole completions. Pass it as ``rollout_buffer_class`` to PPO, A2C or TRPO.
+
+    What ``get`` hands out are the completions that ended in the last rollout, with the steps that they had in rollouts
+    before it. The rewards have the KL penalty in them. Where no completion ended, a piece of one is handed out whose
+    update changes nothing, with a warning.
 
     Args:
         buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs: as SB3 gives them.
@@ -111,6 +119,8 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         epochs: how often minibatches have been drawn from this rollout.
         minibatch_episodes: how many episodes are in the last one.
     """
+
+    mask_numbers: NDArray[np.int32]
 
     def __init__(
         self,
@@ -135,17 +145,21 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.kl_controller = as_controller(kl_coef)
         self.kl_estimator, self._estimate = kl_estimator, estimator(kl_estimator)
         self.reference = reference
+        self.policy: RolloutPolicy | None = None
         self.seq2seq = "decoder_input_ids" in observation_space.spaces
         self.prefix = "decoder_" if self.seq2seq else ""
         # The column of the first generated token; None where the space doesn't say.
         self.first_new = 1 if self.seq2seq else getattr(observation_space, "max_prompt_tokens", None)
         self.rng = np.random.default_rng(np.random.SeedSequence(torch.initial_seed() if seed is None else seed))
         self.stats: dict[str, float] = {}
+        self._open: dict[int, Piece] = {}  # by row: what a rollout's end has cut
+        self._warned = False
+        self.masks = MaskTable(int(action_space.n))  # type: ignore[attr-defined]
         super().__init__(buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs)
 
     def bind(self, policy: RolloutPolicy) -> None:
-        """Measure the KL to the policy's reference model; it must have been made with ``reference=True``."""
-        self.reference = policy
+        """Take the masks of rollouts from a policy, and measure the KL to its reference model, if it has one."""
+        self.reference = self.policy = policy
 
     def get_state(self) -> dict[str, Any]:
         """What outlasts a rollout, for a checkpoint.
@@ -159,35 +173,54 @@ class EpisodeRolloutBuffer(RolloutBuffer):
                 f"The KL controller {type(controller).__name__} has no get_state() and set_state(state), so a run with "
                 "it can't be saved."
             )
-        return {"rng": self.rng, "stats": self.stats, "kl": None if controller is None else controller.get_state()}
+        numbers = [piece.steps["mask_numbers"].copy() for piece in self._open.values()]
+        masks = self.masks.copy()
+        masks.only(numbers)
+        return {
+            "rng": self.rng,
+            "stats": self.stats,
+            "kl": None if controller is None else controller.get_state(),
+            "open": pack_pieces(self._open, mask_numbers=numbers),
+            "masks": masks.all(),
+        }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`get_state`."""
         self.rng, self.stats = state["rng"], state["stats"]
         if self.kl_controller is not None:
             self.kl_controller.set_state(state["kl"])
+        self._open = unpack_pieces(state["open"])
+        self.masks = MaskTable(self.masks.num_tokens)
+        self.masks.numbers(state["masks"])
 
     def reset(self) -> None:
+        """Forget the last rollout, but not the completions that it has cut. SB3 calls this."""
         shape = (self.buffer_size, self.n_envs)
-        self.actions = np.zeros(shape, dtype=np.int32)
-        for name in ("rewards", "returns", "episode_starts", "values", "log_probs", "advantages"):
-            setattr(self, name, np.zeros(shape, dtype=np.float32))
+        for name, dtype in STEP_ARRAYS.items():
+            setattr(self, name, np.zeros(shape, dtype=dtype))
+        self.episode_starts = np.zeros(shape, dtype=np.float32)
         # (step, row) -> context, prompt for an encoder, tokens generated before
         self.contexts: dict[tuple[int, int], tuple[TokenIds, TokenIds | None, int]] = {}
         self._known: dict[bytes, TokenIds] = {}  # completions of one prompt share its array
         self._pending: list[tuple[Tensor, Tensor]] = []
+        self._pending_masks: list[tuple[int, Tensor]] = []
         self.live = np.zeros(self.n_envs, dtype=np.int64)
-        self._kl_applied = False
-        self._segments: list[Segment] | None = None
+        self.masks.only(piece.steps["mask_numbers"] for piece in self._open.values())
+        self._segments: list[Segment] = []
+        self.idle = False
         self.epochs = self.minibatch_episodes = 0
         self.pos, self.full = 0, False
 
     @property
     def nbytes_per_token(self) -> float:
         """Bytes held for each stored token, contexts and prompts included."""
-        arrays = [self.actions, self.rewards, self.returns, self.episode_starts, self.values, self.log_probs]
-        held = sum(a.nbytes for a in [*arrays, self.advantages]) + sum(c.nbytes for c in self._known.values())
-        return held / self.actions.size
+        held = {id(a): a.nbytes for a in vars(self).values() if isinstance(a, np.ndarray)}
+        pieces: list[Piece | Segment] = [*self._open.values(), *self._segments]
+        starts = [*((c, p) for c, p, _ in self.contexts.values()), *((piece.context, piece.prompt) for piece in pieces)]
+        held |= {id(a): a.nbytes for start in starts for a in start if a is not None}
+        held |= {id(a): a.nbytes for piece in self._open.values() for a in piece.steps.values()}
+        tokens = self.actions.size + sum(map(len, self._open.values()))
+        return (sum(held.values()) + self.masks.nbytes) / tokens
 
     def add(  # type: ignore[override]
         self,
@@ -219,6 +252,8 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.episode_starts[self.pos] = starts
         # What an accelerator computed comes over in one piece at the end: fetching it now would wait for it.
         self._pending.append((value.detach().reshape(-1), log_prob.detach().reshape(-1)))
+        if self.policy is not None and self.policy.sampled_masks is not None:
+            self._pending_masks.append((self.pos, self.policy.sampled_masks))
         self.pos += 1
         self.full = self.pos == self.buffer_size
         if self.full or self._pending[0][0].device.type == "cpu":
@@ -231,32 +266,87 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         return self._known[key]
 
     def _fetch(self) -> None:
-        """Move pending values and log-probabilities into the arrays."""
+        """Move pending values, log-probabilities and masks into the arrays."""
         if self._pending:
             steps = slice(self.pos - len(self._pending), self.pos)
             for array, tensors in zip((self.values, self.log_probs), zip(*self._pending, strict=True), strict=True):
                 array[steps] = torch.stack(tensors).float().cpu().numpy()
             self._pending.clear()
+        for step, words in self._pending_masks:
+            self.mask_numbers[step] = self.masks.numbers(words.cpu().numpy())
+        self._pending_masks.clear()
 
     def segments(self) -> list[Segment]:
-        """The stored steps, cut where episodes begin, in order of row and step."""
-        if self._segments is None or not self.full:
-            by_row: dict[int, list[int]] = {row: [] for row in range(self.n_envs)}
-            for step, row in self.contexts:
-                by_row[row].append(step)
-            self._segments = [
-                Segment(row, start, stop, *self.contexts[start, row])
-                for row, begins in by_row.items()
-                for start, stop in zip(begins, [*begins[1:], self.pos], strict=True)
-            ]
+        """Where each completion is in the arrays; none before the rollout is complete."""
         return self._segments
 
     def compute_returns_and_advantage(self, last_values: Tensor, dones: NDArray[Any]) -> None:
-        """Subtract the KL from the rewards (once), then compute GAE as SB3 does."""
+        """Keep the completions that have ended, subtract the KL from their rewards, and compute GAE as SB3 does.
+
+        The first call after a rollout does so; ``last_values`` are of no use, since no return is bootstrapped.
+        """
+        if self._segments:
+            return
         self._fetch()
-        if self.kl_controller is not None and not self._kl_applied:
-            self._apply_kl()
-        super().compute_returns_and_advantage(last_values, dones)
+        ended = self._cut(np.asarray(dones, dtype=bool))
+        self.idle = not ended
+        if self.idle:
+            self._warn()
+        self._keep(ended or [next(iter(self._open.values())).new_steps()])
+        self.returns, self.advantages = self.values.copy(), np.zeros_like(self.values)
+        if not self.idle:
+            if self.kl_controller is not None:
+                self._apply_kl()
+            lengths = np.array([len(segment) for segment in self._segments])
+            flat = (self.rewards[:, 0], self.values[:, 0], lengths)
+            self.advantages[:, 0] = generalized_advantages(*flat, self.gamma, self.gae_lambda)
+            self.returns += self.advantages
+        self._advance(self.buffer_size * self.n_envs)
+
+    def _cut(self, dones: NDArray[np.bool_]) -> list[Piece]:
+        """The completions that have ended, in order of row and step; those that haven't stay for the next rollout."""
+        before, self._open = self._open, {}
+        arrays = {name: getattr(self, name) for name in STEP_ARRAYS}
+        begins: dict[int, list[int]] = {row: [] for row in range(self.n_envs)}
+        for step, row in self.contexts:
+            begins[row].append(step)
+        ended = []
+        for row, starts in begins.items():
+            for start, stop in zip(starts, [*starts[1:], self.pos], strict=True):
+                steps = {name: array[start:stop, row].copy() for name, array in arrays.items()}
+                piece = Piece(*self.contexts[start, row], steps)
+                # What was kept of a completion that never went on, since the environment was reset, is dropped.
+                if start == 0 and not self.episode_starts[0, row] and row in before:
+                    piece = before[row].with_next(piece) if before[row].continued_by(piece) else piece
+                if stop < self.pos or dones[row]:
+                    ended.append(piece)
+                else:
+                    self._open[row] = piece
+        return ended
+
+    def _keep(self, pieces: list[Piece]) -> None:
+        """Put these completions into the arrays, in place of the rollout's steps."""
+        for name in STEP_ARRAYS:
+            setattr(self, name, np.concatenate([piece.steps[name] for piece in pieces])[:, None])
+        stops = np.cumsum([len(piece) for piece in pieces]).tolist()
+        self._segments = [
+            Segment(stop - len(piece), stop, piece.context, piece.prompt, piece.num_generated, piece.carried)
+            for stop, piece in zip(stops, pieces, strict=True)
+        ]
+        self.episode_starts = np.zeros(self.actions.shape, dtype=np.float32)
+        self.episode_starts[[segment.start for segment in self._segments]] = 1
+        self.contexts, self._known = {}, {}
+
+    def _warn(self) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        longest = getattr(self.observation_space, "max_new_tokens", None)
+        warnings.warn(
+            f"In a rollout of {self.buffer_size} steps no completion ended, so there was nothing to learn from. Raise "
+            f"n_steps{'' if longest is None else f' to {longest} (max_new_tokens)'} or more.",
+            stacklevel=2,
+        )
 
     def _apply_kl(self) -> None:
         assert self.kl_controller is not None
@@ -265,7 +355,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self._report_kl(log_ratio)
 
     def _log_ratio(self) -> NDArray[np.float32]:
-        """(steps, rows) log-probabilities under the policy minus those under the reference model."""
+        """(tokens, 1) log-probabilities under the policy minus those under the reference model."""
         if self.reference is None:
             raise ConfigError(
                 "EpisodeRolloutBuffer has a KL coefficient and no reference model. Build the algorithm with "
@@ -274,9 +364,9 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             )
         log_ratio = np.zeros_like(self.log_probs)
         for chunk in self._chunks(self.segments(), REFERENCE_TOKENS):
-            steps, rows = self._index(chunk)
-            reference = self.reference.reference_log_probs(self._batch(chunk), self._long(self.actions[steps, rows]))
-            log_ratio[steps, rows] = self.log_probs[steps, rows] - reference.cpu().numpy()
+            at = self._index(chunk)
+            reference = self.reference.reference_log_probs(self._batch(chunk), self._long(self.actions[at, 0]))
+            log_ratio[at, 0] = self.log_probs[at, 0] - reference.cpu().numpy()
         return log_ratio
 
     def _report_kl(self, log_ratio: NDArray[np.float32]) -> None:
@@ -290,36 +380,39 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             "kl_coef": self.kl_controller.coef,
         }
         self.kl_controller.update(float(self._estimate(log_ratio).sum()) / episodes, episodes)
-        if hasattr(self.kl_controller, "advance"):
-            self.kl_controller.advance(log_ratio.size)
-        self._kl_applied = True
+
+    def _advance(self, num_tokens: int) -> None:
+        """Tell a controller that follows a schedule how many tokens the rollout had."""
+        if self.kl_controller is not None and hasattr(self.kl_controller, "advance"):
+            self.kl_controller.advance(num_tokens)
 
     def get(self, batch_size: int | None = None) -> Iterator[RolloutBufferSamples]:  # type: ignore[override]
-        """Minibatches of whole segments, in random order, about ``batch_size`` tokens each (None: all in one)."""
-        if not self.full:
+        """Minibatches of whole completions, in random order, about ``batch_size`` tokens each (None: all in one)."""
+        if not self._segments:
             raise ResetNeededError(f"The rollout buffer holds {self.pos} of {self.buffer_size} steps: fill it first.")
-        for chunk in self._minibatches(self.segments(), batch_size or self.actions.size):
-            steps, rows = self._index(chunk)
+        for chunk in self._minibatches(self._segments, batch_size or self.actions.size):
+            at = self._index(chunk)
             flat = (self.values, self.log_probs, self.advantages, self.returns)
             # SB3 annotates the observations as a tensor; it only hands them to the policy's evaluate_actions.
             yield RolloutBufferSamples(
                 self._batch(chunk),  # type: ignore[arg-type]
-                self._long(self.actions[steps, rows]),
-                *(self.to_torch(a[steps, rows]) for a in flat),
+                self._long(self.actions[at, 0]),
+                *(self.to_torch(a[at, 0]) for a in flat),
             )
 
-    def peek(self, num_tokens: int = 256) -> tuple[EpisodeBatch, Tensor, Tensor]:
-        """Some of what is stored, in order: a batch of segments spread over all, its actions, their log-probabilities.
+    def peek(self, num_tokens: int = 256) -> tuple[EpisodeBatch, Tensor, Tensor, Tensor]:
+        """Some of what is stored: a batch of completions spread over all, their actions and log-probabilities.
 
-        Moves no random stream. About ``num_tokens`` actions, at least one segment.
+        Moves no random stream. About ``num_tokens`` actions, at least one completion. The last tensor, (actions,), is
+        True where the action is one of the last rollout, whose policy is that of now.
         """
-        self._fetch()
-        segments = self.segments()
+        segments = self._segments
         mean = sum(map(len, segments)) / len(segments)
         count = min(len(segments), max(1, round(num_tokens / mean)))
         chosen = [segments[i * len(segments) // count] for i in range(count)]
         at = self._index(chosen)
-        return self._batch(chosen), self._long(self.actions[at]), self.to_torch(self.log_probs[at])
+        new = torch.as_tensor(np.concatenate([np.arange(len(s)) >= s.carried for s in chosen]), device=self.device)
+        return self._batch(chosen), self._long(self.actions[at, 0]), self.to_torch(self.log_probs[at, 0]), new
 
     def _minibatches(self, segments: list[Segment], max_tokens: int) -> Iterator[list[Segment]]:
         """One epoch over the segments, in random order, counted for whoever watches the updates."""
@@ -348,19 +441,19 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         yield from runs
 
     @staticmethod
-    def _index(segments: list[Segment]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(steps, rows) of the segments' actions, flat and in order."""
-        steps = np.concatenate([np.arange(s.start, s.stop) for s in segments])
-        rows = np.repeat([s.row for s in segments], [len(s) for s in segments])
-        return steps, rows
+    def _index(segments: list[Segment]) -> NDArray[np.int64]:
+        """(tokens,) where the segments' actions are, in order."""
+        return np.concatenate([np.arange(s.start, s.stop) for s in segments])
 
     def _batch(self, segments: list[Segment]) -> EpisodeBatch:
-        sequences = [TokenSequence(s.context, self.actions[s.start : s.stop, s.row], s.prompt) for s in segments]
+        sequences = [TokenSequence(s.context, self.actions[s.start : s.stop, 0], s.prompt) for s in segments]
         lengths = [len(s) for s in segments]
         known = np.repeat([s.num_generated for s in segments], lengths)
         offsets = np.concatenate([np.arange(n) for n in lengths])
-        generated = np.where(known < 0, -1, known + offsets)
-        return EpisodeBatch(sequences, torch.as_tensor(generated, device=self.device))
+        generated = torch.as_tensor(np.where(known < 0, -1, known + offsets), device=self.device)
+        masks = self.masks.masks(self.mask_numbers[self._index(segments), 0])
+        words = None if masks is None else torch.as_tensor(masks, device=self.device)
+        return EpisodeBatch(sequences, generated, words, idle=self.idle)
 
     def _long(self, actions: TokenIds) -> Tensor:
         return torch.as_tensor(actions.astype(np.int64), device=self.device)

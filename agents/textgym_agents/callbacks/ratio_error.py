@@ -14,9 +14,11 @@ def ratio_error(policy: Any, buffer: Any) -> float:
     policy.set_training_mode(True)  # as it will be in the update: dropout shows only so
     try:
         if isinstance(buffer, EpisodeRolloutBuffer):
-            observations, actions, stored = buffer.peek()
+            # Only those of the last rollout: an earlier policy took the first steps of a completion that was cut.
+            observations, actions, stored, new = buffer.peek()
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 computed = policy.evaluate_actions(observations, actions)[1]
+            computed, stored = computed[new], stored[new]
         else:
             observations, actions, stored = _some_steps(buffer)
             # With gradients, since without them a policy of ours would put these rows into its cache.

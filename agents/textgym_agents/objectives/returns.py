@@ -86,6 +86,29 @@ def lambda_returns(
     return returns
 
 
+def generalized_advantages(
+    rewards: Floats, values: Floats, lengths: Ints, gamma: float, gae_lambda: float
+) -> NDArray[np.float64]:
+    """(tokens,) advantages,  ``A_t = r_t + gamma v_{t+1} - v_t + gamma lambda A_{t+1}``.
+
+    What comes after an episode's last token counts as 0.
+    Schulman et al., "High-Dimensional Continuous Control Using Generalized Advantage Estimation" (2016),
+    https://arxiv.org/abs/1506.02438. With gamma and lambda 1 it is the return from a token on minus its value.
+
+    >>> rewards, values, lengths = np.array([0.0, 1.0, 2.0]), np.array([0.5, 0.25, 1.0]), np.array([2, 1])
+    >>> generalized_advantages(rewards, values, lengths, 1.0, 1.0).tolist()
+    [0.5, 0.75, 1.0]
+    >>> generalized_advantages(rewards, values, lengths, 1.0, 0.0).tolist()
+    [-0.25, 0.75, 1.0]
+    """
+    table, inside = _table(np.stack([rewards, values]), lengths)  # (2, episodes, most tokens)
+    advantages = np.zeros((len(lengths), inside.shape[1] + 1))  # behind an episode, rewards and values are 0
+    for t in reversed(range(inside.shape[1])):
+        after = table[1, :, t + 1] if t + 1 < inside.shape[1] else 0.0
+        advantages[:, t] = table[0, :, t] + gamma * after - table[1, :, t] + gamma * gae_lambda * advantages[:, t + 1]
+    return advantages[:, :-1][inside]
+
+
 def check_lambda(td_lambda: float) -> None:
     """Raise ConfigError unless it is from 0 to 1."""
     if not 0 <= td_lambda <= 1:

@@ -206,13 +206,19 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         """Values (n, 1), log-probabilities (n,) and entropies (n,) of given actions, with gradients.
 
         ``obs`` is an :class:`EpisodeBatch` (one teacher-forced pass for all its tokens) or plain observations (one pass
-        over its prefix for every token, as SB3's own buffers need). Their gradient can be taken once.
+        over its prefix for every token, as SB3's own buffers need). Their gradient can be taken once. That of an idle
+        batch reaches no weight.
         """
-        hidden = self._hidden(obs)
-        log_probs, entropies = self._statistics(hidden, actions, self._generated(obs))
+        idle = isinstance(obs, EpisodeBatch) and obs.idle
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not idle):
+            hidden = self._hidden(obs)
+            log_probs, entropies = self._statistics(hidden, actions, self._generated(obs))
+            values = self._values(hidden, obs)
+        if idle:
+            return values.requires_grad_(), log_probs.requires_grad_(), entropies
         if self.warming_up:
             log_probs, entropies = log_probs.detach(), entropies.detach()
-        return self._values(hidden, obs), log_probs, entropies
+        return values, log_probs, entropies
 
     def get_distribution(self, obs: Any) -> Distribution:
         """The distribution over tokens at each row of ``obs``; with gradients, which can be differentiated again."""

@@ -16,7 +16,8 @@ import torch
 from stable_baselines3.common.distributions import Distribution
 from torch import Tensor
 
-from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer, as_masks, unpack_masks
+from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
+from textgym_agents.buffers.masks import as_masks, unpack_masks
 from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.log_probs import Prepare
 from textgym_agents.policies.base import LanguageModelPolicy, Obs

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from textgym.errors import ConfigError
 from textgym_agents import models
-from textgym_agents.buffers.masked_rollout import pack_masks
+from textgym_agents.buffers.masks import pack_masks
 from textgym_agents.models.log_probs import BLOCK_LOGITS, Prepare
 from textgym_agents.models.sampling import Sampling
 from textgym_agents.models.slot_caches import SlotCaches

@@ -267,8 +267,9 @@ class TRPOPolicy(LanguageModelPolicy):
         self._flat.clear()  # the actor's update is over
         with torch.no_grad():
             hidden = self._hidden(obs).float()
-        values: Tensor = self.value_net(hidden)
-        return values
+            if isinstance(obs, EpisodeBatch) and obs.idle:
+                return self._values(hidden, obs).requires_grad_()
+        return self._values(hidden, obs)
 
     def set_training_mode(self, mode: bool) -> None:
         self._flat.clear()

@@ -132,13 +132,18 @@ def random_rollout(one: Subject, shape: Shape, batch_size: int | None = None, *,
         observation, _, starts, _ = env.step(actions)
     for buffer in [*buffers, plain]:
         buffer.compute_returns_and_advantage(last_values=torch.zeros(env.num_envs, 1), dones=starts)
-    return Filled(ppo, _episodes(plain, begun), own)
+    return Filled(ppo, _episodes(plain, begun, starts), own)
 
 
-def _episodes(plain: RolloutBuffer, begun: dict[tuple[int, int], NDArray[np.int64]]) -> list[Episode]:
+def _episodes(
+    plain: RolloutBuffer, begun: dict[tuple[int, int], NDArray[np.int64]], ended: NDArray[np.bool_]
+) -> list[Episode]:
+    """Those that aren't cut by the rollout's end, at which ``ended`` (rows,) says where one ended."""
     columns: list[Any] = [plain.actions[..., 0].astype(np.int64), plain.log_probs, plain.advantages, plain.returns]
     episodes = []
     for row, start in sorted(begun):
         stop = min((step for other, step in begun if other == row and step > start), default=len(plain.actions))
+        if stop == len(plain.actions) and not ended[row]:
+            continue
         episodes.append(Episode(begun[row, start], *(column[start:stop, row] for column in columns)))
     return episodes

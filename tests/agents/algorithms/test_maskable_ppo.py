@@ -9,11 +9,13 @@ from sb3_contrib.common.maskable.evaluation import evaluate_policy
 from sb3_contrib.common.maskable.utils import get_action_masks
 from stable_baselines3 import PPO
 
+from tests.agents.rollouts import places
 from tests.agents.tiny_models import tiny_model
 from textgym.errors import ConfigError
 from textgym.tokenizer import builtin_tokenizer
 from textgym_agents import EpisodeRolloutBuffer, LanguageModelPolicy, load, make, make_vec_env
-from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer, pack_masks, unpack_masks
+from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
+from textgym_agents.buffers.masks import pack_masks, unpack_masks
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.policies.maskable import MaskablePolicy
 
@@ -76,19 +78,18 @@ def test_only_legal_tokens_are_sampled_and_their_probabilities_sum_to_one(kind):
     buffer = collect(algorithm)
     seen = np.stack(algorithm.env.seen)  # (steps, rows, vocabulary)
     assert len(seen) == STEPS
-    legal = np.take_along_axis(seen, buffer.actions[:, :, None], 2)
-    assert legal.all()
+    at = places(buffer)
+    assert seen[(*at, buffer.actions[:, 0])].all()
     (batch,) = buffer.get(None)
-    steps, rows = buffer._index(buffer.segments())
     whole = buffer._batch(buffer.segments())
     with torch.no_grad():
         distribution = algorithm.policy.get_distribution(whole).distribution
-    assert np.array_equal(torch.isfinite(distribution.logits).numpy(), seen[steps, rows])
-    torch.testing.assert_close(distribution.logits.exp().sum(-1), torch.ones(ROWS * STEPS))
+    assert np.array_equal(torch.isfinite(distribution.logits).numpy(), seen[at])
+    torch.testing.assert_close(distribution.logits.exp().sum(-1), torch.ones(len(at[0])))
     # Without masks the model would often have written other tokens.
-    free = collect(maskable(kind)).actions
-    assert not np.take_along_axis(seen, free[:, :, None], 2).all()
-    assert batch.action_masks.shape == (ROWS * STEPS, -(-NUM_TOKENS // 64))
+    free = collect(maskable(kind))
+    assert not seen[(*places(free), free.actions[:, 0])].all()
+    assert batch.action_masks.shape == (len(at[0]), -(-NUM_TOKENS // 64))
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])
@@ -107,10 +108,13 @@ def test_the_ratio_is_one_at_the_first_minibatch(kind, policy):
 def test_the_update_is_that_of_sb3_contribs_buffer():
     """Float masks, one prefix per token and sb3-contrib's own buffer give the same loss and gradient."""
     results = []
+    steps, rows = places(collect(maskable(random=True)))
     for buffer in (None, MaskableDictRolloutBuffer):
         algorithm = maskable(random=True, buffer=buffer)
         collect(algorithm)
         (batch,) = algorithm.rollout_buffer.get(None)
+        if buffer is not None:  # the same completions, those that have ended
+            batch = algorithm.rollout_buffer._get_samples(rows * STEPS + steps)
         with torch.no_grad():
             for parameter in algorithm.policy.lm.parameters():
                 parameter.add_(0.01)
@@ -162,17 +166,39 @@ def test_masks_come_through_reward_transforms(small_env):
 
 
 def test_memory_per_token():
-    """4 bytes more than without masks where they follow from the rules; a bit a token where all of them differ."""
-    plain = collect(maskable(masks=False, env={"min_new_tokens": 3})).nbytes_per_token
+    """One more mask than without where they follow from the rules; a bit a token where all of them differ."""
+    plain = collect(maskable(masks=False, env={"min_new_tokens": 3}))
     buffer = collect(maskable(env={"min_new_tokens": 3}))
     words = -(-NUM_TOKENS // 64) * 8
     assert len(buffer.masks) == 2  # early, and everything
-    assert buffer.nbytes_per_token == plain + 4 + 2 * words / (ROWS * STEPS)
+    assert buffer.nbytes_per_token == pytest.approx(plain.nbytes_per_token + words / (ROWS * STEPS))
     free = collect(maskable(masks=False)).nbytes_per_token
     random = collect(maskable(random=True))
     assert len(random.masks) == 1 + ROWS * STEPS
-    assert random.nbytes_per_token < free + 8 + words + words / (ROWS * STEPS)
+    assert random.nbytes_per_token < free + 8 + words
     assert words <= NUM_TOKENS / 8 + 8
+
+
+def test_masks_of_carried_steps_are_kept_and_others_are_forgotten():
+    algorithm = maskable(random=True)
+    for rollout in range(3):
+        buffer = collect(algorithm)
+        seen = np.stack(algorithm.env.seen)  # (steps, rows, vocabulary)
+        masks = buffer._batch(buffer.segments()).masks
+        assert np.array_equal(unpack_masks(masks, NUM_TOKENS).numpy(), seen[places(buffer, rollout * STEPS)])
+    carried = sum(len(piece) for piece in buffer._open.values())
+    assert carried
+    state = buffer.get_state()
+    assert len(state["masks"]) == 1 + carried
+    again = maskable(random=True).rollout_buffer
+    again.set_state(state)
+    for row, piece in buffer._open.items():
+        words = [
+            table.masks.masks(one.steps["mask_numbers"]) for table, one in ((buffer, piece), (again, again._open[row]))
+        ]
+        assert np.array_equal(*words)
+    buffer.reset()
+    assert len(buffer.masks) == 1 + carried
 
 
 def test_the_kl_to_the_reference_is_zero_before_training():

@@ -10,7 +10,7 @@ from textgym.errors import ConfigError
 from textgym_agents import EpisodeRolloutBuffer, LanguageModelPolicy, load, make, make_vec_env
 from textgym_agents.algorithms import PPO_DEFAULTS
 from textgym_agents.algorithms.nlpo import NLPO
-from textgym_agents.buffers.masked_rollout import unpack_masks
+from textgym_agents.buffers.masks import unpack_masks
 from textgym_agents.policies.nlpo import NLPOPolicy
 
 ROWS, STEPS, TOP_P = 4, 14, 0.6
@@ -95,8 +95,9 @@ def test_rollouts_stay_within_the_mask_of_their_time(kind):
             with torch.no_grad():
                 hidden = algorithm.policy._packed_hidden(lagged, batch.sequences)
                 logits = algorithm.policy._logits(lagged, hidden)
-            actions = buffer.actions[segment.start : segment.stop, segment.row]
-            for p, action in zip(logits.softmax(-1), actions, strict=True):
+            actions = buffer.actions[segment.start : segment.stop, 0]
+            new = slice(segment.carried, None)  # the steps before are of the rollout before
+            for p, action in zip(logits[new].softmax(-1), actions[new], strict=True):
                 assert p[p > p[action]].sum() < TOP_P + 1e-4
         algorithm.train()
         if updates % 2 == 0:
@@ -108,13 +109,14 @@ def test_rollouts_stay_within_the_mask_of_their_time(kind):
 def test_the_update_uses_the_masks_of_the_rollout(kind, options):
     algorithm = nlpo(kind, refresh_every=1, **options)
     for _ in range(2):
-        for batch in collect(algorithm).get(16):
-            with torch.no_grad():
-                _, log_probs, _ = algorithm.policy.evaluate_actions(batch.observations, batch.actions)
-            torch.testing.assert_close(
-                (log_probs - batch.old_log_prob).exp(), torch.ones(len(log_probs)), atol=1e-4, rtol=0
-            )
+        batch, actions, stored, new = collect(algorithm).peek(ROWS * STEPS)
+        with torch.no_grad():
+            _, log_probs, _ = algorithm.policy.evaluate_actions(batch, actions)
+        ratio = (log_probs - stored).exp()
+        torch.testing.assert_close(ratio[new], torch.ones(int(new.sum())), atol=1e-4, rtol=0)
+        assert torch.isfinite(log_probs).all()  # also where an earlier policy has chosen, within another mask
         algorithm.train()
+    assert not new.all()
 
 
 def test_masks_of_a_teacher_forced_pass_equal_those_of_the_rollout():
@@ -141,7 +143,7 @@ def test_evaluating_within_a_rollout_does_not_change_what_is_stored():
     watched.test_callback.on_step = on_step
     ours, theirs = collect(watched), collect(plain)
     assert np.array_equal(ours.actions, theirs.actions)
-    assert list(ours.masks) == list(theirs.masks)
+    assert np.array_equal(ours.masks.all(), theirs.masks.all())
     assert np.array_equal(ours.mask_numbers, theirs.mask_numbers)
 
 

@@ -58,7 +58,7 @@ def test_derivatives_equal_automatic_differentiation(kind, monkeypatch):
         old = plain.get_distribution(batch.observations)
     new = plain.get_distribution(batch.observations)
     vector = torch.randn(derivatives.flat.shape, generator=torch.Generator().manual_seed(0))
-    weight = torch.rand(ROWS * STEPS, generator=torch.Generator().manual_seed(1))
+    weight = torch.rand(len(batch.actions), generator=torch.Generator().manual_seed(1))
 
     chosen = new.log_prob(batch.actions)
     expected = torch.autograd.grad((weight * chosen).sum(), members, retain_graph=True, materialize_grads=True)

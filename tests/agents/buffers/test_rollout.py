@@ -1,4 +1,7 @@
-"""The rollout buffer: whole episodes, the same loss and gradient as one prefix per token, and the KL in the reward."""
+"""The rollout buffer: whole completions, the loss and gradient of one prefix per token, and the KL in the reward."""
+
+import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,9 +9,10 @@ import torch
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.buffers import DictRolloutBuffer
 
+from tests.agents.rollouts import places
 from tests.agents.tiny_models import tiny_model
 from textgym.errors import ConfigError, ResetNeededError
-from textgym_agents import AdaptiveKL, EpisodeRolloutBuffer, FixedKL, LanguageModelPolicy, make, make_vec_env
+from textgym_agents import AdaptiveKL, EpisodeRolloutBuffer, LanguageModelPolicy, make, make_vec_env
 
 ROWS, STEPS = 5, 14
 
@@ -43,27 +47,46 @@ def loss_of(algorithm, batch):
     return policy_loss + 0.5 * value_loss - 0.01 * entropy.mean()
 
 
+def naive_rollouts(model, count):
+    """SB3's own buffer after each of several rollouts: (rollouts * steps, rows) observations, actions and the rest."""
+    algorithm, rollouts = ppo(model, DictRolloutBuffer), []
+    for _ in range(count):
+        buffer = collect(algorithm)
+        arrays = {f"obs/{name}": array for name, array in buffer.observations.items()}
+        arrays |= {name: getattr(buffer, name) for name in ("actions", "log_probs", "advantages", "returns", "rewards")}
+        rollouts.append({name: array.copy() for name, array in arrays.items()})
+    return algorithm, {name: np.concatenate([rollout[name] for rollout in rollouts]) for name in rollouts[0]}
+
+
 def test_loss_and_gradient_equal_the_naive_path(any_model):
-    """The same rollout through SB3's DictRolloutBuffer (one prefix per token) and ours (one pass per episode)."""
+    """The same completions through SB3's DictRolloutBuffer (a prefix per token) and ours (one pass per completion)."""
+    naive, arrays = naive_rollouts(any_model, 2)
+    ours = ppo(any_model)
+    collect(ours)
+    buffer = collect(ours)
+    buffer.rng = SimpleNamespace(permutation=np.arange)
+    (batch,) = buffer.get(None)
+    at = places(buffer, STEPS)
+    assert at[0].min() < STEPS  # some began in the rollout before
+    chosen = {name: torch.as_tensor(array[at]) for name, array in arrays.items()}
+    assert torch.equal(chosen["actions"].flatten().long(), batch.actions)
+    torch.testing.assert_close(chosen["log_probs"], batch.old_log_prob, atol=1e-4, rtol=1e-4)
+    plain = batch._replace(
+        observations={name.removeprefix("obs/"): value for name, value in chosen.items() if name.startswith("obs/")}
+    )
     results = []
-    for buffer_class in (DictRolloutBuffer, EpisodeRolloutBuffer):
-        algorithm = ppo(any_model, buffer_class)
-        collect(algorithm)
-        collect(algorithm)  # the second rollout begins in the middle of episodes
-        (batch,) = algorithm.rollout_buffer.get(None)
+    for algorithm, one in ((naive, plain), (ours, batch)):
         # Away from the rollout's weights, where the ratio is 1 and the gradient of its clipped part hides mistakes.
         with torch.no_grad():
             for parameter in algorithm.policy.lm.parameters():
                 parameter.add_(0.01)
-        loss = loss_of(algorithm, batch)
+        loss = loss_of(algorithm, one)
         loss.backward()
-        gradient = torch.cat([p.grad.flatten() for p in algorithm.policy.parameters() if p.grad is not None])
-        results.append((loss, gradient, batch.actions.flatten().long().sort().values))
-    (naive_loss, naive, naive_actions), (ours_loss, ours, ours_actions) = results
-    assert torch.equal(naive_actions, ours_actions)
+        results += [(loss, torch.cat([p.grad.flatten() for p in algorithm.policy.parameters() if p.grad is not None]))]
+    (naive_loss, naive_gradient), (ours_loss, gradient) = results
     torch.testing.assert_close(ours_loss, naive_loss, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(ours, naive, atol=1e-4 * naive.abs().max().item(), rtol=1e-3)
-    assert naive.abs().max() > 1e-3
+    torch.testing.assert_close(gradient, naive_gradient, atol=1e-4 * naive_gradient.abs().max().item(), rtol=1e-3)
+    assert naive_gradient.abs().max() > 1e-3
 
 
 def test_ratio_is_one_and_kl_zero_at_the_first_minibatch(any_model):
@@ -89,21 +112,111 @@ def test_ppo_reports_no_kl_and_no_clipping_in_a_single_update(model):
 
 
 def test_advantages_equal_sb3s(model):
-    ours, theirs = (collect(ppo(model, cls)) for cls in (EpisodeRolloutBuffer, DictRolloutBuffer))
-    np.testing.assert_allclose(ours.advantages, theirs.advantages, atol=1e-5)
-    np.testing.assert_allclose(ours.returns, theirs.returns, atol=1e-5)
-    assert np.array_equal(ours.episode_starts, theirs.episode_starts)
+    """Of completions that no rollout's end has cut: SB3's own are bootstrapped there."""
+    buffer, (_, theirs) = collect(ppo(model)), naive_rollouts(model, 1)
+    at = places(buffer)
+    for name in ("advantages", "returns"):
+        np.testing.assert_allclose(getattr(buffer, name)[:, 0], theirs[name][at], atol=1e-5)
+    assert np.abs(buffer.advantages).max() > 0.1
 
 
-def test_minibatches_are_whole_segments_and_cover_every_action_once():
+def test_every_completion_is_learned_from_once_and_whole():
+    """Over several rollouts, against those that the environment's rows played."""
+    algorithm = ppo(tiny_model("gpt2"))
+    rollouts, learned = 5, []
+    for rollout in range(rollouts):
+        buffer = collect(algorithm)
+        at = places(buffer, rollout * STEPS)
+        buffer.rng = SimpleNamespace(permutation=np.arange)
+        (batch,) = buffer.get(None)
+        for values in (buffer.values, buffer.returns, buffer.rewards, batch.actions, batch.old_log_prob):
+            assert values.size if isinstance(values, np.ndarray) else len(values) == len(at[0])
+        learned += [
+            (row, step, int(action), float(reward), float(log_prob))
+            for step, row, action, reward, log_prob in zip(
+                *at, batch.actions, buffer.rewards[:, 0], batch.old_log_prob, strict=True
+            )
+        ]
+    _, played = naive_rollouts(tiny_model("gpt2"), rollouts)
+    whole = [
+        (row, step, int(played["actions"][step, row, 0]), played["rewards"][step, row], played["log_probs"][step, row])
+        for row in range(ROWS)
+        for step in range(rollouts * STEPS - len(buffer._open.get(row, ())))
+    ]
+    assert [one[:3] for one in sorted(learned)] == [one[:3] for one in whole]
+    np.testing.assert_allclose([one[3:] for one in sorted(learned)], [one[3:] for one in whole], atol=1e-4)
+
+
+def test_a_completion_that_never_goes_on_is_dropped():
+    algorithm = ppo(tiny_model("gpt2"))
+    cut = dict(collect(algorithm)._open)
+    assert cut
+    algorithm._last_obs = None  # the environment is reset
+    buffer = collect(algorithm)
+    assert all(segment.carried == 0 and segment.num_generated == 0 for segment in buffer.segments())
+    assert all(len(piece) <= STEPS for piece in buffer._open.values())
+    buffer._open = cut  # of two rollouts ago: what comes now goes on with something else
+    collect(algorithm)
+    assert not any(segment.carried for segment in buffer.segments())
+    assert any(segment.num_generated > 0 for segment in buffer.segments())
+
+
+def test_a_rollout_in_which_nothing_ends_changes_nothing():
+    env = make_vec_env("textgym/Copy-v0", 3, max_prompt_tokens=12, max_new_tokens=10, min_new_tokens=9, seed=3)
+    options = {"ent_coef": 0.1, "rollout_buffer_class": EpisodeRolloutBuffer, "learning_rate": 0.1}
+    for cls, more in ((PPO, {"batch_size": 8, "n_epochs": 2}), (A2C, {"use_rms_prop": False})):
+        algorithm = cls(
+            LanguageModelPolicy, env, n_steps=4, seed=0, policy_kwargs={"model": tiny_model("gpt2")}, **more, **options
+        )
+        before = [p.detach().clone() for p in algorithm.policy.parameters()]
+        with pytest.warns(UserWarning, match=r"rollout of 4 steps no completion ended.*n_steps to 10 .max_new_tokens"):
+            algorithm.learn(12)
+        assert all(torch.equal(p, q) for p, q in zip(algorithm.policy.parameters(), before, strict=True))
+        assert algorithm._n_updates > 0
+        assert algorithm.rollout_buffer.idle
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # once is enough
+            algorithm.learn(24, reset_num_timesteps=False)
+        assert not algorithm.rollout_buffer.idle
+        assert [len(segment) >= 9 for segment in algorithm.rollout_buffer.segments()] == [True] * 3
+        assert not torch.equal(algorithm.policy.lm.lm_head.weight, before[0])
+
+
+def test_the_kl_and_its_controller_count_whole_completions():
+    seen = []
+    controller = AdaptiveKL(0.1, target=6.0)
+    controller.update = lambda kl, episodes: seen.append(episodes)
+    made = kl_run(controller)
+    for _ in range(3):
+        buffer = collect(made, 12)
+        assert seen[-1] == len(buffer.segments())
+        assert buffer.stats["kl"] == pytest.approx(buffer.stats["kl_per_token"] * buffer.actions.size / seen[-1])
+    made = kl_run(0.1)
+    made.rollout_buffer.reference = SimpleNamespace(  # 1 nat more than the policy for each token
+        reference_log_probs=lambda batch, actions: (
+            torch.as_tensor(
+                np.concatenate(
+                    [made.rollout_buffer.log_probs[s.start : s.stop, 0] for s in made.rollout_buffer.segments()]
+                )
+            )
+            - 1
+        )
+    )
+    buffer = collect(made, 12)
+    assert buffer.stats["kl"] == pytest.approx(np.mean([len(s) for s in buffer.segments()]), rel=1e-4)
+
+
+def test_minibatches_are_whole_completions_and_cover_every_action_once():
     buffer = collect(ppo(tiny_model("gpt2")))
-    buffer.values[:] = np.arange(ROWS * STEPS).reshape(STEPS, ROWS)  # an id per action
+    count = len(buffer.values)
+    buffer.values[:, 0] = np.arange(count)  # an id per action
     seen = []
     for batch in buffer.get(16):
         seen += batch.old_values.tolist()
         actions = np.concatenate([sequence.actions for sequence in batch.observations.sequences])
         assert actions.tolist() == batch.actions.tolist()
-    assert sorted(seen) == list(range(ROWS * STEPS))
+    assert sorted(seen) == list(range(count))
+    assert count > STEPS * ROWS / 2
 
 
 def test_the_order_of_minibatches_is_seeded_and_changes_between_epochs():
@@ -118,21 +231,26 @@ def test_the_order_of_minibatches_is_seeded_and_changes_between_epochs():
 
 def test_memory_per_token_does_not_grow_with_length_or_vocabulary():
     for kind in ("gpt2", "t5"):
-        buffer = collect(ppo(tiny_model(kind)))
-        arrays = {
-            id(a): a.nbytes for a in vars(buffer).values() if isinstance(a, np.ndarray) and a.size >= ROWS * STEPS
-        }
-        kept = {id(a): a.nbytes for s in buffer.segments() for a in (s.context, s.prompt) if a is not None}
-        assert buffer.nbytes_per_token == (sum(arrays.values()) + sum(kept.values())) / (ROWS * STEPS)
-        assert buffer.nbytes_per_token <= 64
+        algorithm = ppo(tiny_model(kind))
+        for _ in range(3):  # what is carried over keeps nothing of earlier rollouts alive
+            buffer = collect(algorithm)
+            pieces = list(buffer._open.values())
+            arrays = [a for a in vars(buffer).values() if isinstance(a, np.ndarray)]
+            arrays += [a for piece in pieces for a in piece.steps.values()]
+            assert all(a.base is None or a.base.nbytes == a.nbytes for a in arrays)
+            arrays += [a for s in [*buffer.segments(), *pieces] for a in (s.context, s.prompt) if a is not None]
+            held = sum({id(a): a.nbytes for a in arrays}.values()) + buffer.masks.nbytes
+            tokens = len(buffer.actions) + sum(map(len, pieces))
+            assert buffer.nbytes_per_token == held / tokens
+            assert (held - buffer.masks.nbytes) / tokens <= 64
 
 
 def test_segments_hold_the_number_of_tokens_generated_before():
     algorithm = ppo(tiny_model("gpt2"))
     collect(algorithm)
+    algorithm.rollout_buffer._open.clear()  # as where the beginning isn't known
     buffer = collect(algorithm)
-    carried = [s for s in buffer.segments() if s.start == 0]
-    assert any(s.num_generated > 0 for s in carried)
+    assert any(s.num_generated > 0 for s in buffer.segments())
     for segment in buffer.segments():
         prompt = len(segment.context) - segment.num_generated
         assert 0 < prompt <= 12
@@ -170,33 +288,27 @@ def test_kl_is_zero_before_training_and_grows_with_it(kind, lora):
 
 
 def test_kl_is_subtracted_from_each_tokens_reward_once():
-    made = kl_run(0.5)
-    collect(made, 12)
+    made, plain = kl_run(0.5), kl_run(0)
+    for algorithm in (made, plain):
+        collect(algorithm, 12)
     made.train()
-    buffer = made.rollout_buffer
-    buffer.kl_controller = None
-    collect(made, 12)
-    rewards = buffer.rewards.copy()
-    buffer.kl_controller, buffer._kl_applied = FixedKL(0.5), False
-    last = torch.zeros(4)
-    buffer.compute_returns_and_advantage(last, np.zeros(4))
+    plain.policy.load_state_dict(made.policy.state_dict())
+    buffer, rewards = collect(made, 12), collect(plain, 12).rewards
     expected = np.zeros_like(rewards)
     for segment in buffer.segments():
-        tokens = torch.as_tensor(
-            np.concatenate([segment.context, buffer.actions[segment.start : segment.stop, segment.row]])
-        )
+        of_it = slice(segment.start, segment.stop)
+        tokens = torch.as_tensor(np.concatenate([segment.context, buffer.actions[of_it, 0]]))
         first = len(segment.context) - 1
-        actions = torch.as_tensor(buffer.actions[segment.start : segment.stop, segment.row])
+        actions = torch.as_tensor(buffer.actions[of_it, 0])
         with torch.no_grad():
             hidden = made.policy.reference.copy.transformer(tokens[None, :-1]).last_hidden_state[0, first:]
             logits = made.policy.reference.copy.lm_head(hidden)[:, : made.policy.num_actions]
         reference = logits.log_softmax(-1).gather(1, actions[:, None].long())[:, 0].numpy()
-        ratio = buffer.log_probs[segment.start : segment.stop, segment.row] - reference
-        expected[segment.start : segment.stop, segment.row] = -0.5 * ratio
+        expected[of_it, 0] = -0.5 * (buffer.log_probs[of_it, 0] - reference)
     np.testing.assert_allclose(buffer.rewards, rewards + expected, atol=1e-4)
     assert np.abs(expected).max() > 1e-4
     kept = buffer.rewards.copy()
-    buffer.compute_returns_and_advantage(last, np.zeros(4))
+    buffer.compute_returns_and_advantage(torch.zeros(4), np.zeros(4))
     assert np.array_equal(kept, buffer.rewards)
 
 
