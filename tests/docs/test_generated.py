@@ -66,7 +66,7 @@ def test_facts_are_of_algorithms_and_arguments_that_exist() -> None:
 
 
 def test_defaults_say_what_the_class_itself_has() -> None:
-    assert facts.defaults_of("ppo")["n_steps"][:2] == ("`32`", "`2048`")
+    assert facts.defaults_of("ppo")["n_steps"][:2] == ("`None`", "`2048`")
     assert facts.defaults_of("dqn")["num_candidates"].own == ""
     assert facts.defaults_of("grpo")["clip_range_high"].value == "`None`"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.vec_env import VecEnv
 
 from textgym import wrappers
 from textgym.border import reading, sentence
@@ -18,7 +19,7 @@ from textgym_agents.algorithms.options import check_arguments
 from textgym_agents.algorithms.registry import ALGORITHMS, check_settings
 from textgym_agents.algorithms.row import Algorithm
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
-from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
+from textgym_agents.buffers.rollout import EpisodeRolloutBuffer, rollout_steps
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.objectives.kl import KLController
 from textgym_agents.policies.limits import check_values
@@ -60,7 +61,8 @@ def make(
         policy_kwargs: further arguments of the policy.
         reward_transform: what training adds to the reward, when ``env`` is an id: ``"length_penalty=0.01, clip=-1:1"``,
             see :func:`textgym.wrappers.transform_reward`.
-        overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ...
+        overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ... ``n_steps=None``
+            is the environment's ``max_new_tokens``: a rollout as long as the longest completion.
 
     Raises:
         ConfigError: an unknown algorithm or argument, an algorithm that can't train such a model, or an environment
@@ -100,6 +102,7 @@ def make(
     if row.wrap is not None:
         wrap = {name: overrides.pop(name, default) for name, default in row.wrap_defaults.items()}
         vec_env = row.wrap(vec_env, model, **wrap)
+    overrides = {**overrides, **_long_enough(row, overrides, vec_env)}
     options = {**row.defaults, **_fitting_batch(row, overrides, vec_env.num_envs), **overrides}
     kl_coef = row.kl_coef if kl_coef is None else kl_coef
     reference = False
@@ -132,6 +135,12 @@ def make(
         raise ConfigError(f"{algorithm!r} can't be made with these arguments: {sentence(error)}") from error
     bind_policy(made)
     return made
+
+
+def _long_enough(row: Algorithm, overrides: Mapping[str, Any], vec_env: VecEnv) -> dict[str, int]:
+    """``n_steps`` of the environment's longest completion, where neither the row nor the caller has a number."""
+    settings = {**row.settings(), **overrides}
+    return {"n_steps": rollout_steps(vec_env)} if settings.get("n_steps", 0) is None else {}
 
 
 def _fitting_batch(row: Algorithm, overrides: Mapping[str, Any], n_envs: int) -> dict[str, int]:

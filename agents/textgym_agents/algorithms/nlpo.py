@@ -28,6 +28,7 @@ from textgym_agents.algorithms.options import PPOOptions, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.algorithms.sb3 import PPO_LEARNING
 from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
+from textgym_agents.buffers.rollout import rollout_steps
 from textgym_agents.policies.nlpo import NLPOPolicy
 
 
@@ -39,7 +40,8 @@ class NLPO(PPO):
         env: as for PPO.
         mask_top_p: probability that the mask keeps; 1: no mask, which is PPO.
         refresh_every: updates between two copies; None: never, a static mask.
-        n_steps, batch_size, n_epochs, learning_rate, gamma, gae_lambda, vf_coef, max_grad_norm: as for PPO, with the
+        n_steps: of a rollout. None: the environment's ``max_new_tokens``.
+        batch_size, n_epochs, learning_rate, gamma, gae_lambda, vf_coef, max_grad_norm: as for PPO, with the
             defaults that it has in the table of algorithms.
         options: further ones of PPO. ``rollout_buffer_class`` is a ``MaskedEpisodeRolloutBuffer``.
 
@@ -56,7 +58,7 @@ class NLPO(PPO):
         policy: Any,
         env: Any,
         *,
-        n_steps: int = 32,
+        n_steps: int | None = None,
         batch_size: int = 256,
         n_epochs: int = 1,
         learning_rate: float | Schedule = 3e-4,
@@ -84,7 +86,7 @@ class NLPO(PPO):
         super().__init__(
             policy,
             env,
-            n_steps=n_steps,
+            n_steps=rollout_steps(env) if n_steps is None else n_steps,
             batch_size=batch_size,
             n_epochs=n_epochs,
             learning_rate=learning_rate,

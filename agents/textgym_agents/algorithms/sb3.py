@@ -11,11 +11,12 @@ from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.envs.candidates import candidates
 from textgym_agents.policies.dqn import DQNPolicy
 
+# A rollout is as long as the longest completion, so that most of what is learned from is the newest policy's.
 # gamma is 1 because a completion is scored once, at its end: a shorter one should not get a larger return for being
 # short. gae_lambda is 1 because a new value head estimates nothing yet. Models larger than the built-in ones want a
 # smaller learning rate.
 PPO_DEFAULTS: Mapping[str, Any] = {
-    "n_steps": 32,
+    "n_steps": None,
     "batch_size": 256,
     "n_epochs": 1,
     "learning_rate": 3e-4,
@@ -64,7 +65,7 @@ A2C_ROW = Algorithm(
     A2C,
     "Mnih et al., Asynchronous Methods for Deep Reinforcement Learning, 2016, https://arxiv.org/abs/1602.01783",
     {
-        "n_steps": 16,
+        "n_steps": None,
         "learning_rate": 3e-4,
         "gamma": 1.0,
         "gae_lambda": 1.0,

@@ -69,7 +69,7 @@ TRPO_ROW = Algorithm(
     TRPO,
     "Schulman et al., Trust Region Policy Optimization, 2015, https://arxiv.org/abs/1502.05477",
     {
-        "n_steps": 32,
+        "n_steps": None,
         "batch_size": 256,
         "learning_rate": 1e-2,
         "gamma": 1.0,

@@ -37,6 +37,11 @@ from textgym_agents.objectives.returns import generalized_advantages
 REFERENCE_TOKENS = 4096  # of one pass of the reference model
 
 
+def rollout_steps(env: Any) -> int:
+    """Steps of a rollout, where nobody says how many: as many as the longest completion has, the space says, or 64."""
+    return int(getattr(getattr(env, "observation_space", None), "max_new_tokens", 64))
+
+
 @dataclass(frozen=True, slots=True)
 class EpisodeBatch:
     """What ``evaluate_actions`` gets instead of one observation per step.

@@ -149,7 +149,7 @@ LIMITS: Mapping[str, Rule] = {
     "rollout_buffer_class": subclass("a class of rollout buffers, or None", object),
     "replay_buffer_class": subclass("a class of replay buffers, or None", object),
     # rollouts and updates
-    "n_steps": integer(1),
+    "n_steps": integer(1, or_none=True),
     "batch_size": integer(1, or_none=True),
     "n_epochs": integer(1),
     "gamma": _SHARE,

@@ -82,7 +82,7 @@ def update(ppo: PPO) -> Entry:
 
     def run() -> int:
         ppo.train()
-        return ppo.n_steps * ppo.n_envs
+        return int(ppo.rollout_buffer.actions.size)  # without those of completions that the rollout's end has cut
 
     return Entry(OURS, run)
 

@@ -183,9 +183,8 @@ def test_a_kl_below_zero(with_policy):
 def test_a_learning_rate_that_makes_the_entropy_collapse():
     model = four(learning_rate=0.3, kl_coef=0, policy_kwargs={"optimizer_kwargs": {"eps": 1e-8}})
     check = HealthCheck(window=3)
-    names = causes(model, 1280, check)
-    assert names[0] == "entropy"
-    assert "lower the learning rate" in check.findings[0].message
+    at = causes(model, 1280, check).index("entropy")
+    assert "lower the learning rate" in check.findings[at].message
 
 
 def test_a_reward_that_is_always_the_same():

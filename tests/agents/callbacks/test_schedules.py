@@ -147,7 +147,7 @@ def test_ctrl_c_loses_no_token():
 
 
 def test_clip_ranges_coefficients_and_the_kl_follow():
-    model = ppo(kl_coef=0.5)
+    model = ppo(kl_coef=0.5, env_kwargs={**SMALL, "max_new_tokens": 4})  # all completions end within a rollout
     model.learn(
         32,
         Schedules(
@@ -180,7 +180,7 @@ def test_other_algorithms_follow_too(algorithm):
 
 def test_the_number_of_tokens_is_what_moves_a_scheduled_controller():
     controller = ScheduledKL(Linear(1.0, 0.0, 64))
-    model = ppo(kl_coef=controller)
+    model = ppo(kl_coef=controller, env_kwargs={**SMALL, "max_new_tokens": 4})
     model.learn(16)
     assert (model.rollout_buffer.stats["kl_coef"], controller.coef, controller.tokens) == (1.0, 0.75, 16)
     model.learn(16)

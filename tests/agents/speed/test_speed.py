@@ -89,7 +89,9 @@ def test_the_hand_written_step_is_the_same_update(kind, shape, lean):
         pytest.skip("the lean form is for memory, which is measured with a decoder-only model")
     one = tiny(kind)
     ppo, episodes, _ = random_rollout(one, shape)
-    assert sum(len(episode.actions) for episode in episodes) == shape.rows * shape.new_tokens
+    tokens = sum(len(episode.actions) for episode in episodes)
+    assert tokens == ppo.rollout_buffer.actions.size
+    assert tokens > shape.rows * shape.new_tokens * 0.7
     by_hand = HandwrittenPPO(one, lean=lean)
     with torch.no_grad():  # a value head of zeros would hide what values do to the trunk
         by_hand.value_head.weight.normal_(generator=torch.Generator().manual_seed(0))
@@ -112,7 +114,7 @@ def test_minibatches_of_the_hand_written_epoch_hold_each_episode_once():
     by_hand, seen = HandwrittenPPO(one), []
     by_hand.step = lambda batch: seen.append(batch)
     by_hand.epoch(pad(episodes), 3)
-    assert sum(int(batch.predicts.sum()) for batch in seen) == MIXED.rows * MIXED.new_tokens
+    assert sum(int(batch.predicts.sum()) for batch in seen) == sum(len(episode.actions) for episode in episodes)
     assert max(len(batch.input_ids) for batch in seen) == 3
     assert all(bool(batch.predicts[:, -1].any()) for batch in seen)  # no column that is padding in every episode
 
