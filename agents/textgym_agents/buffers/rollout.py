@@ -392,10 +392,16 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             self.kl_controller.advance(num_tokens)
 
     def get(self, batch_size: int | None = None) -> Iterator[RolloutBufferSamples]:  # type: ignore[override]
-        """Minibatches of whole completions, in random order, about ``batch_size`` tokens each (None: all in one)."""
+        """Minibatches of whole completions, in random order, about ``batch_size`` tokens each.
+
+        None, or as many as a rollout has: all in one, also where steps of earlier rollouts make it more.
+        """
         if not self._segments:
             raise ResetNeededError(f"The rollout buffer holds {self.pos} of {self.buffer_size} steps: fill it first.")
-        for chunk in self._minibatches(self._segments, batch_size or self.actions.size):
+        most = self.actions.size
+        if batch_size is not None and batch_size < self.buffer_size * self.n_envs:
+            most = batch_size
+        for chunk in self._minibatches(self._segments, most):
             at = self._index(chunk)
             flat = (self.values, self.log_probs, self.advantages, self.returns)
             # SB3 annotates the observations as a tensor; it only hands them to the policy's evaluate_actions.

@@ -144,6 +144,13 @@ def test_the_default_minibatch_divides_the_rollout(algo, n_envs, n_steps, expect
     assert warned == (n_envs * n_steps % expected > 0)  # 514 is twice a prime
 
 
+@pytest.mark.parametrize("algo", ["ppo", "a2c", "trpo", "maskable_ppo", "nlpo"])
+def test_a_rollout_is_as_long_as_the_longest_completion(algo):
+    for options, expected in (({}, 16), ({"env_kwargs": {"max_new_tokens": 7}}, 7), ({"n_steps": 5}, 5)):
+        assert make(algo, "textgym/Copy-v0", n_envs=2, **options).n_steps == expected
+    assert make(algo, "textgym/Copy-v0", n_envs=2, n_steps=None).n_steps == 16
+
+
 def test_a_given_minibatch_stays():
     with pytest.warns(UserWarning, match="mini-batch size of 256"):
         assert make("ppo", "textgym/Copy-v0", n_envs=2, n_steps=16, batch_size=256).batch_size == 256
