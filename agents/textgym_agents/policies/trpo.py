@@ -267,9 +267,8 @@ class TRPOPolicy(LanguageModelPolicy):
         self._flat.clear()  # the actor's update is over
         with torch.no_grad():
             hidden = self._hidden(obs).float()
-            if isinstance(obs, EpisodeBatch) and obs.idle:
-                return self._values(hidden, obs).requires_grad_()
-        return self._values(hidden, obs)
+        values: Tensor = self.value_net(hidden)
+        return values.detach().requires_grad_() if isinstance(obs, EpisodeBatch) and obs.idle else values
 
     def set_training_mode(self, mode: bool) -> None:
         self._flat.clear()
