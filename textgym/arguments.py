@@ -39,10 +39,10 @@ def count(name: str, value: object, least: int, most: int | None = None) -> int:
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 
-def flag(name: str, value: object) -> bool:
+def flag(name: str, value: object, otherwise: str = "") -> bool:
     """``value``, True or False: a string such as "no" would count as true."""
     if not isinstance(value, bool | np.bool_):
-        raise ConfigError(f"{name}={value!r} makes no sense, expected True or False.")
+        raise ConfigError(f"{name}={value!r} makes no sense, expected True or False{otherwise}.")
     return bool(value)
 
 

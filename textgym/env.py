@@ -68,7 +68,8 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
         sampling: "random" prompts, or "sequential" from 0 on. A seed starts the sequence over.
         infos: "all"; "numbers" (the same keys at every step, all integers: see ``textgym.infos``), which Tianshou,
             TorchRL, Minari and Gymnasium's ``NumpyToTorch`` need; or "none".
-        chat: wrap the prompt as the user's turn of the tokenizer's chat template.
+        chat: wrap the prompt as the user's turn of the tokenizer's chat template; "auto": if it has one that adds
+            something to a prompt, as those of instruction-tuned models do.
         form: "causal", or "seq2seq" for encoder-decoder models, with their decoder_start_token_id (None: pad).
         render_mode: None, "ansi" (``render`` returns a string) or "human" (the completion is printed token by token).
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import gymnasium
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from textgym.core import Prompt, Reward, Task
 from textgym.env import TextGenerationEnv
@@ -22,7 +23,7 @@ ENV_ARGUMENTS = (*DEFAULTS, "reward", "tokenizer", "render_mode")
 OF_VECTORS_ALONE = ("num_envs", "autoreset_mode", "copy")  # which gymnasium.make_vec or an algorithm's maker sets
 VECTOR_ARGUMENTS = (*ENV_ARGUMENTS, *OF_VECTORS_ALONE)
 DEFAULT = "default"  # reward="default": the task's own
-REGISTERED = "textgym.registration:make_registered"
+BUILT_IN, REGISTERED = "textgym.registration:make_env", "textgym.registration:make_registered"
 
 TaskLike = Task | Sequence[Prompt]
 
@@ -53,7 +54,7 @@ def text_ids() -> list[str]:
     >>> text_ids()[0]
     'textgym/DataToText-v0'
     """
-    made_by = ("textgym.registration:make_env", REGISTERED)
+    made_by = (BUILT_IN, REGISTERED)
     return [
         id
         for id, spec in gymnasium.registry.items()
@@ -67,7 +68,7 @@ def register_all() -> None:
         if env_id(name) not in gymnasium.registry:
             gymnasium.register(
                 id=env_id(name),
-                entry_point="textgym.registration:make_env",
+                entry_point=BUILT_IN,
                 vector_entry_point="textgym.registration:make_vector_env",
                 kwargs={"task_name": name},
             )
@@ -223,9 +224,21 @@ def _entry(id: str) -> _Entry:
         return spec.entry_point
     if spec is not None and spec.entry_point == REGISTERED:
         return _registered(spec.kwargs["registration"])
-    if id not in map(env_id, TASKS):
+    if spec is None or spec.entry_point != BUILT_IN:
         raise ConfigError(f"{id!r} is no text environment. {did_you_mean(id, text_ids())}")
-    return next(_built_in(name) for name in TASKS if env_id(name) == id)
+    return _built_in(spec.kwargs["task_name"])
+
+
+def spec_of(id: str) -> EnvSpec:
+    """The spec of an id, or of ``module:id``, whose module is imported as ``gymnasium.make`` does.
+
+    >>> spec_of("textgym:textgym/Copy-v0").id
+    'textgym/Copy-v0'
+    """
+    module, colon, rest = id.partition(":")
+    if colon:
+        load_plugins([module], installed=False)
+    return gymnasium.spec(rest if colon else id)
 
 
 def split_argument(id: str, split: str) -> dict[str, Any]:
@@ -234,12 +247,16 @@ def split_argument(id: str, split: str) -> dict[str, Any]:
     >>> split_argument("textgym/Copy-v0", "test")
     {'split': 'test'}
     """
-    module, colon, rest = id.partition(":")  # what gymnasium.make takes, which imports the module
-    if colon:
-        load_plugins([module], installed=False)
-    spec = gymnasium.spec(rest if colon else id)
-    entry: Any = _registered(spec.kwargs["registration"]) if spec.entry_point == REGISTERED else spec.entry_point
-    return {} if isinstance(entry, _Entry) and "split" not in _own_arguments(entry.task) else {"split": split}
+    entry: Any = spec_of(id).entry_point
+    if entry == REGISTERED:
+        entry = _registered(spec_of(id).kwargs["registration"])
+    if isinstance(entry, _Entry):
+        taken = _own_arguments(entry.task)
+    else:  # of a function that a user has registered with Gymnasium itself
+        maker = load_env_creator(entry) if isinstance(entry, str) else entry
+        kinds = inspect.signature(maker).parameters
+        taken = tuple("split" if one.kind is inspect.Parameter.VAR_KEYWORD else name for name, one in kinds.items())
+    return {"split": split} if "split" in taken else {}
 
 
 def _is_factory(task: object) -> bool:

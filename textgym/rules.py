@@ -39,7 +39,7 @@ class TextOptions(TypedDict, total=False):
     length_is_truncation: bool
     sampling: Literal["random", "sequential"]
     infos: Literal["all", "numbers", "none"]
-    chat: bool
+    chat: bool | Literal["auto"]
     form: Literal["causal", "seq2seq"]
     decoder_start_token_id: int | None
 
@@ -111,7 +111,8 @@ class TokenRules:
         self.infos = choice("infos", given["infos"], ("all", "numbers", "none"))
         self.form = choice("form", given["form"], ("causal", "seq2seq"))
         self.length_is_truncation = flag("length_is_truncation", given["length_is_truncation"])
-        self.chat = flag("chat", given["chat"])
+        auto = given["chat"] == "auto"
+        self.chat = _asks_for_turns(tokenizer) if auto else flag("chat", given["chat"], " or 'auto'")
         if self.chat and not getattr(tokenizer, "chat_template", None):
             raise TokenizerError(
                 f"chat=True needs a tokenizer with a chat template; {type(tokenizer).__name__} has none. Use the "
@@ -120,8 +121,8 @@ class TokenRules:
         if "chat" not in options and _asks_for_turns(tokenizer):
             warnings.warn(
                 f"The tokenizer {str(getattr(tokenizer, 'name_or_path', ''))!r} has a chat template: its model was "
-                "probably trained on turns of a dialogue. chat=True wraps prompts as such turns; chat=False leaves "
-                "them as they are, without this warning.",
+                "probably trained on turns of a dialogue. chat=True wraps prompts as such turns, chat='auto' with "
+                "such tokenizers alone; chat=False leaves them as they are, without this warning.",
                 stacklevel=2,
             )
         start = given["decoder_start_token_id"]

@@ -1,6 +1,7 @@
 """Arguments that make no sense, argument by value: each is an error of ours that names the argument."""
 
 import math
+import pickle
 import re
 
 import gymnasium as gym
@@ -10,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 import textgym
 from textgym.errors import TextGymError
-from textgym_agents import make
+from textgym_agents import evaluate, make
 from textgym_agents.policies.limits import LIMITS, check_values
 
 
@@ -240,6 +241,30 @@ def test_arguments_of_the_other_algorithms(algorithm, name, value):
     assert name in str(caught.value)
 
 
+@pytest.fixture(scope="module", params=["ppo", "dqn", "rloo"])
+def algorithm(request):
+    return make(request.param, ID, n_envs=2)
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -5, 3.5, 10**30, "8", None, [8], True, {}], ids=shown)
+def test_tokens_to_learn_from(algorithm, value):
+    with pytest.raises(TextGymError, match="total_timesteps"):
+        algorithm.learn(value)
+    algorithm.env.reset()
+
+
+def test_an_evaluation_in_a_longer_environment(algorithm):
+    with pytest.raises(TextGymError, match="the same max_prompt_tokens and max_new_tokens"):
+        evaluate(algorithm, ID, 2, env_kwargs={"max_new_tokens": 30})
+
+
+def test_whole_numbers_of_tokens_in_any_type():
+    algorithm = make("ppo", ID, n_envs=2, n_steps=4)
+    for value in (0, np.int64(8), 8.0):
+        assert algorithm.learn(value).num_timesteps == value
+    assert pickle.loads(pickle.dumps(algorithm.env.before_reset)) is None
+
+
 @pytest.mark.parametrize(("name", "value"), pairs(POLICY))
 def test_arguments_of_the_policy(name, value):
     with pytest.raises(TextGymError):
@@ -280,7 +305,6 @@ OTHERS_RAISE = {
     "an id without such a version": (gym.error.VersionNotFound, lambda: make("ppo", "textgym/Copy-v7")),
     "text that is no id": (gym.error.Error, lambda: make("ppo", "a b")),
     "a module that isn't there": (ModuleNotFoundError, lambda: make("ppo", "nosuchmodule:a/B-v0")),
-    "tokens to learn from that are text": (TypeError, lambda: make("ppo", ID, n_envs=2).learn("8")),
 }
 
 

@@ -7,18 +7,26 @@ import gymnasium
 import pytest
 from typer.testing import CliRunner
 
+from textgym.errors import ConfigError
+from textgym_agents import make
+from textgym_agents.benchmark import launch
 from textgym_agents.cli.app import app
+from textgym_agents.evaluation.held_out import evaluate
 
 runner = CliRunner()
 SMALL = ["--timesteps", "32", "--n-envs", "2", "--eval-prompts", "2", "--max-new-tokens", "2"]
 PPO = ["--algo-kwarg", "n_steps=4", "--algo-kwarg", "batch_size=8"]
 MODULE = """
+import gymnasium
 import textgym
+from gymnasium.envs.registration import WrapperSpec
+from gymnasium.utils import RecordConstructorArgs
 PROMPTS = [textgym.Prompt(f"Say {word}:", (word,)) for word in ("hi", "ho", "ha", "he", "hu") * 4]
 class Own:
     name, max_prompt_tokens, max_new_tokens = "Own", 12, 3
     truncation_side, stop, metrics = "left", (), ("exact_match",)
-    def __init__(self, split="train"):
+    def __init__(self, split="train", api_key=""):
+        assert api_key in ("", "hf_SECRET")
         self.split = split
     def __len__(self):
         return len(PROMPTS)
@@ -26,6 +34,24 @@ class Own:
         return PROMPTS[index]
 textgym.register("NAME/List-v0", PROMPTS, "chrf", max_prompt_tokens=12, max_new_tokens=3)
 textgym.register("NAME/Class-v0", Own, "chrf")
+class Half(gymnasium.Wrapper, RecordConstructorArgs):
+    def __init__(self, env):
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+    def step(self, action):
+        observation, reward, *ends = self.env.step(action)
+        return observation, reward / 2, *ends
+COPY = dict(
+    entry_point="textgym.registration:make_env",
+    vector_entry_point="textgym.registration:make_vector_env",
+    kwargs={"task_name": "Copy", "max_new_tokens": 3},
+)
+gymnasium.register("NAME/Wrapped-v0", **COPY, additional_wrappers=(WrapperSpec("Half", "NAME:Half", {}),))
+gymnasium.register("NAME/Limit-v0", **COPY, max_episode_steps=1)
+def made(**options):
+    return Half(gymnasium.make("textgym/Copy-v0", **{"max_new_tokens": 3, **options}))
+gymnasium.register("NAME/Made-v0", entry_point=made)
+gymnasium.register("NAME/Narrow-v0", entry_point=lambda split: made(split=split))
 def short(samples):
     return [1 / (1 + len(sample.completion)) for sample in samples]
 def broken(samples):
@@ -317,12 +343,12 @@ def module(folder, request):
     (folder / f"{name}.py").write_text(MODULE.replace("NAME", name), encoding="utf-8")
     yield name
     sys.modules.pop(name, None)
-    for kind in ("List", "Class"):
+    for kind in ("List", "Class", "Wrapped", "Limit", "Made", "Narrow"):
         gymnasium.registry.pop(f"{name}/{kind}-v0", None)
 
 
 def test_own_tasks_work_in_every_command(folder, module):
-    ids = [f"{module}:{module}/{kind}-v0" for kind in ("List", "Class")]
+    ids = [f"{module}:{module}/{kind}-v0" for kind in ("List", "Class", "Wrapped", "Made")]
     for task in ids:
         for result in (
             run("list", "--import", module),
@@ -337,6 +363,22 @@ def test_own_tasks_work_in_every_command(folder, module):
     result = run("benchmark", *words, "--timesteps", "8", "--reward", f"{module}:short")
     assert result.exit_code == 0, (result.output, result.exception)
     assert "b[/]x" in result.stdout
+
+
+def test_wrappers_of_an_id_are_there(folder, module):
+    sys.path.insert(0, str(folder))
+    policy = make("zero_shot", "textgym/Copy-v0", n_envs=1, env_kwargs={"max_new_tokens": 3})
+    whole = evaluate(policy, "textgym/Copy-v0", 4, env_kwargs={"max_new_tokens": 3}, deterministic=True)
+    for kind in ("Wrapped", "Made"):
+        id = f"{module}:{module}/{kind}-v0"
+        half = evaluate(policy, id, 4, deterministic=True)
+        assert [one.prompt for one in half.samples] == [one.prompt for one in whole.samples]
+        assert half.rewards.tolist() == pytest.approx((whole.rewards / 2).tolist(), abs=1e-5)
+        assert make("ppo", id, n_envs=2, n_steps=4).learn(8).num_timesteps == 8
+    assert "Half" in run("info", f"{module}/Wrapped-v0").stdout
+    for kind, said in (("Limit", "ended without its completion, as a TimeLimit"), ("Narrow", r"give it \*\*kwargs")):
+        with pytest.raises(ConfigError, match=said):
+            evaluate(policy, f"{module}/{kind}-v0", 2)
 
 
 def test_an_error_in_code_of_ones_own_is_one_line_and_debug_shows_it(folder, module):
@@ -414,6 +456,19 @@ def test_a_secret_reaches_no_file(folder, command, monkeypatch):
     assert result.exit_code == 0, (result.output, result.exception)
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert len(files) > 5
+    assert not [path for path in files if b"hf_SECRET" in path.read_bytes()]
+    assert "hf_SECRET" not in result.output
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_processes_of_a_benchmark_get_a_secret_by_no_file(folder, module, forks, monkeypatch):
+    monkeypatch.setattr(launch.processes, "FORKS", forks and launch.processes.FORKS)
+    monkeypatch.setattr(launch.shutil, "rmtree", lambda *_, **__: None)  # so that job files stay
+    words = ["--algos", "zero_shot", "--tasks", f"{module}:{module}/Class-v0", "--seeds", "1", "--eval-prompts", "1"]
+    result = run("benchmark", *words, "--timesteps", "8", "--env-kwarg", "api_key=hf_SECRET", "--out", "o")
+    assert result.exit_code == 0, (result.output, result.exception)
+    files = [path for path in (folder / "o").rglob("*") if path.is_file()]
+    assert any(path.name.endswith(".job.json") for path in files)
     assert not [path for path in files if b"hf_SECRET" in path.read_bytes()]
     assert "hf_SECRET" not in result.output
 

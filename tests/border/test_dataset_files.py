@@ -61,7 +61,13 @@ def test_damage_is_an_error_of_ours_with_the_path(tmp_path, name):
 def test_the_row_of_a_broken_line_is_named(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_bytes(DAMAGED["line30.jsonl"])
-    with pytest.raises(DatasetError, match="in row 29"):
+    with pytest.raises(DatasetError, match="line 30 is no JSON"):
+        Copy(dataset=str(path))
+    path.write_text('{"text": "a"}\n' * 29 + '{"text": \n' + '{"text": "a"}\n')
+    with pytest.raises(DatasetError, match=r"line 30 is no JSON: Expecting value"):
+        Copy(dataset=str(path))
+    path.write_text('{"text": "a"}\n' * 3 + "[5]\n")
+    with pytest.raises(DatasetError, match=r"line 4 is no JSON object"):
         Copy(dataset=str(path))
 
 

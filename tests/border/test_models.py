@@ -73,15 +73,31 @@ def test_a_missing_weight_is_named(folder):
         models.load(folder)
 
 
-def test_an_unexpected_weight_is_named(folder):
-    change(folder, lambda weights: weights.update({"transformer.more": torch.zeros(2)}))
-    with pytest.raises(ModelError, match=r"transformer\.more"):
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["transformer.h.9.ln_1.weight"],  # a layer more than the configuration says
+        ["transformer.h.0.attn.q_norm.weight"],  # layers of another kind
+        [f"other.{i}" for i in range(100)],
+    ],
+)
+def test_weights_of_another_model_are_refused(folder, names):
+    change(folder, lambda weights: weights.update({name: torch.zeros(2) for name in names}))
+    with pytest.raises(ModelError, match=names[0].replace(".", r"\.")):
         models.load(folder)
+
+
+def test_weights_beside_the_model_are_warned_of(folder):
+    whole = models.load_weights(folder).state_dict()
+    change(folder, lambda weights: weights.update({"score.weight": torch.zeros(2), "v_head.bias": torch.zeros(1)}))
+    with pytest.warns(UserWarning, match=r"weights that are not used: score\.weight, v_head\.bias\."):
+        model = models.load_weights(folder)
+    assert all(torch.equal(weight, whole[name]) for name, weight in model.state_dict().items())
 
 
 def test_weights_of_another_size(folder):
     change(folder, lambda weights: weights.update({"transformer.ln_f.weight": torch.zeros(3)}))
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match=r"'transformer\.ln_f\.weight' in the shape \(3,\), .* says \(\d+,\)"):
         models.load(folder)
 
 

@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from datasets import Dataset
+from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import textgym
@@ -82,6 +83,15 @@ def test_algorithms_refuse_an_environment_of_several_turns(algorithm):
     made = make(algorithm, DummyVecEnv([one] * 2), seed=0, **sizes.get(algorithm, {}))
     with pytest.raises(ConfigError, match="by one token"):
         made.learn(64)
+
+
+@pytest.mark.parametrize("kl_coef", [None, 0.1])
+def test_a_buffer_that_would_drop_the_kl_penalty_is_refused(kl_coef):
+    options = {"rollout_buffer_class": DictRolloutBuffer, "n_envs": 2, "n_steps": 4, "batch_size": 8}
+    with pytest.raises(ConfigError, match="DictRolloutBuffer, which puts no KL penalty into rewards: pass kl_coef=0"):
+        make("ppo", ID, kl_coef=kl_coef, **options)
+    several_turns = DummyVecEnv([lambda: TwoTurns(gym.make(ID, max_new_tokens=3))] * 2)
+    assert make("ppo", several_turns, kl_coef=0, **options).learn(8).num_timesteps == 8
 
 
 def test_a_reward_whose_field_is_missing_says_so():

@@ -206,6 +206,15 @@ def test_a_prompt_cannot_forge_a_turn_of_the_chat():
     assert EOS not in observation["input_ids"].tolist()
 
 
+def test_chat_where_the_tokenizer_asks_for_it():
+    wrapped = chat_env("Hi", chat="auto")
+    assert shown(wrapped)[0] == "<s>user: Hi\nbot:"
+    plain = TextGenerationEnv(letters(), tokenizer=byte_tokenizer(), chat="auto")
+    assert plain.mdp.rules.chat is False
+    with pytest.raises(ConfigError, match="expected True or False or 'auto'"):
+        chat_env("Hi", chat="never")
+
+
 def test_chat_without_room_or_template_is_an_error():
     with pytest.raises(ConfigError, match="no room"):
         chat_env("0123456789", max_prompt_tokens=8).reset()

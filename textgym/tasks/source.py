@@ -1,6 +1,7 @@
 """Where the rows of a dataset come from: files, folders, parallel texts, the Hugging Face hub, or what is loaded."""
 
 import glob
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,12 +103,16 @@ def _load(dataset: Any, split: str, load_kwargs: Mapping[str, Any]) -> Any:
         if path.is_dir() and ((path / "dataset_dict.json").exists() or (path / "dataset_info.json").exists()):
             return datasets.load_from_disk(str(path))
         if path.is_file():
-            if _FILE_LOADERS[path.suffix.lower()] == "json":
+            kind = _FILE_LOADERS[path.suffix.lower()]
+            if kind == "json":
                 _check_rows(path)
-            # The name of a file is a pattern to `datasets`.
-            return datasets.load_dataset(
-                _FILE_LOADERS[path.suffix.lower()], data_files=glob.escape(str(path)), **load_kwargs
-            )
+            try:  # the name of a file is a pattern to `datasets`
+                return datasets.load_dataset(kind, data_files=glob.escape(str(path)), **load_kwargs)
+            except Exception as error:
+                line = _broken_line(path) if kind == "json" else None
+                if line is None:
+                    raise
+                raise DatasetError(f"Can't load dataset {str(dataset)!r}: {line}. {_hint(path)}") from error
         source = str(path) if path.exists() else str(dataset)
         whole = datasets.load_dataset(source, **load_kwargs)
         # A part of a split, such as "train[:100]", is understood by load_dataset alone.
@@ -146,6 +151,19 @@ def _check_rows(path: Path) -> None:
         start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
     if start and start[:1] not in (b"{", b"["):
         raise DatasetError(f"Dataset {str(path)!r} begins with {start[:20]!r}, expected JSON objects, one a row.")
+
+
+def _broken_line(path: Path) -> str | None:
+    """What is wrong with the first line of JSON lines that is no JSON; None for JSON of another form."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                value = json.loads(line) if line.strip() else {}
+            except (ValueError, RecursionError) as error:
+                return None if number == 1 else f"line {number} is no JSON: {error}"
+            if not isinstance(value, dict):
+                return None if number == 1 else f"line {number} is no JSON object: {line[:20]!r}"
+    return None
 
 
 def _hint(path: Path) -> str:

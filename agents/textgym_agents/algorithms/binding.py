@@ -1,10 +1,14 @@
 """How the parts of an algorithm that need its policy get it: buffers with a KL, environments of candidates."""
 
+import weakref
 from typing import Any, Protocol, runtime_checkable
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnvWrapper
+
+from textgym_agents.envs.vec_env import TextVecEnv
+from textgym_agents.policies.limits import check_values
 
 
 @runtime_checkable
@@ -29,3 +33,23 @@ def bind_policy(algorithm: BaseAlgorithm) -> None:
     for part in parts:
         if isinstance(part, NeedsPolicy):
             part.bind(algorithm.policy)
+        if isinstance(part, TextVecEnv):
+            part.before_reset = _LengthCheck(algorithm)
+
+
+class _LengthCheck:
+    """Refuses a ``learn`` of nan tokens and the like, which SB3 takes: it resets the environment when it begins."""
+
+    def __init__(self, algorithm: BaseAlgorithm) -> None:
+        self._algorithm = weakref.ref(algorithm)
+
+    def __call__(self) -> None:
+        algorithm = self._algorithm()
+        if algorithm is None:
+            return
+        asked, algorithm._total_timesteps = algorithm._total_timesteps, 0  # later resets are not the learning's
+        check_values({"total_timesteps": asked})
+        algorithm._total_timesteps = asked
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()  # a pickled environment has no algorithm

@@ -112,7 +112,12 @@ def make(
             options["replay_buffer_kwargs"] = {"gamma": options["gamma"], **options.get("replay_buffer_kwargs", {})}
     elif row.buffer is not None:
         buffer = options["rollout_buffer_class"] = options.get("rollout_buffer_class") or row.buffer
-        reference = bool(kl_coef) and issubclass(buffer, EpisodeRolloutBuffer)
+        reference = bool(kl_coef)
+        if reference and not issubclass(buffer, EpisodeRolloutBuffer):
+            raise ConfigError(
+                f"rollout_buffer_class is {buffer.__name__}, which puts no KL penalty into rewards: pass kl_coef=0 to "
+                "train without one, or a subclass of EpisodeRolloutBuffer."
+            )
         if reference:
             options["rollout_buffer_kwargs"] = {"kl_coef": kl_coef, **options.get("rollout_buffer_kwargs", {})}
     try:

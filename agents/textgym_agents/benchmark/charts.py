@@ -25,7 +25,9 @@ def draw_few(folder: Path, runs: Runs, rows: Sequence[Row]) -> None:
             continue
         mine = [run for run in runs if (run["algo"], run["task"]) == (row.algo, row.task)]
         after, panel = row.mean.after, panels.setdefault(short_name(row.task), [])
-        beside = row.timesteps * (1 + 0.015 * len(panel))  # so that error bars don't hide each other
+        end = max(run["timesteps"] for run in mine)  # where the line ends, too
+        width = max(run["timesteps"] for run in runs if run["task"] == row.task)
+        beside = end + 0.015 * width * len(panel)  # so that error bars don't hide each other
         panel.append(
             Curve(
                 label=row.algo,

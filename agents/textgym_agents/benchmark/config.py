@@ -12,6 +12,8 @@ from textgym_agents.benchmark.composites import base, own_arguments, parts
 from textgym_agents.report.provenance import command_line
 from textgym_agents.report.secrets import without_secrets
 
+SECRETS = "TEXTGYM_SECRETS"  # the variable of the environment by which the processes of a benchmark get them
+
 
 class Key(NamedTuple):
     """Names one run."""

@@ -13,6 +13,7 @@ from textgym_agents.benchmark import processes
 from textgym_agents.benchmark.config import Key
 from textgym_agents.benchmark.processes import BenchmarkError
 from textgym_agents.benchmark.store import LOGS, WORK, ResultStore, key_of
+from textgym_agents.report.secrets import secrets_of, without_secrets
 
 # Called at each event: "skipped", "started", "finished" or "failed"; the key; the run's line if it has finished.
 Listener = Callable[[str, Key, dict[str, Any] | None], None]
@@ -58,7 +59,8 @@ def _work_off(store: ResultStore, waiting: list[Key], jobs: int, listener: Liste
     """Run all of ``waiting``; returns those that failed."""
     running: dict[Path, Key] = {}
     failed: list[Key] = []
-    runner = processes.start(store.folder / LOGS, store.config.threads)
+    hidden = json.dumps(secrets_of(store.config.to_json()))  # files have *** in their place
+    runner = processes.start(store.folder / LOGS, store.config.threads, hidden)
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -85,7 +87,7 @@ def _write_job(store: ResultStore, key: Key) -> Path:
     work = (store.folder / WORK).resolve()
     job = work / f"{key.file_name}.{secrets.token_hex(4)}.job.json"
     content = {
-        "config": store.config.to_json(),
+        "config": without_secrets(store.config.to_json()),
         "key": list(key),
         "result": str(_result_path(job)),
         "work": str(work),

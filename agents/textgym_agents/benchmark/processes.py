@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from textgym.errors import TextGymError
+from textgym_agents.benchmark.config import SECRETS
 
 RUN = (sys.executable, "-m", "textgym_agents.benchmark.run")
 SERVER = (sys.executable, "-m", "textgym_agents.benchmark.server")
@@ -36,21 +37,22 @@ class Processes(Protocol):
         """End those that still run."""
 
 
-def start(logs: Path, threads: int) -> Processes:
-    """What this system can use. ``threads``: of torch in each process."""
-    return (Forks if FORKS else Separate)(logs, threads)
+def start(logs: Path, threads: int, secrets: str = "[]") -> Processes:
+    """What this system can use. ``threads``: of torch in each process. ``secrets``: for the variable ``SECRETS``."""
+    return (Forks if FORKS else Separate)(logs, threads, secrets)
 
 
 class Separate:
     """A process for each run, which imports everything again."""
 
-    def __init__(self, logs: Path, threads: int) -> None:
-        self.threads = threads
+    def __init__(self, logs: Path, threads: int, secrets: str) -> None:
+        self.threads, self.secrets = threads, secrets
         self.running: dict[Path, subprocess.Popen[bytes]] = {}
 
     def begin(self, job: Path, log: Path) -> None:
         with open(log, "wb") as file:
-            self.running[job] = _popen([*RUN, str(job), "--with-parent"], self.threads, stdout=file, stderr=file)
+            command = [*RUN, str(job), "--with-parent"]
+            self.running[job] = _popen(command, self.threads, self.secrets, stdout=file, stderr=file)
 
     def ended(self) -> list[Path]:
         ended = [job for job, process in self.running.items() if process.poll() is not None]
@@ -66,12 +68,12 @@ class Separate:
 class Forks:
     """One process that forks a copy of itself for each run, see ``benchmark.server``."""
 
-    def __init__(self, logs: Path, threads: int) -> None:
+    def __init__(self, logs: Path, threads: int, secrets: str) -> None:
         self.log = logs / "server.log"
         self.running: set[Path] = set()
         self.begun = b""
         with open(self.log, "wb") as file:
-            self.process = _popen(SERVER, threads, stdout=subprocess.PIPE, stderr=file)
+            self.process = _popen(SERVER, threads, secrets, stdout=subprocess.PIPE, stderr=file)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.jobs, self.answers = self.process.stdin, self.process.stdout
@@ -109,11 +111,11 @@ class Forks:
         )
 
 
-def _popen(command: Sequence[str], threads: int, **streams: Any) -> "subprocess.Popen[bytes]":
+def _popen(command: Sequence[str], threads: int, secrets: str, **streams: Any) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,  # it closes when this process dies, and the other ends too
-        env=_environment(threads),
+        env={**_environment(threads), SECRETS: secrets},
         start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
         **streams,
     )

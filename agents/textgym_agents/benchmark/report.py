@@ -20,6 +20,7 @@ from textgym_agents.benchmark.comparison import compare
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.report import markdown, terminal
 from textgym_agents.report.numbers import number, show
+from textgym_agents.report.secrets import without_secrets
 from textgym_agents.storage import write_atomically
 
 HEADER = ("task", "algorithm", "measure", "before", "after", "difference", "IQM of the difference")
@@ -32,7 +33,7 @@ def write_report(folder: str | Path, config: BenchmarkConfig, runs: Runs) -> lis
     rows = aggregate(runs)
     content: dict[str, Any] = {
         "command": config.command(),
-        "config": config.to_json(),
+        "config": without_secrets(config.to_json()),
         "versions": _versions(runs),
         "rows": [row.to_json() for row in rows],
     }

@@ -25,12 +25,13 @@ from textgym.plugins import load_plugins
 from textgym.tasks.source import HELD_OUT, NOT_HELD_OUT
 from textgym_agents.algorithms import find, make
 from textgym_agents.benchmark.composites import base, parts
-from textgym_agents.benchmark.config import BenchmarkConfig, Key
+from textgym_agents.benchmark.config import SECRETS, BenchmarkConfig, Key
 from textgym_agents.callbacks.text_logger import TextLogger
 from textgym_agents.evaluation.held_out import Evaluation, evaluate, load_policy
 from textgym_agents.evaluation.statistics import of_metric, of_rewards
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.report.provenance import model_hash, versions
+from textgym_agents.report.secrets import with_secrets
 from textgym_agents.storage import write_atomically
 
 NUM_SAMPLES = 3
@@ -229,11 +230,15 @@ def end_with(descriptor: int) -> None:
 
 
 def do(path: str | Path) -> None:
-    """Do the job in the file ``path``, a JSON object with config, key (algo, task, seed), result and work."""
+    """Do the job in the file ``path``, a JSON object with config, key (algo, task, seed), result and work.
+
+    Secrets of the configuration come in the environment's variable ``SECRETS``, so that they are in no file.
+    """
     logging: Any = transformers.utils.logging
     logging.disable_progress_bar()
     job = json.loads(Path(path).read_text())
-    line = run(BenchmarkConfig.from_json(job["config"]), Key(*job["key"]), job.get("work"))
+    config = with_secrets(job["config"], json.loads(os.environ.get(SECRETS, "[]")))
+    line = run(BenchmarkConfig.from_json(config), Key(*job["key"]), job.get("work"))
     write_atomically(Path(job["result"]), json.dumps(line, ensure_ascii=False, allow_nan=False))
 
 

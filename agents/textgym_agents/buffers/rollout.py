@@ -242,7 +242,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         starts = np.asarray(episode_start, dtype=bool)
         begins = starts | (self.pos == 0)
         if not np.array_equal(live[~begins], self.live[~begins] + 1):
-            raise not_by_one_token("EpisodeRolloutBuffer", "; use SB3's DictRolloutBuffer")
+            raise not_by_one_token("EpisodeRolloutBuffer", "; use SB3's DictRolloutBuffer, with kl_coef=0")
         self.live = live
         for row in np.flatnonzero(begins):
             context = self._kept(obs[f"{self.prefix}input_ids"][row, mask[row]])

@@ -35,6 +35,7 @@ class EvaluateCallback(BaseCallback):
 
     Attributes:
         history: one dict per evaluation: ``timesteps``, ``reward`` and the metrics.
+        first_rewards, last_rewards: of each prompt, in the first evaluation and in the last.
         best: the highest value of the metric so far.
         stopped_early: whether the last training ended because the metric no longer improved.
 
@@ -68,6 +69,8 @@ class EvaluateCallback(BaseCallback):
         self.averaging = averaging
         self.options: dict[str, Any] = {"deterministic": deterministic, "split": split, "env_kwargs": env_kwargs}
         self.history: list[dict[str, float]] = []
+        self.first_rewards: list[float] = []
+        self.last_rewards: list[float] = []
         self.best = -math.inf
         self.stopped_early = False
         self._to_beat = -math.inf  # by more than min_delta
@@ -78,11 +81,12 @@ class EvaluateCallback(BaseCallback):
 
     def get_state(self) -> dict[str, Any]:
         """What a checkpoint stores. ``MetricsFile`` keeps the rows of ``history``."""
-        own = ("best", "stopped_early", "_to_beat", "_waited", "_last", "_next")
+        own = ("first_rewards", "last_rewards", "best", "stopped_early", "_to_beat", "_waited", "_last", "_next")
         return {name.lstrip("_"): getattr(self, name) for name in own}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`get_state`."""
+        self.first_rewards, self.last_rewards = list(state["first_rewards"]), list(state["last_rewards"])
         self.best, self.stopped_early = state["best"], state["stopped_early"]
         self._to_beat, self._waited = state["to_beat"], state["waited"]
         self._last, self._next, self._resumed = state["last"], state["next"], True
@@ -125,12 +129,15 @@ class EvaluateCallback(BaseCallback):
         return nullcontext() if self.averaging is None else self.averaging.applied()
 
     def _evaluate_now(self, now: int) -> None:
-        result = evaluate(self.model, self.env_id, self.num_prompts, **self.options).summary()
+        evaluation = evaluate(self.model, self.env_id, self.num_prompts, **self.options)
+        result = evaluation.summary()
         if self.metric not in result:
             raise ConfigError(
                 f"Evaluations on {self.env_id} have no metric {self.metric!r}. {did_you_mean(self.metric, result)}"
             )
         self.history.append({"timesteps": now, **result})
+        self.last_rewards = evaluation.rewards.tolist()
+        self.first_rewards = self.first_rewards or self.last_rewards
         self._last = now
         for name, value in result.items():
             self.logger.record(f"eval/{name}", value)

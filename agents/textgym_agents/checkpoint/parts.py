@@ -23,7 +23,7 @@ LEFT_OUT = {
     *("_total_timesteps", "locals", "globals", "model", "parent", "_logger", "_custom_logger"),  # learn() sets these
     *("policy", "optimizer", "reference", "rollout_buffer", "replay_buffer"),  # saved by other means
     *("env", "venv", "envs", "mdp", "task", "reward", "tokenizer", "observation_space", "action_space", "lr_schedule"),
-    *("caches", "init_arguments", "_parameters", "_buffers", "_modules"),
+    *("caches", "init_arguments", "_parameters", "_buffers", "_modules", "_cached_spec"),
 }
 LONGEST = 1000  # of an argument's text
 # The result of training doesn't depend on these.

@@ -16,6 +16,7 @@ from textgym.border import sentence
 from textgym.errors import TextGymError
 from textgym.rendering import visible
 from textgym_agents.cli import benchmark, browse, evaluate, headroom, play, pretrain, speed, train, tune
+from textgym_agents.cli.options import quiet_datasets
 
 USAGE: type[Exception] = typer.BadParameter.__bases__[0]  # how the parser refuses options, in every version of typer
 EXPECTED = (TextGymError, gymnasium.error.Error, OSError)
@@ -26,6 +27,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; ``--debug`` lets the exception through with its traceback."""
+        quiet_datasets()
         try:
             return super().invoke(ctx)
         except BrokenPipeError:

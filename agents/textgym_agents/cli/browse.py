@@ -136,7 +136,7 @@ def info(
     base: Any = env.unwrapped
     console.rule(Text(env_id, "bold"))
     console.print(Markdown(options.visible(_docstring(base.task))))
-    console.print(_facts(base))
+    console.print(_facts(base, [wrapper.name for wrapper in env.spec.additional_wrappers] if env.spec else []))
     for number in range(min(NUM_EXAMPLES, len(base.task))):
         console.print(_example(base, number))
 
@@ -150,10 +150,12 @@ def _docstring(task: Any) -> str:
     return text.partition("\n>>>")[0].strip()
 
 
-def _facts(env: Any) -> Table:
+def _facts(env: Any, wrappers: list[str]) -> Table:
     table = Table(title="as configured", title_justify="left", show_header=False)
     space = env.observation_space
     table.add_row("prompts", f"{len(env.task):,}")
+    if wrappers:
+        table.add_row("wrappers, left out below", Text(options.visible(", ".join(wrappers))))
     for name, box in space.items():
         table.add_row(f"observation {name}", f"{box.dtype} {box.shape}")
     table.add_row("actions", f"{env.action_space.n:,} tokens")

@@ -1,5 +1,6 @@
 """The options that several commands share, each declared once."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -101,12 +102,18 @@ def is_given(context: typer.Context, name: str) -> bool:
 
 
 def quiet_libraries() -> None:
-    """Keep the progress bars and the advice of transformers and datasets out of our output."""
+    """Keep the progress bars and the advice of transformers out of our output."""
     from transformers.utils import logging as transformers_logging
 
-    logging: Any = transformers_logging
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # read when datasets is imported
+    of_transformers: Any = transformers_logging
+    of_transformers.disable_progress_bar()
+    of_transformers.set_verbosity_error()
+
+
+def quiet_datasets() -> None:
+    """Keep the progress bars of datasets, and what it logs of errors that are raised besides, out of our output."""
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # both are read when datasets is imported
+    os.environ.setdefault("DATASETS_VERBOSITY", "critical")
     if "datasets" in sys.modules:
         sys.modules["datasets"].disable_progress_bars()
+        sys.modules["datasets"].utils.logging.set_verbosity(logging.CRITICAL)

@@ -113,8 +113,8 @@ def train(
 ) -> None:
     """Train a language model on a task with reinforcement learning.
 
-    The folder --out gets policy/ (a model for transformers, and for --model), samples.md (completions before and
-    after), learning_curve.png, metrics.jsonl, checkpoint/ and config.json.
+    The folder --out gets policy/ (a model for transformers, and for --model), samples.md (completions and rewards
+    before, in the middle and after), learning_curve.png, metrics.jsonl, checkpoint/ and config.json.
 
     Ctrl-C ends the training and keeps what was learnt. --resume continues from the last checkpoint, however it ended.
 
@@ -197,7 +197,7 @@ def _report(outcome: "Outcome", config: "TrainConfig", out: Path) -> None:
     """Show the result. Ends the program with 1 after an interruption."""
     console = Console()
     if len(outcome.evaluations) > 1:
-        console.print(_before_after(outcome.evaluations))
+        console.print(_before_after(outcome.evaluations, outcome.interval))
     if outcome.stopped_early:
         console.print(
             f"ended after {outcome.timesteps:,} of {config.timesteps:,} tokens: {config.stop_metric} was no better in "
@@ -232,9 +232,10 @@ def _short_warnings() -> Iterator[None]:
         yield
 
 
-def _before_after(evaluations: list[dict[str, float]]) -> Table:
+def _before_after(evaluations: list[dict[str, float]], interval: tuple[float, float] | None) -> Table:
     first, last = evaluations[0], evaluations[-1]
-    table = Table("held out", title_justify="left")
+    caption = None if interval is None else "95 % bootstrap interval over the prompts"
+    table = Table("held out", title_justify="left", caption=caption, caption_justify="left")
     for name in ("before", f"after {last['timesteps']:,.0f} tokens", "difference"):
         table.add_column(name, justify="right")
     for name in first:
@@ -243,11 +244,12 @@ def _before_after(evaluations: list[dict[str, float]]) -> Table:
             repeats = True  # the metric that is the reward
         if name != "timesteps" and name in last and not repeats:
             style = "bold" if name == "reward" else ""
+            bounds = f" [{interval[0]:+.4f}, {interval[1]:+.4f}]" if interval and name == "reward" else ""
             table.add_row(
                 Text(options.visible(name)),
                 f"{first[name]:.4f}",
                 f"{last[name]:.4f}",
-                f"{last[name] - first[name]:+.4f}",
+                Text(f"{last[name] - first[name]:+.4f}{bounds}"),
                 style=style,
             )
     return table

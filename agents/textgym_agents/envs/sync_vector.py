@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from textgym.core import text_env
+from textgym.core import Sample, text_env
 from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError
 
@@ -20,7 +20,8 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
     """Rows that are environments of their own, with whatever wrappers they have.
 
     Slower than ``TextGenerationVectorEnv``, which scores finished completions together, and just as good for
-    algorithms: rows reset within the step (SAME_STEP) or wait (DISABLED), and can begin a given prompt.
+    algorithms: rows reset within the step (SAME_STEP) or wait (DISABLED), and can begin a given prompt. With
+    ``sampling="sequential"`` they share one counter of prompts.
 
     Args:
         envs: ``TextGenerationEnv``s, wrapped or not, of one task and with equal spaces.
@@ -54,6 +55,7 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
         self.task = self.mdp.task
         self._observations: list[Obs] = [{}] * self.num_envs
         self._ended = np.ones(self.num_envs, dtype=np.bool_)
+        self._next_prompt_id = 0  # of sampling="sequential", whose one counter all rows share
         self.metadata = dict(self.envs[0].metadata)
         self.set_autoreset_mode(AutoresetMode.SAME_STEP)
 
@@ -76,6 +78,8 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
             seeds = [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(self.num_envs)]
         elif seed is not None:
             seeds = list(seed)
+        if seed is not None:
+            self._next_prompt_id = 0
         infos: dict[str, Any] = {}
         for row in rows.tolist():
             prompt = prompts[row] if isinstance(prompts, Sequence | np.ndarray) else prompts
@@ -84,6 +88,9 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
         return self._batch(), infos
 
     def _begin(self, row: int, seed: int | None = None, options: dict[str, Any] | None = None) -> dict[str, Any]:
+        if self.mdp.rules.sampling == "sequential" and "prompt_id" not in (options or {}):
+            options = {**(options or {}), "prompt_id": self._next_prompt_id}
+            self._next_prompt_id = (self._next_prompt_id + 1) % len(self.task)
         self._observations[row], info = self.envs[row].reset(seed=seed, options=options)
         self._ended[row] = False
         return info
@@ -108,6 +115,11 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
 
     def _batch(self) -> Obs:
         return {name: np.stack([one[name] for one in self._observations]) for name in self._observations[0]}
+
+    @property
+    def last_samples(self) -> list[Sample | None]:
+        """Of each row's last finished episode."""
+        return [env.unwrapped.last_sample for env in self.envs]  # type: ignore[attr-defined]
 
     def action_masks(self) -> NDArray[np.int8]:
         """(num_envs, V) int8, 1 where a token is legal now."""

@@ -1,7 +1,7 @@
 """A Gymnasium vector environment behind Stable-Baselines3's VecEnv interface, without a copy per environment."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -15,8 +15,10 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import textgym  # noqa: F401  (registers the ids)
 from textgym.arguments import count
+from textgym.border import sentence
 from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError
+from textgym.registration import spec_of
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents import models
 from textgym_agents.envs.sync_vector import Obs, SingleEnvs
@@ -76,6 +78,7 @@ class TextVecEnv(VecEnv):
         self._rows_wait = False
         self._started = time.time()
         self._seed: int | None = None
+        self.before_reset: Callable[[], None] | None = None  # may raise
 
     def seed(self, seed: int | None = None) -> list[int | None]:
         """Seed the next reset. The rows' generators are spawned from this one seed by the vector environment."""
@@ -84,6 +87,8 @@ class TextVecEnv(VecEnv):
 
     def reset(self) -> Obs:
         """Start all rows anew. The seed given to ``seed()`` is used once, as in SB3's own vector environments."""
+        if self.before_reset is not None:
+            self.before_reset()
         options = self._options[0] if any(self._options) else None
         observations, infos = self.env.reset(seed=self._seed, options=options)
         self._seed = None
@@ -211,7 +216,8 @@ def make_vec_env(
     """An SB3 VecEnv from an id, an environment, a vector environment or a VecEnv.
 
     Args:
-        env: ``"textgym/Copy-v0"``, a ``gymnasium.Env`` (one row), a ``gymnasium.vector.VectorEnv`` or an SB3
+        env: ``"textgym/Copy-v0"`` (an id whose spec has wrappers gives single environments side by side, which are
+            slower), a ``gymnasium.Env`` (one row), a ``gymnasium.vector.VectorEnv`` or an SB3
             ``VecEnv``.
         n_envs: rows, when ``env`` is an id.
         model: a name, folder or loaded model that will act. With an id, the environment gets this model's tokenizer,
@@ -245,15 +251,7 @@ def make_vec_env(
     elif isinstance(env, gym.Env) and isinstance(env.unwrapped, TextGenerationEnv):
         vec_env = TextVecEnv(SingleEnvs([env]))
     elif isinstance(env, str):
-        vec_env = TextVecEnv(
-            gym.make_vec(
-                env,
-                num_envs=n_envs,
-                vectorization_mode="vector_entry_point",
-                autoreset_mode=AutoresetMode.SAME_STEP,
-                **{**needed, **_tokenizer(model, env_kwargs), **env_kwargs},
-            )
-        )
+        vec_env = TextVecEnv(_made(env, n_envs, {**needed, **_tokenizer(model, env_kwargs), **env_kwargs}))
     else:
         raise ConfigError(
             f"env is a {type(env).__name__}, expected an id such as 'textgym/Copy-v0', a text environment, a gymnasium "
@@ -269,6 +267,24 @@ def make_vec_env(
     if seed is not None:
         vec_env.seed(seed)
     return vec_env
+
+
+def _made(id: str, n_envs: int, env_kwargs: Mapping[str, Any]) -> VectorEnv[Any, Any, Any]:
+    """The vector environment of an id, or its single ones side by side where their wrappers leave no other way."""
+    spec = spec_of(id)
+    if spec.vector_entry_point is not None and not spec.additional_wrappers and spec.max_episode_steps is None:
+        same_step, entry = AutoresetMode.SAME_STEP, "vector_entry_point"
+        return gym.make_vec(id, num_envs=n_envs, vectorization_mode=entry, autoreset_mode=same_step, **env_kwargs)
+    try:
+        return SingleEnvs([gym.make(id, **env_kwargs) for _ in range(n_envs)])
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        given = ", ".join(env_kwargs)
+        raise ConfigError(
+            f"{id} can't be made with {given}: {sentence(error)} What is registered must take the arguments of "
+            "TextGenerationEnv that algorithms set, such as tokenizer and sampling: give it **kwargs."
+        ) from error
 
 
 def _form(model: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from textgym.errors import ConfigError
 from textgym.metrics import compute_metrics
 from textgym.registration import split_argument
 from textgym.vector import TextGenerationVectorEnv
+from textgym_agents.envs.sync_vector import SingleEnvs
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.policies.base import LanguageModelPolicy
 
@@ -83,8 +84,8 @@ def evaluate(
         progress: show a bar.
 
     Raises:
-        ConfigError: fewer prompts in the split than asked for, ``best_of`` below 1, or an environment that isn't
-            sequential.
+        ConfigError: fewer prompts in the split than asked for, ``best_of`` below 1, an environment that isn't
+            sequential, or whose observations have another length than those that the policy was made for.
     """
     if isinstance(policy, BaseAlgorithm):
         policy = policy.policy
@@ -96,6 +97,7 @@ def evaluate(
         raise ConfigError(
             f"num_prompts is {num_prompts}, the split has {len(task)} prompts: expected 1 to {len(task)}."
         )
+    _check_fit(policy, env)
     best_of = _attribute(policy, "best_of", 1) if best_of is None else best_of
     if best_of < 1:
         raise ConfigError(f"best_of is {best_of}, expected at least 1 completion of each prompt.")
@@ -145,12 +147,23 @@ def _streams(seed: int, count: int) -> list[int]:
     return [seed, *(int(child.generate_state(1, np.uint32)[0]) for child in further)]
 
 
-def _sequential(env: Any) -> TextGenerationVectorEnv:
+def _sequential(env: Any) -> TextGenerationVectorEnv | SingleEnvs:
     """The vector environment in a TextVecEnv. Raises ConfigError unless it plays its prompts in their order."""
     inner = getattr(getattr(env, "env", None), "unwrapped", None)
-    if not isinstance(inner, TextGenerationVectorEnv) or inner.mdp.rules.sampling != "sequential":
+    if not isinstance(inner, TextGenerationVectorEnv | SingleEnvs) or inner.mdp.rules.sampling != "sequential":
         raise ConfigError('evaluate() needs an id, or a TextVecEnv of an environment made with sampling="sequential".')
     return inner
+
+
+def _check_fit(policy: Any, env: Any) -> None:
+    """Raise ConfigError where observations are longer or shorter than those that the policy was made for."""
+    made_for = getattr(getattr(policy, "observation_space", None), "spaces", {})
+    for name, space in env.observation_space.spaces.items():
+        if name in made_for and made_for[name].shape != space.shape:
+            raise ConfigError(
+                f"The policy was made for {name} of the shape {made_for[name].shape}, this environment's is "
+                f"{space.shape}: give evaluate the same max_prompt_tokens and max_new_tokens, in env_kwargs."
+            )
 
 
 def _play(
@@ -166,6 +179,10 @@ def _play(
         actions, _ = policy.predict(obs, deterministic=deterministic)
         obs, _, dones, infos = env.step(actions)
         for row in np.flatnonzero(dones):
+            if "completion" not in infos[row]:
+                raise ConfigError(
+                    "An episode ended without its completion, as a TimeLimit does: leave that wrapper out."
+                )
             sample = vector_env.last_samples[row]
             # Rows that finish early begin later prompts: leave those out, or short completions would count more.
             if sample is not None and sample.prompt_id < num_prompts and sample.prompt_id not in episodes:

@@ -4,7 +4,6 @@ from textgym_agents.models.given import has_adapters, split_adapters, take
 from textgym_agents.models.loading import (
     DTYPES,
     check_model_object,
-    check_weights,
     decoder_start_token_id,
     form_of,
     has_tokenizer,
@@ -23,6 +22,7 @@ from textgym_agents.models.structure import (
     head_scale,
     trunk_and_head,
 )
+from textgym_agents.models.weights import check_weights
 
 __all__ = [
     "DTYPES",

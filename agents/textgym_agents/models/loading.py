@@ -1,7 +1,7 @@
 """Where models come from and go: hub names, local folders, GGUF files and the built-in ones."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from textgym.border import connected, existing, reading, writing
 from textgym.errors import MissingExtraError, ModelError, TokenizerError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS, builtin_folder
 from textgym_agents.models.given import ADAPTER_CONFIG, base_of, has_adapters, with_adapters
+from textgym_agents.models.weights import check_weights
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -94,7 +95,12 @@ def load_weights(
         kind = AutoModelForSeq2SeqLM
     with _reading_model(name), _no_loading_bar():
         model, found = kind.from_pretrained(
-            folder, dtype=DTYPES[dtype], use_safetensors=True, output_loading_info=True, **options
+            folder,
+            dtype=DTYPES[dtype],
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # check_weights names and refuses them
+            **options,
         )
     check_weights(model, name, found)
     for module in model.modules():
@@ -111,30 +117,6 @@ def _reading_model(name: str | Path) -> AbstractContextManager[None]:
         "and *.safetensors, or a .gguf file."
     )
     return reading("a language model from", name, ModelError, expected)
-
-
-def check_weights(model: nn.Module, name: object = "the model given", found: Mapping[str, Any] | None = None) -> None:
-    """Raise ModelError for weights that were not in the files (they would be random), are left over, or aren't finite.
-
-    Args:
-        model: with its weights.
-        name: for the message.
-        found: what ``from_pretrained(..., output_loading_info=True)`` says.
-    """
-    for key, what in (
-        ("missing_keys", "lacks weights"),
-        ("unexpected_keys", "has weights that its kind of model doesn't"),
-    ):
-        keys = sorted(map(str, (found or {}).get(key) or ()))
-        if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise ModelError(
-                f"The model {str(name)!r} {what}: {', '.join(keys[:3])}{more}. Its files and its config.json don't "
-                "belong together."
-            )
-    for key, parameter in model.named_parameters():
-        if not parameter.isfinite().all():
-            raise ModelError(f"The model {str(name)!r} has weights that are NaN or infinite, the first in {key!r}.")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from textgym.errors import ConfigError
 
 Rule = Callable[[Any], str | None]  # None, or what is expected instead
 LARGEST = 1e30  # what 32-bit floats hold, squared no more
+MOST_TOKENS = 2**63 - 1  # what loggers count to
 LARGEST_SEED = 2**32 - 1  # of numpy's global generator, which SB3 seeds
 
 
@@ -113,6 +114,12 @@ def _train_freq(value: Any) -> str | None:
     return None if expected is None else f"{expected}, or a pair such as (4, 'step')"
 
 
+def _total_timesteps(value: Any) -> str | None:
+    whole = isinstance(value, int | np.integer) or (isinstance(value, float) and value.is_integer())
+    fine = whole and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
+    return None if fine else f"a whole number from 0 to {MOST_TOKENS}"
+
+
 def _device(value: Any) -> str | None:
     if value == "auto":
         return None
@@ -163,6 +170,7 @@ LIMITS: Mapping[str, Rule] = {
     "target_kl": number(0, above=True, or_none=True),
     "use_rms_prop": flag,
     "use_sde": lambda value: None if value is False else "False, since tokens are discrete",
+    "total_timesteps": _total_timesteps,
     # TRPO
     "cg_max_steps": integer(1),
     "cg_damping": _WEIGHT,

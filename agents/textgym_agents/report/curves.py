@@ -62,7 +62,8 @@ def _panel(axis: Axes, title: str, curves: Sequence[Curve], colors: Mapping[str,
                 axis.plot(at, value, "o:", clip_on=False, **looks)
             else:
                 errors = np.nan_to_num(np.maximum(np.stack([value - low, high - value]), 0))
-                axis.errorbar(at, value, yerr=errors, fmt="o", capsize=4, **looks)
+                for part in axis.errorbar(at, value, yerr=errors, fmt="o", capsize=4, **looks).get_children():
+                    part.set_clip_on(False)  # without training, it lies on the axis
     levels = [curve.before for curve in curves if curve.before is not None]
     if levels:
         axis.axhline(float(np.mean(levels)), linewidth=1.5, label="before, held out", **REFERENCE)

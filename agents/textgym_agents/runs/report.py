@@ -1,32 +1,96 @@
 """What a run leaves to look at: ``samples.md`` and ``learning_curve.png``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textgym.core import Sample
+from stable_baselines3.common.callbacks import BaseCallback
+
+from textgym_agents.evaluation.held_out import Evaluation
 from textgym_agents.report import markdown
 from textgym_agents.report.curves import Curve, plot_curves
 from textgym_agents.runs.config import TrainConfig
 
-
-def as_plain(sample: Sample) -> dict[str, Any]:
-    """What ``samples.md`` shows of a sample, as plain values."""
-    return {"prompt": sample.prompt, "completion": sample.completion, "references": list(sample.references)}
+Shown = list[dict[str, Any]]  # the samples of an evaluation as plain values
 
 
-def samples_page(
-    config: TrainConfig, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], timesteps: int
-) -> str:
-    """The text of ``samples.md``, from samples as :func:`as_plain` gives them."""
+def as_plain(evaluation: Evaluation) -> Shown:
+    """What ``samples.md`` shows of an evaluation's samples."""
+    return [
+        {
+            "prompt": one.prompt,
+            "completion": one.completion,
+            "references": list(one.references),
+            "reward": float(reward),
+        }
+        for one, reward in zip(evaluation.samples, evaluation.rewards, strict=True)
+    ]
+
+
+class SamplesOnTheWay(BaseCallback):
+    """Takes samples before a rollout whenever the tokens have doubled, so however long the training becomes.
+
+    Args:
+        take: evaluates the policy.
+
+    Attributes:
+        taken: the last two samples as :func:`as_plain` gives them, by the tokens until then: of any length, one of them
+            is the nearest to its middle.
+    """
+
+    def __init__(self, take: Callable[[], Shown]) -> None:
+        super().__init__()
+        self.take = take
+        self.taken: dict[int, Shown] = {}
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint stores."""
+        return {"taken": list(self.taken.items())}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`get_state`."""
+        self.taken = dict(state["taken"])
+
+    def _on_rollout_start(self) -> None:
+        now = self.model.num_timesteps
+        if now >= max(1, 2 * max(self.taken, default=0)):
+            self.taken = {**dict(list(self.taken.items())[-1:]), now: self.take()}
+
+    def _on_step(self) -> bool:
+        return True
+
+    def midway(self, timesteps: int) -> Mapping[str, Shown]:
+        """Those nearest to the middle of so many tokens, by what is said of them; nothing where there are none."""
+        between = [taken_at for taken_at in self.taken if taken_at < timesteps]
+        nearest = min(between, key=lambda taken_at: abs(taken_at - timesteps / 2), default=None)
+        return {} if nearest is None else {after(nearest): self.taken[nearest]}
+
+
+def after(timesteps: int) -> str:
+    """What is said of samples after so many tokens."""
+    return f"After {timesteps:,} tokens"
+
+
+def samples_page(config: TrainConfig, timesteps: int, answers: Mapping[str, Shown]) -> str:
+    """The text of ``samples.md``.
+
+    Args:
+        config: of the run.
+        timesteps: tokens of the whole training.
+        answers: samples of the same prompts, as :func:`as_plain` gives them, by what is said of them.
+    """
+    prompts = next(iter(answers.values()))
     parts = [
         f"# {config.task} by {config.model}, before and after {timesteps:,} tokens of {config.algo}",
-        f"The first {len(before)} prompts of the {config.eval_split} split, sampled.",
+        f"The first {len(prompts)} prompts of the {config.eval_split} split, sampled.",
     ]
-    for number, (first, second) in enumerate(zip(before, after, strict=True), start=1):
+    for number, (first, *others) in enumerate(zip(*answers.values(), strict=True), start=1):
         reference = {"Reference": first["references"][0]} if first["references"] else {}
-        completions = {**reference, "Before": first["completion"], "After": second["completion"]}
-        parts.append(markdown.sample_block(f"Prompt {number}", first["prompt"], completions))
+        completions = {
+            f"{label} (reward {one['reward']:.3f})": one["completion"]
+            for label, one in zip(answers, (first, *others), strict=True)
+        }
+        parts.append(markdown.sample_block(f"Prompt {number}", first["prompt"], {**reference, **completions}))
     return "\n\n".join(parts) + "\n"
 
 

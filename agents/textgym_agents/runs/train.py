@@ -2,12 +2,13 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
@@ -28,12 +29,13 @@ from textgym_agents.callbacks.schedules import Schedules
 from textgym_agents.checkpoint import CheckpointCallback, find_checkpoint, load_checkpoint, read_state
 from textgym_agents.checkpoint.plain_state import unpack
 from textgym_agents.evaluation.held_out import evaluate
+from textgym_agents.evaluation.statistics import intervals
 from textgym_agents.report.provenance import command_line, model_hash, versions
 from textgym_agents.report.secrets import without_secrets
 from textgym_agents.runs.config import TrainConfig, as_json, differences, read_config, store_config, with_whole_paths
 from textgym_agents.runs.folder import check_free, clear, leaving_nothing, tidy
 from textgym_agents.runs.loggers import logger_for
-from textgym_agents.runs.report import as_plain, plot, samples_page
+from textgym_agents.runs.report import SamplesOnTheWay, Shown, after, as_plain, plot, samples_page
 from textgym_agents.storage import locked, replacing_folder, write_atomically
 
 NUM_SAMPLES = 5
@@ -50,12 +52,15 @@ class Outcome:
         timesteps: tokens trained on.
         interrupted: whether Ctrl-C ended it.
         stopped_early: whether it ended early because held-out scores no longer improved.
+        interval: 95 % bootstrap interval, over the prompts, of the difference of the reward from the first evaluation
+            to the last; None: there was one evaluation.
     """
 
     evaluations: list[dict[str, float]]
     timesteps: int
     interrupted: bool
     stopped_early: bool = False
+    interval: tuple[float, float] | None = None
 
 
 def train(
@@ -66,8 +71,8 @@ def train(
     ``config.json`` (what ran, with which versions), ``metrics.jsonl`` (a line for each rollout and each evaluation, at
     once), ``policy/`` (for ``transformers`` and for ``model=``), ``checkpoint/`` (for :func:`resume`), ``best/`` (with
     ``eval_every``: the policy with the best held-out ``stop_metric``), ``learning_curve.png``, ``samples.md``
-    (completions before and after). With ``average``, policy, best policy, evaluations and samples are of the averaged
-    weights.
+    (completions and their rewards before, in the middle and after). With ``average``, policy, best policy, evaluations
+    and samples are of the averaged weights.
 
     Raises:
         ConfigError: ``out`` is not empty and ``overwrite`` is false, another process works in it, or the configuration
@@ -193,6 +198,7 @@ class _Callbacks(NamedTuple):
     schedules: Schedules | None
     completions: TextLogger
     evaluations: EvaluateCallback
+    samples: SamplesOnTheWay
     record: MetricsFile
 
     def named(self) -> dict[str, BaseCallback]:
@@ -205,7 +211,7 @@ def _run(config: TrainConfig, algorithm: BaseAlgorithm, out: Path, progress: boo
         # A resumed run writes files of its own: scalars between the checkpoint and its end would come twice.
         folder = out / "logs" / f"from-{len(list((out / 'logs').glob('from-*')))}"
         algorithm.set_logger(logger_for(folder, config.log, config=without_secrets(asdict(config))))
-    callbacks = _callbacks(config, out)
+    callbacks = _callbacks(config, out, lambda: _samples(algorithm, config))
     if resumed:
         kept = load_checkpoint(algorithm, out / CHECKPOINT, callbacks=callbacks.named())
     else:
@@ -226,14 +232,20 @@ def _run(config: TrainConfig, algorithm: BaseAlgorithm, out: Path, progress: boo
     bar = TrainingBar(config.timesteps, callbacks.completions, callbacks.evaluations, console)
     with writing("logs", out / "logs"), closing(bar), closing(callbacks.record):
         interrupted = _learn(algorithm, config, [*first, checkpoint, *others, bar], resumed)
+    answers = {"Before": kept["before"], **callbacks.samples.midway(algorithm.num_timesteps)}
     with nullcontext() if callbacks.averaging is None else callbacks.averaging.applied():
         with replacing_folder(out / "policy", "the policy", MODEL_FILES) as new:
             algorithm.policy.save_pretrained(new)  # type: ignore[operator]
-        page = samples_page(config, kept["before"], _samples(algorithm, config), algorithm.num_timesteps)
+        answers[after(algorithm.num_timesteps)] = _samples(algorithm, config)
+    page = samples_page(config, algorithm.num_timesteps, answers)
     write_atomically(out / "samples.md", page, "the samples")
     completions, evaluations = callbacks.completions, callbacks.evaluations
     plot(config, completions.history, evaluations.history, out / "learning_curve.png")
-    return Outcome(evaluations.history, algorithm.num_timesteps, interrupted, evaluations.stopped_early)
+    interval = None
+    if len(evaluations.history) > 1:
+        differences = np.subtract(evaluations.last_rewards, evaluations.first_rewards)
+        interval = intervals(differences, [], [])["reward"]
+    return Outcome(evaluations.history, algorithm.num_timesteps, interrupted, evaluations.stopped_early, interval)
 
 
 def _algorithm(config: TrainConfig) -> BaseAlgorithm:
@@ -253,7 +265,7 @@ def _algorithm(config: TrainConfig) -> BaseAlgorithm:
     )
 
 
-def _callbacks(config: TrainConfig, out: Path) -> _Callbacks:
+def _callbacks(config: TrainConfig, out: Path, take: Callable[[], Shown]) -> _Callbacks:
     schedules: dict[str, Any] = dict(config.schedules)
     completions = TextLogger()
     averaging = None if config.average is None else WeightAveraging(config.average)
@@ -270,7 +282,13 @@ def _callbacks(config: TrainConfig, out: Path) -> _Callbacks:
     )
     record = MetricsFile(out / METRICS, completions, evaluations)
     scheduled = Schedules(**schedules) if schedules else None
-    return _Callbacks(NoiseScale(), HealthCheck(), averaging, scheduled, completions, evaluations, record)
+
+    def take_averaged() -> Shown:
+        with nullcontext() if averaging is None else averaging.applied():
+            return take()
+
+    samples = SamplesOnTheWay(take_averaged)
+    return _Callbacks(NoiseScale(), HealthCheck(), averaging, scheduled, completions, evaluations, samples, record)
 
 
 def _learn(algorithm: BaseAlgorithm, config: TrainConfig, callbacks: list[BaseCallback], resumed: bool) -> bool:
@@ -308,7 +326,7 @@ def schedules_over(algorithm: BaseAlgorithm, timesteps: int) -> Iterator[None]:
         del algorithm._update_current_progress_remaining
 
 
-def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> list[dict[str, Any]]:
+def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> Shown:
     """What ``samples.md`` shows of the first held-out prompts."""
     evaluation = evaluate(
         algorithm,
@@ -318,4 +336,4 @@ def _samples(algorithm: BaseAlgorithm, config: TrainConfig) -> list[dict[str, An
         env_kwargs=config.env_kwargs,
         metrics=[],
     )
-    return [as_plain(sample) for sample in evaluation.samples]
+    return as_plain(evaluation)

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from tests.agents.saved_model import save_tiny_model
 from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.metrics import METRICS
-from textgym_agents.benchmark import processes, report
+from textgym_agents.benchmark import charts, processes, report
 from textgym_agents.benchmark.aggregate import ALL_TASKS, aggregate, iqm
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.launch import BenchmarkError, launch
@@ -25,6 +26,7 @@ from textgym_agents.benchmark.run import run
 from textgym_agents.benchmark.store import ResultStore, read_runs
 from textgym_agents.cli.app import app
 from textgym_agents.evaluation.statistics import PromptStatistics, intervals, of_metric, of_rewards
+from textgym_agents.report import curves
 from textgym_agents.report.numbers import show
 
 COPY, DATA = "textgym/Copy-v0", "textgym/DataToText-v0"
@@ -100,6 +102,27 @@ def test_intervals_cover_metrics_and_leave_out_what_cannot_be_resampled():
     bounds = intervals(np.zeros(4), SAMPLES, ["bleu", "distinct1"])
     assert bounds["distinct1"] is None
     assert bounds["bleu"][0] <= METRICS["bleu"]().compute(SAMPLES)["bleu"] <= bounds["bleu"][1]
+
+
+# ---------------------------------------------------------------------------- pictures
+
+
+def test_held_out_dots_stand_at_the_end_of_their_line_and_are_whole(monkeypatch, tmp_path):
+    runs = [make_run(seed=0), make_run(seed=1), make_run("greedy", seed=0), make_run("greedy", seed=1)]
+    for one, timesteps in zip(runs, (100, 140, 0, 0), strict=True):
+        one["timesteps"] = timesteps
+        one["curve"] = {"timesteps": [timesteps], "reward": [0.5]}
+    panels = {}
+    monkeypatch.setattr(charts, "plot_curves", lambda drawn, path: panels.update(drawn))
+    charts.draw_few(tmp_path, runs, aggregate(runs))
+    at = {curve.label: curve.held_out[0][0] for curve in panels["Copy"]}
+    assert sorted(at) == ["greedy", "ppo"]
+    assert 140 <= at["ppo"] < 145  # the longest seed's end, a little aside for the second of them
+    assert 0 <= at["greedy"] < 5
+    axis = Figure().subplots()
+    curves._panel(axis, "Copy", panels["Copy"], dict.fromkeys(at, "black"))
+    assert axis.containers
+    assert not any(part.get_clip_on() for drawn in axis.containers for part in drawn.get_children())
 
 
 # ---------------------------------------------------------------------------- aggregation

@@ -1,5 +1,6 @@
 """The average of the weights: what it is, that training doesn't notice it, and that it is evaluated and saved."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,6 +13,7 @@ from tests.agents.tiny_models import SMALL, tiny_model
 from textgym.errors import ConfigError
 from textgym_agents import ALGORITHMS, EvaluateCallback, WeightAveraging, make
 from textgym_agents.callbacks import evaluation
+from textgym_agents.evaluation.held_out import Evaluation
 from textgym_agents.runs import train as training
 from textgym_agents.runs.config import TrainConfig
 
@@ -81,7 +83,7 @@ def test_the_average_is_evaluated_and_kept(tmp_path):
 
     algorithm.policy.save_pretrained = save
     with pytest.MonkeyPatch.context() as patch:
-        result = type("Result", (), {"summary": lambda self: {"reward": 1.0}})()
+        result = Evaluation([], np.array([1.0]), {})
         patch.setattr(evaluation, "evaluate", lambda model, *args, **options: result)
         evaluations._evaluate()
     assert {*seen} == {0.25}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -242,8 +243,16 @@ def test_train_writes_everything(trained):
     assert all({"reward", "chrf", "num_tokens"} <= set(line) for line in held_out)
     assert "train/loss" in rollouts[1]
     assert (out / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
-    assert (out / "samples.md").read_text().count("### Prompt") == 5
+    page = (out / "samples.md").read_text()
+    assert page.count("### Prompt") == 5
+    for label in ("Before", "After 128 tokens", "After 320 tokens"):
+        assert len(re.findall(rf"^{label} \(reward [01]\.\d{{3}}\):$", page, re.MULTILINE)) == 5
     assert "before" in result.output
+    difference = held_out[-1]["reward"] - held_out[0]["reward"]
+    shown = re.escape(f"{difference:+.4f}")
+    low, high = map(float, re.search(rf"{shown} \[([-+][\d.]+), ([-+][\d.]+)\]", result.output).groups())
+    assert low <= difference + 1e-4
+    assert difference <= high + 1e-4
 
 
 def test_a_trained_policy_loads_again(trained):

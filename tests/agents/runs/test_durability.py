@@ -20,7 +20,14 @@ from textgym_agents.checkpoint import find_checkpoint
 from textgym_agents.runs import train as training
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
-KILLS, SIZES, SPACES = 20, 20, 20
+# Moments of a kill, sizes of a file and of a disk, for algorithms with rollouts of steps, with a replay buffer and with
+# whole episodes.
+TRIED = {"ppo": 20, "dqn": 10, "rloo": 10}
+ARGUMENTS = {
+    "ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 1},
+    "dqn": {"buffer_size": 128, "learning_starts": 32, "train_freq": 4, "batch_size": 16, "num_candidates": 8},
+    "rloo": {"prompts_per_rollout": 2, "group_size": 2},
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,12 +44,23 @@ def tiny(tmp_path_factory):
     return save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
 
 
+@pytest.fixture(scope="module", params=TRIED)
+def algo(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def whole(tiny, tmp_path_factory):
+def small(tiny, algo):
+    """Makes the settings of a run."""
+    return lambda **changed: settings(tiny, algo=algo, algo_kwargs=ARGUMENTS[algo], **changed)
+
+
+@pytest.fixture(scope="module")
+def whole(small, tmp_path_factory):
     """A run that nothing happened to, and how long it took."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     began = time.monotonic()
-    training.train(settings(tiny), folder, progress=False)
+    training.train(small(), folder, progress=False)
     return folder, time.monotonic() - began
 
 
@@ -89,18 +107,18 @@ def show(what, counts, request):
         print(f"\n{what}: {', '.join(f'{count} {name}' for name, count in counts.items())}")
 
 
-def test_kills(tiny, whole, tmp_path, request):
+def test_kills(algo, small, whole, tmp_path, request):
     """At so many moments of a run, and at each of them again while it is resumed."""
-    reference, seconds = whole
+    (reference, seconds), kills = whole, TRIED[algo]
     counts = {"killed": 0, "ended before": 0, "equal": 0, "not begun": 0}
-    for number in range(KILLS):
+    for number in range(kills):
         out, report = tmp_path / f"run{number}", tmp_path / f"report{number}"
         for function in (
-            lambda out=out: training.train(settings(tiny), out, progress=False),
+            lambda out=out: training.train(small(), out, progress=False),
             lambda out=out: training.resume(out, progress=False),
         ):
             child = Child(function, report)
-            time.sleep(seconds * (number + 0.5) / KILLS)
+            time.sleep(seconds * (number + 0.5) / kills)
             os.kill(child.pid, 9)
             said = child.wait()
             counts["killed" if said == "killed" else "ended before"] += 1
@@ -108,22 +126,22 @@ def test_kills(tiny, whole, tmp_path, request):
             report.unlink(missing_ok=True)
         resumed_or_why_not(out, reference, counts)
         shutil.rmtree(out, ignore_errors=True)
-    show("kill -9", counts, request)
-    assert counts["equal"] + counts["not begun"] == KILLS
-    assert counts["equal"] > KILLS // 2
+    show(f"{algo}, kill -9", counts, request)
+    assert counts["equal"] + counts["not begun"] == kills
+    assert counts["equal"] > kills // 2
 
 
-def test_limits_of_the_size_of_files(tiny, whole, tmp_path, request):
+def test_limits_of_the_size_of_files(algo, small, whole, tmp_path, request):
     """RLIMIT_FSIZE between nothing and the largest file, while a run begins, and while one is resumed."""
-    reference, _ = whole
+    (reference, _), tried = whole, TRIED[algo]
     files = sorted({path.stat().st_size for path in reference.rglob("*") if path.is_file()})
     largest = files[-1]
     # As many below the sizes of its files, where each write fails, as evenly over the whole.
-    sizes = [max(1, size - 1) for size in files[:: max(1, len(files) // (SIZES // 2))]][: SIZES // 2]
-    sizes += [1 + largest * number // (SIZES - len(sizes) - 1) for number in range(SIZES - len(sizes))]
+    sizes = [max(1, size - 1) for size in files[:: max(1, len(files) // (tried // 2))]][: tried // 2]
+    sizes += [1 + largest * number // (tried - len(sizes) - 1) for number in range(tried - len(sizes))]
     counts = {"refused": 0, "ended": 0, "equal": 0, "not begun": 0}
     half = tmp_path / "half"
-    training.train(settings(tiny, timesteps=96, schedule_timesteps=192), half, progress=False)
+    training.train(small(timesteps=96, schedule_timesteps=192), half, progress=False)
     for number, size in enumerate(sizes):
         for begun in (False, True):
             out, report = tmp_path / f"run{number}{begun}", tmp_path / f"report{number}{begun}"
@@ -135,7 +153,7 @@ def test_limits_of_the_size_of_files(tiny, whole, tmp_path, request):
                 if begun:
                     training.resume(out, timesteps=192, progress=False)
                 else:
-                    training.train(settings(tiny, schedule_timesteps=192), out, progress=False)
+                    training.train(small(schedule_timesteps=192), out, progress=False)
 
             said = Child(limited, report).wait()
             refused = said.startswith("StorageError: Can't write ") and "file too large. Make room" in said
@@ -145,8 +163,8 @@ def test_limits_of_the_size_of_files(tiny, whole, tmp_path, request):
                 assert find_checkpoint(out / "checkpoint") is not None
                 training.resume(out, timesteps=192, progress=False)
             resumed_or_why_not(out, reference, counts)
-    show("RLIMIT_FSIZE", counts, request)
-    assert counts["refused"] > SIZES
+    show(f"{algo}, RLIMIT_FSIZE", counts, request)
+    assert counts["refused"] > tried
 
 
 @contextmanager
@@ -161,16 +179,16 @@ def small_disk(folder, kibibytes):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk(tiny, whole, tmp_path, request):
-    reference, _ = whole
+def test_a_full_disk(algo, small, whole, tmp_path, request):
+    (reference, _), tried = whole, TRIED[algo]
     needed = sum(path.stat().st_size for path in reference.rglob("*") if path.is_file())
     needed += sum(path.stat().st_size for path in (reference / "checkpoint").iterdir())
     counts = {"full": 0, "ended": 0, "equal": 0, "not begun": 0}
-    for number in range(SPACES):
+    for number in range(tried):
         disk = tmp_path / f"disk{number}"
-        with small_disk(disk, 4 + needed * (number + 1) // SPACES // 1024):
+        with small_disk(disk, 4 + needed * (number + 1) // tried // 1024):
             said = Child(
-                lambda disk=disk: training.train(settings(tiny), disk / "run", progress=False), tmp_path / f"r{number}"
+                lambda disk=disk: training.train(small(), disk / "run", progress=False), tmp_path / f"r{number}"
             ).wait()
             full = said.startswith("StorageError: Can't write ") and "no space left on device. Make room" in said
             assert full or said == "ok", said
@@ -180,18 +198,18 @@ def test_a_full_disk(tiny, whole, tmp_path, request):
                 shutil.copytree(disk / "run", out)
         resumed_or_why_not(out, reference, counts)
         shutil.rmtree(out, ignore_errors=True)
-    show("full disk", counts, request)
-    assert counts["full"] > SPACES // 2
+    show(f"{algo}, full disk", counts, request)
+    assert counts["full"] > tried // 2
 
 
 @pytest.mark.parametrize("pair", ["train and train", "train and overwrite", "resume and resume"])
-def test_two_processes(pair, tiny, whole, tmp_path, request):
+def test_two_processes(pair, algo, small, whole, tmp_path, request):
     """The second one comes at several moments: it is refused, or the first one has ended."""
     reference, seconds = whole
     counts = {"refused": 0, "both ended": 0, "equal": 0, "not begun": 0}
     begin = {
-        "train": lambda out: training.train(settings(tiny), out, progress=False),
-        "overwrite": lambda out: training.train(settings(tiny), out, overwrite=True, progress=False),
+        "train": lambda out: training.train(small(), out, progress=False),
+        "overwrite": lambda out: training.train(small(), out, overwrite=True, progress=False),
         "resume": lambda out: training.resume(out, progress=False),
     }
     half = tmp_path / "half"
@@ -215,6 +233,6 @@ def test_two_processes(pair, tiny, whole, tmp_path, request):
         assert "ok" in said, said
         counts["refused" if refused else "both ended"] += 1
         resumed_or_why_not(out, reference, counts)
-    show(pair, counts, request)
+    show(f"{algo}, {pair}", counts, request)
     assert counts["refused"] > 2
     assert counts["equal"] == 6
