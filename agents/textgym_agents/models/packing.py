@@ -14,6 +14,7 @@ Two ways to save work in a teacher-forced pass, neither of which changes its res
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -141,15 +142,17 @@ def _items(sequences: Sequence[TokenSequence], share: bool) -> list[list[int]]:
 
 
 def _split(sequences: Sequence[TokenSequence], group: list[int]) -> list[list[int]]:
-    apart = [[i] for i in group]
-    best, least = apart, SHARING_PAYS * sum(_work(sequences[i].size, False) for i in group)
+    least, best = SHARING_PAYS * sum(_work(sequences[i].size, False) for i in group), 1
+    context, until = len(sequences[group[0]].context), [0]  # tokens after the context of the first n sequences
+    for i in group:
+        until.append(until[-1] + sequences[i].size - context)
     for rows in range(1, len(group)):
         per_row = -(-len(group) // rows)
-        items = [group[i : i + per_row] for i in range(0, len(group), per_row)]
-        work = sum(_work(_size(sequences, item), len(item) > 1) for item in items)
+        ends = [*range(0, len(group), per_row), len(group)]
+        work = sum(_work(context + until[b] - until[a], b - a > 1) for a, b in pairwise(ends))
         if work < least:
-            best, least = items, work
-    return best
+            best, least = per_row, work
+    return [group[i : i + best] for i in range(0, len(group), best)]
 
 
 def _cut(sequences: Sequence[TokenSequence], items: list[list[int]]) -> list[list[list[int]]]:
