@@ -113,7 +113,7 @@ QRDQN_ROW = Algorithm(
     QRDQN,
     "Dabney et al., Distributional Reinforcement Learning with Quantile Regression, 2018, "
     "https://arxiv.org/abs/1710.10044",
-    {**DQN_DEFAULTS, "learning_rate": 5e-4},  # sb3-contrib's Adam, whose eps is small
+    DQN_DEFAULTS,
     family="value based",
     kl_coef=None,
     policy=QRDQNPolicy,

@@ -12,7 +12,8 @@ together.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch import Tensor
 
-from textgym.errors import ConfigError
+from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.buffers.replay_episodes import (
     CANDIDATES,
     CandidateBatch,
@@ -36,6 +37,9 @@ from textgym_agents.buffers.steps import TokenIds, not_by_one_token
 from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.returns import n_step_returns
 
+Targets = Literal["n_step", "monte_carlo"]
+MOST_RETURNS = 64  # that say what scale values have
+
 
 class EpisodeReplayBuffer(ReplayBuffer):
     """A replay buffer of whole episodes. Pass it as ``replay_buffer_class`` to DQN or QR-DQN.
@@ -48,8 +52,11 @@ class EpisodeReplayBuffer(ReplayBuffer):
         buffer_size: most tokens of episodes that have ended.
         observation_space, action_space, device, n_envs: as SB3 gives them.
         optimize_memory_usage: SB3's; must be False, since there is nothing left to save.
-        n_steps: rewards summed before the target network's value is added (n-step returns; Sutton 1988,
-            https://doi.org/10.1007/BF00115009); None or 0: all, to the end of the episode.
+        targets: "n_step": the next ``n_steps`` rewards, and the target network's value of the state that follows them
+            (Sutton 1988, https://doi.org/10.1007/BF00115009). "monte_carlo": all rewards to the end of the episode,
+            without a target network; Q then becomes that of the policies that wrote the episodes, not the optimal one.
+        n_steps: of "n_step" targets. With 1 they are right whoever wrote the episodes; with more a reward comes to
+            earlier tokens in fewer updates, and the tokens between count as the episode has them.
         gamma: discount within these sums; the same as the algorithm's.
         seed: of what is drawn. Default: from torch's initial seed, which SB3 sets from its own.
 
@@ -66,7 +73,8 @@ class EpisodeReplayBuffer(ReplayBuffer):
         n_envs: int = 1,
         optimize_memory_usage: bool = False,
         *,
-        n_steps: int | None = None,
+        targets: Targets = "n_step",
+        n_steps: int = 1,
         gamma: float = 1.0,
         seed: int | None = None,
     ) -> None:
@@ -77,14 +85,13 @@ class EpisodeReplayBuffer(ReplayBuffer):
             )
         if optimize_memory_usage:
             raise ConfigError("EpisodeReplayBuffer keeps each token once already: leave optimize_memory_usage=False.")
-        if (n_steps is not None and n_steps < 0) or not 0 <= gamma <= 1:
-            raise ConfigError(
-                f"n_steps is {n_steps} and gamma is {gamma}, expected n_steps of 1 or more (None: to the end of the "
-                "episode) and gamma from 0 to 1."
-            )
+        if targets not in get_args(Targets):
+            raise ConfigError(f"targets is {targets!r}. {did_you_mean(str(targets), get_args(Targets))}")
+        if n_steps < 1 or not 0 <= gamma <= 1:
+            raise ConfigError(f"n_steps is {n_steps} and gamma is {gamma}, expected 1 or more and from 0 to 1.")
         super(ReplayBuffer, self).__init__(buffer_size, observation_space, action_space, device, n_envs)
         self.optimize_memory_usage, self.handle_timeout_termination = False, True
-        self.n_steps, self.gamma = n_steps or None, gamma
+        self.targets, self.n_steps, self.gamma = targets, n_steps, gamma
         self.seq2seq = "decoder_input_ids" in observation_space.spaces
         prefix = "decoder_" if self.seq2seq else ""
         self.keys = (f"{prefix}input_ids", f"{prefix}attention_mask")
@@ -240,7 +247,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         known = 0
         for episode, start, stop in spans:
             length, states = len(episode.actions), len(episode.candidates)
-            steps = self.n_steps or length
+            steps = length if self.targets == "monte_carlo" else self.n_steps
             reached = np.minimum(np.arange(start, stop) + steps, length)  # the state after these rewards
             returns.append(n_step_returns(episode.rewards, steps, self.gamma)[start:stop])
             discounts.append(self.gamma ** (reached - np.arange(start, stop)))
@@ -268,6 +275,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
             num_generated=torch.full((len(candidates),), -1, device=self.device),
             candidates=self._long(candidates),
             take=None if take is None else self._long(take),
+            returns=np.array([float(one.rewards.sum()) for one in islice(self.episodes.values(), MOST_RETURNS)]),
         )
 
     def _nothing(self, batch_size: int) -> ReplayBufferSamples:

@@ -21,10 +21,12 @@ class CandidateBatch(EpisodeBatch):
     Attributes:
         candidates: (states, k) token ids.
         take: (n,) which state each row of the result is about; -1 for none, whose Q values are 0. None: all, in order.
+        returns: (k,) of the episodes that the buffer holds, from which value heads take their scale when they begin.
     """
 
     candidates: Tensor | None = None
     take: Tensor | None = None
+    returns: NDArray[np.float64] | None = None
 
 
 class StoredEpisode(NamedTuple):

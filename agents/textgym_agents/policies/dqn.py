@@ -26,6 +26,7 @@ from textgym_agents.models.slot_caches import SlotCaches
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.candidates import Proposals
 from textgym_agents.policies.exploration import Exploration, check_exploration
+from textgym_agents.policies.limits import check_values
 
 
 class QNetwork(nn.Module):
@@ -62,17 +63,20 @@ class DQNPolicy(LanguageModelPolicy):
 
     With pi the model's distribution over the candidates of a state and pi_0 that of the initial model::
 
-        Q(s, a) = V(s) + beta * log(pi(a|s) / pi_0(a|s))
+        Q(s, a) = V(s) + beta * std * log(pi(a|s) / pi_0(a|s))
+
+    where std is the standard deviation of the first returns, so that the scale of rewards doesn't matter.
 
     This is the dueling form (Wang et al. 2016, https://arxiv.org/abs/1511.06581) with the language model's own head as
     the advantages; Guo et al., Efficient (Soft) Q-Learning for Text Generation with Limited Good Data, 2022
     (https://arxiv.org/abs/2106.07704), read logits as Q values, and Jaques et al., Sequence Tutor, 2017
     (https://arxiv.org/abs/1611.02796), stay near an initial model in this way. Where the values have been learned, pi
-    is pi_0 * exp(Q / beta), the best policy if each nat of KL to the initial model costs ``beta``, and V is its
-    expected return minus this cost. V learns from the model's hidden states without moving them.
+    is pi_0 * exp(Q / (beta * std)): the initial model, changed by what choices are worth. Its
+    most probable token is the greedy one. V is a linear function of the model's hidden states, which its gradient moves
+    too, scaled by ``value_gradient``.
 
     Training begins with all advantages 0 and the initial model as the policy. pi is what explores and what
-    :meth:`save_pretrained` writes, and its most probable token is the greedy choice.
+    :meth:`save_pretrained` writes.
 
     Observations must have ``candidates``, which ``CandidateVecEnv`` adds; actions are indices into them. On
     observations without candidates :meth:`predict` finds these itself, with the initial weights, and returns tokens.
@@ -81,12 +85,16 @@ class DQNPolicy(LanguageModelPolicy):
     the adapters twice.
 
     Args:
-        beta: Q for one nat of log-probability. A smaller one lets differences of Q move the policy further.
+        beta: Q for one nat of log-probability, in standard deviations of returns. A smaller one lets differences of Q
+            move the policy further.
+        value_gradient: share of the gradient of V's error that reaches the model. With 0 V is a linear function of what
+            the model computes anyway; with 1 the errors of V, which are much larger than differences between
+            candidates, take over the model.
         exploration: "boltzmann": sample from pi, with the temperature and top-p of the other arguments;
             "epsilon_greedy": the best candidate, except where SB3 draws a random one, with a probability of its
             ``exploration_initial_eps`` to ``exploration_final_eps``.
         reference: not used; the initial weights are always kept, since they say what the candidates are.
-        kwargs: those of ``LanguageModelPolicy``. The default optimizer is AdamW with eps 0.001.
+        kwargs: those of ``LanguageModelPolicy``.
 
     Raises:
         ConfigError: observations without candidates, or an argument out of range.
@@ -104,7 +112,8 @@ class DQNPolicy(LanguageModelPolicy):
         action_space: spaces.Space[Any],
         lr_schedule: Schedule,
         *,
-        beta: float = 0.1,
+        beta: float = 0.3,
+        value_gradient: float = 0.1,
         exploration: Exploration = "boltzmann",
         **kwargs: Any,
     ) -> None:
@@ -115,12 +124,10 @@ class DQNPolicy(LanguageModelPolicy):
             )
         check_exploration(exploration)
         if not beta > 0:
-            raise ConfigError(f"beta is {beta}, expected above 0, in units of reward.")
+            raise ConfigError(f"beta is {beta}, expected above 0, in standard deviations of returns.")
         tokens = spaces.Discrete(int(observation_space[CANDIDATES].high.max()) + 1)  # type: ignore[attr-defined]
-        self.beta, self.exploration = beta, exploration
-        if "optimizer_class" not in kwargs and kwargs.get("optimizer_kwargs") is None:
-            # The gradient of a squared error in Q is beta times an error well below 1, so a tenth of the usual eps.
-            kwargs["optimizer_kwargs"] = {"eps": 1e-3, "betas": (0.9, 0.99), "weight_decay": 0.0}
+        check_values({"value_gradient": value_gradient})
+        self.beta, self.exploration, self.value_gradient = beta, exploration, value_gradient
         super().__init__(observation_space, tokens, lr_schedule, **{**kwargs, "reference": True})
         self.action_space = action_space
         self._make_networks(int(action_space.n))  # type: ignore[attr-defined]
@@ -163,9 +170,13 @@ class DQNPolicy(LanguageModelPolicy):
         return self.q_values(obs)
 
     def _dueling(self, hidden: Tensor, advantages: Tensor) -> Tensor:
-        # The value head must not move the model: its errors, much larger than differences between candidates, would.
-        value: Tensor = self.value_net(hidden.detach().float())
+        value: Tensor = self.value_net(self._features(hidden))
         return value + advantages
+
+    def _features(self, hidden: Tensor) -> Tensor:
+        """Hidden states for the heads, with a share of the gradient."""
+        hidden = hidden.float()
+        return hidden.detach().lerp(hidden, self.value_gradient)
 
     def _at(self, obs: Any, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """``join`` of hidden states and advantages, at the states that ``obs`` means."""
@@ -173,10 +184,13 @@ class DQNPolicy(LanguageModelPolicy):
             return join(*self._states(obs, obs[CANDIDATES].long()))
         if not isinstance(obs, CandidateBatch) or obs.candidates is None:
             raise ConfigError("A Q network needs a CandidateBatch, as EpisodeReplayBuffer makes it.")
+        if obs.returns is not None and len(obs.returns) and not self.value_net.begun:
+            self.value_net.follow(obs.returns, obs.returns)  # once, in both networks, which stay comparable so
         if obs.sequences:
             values = join(*self._states(obs, obs.candidates))
         else:
-            values = join(self.value_net.weight[:0], self.value_net.weight.new_zeros(0, obs.candidates.shape[1]))
+            hidden = self.value_net.weight.new_zeros(0, self.value_net.in_features)
+            values = join(hidden, hidden.new_zeros(0, obs.candidates.shape[1]))
         if obs.take is None:
             return values
         return torch.cat([values, values.new_zeros(1, *values.shape[1:])])[obs.take]  # -1 is the last
@@ -190,7 +204,7 @@ class DQNPolicy(LanguageModelPolicy):
         hidden = self._hidden(obs)
         now = self._candidate_logits(hidden, candidates)
         log_pi, log_pi_0 = (z - _without_repeats(z, candidates).logsumexp(-1, keepdim=True) for z in (now, before))
-        return hidden, self.beta * (log_pi - log_pi_0)
+        return hidden, self.beta * self.value_net.std * (log_pi - log_pi_0)
 
     def _candidate_logits(self, hidden: Tensor, candidates: Tensor) -> Tensor:
         """(n, k) logits of the candidates alone: the rest of the vocabulary costs nothing."""

@@ -187,6 +187,7 @@ LIMITS: Mapping[str, Rule] = {
     "exploration_initial_eps": _SHARE,
     "exploration_final_eps": _SHARE,
     "num_candidates": integer(2),
+    "value_gradient": _SHARE,
     # whole episodes
     "prompts_per_rollout": integer(1),
     "references_per_rollout": integer(1),
@@ -196,6 +197,7 @@ LIMITS: Mapping[str, Rule] = {
     "td_lambda": _SHARE,
     "tau": _SHARE,
     "cql_coef": _WEIGHT,
+    "target_update": _SHARE,
     # NLPO, ARS, best of n
     "mask_top_p": number(0, 1, above=True),
     "refresh_every": integer(1),

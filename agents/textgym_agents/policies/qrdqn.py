@@ -60,8 +60,8 @@ class QRDQNPolicy(DQNPolicy):
         return self._at(obs, self._quantiles)
 
     def _quantiles(self, hidden: Tensor, advantages: Tensor) -> Tensor:
-        states = hidden.detach().float()
-        spread = self.spread_net(states)
+        states = self._features(hidden)
+        spread = self.value_net.std * self.spread_net(self.value_net.features(states))
         values = self.value_net(states) + spread - spread.mean(-1, keepdim=True)
         quantiles: Tensor = values[:, :, None] + advantages[:, None]
         return quantiles

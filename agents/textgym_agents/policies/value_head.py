@@ -55,9 +55,11 @@ class ValueHead(nn.Linear):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(n, 1) values of (n, hidden size) hidden states, in float32."""
-        hidden = hidden.float()
-        features = functional.rms_norm(hidden, hidden.shape[-1:]) * (self.gain / math.sqrt(self.in_features))
-        return self.mean + self.std * super().forward(features)
+        return self.mean + self.std * super().forward(self.features(hidden))
+
+    def features(self, hidden: Tensor) -> Tensor:
+        """(n, hidden size) what the linear layer gets."""
+        return functional.rms_norm(hidden.float(), hidden.shape[-1:]) * (self.gain / math.sqrt(self.in_features))
 
     @property
     def begun(self) -> bool:

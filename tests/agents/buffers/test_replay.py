@@ -131,13 +131,15 @@ def by_hand(*, cut, **options):
         (1, 1.0, [1, 0, 2, 0, 4], [1, 2, 3, 4, 5]),
         (2, 1.0, [1, 2, 2, 4, 4], [2, 3, 4, 5, 5]),
         (3, 0.5, [1.5, 1, 3, 2, 4], [3, 4, 5, 5, 5]),
-        (None, 1.0, [7, 6, 6, 4, 4], [5, 5, 5, 5, 5]),
-        (0, 0.5, [1.75, 1.5, 3, 2, 4], [5, 5, 5, 5, 5]),
+        ("monte_carlo", 1.0, [7, 6, 6, 4, 4], [5, 5, 5, 5, 5]),
+        ("monte_carlo", 0.5, [1.75, 1.5, 3, 2, 4], [5, 5, 5, 5, 5]),
     ],
 )
 @pytest.mark.parametrize("cut", [False, True])
 def test_targets_by_hand(n_steps, gamma, rewards, reached, cut):
-    samples, states = by_hand(n_steps=n_steps, gamma=gamma, cut=cut)
+    how = {"targets": n_steps} if isinstance(n_steps, str) else {"n_steps": n_steps}
+    samples, states = by_hand(**how, gamma=gamma, cut=cut)
+    assert samples.observations.returns.tolist() == [7]
     assert samples.rewards.flatten().tolist() == rewards
     assert samples.actions.flatten().tolist() == [1] * 5
     bootstraps = [state < 5 or cut for state in reached]
@@ -231,7 +233,8 @@ def test_memory_for_a_token():
 def test_unusable_arguments():
     env = four_tokens()
     for options, message in [
-        ({"n_steps": -1}, "n_steps is -1"),
+        ({"n_steps": 0}, "n_steps is 0"),
+        ({"targets": "montecarlo"}, "montecarlo.*monte_carlo"),
         ({"gamma": 1.5}, "gamma is 1.5"),
         ({"optimize_memory_usage": True}, "optimize_memory_usage"),
     ]:
