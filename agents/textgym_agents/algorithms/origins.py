@@ -42,6 +42,8 @@ EPISODES: Origins = {
 }
 ACTION_VALUES: Origins = {
     **EPISODES,
+    "batch_size": CHOSEN,
+    "n_epochs": CHOSEN,
     "td_lambda": CHOSEN,
     "beta": CHOSEN,
     "vf_coef": CHOSEN,

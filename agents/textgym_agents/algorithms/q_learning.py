@@ -2,15 +2,14 @@
 
 from typing import Any, Literal, Unpack
 
-import numpy as np
-from torch.nn.utils import clip_grad_norm_
-
 from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.algorithms import origins, search
-from textgym_agents.algorithms.episodic import Means
 from textgym_agents.algorithms.row import Algorithm, Learning
-from textgym_agents.algorithms.soft_q import SoftQAlgorithm, SoftQOptions
+from textgym_agents.algorithms.soft_q import ActionValues, SoftQAlgorithm, SoftQOptions
+from textgym_agents.buffers.episodes import EpisodeSamples
+from textgym_agents.objectives.arrays import Floats
 from textgym_agents.objectives.returns import lambda_returns
+from textgym_agents.policies.exploration import Exploration
 from textgym_agents.policies.q_learning import QLearningPolicy
 
 TRACES = ("watkins", "peng")
@@ -19,12 +18,19 @@ TRACES = ("watkins", "peng")
 class QLearning(SoftQAlgorithm):
     """Q(lambda): the target of each token's value is the return that follows when the best tokens are taken.
 
-    Watkins & Dayan, "Q-learning" (1992), https://doi.org/10.1007/BF00992698. With ``traces="watkins"``, Watkins's
-    Q(lambda) (Sutton & Barto, "Reinforcement Learning: An Introduction", 2018, section 12.10): a return goes on along
-    the episode as long as its tokens are greedy, and at the first exploratory one it ends in max_a Q(s, a). With
-    "peng", Peng & Williams, "Incremental Multi-Step Q-Learning" (1996), https://doi.org/10.1007/BF00114731: it goes on
-    through all tokens, mixed with max_a Q(s, a) at each, towards values between those of the greedy policy and of the
-    exploring one; with ``td_lambda=1`` that is Monte Carlo. ``td_lambda=0`` is one-step Q-learning in both.
+    Watkins & Dayan, "Q-learning" (1992), https://doi.org/10.1007/BF00992698. It explores with some random tokens and
+    learns the values of the policy that makes none: off-policy control. ``traces`` says what becomes of a return at an
+    exploratory token:
+
+    - "watkins": it ends there, in max_a Q(s, a), so that what an exploratory token did to the reward isn't blamed on
+      the tokens before it. The values are the optimal ones whoever explores. Watkins's Q(lambda): Sutton & Barto,
+      "Reinforcement Learning: An Introduction" (2018), section 12.10.
+    - "peng": it goes on through all tokens, mixed with max_a Q(s, a) at each. A reward comes to early tokens faster,
+      but the values lie between the optimal ones and those of the exploring policy, near the latter where
+      ``td_lambda`` is near 1: then this is SARSA or Monte Carlo in all but name. Peng & Williams, "Incremental
+      Multi-Step Q-Learning" (1996), https://doi.org/10.1007/BF00114731.
+
+    ``td_lambda=0`` is one-step Q-learning in both.
 
     Differences from the papers:
 
@@ -37,43 +43,32 @@ class QLearning(SoftQAlgorithm):
 
     Args:
         policy, env: as for ``SoftQAlgorithm``.
-        traces: "watkins" or "peng".
+        traces: "watkins" or "peng", see above.
+        exploration: "epsilon_greedy": the greedy token, and with probability ``epsilon`` a sample of the model in its
+            place; "boltzmann": always a sample, where traces are short.
+        epsilon: 0 to 1.
         options: further ones of ``SoftQAlgorithm``: ``td_lambda``, ``beta``, ...
     """
 
     def __init__(
-        self, policy: Any, env: Any, *, traces: Literal["watkins", "peng"] = "peng", **options: Unpack[SoftQOptions]
+        self,
+        policy: Any,
+        env: Any,
+        *,
+        traces: Literal["watkins", "peng"] = "watkins",
+        exploration: Exploration = "epsilon_greedy",
+        epsilon: float = 0.3,
+        **options: Unpack[SoftQOptions],
     ) -> None:
         if traces not in TRACES:
             raise ConfigError(f"traces is {traces!r}. {did_you_mean(str(traces), TRACES)}")
         self.traces = traces
-        super().__init__(policy, env, **options)
+        super().__init__(policy, env, exploration=exploration, epsilon=epsilon, **options)
 
-    def train(self) -> None:
-        """w <- w + alpha sum_t [G_t - Q(s_t, a_t)] grad Q(s_t, a_t),  G_t = r_t + max_a Q(s_{t+1}, a) for lambda 0."""
-        self.policy.set_training_mode(True)
-        self._update_learning_rate(self.policy.optimizer)
-        store, means = self.rollout_buffer, Means()
-        for batch in store.get(self.batch_size):
-            q = self._action_values(batch)
-            follow = q.greedy if self.traces == "watkins" else None
-            returns = lambda_returns(batch.rewards, q.best, batch.lengths, self.td_lambda, on_policy=follow)
-            td_error = returns - q.chosen  # delta, held still: a semi-gradient
-            delta = store.to_torch(td_error.astype(np.float32))
-            # V and beta log pi each go along delta times their own gradient, which for the latter is divided by beta:
-            # the language model would hardly move where beta is small. The squared TD error has the same minimum.
-            policy_loss = -(batch.weights * delta * q.log_probs).sum()  # over tokens of 1/n (loss_reduction)
-            value_loss = -(delta * q.values).mean()  # over tokens
-            loss = policy_loss - self.ent_coef * (batch.weights * q.entropies).sum() + self.vf_coef * value_loss
-
-            self.policy.optimizer.zero_grad()
-            loss.backward()
-            grad_norm = clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-            self.policy.optimizer.step()
-            means.add(policy_loss=policy_loss, entropy_loss=-q.entropies.mean(), loss=loss, grad_norm=grad_norm)
-            diagnostics = {"q_value": q.chosen, "td_loss": td_error**2, "greedy_share": q.greedy}
-            means.add(**{name: store.to_torch(array).float().mean() for name, array in diagnostics.items()})
-        self._log_update(means)
+    def _returns(self, batch: EpisodeSamples, q: ActionValues) -> Floats:
+        """G_t = r_t + max_a Q(s_{t+1}, a)  for lambda 0; with Watkins's traces longer where greedy tokens follow."""
+        follow = q.greedy if self.traces == "watkins" else None
+        return lambda_returns(batch.rewards, q.best, batch.lengths, self.td_lambda, on_policy=follow)
 
 
 ROW = Algorithm(

@@ -1,12 +1,10 @@
 """SARSA over the whole vocabulary, with a language model as the action-value function."""
 
-import numpy as np
-from torch.nn.utils import clip_grad_norm_
-
 from textgym_agents.algorithms import origins, search
-from textgym_agents.algorithms.episodic import Means
 from textgym_agents.algorithms.row import Algorithm, Learning
-from textgym_agents.algorithms.soft_q import SoftQAlgorithm
+from textgym_agents.algorithms.soft_q import ActionValues, SoftQAlgorithm
+from textgym_agents.buffers.episodes import EpisodeSamples
+from textgym_agents.objectives.arrays import Floats
 from textgym_agents.objectives.returns import lambda_returns
 from textgym_agents.policies.q_learning import QLearningPolicy
 
@@ -15,8 +13,8 @@ class SARSA(SoftQAlgorithm):
     """SARSA(lambda): the target of each token's value is the return of the policy as it explores.
 
     Rummery & Niranjan, "On-Line Q-Learning Using Connectionist Systems" (1994); Sutton & Barto, "Reinforcement
-    Learning: An Introduction" (2018), sections 6.4 and 12.7. Unlike in Q-learning, a return goes on through exploratory
-    tokens, so that the values are those of the episodes that are really played.
+    Learning: An Introduction" (2018), sections 6.4 and 12.7. It samples from the model and learns the values of doing
+    so: on-policy control. Unlike in Q-learning, a return goes on through exploratory tokens, whose mistakes it counts.
 
     Differences from the paper:
 
@@ -30,30 +28,9 @@ class SARSA(SoftQAlgorithm):
     Its arguments are those of ``SoftQAlgorithm``.
     """
 
-    def train(self) -> None:
-        """w <- w + alpha sum_t [G_t - Q(s_t, a_t)] grad Q(s_t, a_t),  G_t = r_t + Q(s_{t+1}, a_{t+1}) for lambda 0."""
-        self.policy.set_training_mode(True)
-        self._update_learning_rate(self.policy.optimizer)
-        store, means = self.rollout_buffer, Means()
-        for batch in store.get(self.batch_size):
-            q = self._action_values(batch)
-            returns = lambda_returns(batch.rewards, q.chosen, batch.lengths, self.td_lambda)
-            td_error = returns - q.chosen  # delta, held still: a semi-gradient
-            delta = store.to_torch(td_error.astype(np.float32))
-            # V and beta log pi each go along delta times their own gradient, which for the latter is divided by beta:
-            # the language model would hardly move where beta is small. The squared TD error has the same minimum.
-            policy_loss = -(batch.weights * delta * q.log_probs).sum()  # over tokens of 1/n (loss_reduction)
-            value_loss = -(delta * q.values).mean()  # over tokens
-            loss = policy_loss - self.ent_coef * (batch.weights * q.entropies).sum() + self.vf_coef * value_loss
-
-            self.policy.optimizer.zero_grad()
-            loss.backward()
-            grad_norm = clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-            self.policy.optimizer.step()
-            means.add(policy_loss=policy_loss, entropy_loss=-q.entropies.mean(), loss=loss, grad_norm=grad_norm)
-            diagnostics = {"q_value": q.chosen, "td_loss": td_error**2, "greedy_share": q.greedy}
-            means.add(**{name: store.to_torch(array).float().mean() for name, array in diagnostics.items()})
-        self._log_update(means)
+    def _returns(self, batch: EpisodeSamples, q: ActionValues) -> Floats:
+        """G_t = r_t + Q(s_{t+1}, a_{t+1})  for lambda 0, with the token that came next."""
+        return lambda_returns(batch.rewards, q.chosen, batch.lengths, self.td_lambda)
 
 
 ROW = Algorithm(
