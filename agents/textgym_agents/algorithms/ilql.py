@@ -3,7 +3,7 @@
 | Symbol | Shape | Meaning |
 |---|---|---|
 | Q(s, a) | (tokens,) | q_offset(s) + beta log [pi(a|s) / pi_0(a|s)]: a head, ``beta``, policy and initial model |
-| V(s) | (tokens,) | the value head: an upper expectile of Q over the log's tokens |
+| V(s) | (tokens,) | the value head: an upper expectile of the target network's Q over the log's tokens |
 | G | (tokens,) | lambda-returns with V, the targets of Q; for ``td_lambda=0`` r + V(s') |
 """
 
@@ -30,6 +30,7 @@ from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.returns import check_lambda, lambda_returns
 from textgym_agents.policies.ilql import ILQLPolicy
+from textgym_agents.policies.limits import check_values
 
 
 class ILQL(EpisodicAlgorithm):
@@ -48,14 +49,16 @@ class ILQL(EpisodicAlgorithm):
 
     Differences from the paper:
 
-    1. One model where the paper has three (pi_0, Q and V with their target copies), see above; its beta is 1 / beta.
-    2. There is no target network: targets come from the same weights, from the same pass, and are held still.
-    3. Returns are lambda-returns; ``td_lambda=0`` is the paper's r + V(s'), which needs many more epochs to bring a
+    1. The perturbation is in the weights: the paper adds beta (Q - V) to the log-probabilities of pi_0 while it
+       decodes, with two models; here what is decoded has learned that sum, and the paper's beta is 1 / ``beta``.
+    2. Returns are lambda-returns; ``td_lambda=0`` is the paper's r + V(s'), which needs many more epochs to bring a
        reward from the last token to the first.
-    4. In Q = q_offset + beta log(pi / pi_0), the two parts learn at speeds of their own, as does V: the policy's loss
+    3. In Q = q_offset + beta log(pi / pi_0), the two parts learn at speeds of their own, as does V: the policy's loss
        is divided by beta, those of the heads are multiplied by ``vf_coef``. They share the squared error's minimum.
-    5. The paper's CQL term, the cross-entropy of the log's tokens under softmax(Q), is here that under pi, which is
+    4. The paper's CQL term, the cross-entropy of the log's tokens under softmax(Q), is here that under pi, which is
        the softmax of Q / beta on top of log pi_0: behavior cloning.
+
+    As in the paper, V follows the Q of a target network, whose weights are a running average (``target_update``).
 
     Args:
         policy: ``ILQLPolicy``.
@@ -68,7 +71,8 @@ class ILQL(EpisodicAlgorithm):
         tau: which expectile of Q V is; 0.5 the mean over the log's tokens, near 1 the best of them.
         td_lambda: 0: bootstrap from V of the next token. 1: Monte-Carlo returns; V is then not used.
         beta: beta, in units of reward. A smaller one goes farther from the initial model.
-        cql_coef: of the log's cross-entropy under the policy.
+        cql_coef: of the log's cross-entropy under the policy; 0 leaves it out.
+        target_update: share by which the target network moves towards the weights in each gradient step; 1: no lag.
         vf_coef: coefficient of the heads' losses beside the language model's.
         options: further ones of ``EpisodicAlgorithm``: ``learning_rate``, ``max_grad_norm``, ``seed``, ...
 
@@ -93,7 +97,8 @@ class ILQL(EpisodicAlgorithm):
         tau: float = 0.7,
         td_lambda: float = 0.95,
         beta: float = 0.1,
-        cql_coef: float = 0.0,
+        cql_coef: float = 0.01,
+        target_update: float = 0.05,
         vf_coef: float = 3.0,
         **options: Unpack[EpisodicOptions],
     ) -> None:
@@ -105,7 +110,8 @@ class ILQL(EpisodicAlgorithm):
         check_policy("ILQL", policy, ILQLPolicy)
         self.episodes = None if episodes is None else read_log(episodes)
         self.n_epochs, self.tau, self.td_lambda = n_epochs, tau, td_lambda
-        self.beta, self.cql_coef = beta, cql_coef
+        check_values({"cql_coef": cql_coef, "vf_coef": vf_coef, "target_update": target_update})
+        self.beta, self.cql_coef, self.target_update = beta, cql_coef, target_update
         super().__init__(
             policy,
             env,
@@ -177,7 +183,9 @@ class ILQL(EpisodicAlgorithm):
                 returns = lambda_returns(batch.rewards, v.detach().cpu().numpy(), batch.lengths, self.td_lambda)
                 g = store.to_torch(returns.astype(np.float32))
                 q = (q_offset + self.beta * log_ratio).detach()
-                advantage, td_error = q - v, g - q
+                slow_offset, slow_log_prob = self.policy.target_values(batch.observations, batch.actions)
+                slow_q = slow_offset + self.beta * (slow_log_prob - batch.old_log_prob)
+                advantage, td_error = slow_q - v, g - q
                 expectile_weight = torch.where(advantage > 0, self.tau, 1 - self.tau)
 
                 # (G - Q)^2 / 2, once with the offset held still and divided by beta, once with the policy held still.
@@ -197,6 +205,7 @@ class ILQL(EpisodicAlgorithm):
                 loss.backward()
                 grad_norm = clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
                 self.policy.optimizer.step()
+                self.policy.update_target(self.target_update)
                 means.add(
                     policy_loss=policy_loss,
                     entropy_loss=-entropy.mean(),
@@ -252,9 +261,8 @@ ROW = Algorithm(
     origins={
         **origins.ACTION_VALUES,
         "episodes": origins.CHOSEN,
-        "n_epochs": origins.CHOSEN,
-        "batch_size": origins.CHOSEN,
         "tau": origins.PAPER,
         "cql_coef": origins.CHOSEN,
+        "target_update": origins.CHOSEN,
     },
 )

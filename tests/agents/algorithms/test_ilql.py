@@ -34,8 +34,22 @@ def build(seq2seq=False, episodes=ALL, policy_kwargs=None, **options):
         **options,
     )
     for head, seed in ((made.policy.value_net, 1), (made.policy.q_offset_net, 2)):
-        torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(seed))
+        torch.nn.init.normal_(head.weight, std=0.03, generator=torch.Generator().manual_seed(seed))
     return made
+
+
+def slow_values(made, completion, before):
+    """(tokens,) Q of the target network, by a plain pass of it."""
+    target, head = made.policy.target, made.policy.value_net
+    with torch.no_grad():
+        if target["lm"].config.is_encoder_decoder:
+            ids = {"input_ids": torch.tensor([[1, 2]]), "decoder_input_ids": torch.tensor([[0, *completion[:-1]]])}
+            hidden = target["lm"](**ids, output_hidden_states=True).decoder_hidden_states[-1][0]
+        else:
+            ids = torch.tensor([[1, 2, *completion[:-1]]])
+            hidden = target["lm"](input_ids=ids, output_hidden_states=True).hidden_states[-1][0, 1:]
+        offset = head.mean + head.std * target["q_offset_net"](head.features(hidden)).flatten()
+        return offset + made.beta * (log_probs(target["lm"], [completion])[0] - before)
 
 
 # ---------------------------------------------------------------------- losses
@@ -54,22 +68,24 @@ def plain_step(made, completions, before, returns_of):
             hidden = lm(input_ids=torch.tensor([[1, 2, *completion[:-1]]]), output_hidden_states=True).hidden_states[
                 -1
             ][0, 1:]
-        v, level = made.policy.value_net(hidden).flatten(), made.policy.q_offset_net(hidden).flatten()
+        head = made.policy.value_net
+        v = head(hidden).flatten()
+        level = head.mean + head.std * made.policy.q_offset_net(head.features(hidden)).flatten()
+        slow = slow_values(made, completion, before[completion])
         rewards = [0.0] * (len(completion) - 1) + [RETURNS[completion]]
         returns = returns_of(rewards, v.tolist())
         for t in range(len(completion)):
             ratio = new[t] - before[completion][t]
             # (G - Q)^2 / 2, once with the level held still and divided by beta, once with the policy held still
             policy = (returns[t] - level[t].detach() - beta * ratio) ** 2 / 2 / beta
-            head = (returns[t] - level[t] - beta * ratio.detach()) ** 2 / 2
-            q = (level[t] + beta * ratio).detach()
-            weight = made.tau if q > v[t] else 1 - made.tau
-            expectile = weight * (q - v[t]) ** 2 / 2
+            offset = (returns[t] - level[t] - beta * ratio.detach()) ** 2 / 2
+            weight = made.tau if slow[t] > v[t] else 1 - made.tau
+            expectile = weight * (slow[t] - v[t]) ** 2 / 2
             loss = loss + (policy - made.cql_coef * new[t]) / len(completions)
-            loss = loss + made.vf_coef * (head + expectile) / count
+            loss = loss + made.vf_coef * (offset + expectile) / count
     made.policy.zero_grad()
     loss.backward()
-    return torch.cat([p.grad.flatten() for p in made.policy.parameters()])
+    return torch.cat([p.grad.flatten() for p in made.policy.parameters() if p.requires_grad])
 
 
 def one_step(rewards, values):
@@ -91,8 +107,13 @@ def test_a_step_equals_its_losses_away_from_the_initial_model(td_lambda, returns
         before = dict(zip(completions, log_probs(make_model(seq2seq), completions), strict=True))
         for parameter in made.policy.lm.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+    slow = [p.clone() for p in made.policy.target.parameters()]
     made.train()  # the log, with pi_0, is still there
-    ours = torch.cat([p.grad.flatten().clone() for p in made.policy.parameters()])
+    for p, old, now in zip(made.policy.target["lm"].parameters(), slow, made.policy.lm.parameters(), strict=False):
+        torch.testing.assert_close(p, 0.95 * old + 0.05 * now)
+    for p, old in zip(made.policy.target.parameters(), slow, strict=True):
+        p.data.copy_(old)  # as it was for the step
+    ours = torch.cat([p.grad.flatten().clone() for p in made.policy.parameters() if p.requires_grad])
     expected = plain_step(made, completions, before, returns_of)
     assert expected.abs().max() > 1e-2
     torch.testing.assert_close(ours, expected, atol=5e-5 * expected.abs().max().item(), rtol=1e-3)
