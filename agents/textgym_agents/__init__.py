@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from textgym_agents.algorithms.rloo import RLOO as RLOO
     from textgym_agents.algorithms.sarsa import SARSA as SARSA
     from textgym_agents.algorithms.scst import SCST as SCST
+    from textgym_agents.algorithms.vineppo import VinePPO as VinePPO
     from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer as MaskedEpisodeRolloutBuffer
     from textgym_agents.buffers.replay import EpisodeReplayBuffer as EpisodeReplayBuffer
     from textgym_agents.buffers.rollout import EpisodeRolloutBuffer as EpisodeRolloutBuffer
@@ -81,6 +82,7 @@ _MODULES = {
     "SCST": "algorithms.scst",
     "TextLogger": "callbacks",
     "TextVecEnv": "envs.vec_env",
+    "VinePPO": "algorithms.vineppo",
     "warm_start": "algorithms.bc",
     "WeightAveraging": "callbacks",
 }

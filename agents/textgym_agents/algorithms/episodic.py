@@ -5,7 +5,7 @@ worth what it scored, also one that reached the length limit where the environme
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -177,12 +177,20 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         return np.array([inner.mdp.draw(inner.np_random) for _ in range(self.prompts_per_rollout)])
 
     def _play(
-        self, env: TextVecEnv, callback: BaseCallback, prompt_ids: NDArray[np.integer], deterministic: bool = False
+        self,
+        env: TextVecEnv,
+        callback: BaseCallback,
+        prompt_ids: NDArray[np.integer],
+        deterministic: bool = False,
+        beginnings: Sequence[NDArray[np.integer]] | None = None,
     ) -> list[Episode] | None:
-        """One episode for each prompt. ``deterministic`` ones stay out of SB3's statistics of training episodes."""
+        """One episode for each prompt, or what follows the beginning of one.
+
+        Deterministic ones and those with a given beginning stay out of SB3's statistics of training episodes.
+        """
         record = Recorder(self.rollout_buffer, len(prompt_ids))
         with env.rows_wait():
-            queue = PromptQueue(env, prompt_ids)
+            queue = PromptQueue(env, prompt_ids, beginnings)
             while queue.advance():
                 for row in queue.new_rows:
                     record.begin(queue.observations, int(row), int(queue.episode_of[row]))
@@ -191,7 +199,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                     actions, values, log_probs = self.policy(obs_tensor, deterministic)
                 actions = actions.cpu().numpy()
                 rewards, dones, infos = queue.step(actions)
-                if deterministic:
+                if deterministic or beginnings is not None:
                     for info in infos:
                         info.pop("episode", None)
                 self.num_timesteps += int((queue.episode_of >= 0).sum())

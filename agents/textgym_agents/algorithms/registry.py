@@ -18,6 +18,7 @@ from textgym_agents.algorithms import (
     sb3,
     sb3_contrib,
     scst,
+    vineppo,
 )
 from textgym_agents.algorithms.options import arguments, takes_anything
 from textgym_agents.algorithms.row import Algorithm
@@ -33,6 +34,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "scst": scst.ROW,
     "rloo": rloo.ROW,
     "grpo": grpo.ROW,
+    "vineppo": vineppo.ROW,
     "dqn": sb3.DQN_ROW,
     "qrdqn": sb3_contrib.QRDQN_ROW,
     "q_learning": q_learning.ROW,

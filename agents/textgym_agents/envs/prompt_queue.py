@@ -1,5 +1,6 @@
 """One episode for each prompt of a list, on rows whose episodes end at different times."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -22,6 +23,7 @@ class PromptQueue:
     Args:
         env: whose rows are used.
         prompt_ids: (episodes,) a prompt may come several times.
+        beginnings: of each episode's completion, tokens that are already written. None: there are none.
 
     Attributes:
         observations: of all rows.
@@ -41,8 +43,13 @@ class PromptQueue:
     (5, [0.0, 0.0, 0.0, 0.0, 0.0])
     """
 
-    def __init__(self, env: TextVecEnv, prompt_ids: NDArray[np.integer]) -> None:
-        self.env, self.prompt_ids = env, prompt_ids
+    def __init__(
+        self,
+        env: TextVecEnv,
+        prompt_ids: NDArray[np.integer],
+        beginnings: Sequence[NDArray[np.integer]] | None = None,
+    ) -> None:
+        self.env, self.prompt_ids, self.beginnings = env, prompt_ids, beginnings
         self.episode_of = np.full(env.num_envs, -1)
         self.begun = 0
         self.new_rows = np.zeros(0, dtype=np.int64)
@@ -57,7 +64,9 @@ class PromptQueue:
         if len(self.new_rows):
             self.episode_of[self.new_rows] = np.arange(self.begun, self.begun + len(self.new_rows))
             self.begun += len(self.new_rows)
-            self.observations = self.env.start(self.new_rows, self.prompt_ids[self.episode_of[self.new_rows]])
+            episodes = self.episode_of[self.new_rows]
+            tokens = None if self.beginnings is None else [self.beginnings[episode] for episode in episodes]
+            self.observations = self.env.start(self.new_rows, self.prompt_ids[episodes], tokens)
         return bool((self.episode_of >= 0).any())
 
     def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:

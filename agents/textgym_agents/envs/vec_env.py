@@ -21,6 +21,7 @@ from textgym.errors import ConfigError
 from textgym.registration import spec_of
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents import models
+from textgym_agents.envs.prefixes import write_tokens
 from textgym_agents.envs.sync_vector import Obs, SingleEnvs
 
 
@@ -143,11 +144,22 @@ class TextVecEnv(VecEnv):
             vector.set_autoreset_mode(AutoresetMode.SAME_STEP)
             self._rows_wait = False
 
-    def start(self, rows: NDArray[np.integer], prompt_ids: NDArray[np.integer]) -> Obs:
+    def start(
+        self,
+        rows: NDArray[np.integer],
+        prompt_ids: NDArray[np.integer],
+        tokens: Sequence[NDArray[np.integer]] | None = None,
+    ) -> Obs:
         """Begin an episode with a given prompt in each of some rows. Returns the observations of all rows.
+
+        Args:
+            rows: which.
+            prompt_ids: one for each of them.
+            tokens: for each of them, the beginning of a completion that is already written.
 
         Raises:
             PromptIdError: there is no such prompt.
+            ConfigError: ``tokens`` for an environment whose episodes can't begin in the middle.
         """
         chosen: list[int | None] = [None] * self.num_envs
         for row, prompt_id in zip(rows.tolist(), prompt_ids.tolist(), strict=True):
@@ -155,6 +167,9 @@ class TextVecEnv(VecEnv):
         mask = np.array([prompt_id is not None for prompt_id in chosen])
         observations, _ = self.env.reset(options={"prompt_id": chosen, "reset_mask": mask})
         self._returns[mask], self._lengths[mask], self._waiting[mask] = 0, 0, False
+        if tokens is not None and any(map(len, tokens)):
+            observations = write_tokens(self.env.unwrapped, rows, tokens)
+            self._lengths[rows] = [len(written) for written in tokens]
         return dict(observations)
 
     def _final_info(self, row: int, infos: dict[str, Any], truncated: bool, observations: Obs) -> dict[str, Any]:

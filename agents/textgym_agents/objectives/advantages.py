@@ -47,6 +47,40 @@ def leave_one_out(returns: Floats) -> Floats:
     return _groups(returns) - mean_of_others(returns)
 
 
+def segment_starts(lengths: Ints, stride: int) -> list[Ints]:
+    """For each episode the tokens at which its segments of ``stride`` tokens begin; the last one may be shorter.
+
+    >>> [starts.tolist() for starts in segment_starts(np.array([5, 2]), 2)]
+    [[0, 2, 4], [0]]
+    """
+    return [np.arange(0, length, stride) for length in lengths]
+
+
+def segment_advantages(rewards: Floats, lengths: Ints, values: Floats, stride: int) -> Floats:
+    """(tokens,) of all tokens of a segment: its rewards, plus the value of the state after it, minus that before it.
+
+    Args:
+        rewards: (tokens,) of several episodes, one after another.
+        lengths: (episodes,) tokens of each.
+        values: (segments,) of the states at which segments begin, see :func:`segment_starts`. That after the last one
+            of an episode is 0.
+        stride: tokens of a segment.
+
+    >>> segment_advantages(np.array([0.0, 0, 0, 1, 0.5]), np.array([4, 1]), np.array([0.3, 0.6, 0.2]), 2).tolist()
+    [0.3, 0.3, 0.4, 0.4, 0.3]
+    """
+    starts = segment_starts(lengths, stride)
+    offsets = np.cumsum(lengths) - lengths
+    earned = np.add.reduceat(
+        rewards, np.concatenate([one + offset for one, offset in zip(starts, offsets, strict=True)])
+    )
+    last = np.concatenate([one == one[-1] for one in starts])
+    after = np.where(last, 0.0, np.append(values[1:], 0.0))
+    sizes = np.concatenate([np.diff(one, append=length) for one, length in zip(starts, lengths, strict=True)])
+    advantages: Floats = np.repeat(earned + after - values, sizes)
+    return advantages
+
+
 def group_normalized(returns: Floats, *, normalize_std: bool = True, eps: float = 1e-4) -> Floats:
     """Each return minus the mean of its group, divided by the group's standard deviation plus ``eps``, (groups, k).
 

@@ -10,7 +10,7 @@ from stable_baselines3.common.logger import Logger
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
-from tests.agents.four_tokens import COMPLETIONS, PROMPTS, RETURNS, make_env, make_model
+from tests.agents.four_tokens import make_env, make_model, per_completion
 from textgym.errors import ConfigError
 from textgym_agents import ALGORITHMS, make
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
@@ -80,25 +80,9 @@ def test_without_any_signal_the_noise_scale_is_a_lower_bound():
     assert callback.noise_scale > 20 * 64
 
 
-def gradients():
-    """(completions of all prompts, weights) of minus return times log-probability, and the probability of each."""
-    lm = make_model()
-    rows, probabilities = [], []
-    for prompt in PROMPTS:
-        ids = [" abc".index(word) for word in prompt.text.split()]
-        for completion in COMPLETIONS:
-            logits = lm(input_ids=torch.tensor([[*ids, *completion[:-1]]])).logits[0, len(ids) - 1 :]
-            log_prob = logits.log_softmax(-1)[torch.arange(len(completion)), torch.tensor(completion)].sum()
-            lm.zero_grad()
-            (-RETURNS[completion] * log_prob).backward()
-            rows.append(torch.cat([p.grad.flatten() for p in lm.parameters()]))
-            probabilities.append(float(log_prob.detach().exp()) / len(PROMPTS))
-    return torch.stack(rows), torch.tensor(probabilities)
-
-
 def test_reinforce_has_the_noise_scale_of_the_enumerated_language():
     """Without a baseline, completions are independent: tr(Sigma) and G are sums over all 120 of them."""
-    rows, p = gradients()
+    rows, p, _ = per_completion()
     assert float(p.sum()) == pytest.approx(1, abs=1e-5)
     signal = (p[:, None] * rows).sum(0)
     truth = float((p * (rows**2).sum(1)).sum() - signal @ signal) / float(signal @ signal)
