@@ -11,7 +11,7 @@ import pytest
 from stable_baselines3.common.env_checker import check_env
 
 from textgym.errors import ConfigError, MissingExtraError
-from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
+from textgym.tokenizer import BUILTIN_SEQ2SEQ, BUILTIN_TINY
 from textgym_agents import ALGORITHMS, load, make
 from textgym_agents.algorithms import find
 from textgym_agents.envs.vec_env import make_vec_env
@@ -20,7 +20,7 @@ from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.causal import CausalForm
 
 ID = "textgym/Copy-v0"
-FORMS = {"causal": BUILTIN_MODEL, "seq2seq": BUILTIN_SEQ2SEQ}
+FORMS = {"causal": BUILTIN_TINY, "seq2seq": BUILTIN_SEQ2SEQ}
 PAIRS = [(name, form) for name, row in ALGORITHMS.items() for form in row.policy.forms]
 
 
@@ -59,7 +59,7 @@ def test_it_trains_every_form_that_its_row_names_and_is_saved_as_a_plain_model(n
 def test_a_seed_gives_the_same_run(name):
     completions = []
     for _ in range(2):
-        made = make(name, ID, **small(name, n_envs=2, seed=3, env_kwargs={"max_new_tokens": 4}))
+        made = make(name, ID, BUILTIN_TINY, **small(name, n_envs=2, seed=3, env_kwargs={"max_new_tokens": 4}))
         made.learn(16)
         evaluation = evaluate(made, ID, 4, metrics=[], env_kwargs={"max_new_tokens": 4})
         completions.append([sample.token_ids for sample in evaluation.samples])
