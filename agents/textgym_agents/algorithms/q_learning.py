@@ -9,7 +9,6 @@ from textgym_agents.algorithms.soft_q import ActionValues, SoftQAlgorithm, SoftQ
 from textgym_agents.buffers.episodes import EpisodeSamples
 from textgym_agents.objectives.arrays import Floats
 from textgym_agents.objectives.returns import lambda_returns
-from textgym_agents.policies.exploration import Exploration
 from textgym_agents.policies.q_learning import QLearningPolicy
 
 TRACES = ("watkins", "peng")
@@ -18,8 +17,8 @@ TRACES = ("watkins", "peng")
 class QLearning(SoftQAlgorithm):
     """Q(lambda): the target of each token's value is the return that follows when the best tokens are taken.
 
-    Watkins & Dayan, "Q-learning" (1992), https://doi.org/10.1007/BF00992698. It explores with some random tokens and
-    learns the values of the policy that makes none: off-policy control. ``traces`` says what becomes of a return at an
+    Watkins & Dayan, "Q-learning" (1992), https://doi.org/10.1007/BF00992698. It explores by sampling from the
+    model and learns the values of the greedy policy: off-policy control. ``traces`` says what becomes of a return at an
     exploratory token:
 
     - "watkins": it ends there, in max_a Q(s, a), so that what an exploratory token did to the reward isn't blamed on
@@ -44,26 +43,16 @@ class QLearning(SoftQAlgorithm):
     Args:
         policy, env: as for ``SoftQAlgorithm``.
         traces: "watkins" or "peng", see above.
-        exploration: "epsilon_greedy": the greedy token, and with probability ``epsilon`` a sample of the model in its
-            place; "boltzmann": always a sample, where traces are short.
-        epsilon: 0 to 1.
         options: further ones of ``SoftQAlgorithm``: ``td_lambda``, ``beta``, ...
     """
 
     def __init__(
-        self,
-        policy: Any,
-        env: Any,
-        *,
-        traces: Literal["watkins", "peng"] = "watkins",
-        exploration: Exploration = "epsilon_greedy",
-        epsilon: float = 0.3,
-        **options: Unpack[SoftQOptions],
+        self, policy: Any, env: Any, *, traces: Literal["watkins", "peng"] = "watkins", **options: Unpack[SoftQOptions]
     ) -> None:
         if traces not in TRACES:
             raise ConfigError(f"traces is {traces!r}. {did_you_mean(str(traces), TRACES)}")
         self.traces = traces
-        super().__init__(policy, env, exploration=exploration, epsilon=epsilon, **options)
+        super().__init__(policy, env, **options)
 
     def _returns(self, batch: EpisodeSamples, q: ActionValues) -> Floats:
         """G_t = r_t + max_a Q(s_{t+1}, a)  for lambda 0; with Watkins's traces longer where greedy tokens follow."""

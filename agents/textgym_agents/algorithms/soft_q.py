@@ -46,7 +46,7 @@ class ActionValues(NamedTuple):
 
 
 class SoftQOptions(EpisodicOptions, total=False):
-    """What ``SoftQAlgorithm`` takes, but for how it explores."""
+    """What ``SoftQAlgorithm`` takes."""
 
     prompts_per_rollout: int
     group_size: int
@@ -55,6 +55,8 @@ class SoftQOptions(EpisodicOptions, total=False):
     td_lambda: float
     beta: float
     vf_coef: float
+    exploration: Exploration
+    epsilon: float
     boltzmann_temperature: float
 
 

@@ -15,11 +15,8 @@ ONE = (1, 2, 3)
 TOKENS = 12_000
 # Arguments of ``make`` beside the learning rate and the KL penalty. An algorithm is tested when it has an entry.
 ROWS = {
-    "dqn": {"num_candidates": 4},
-    "qrdqn": {"num_candidates": 4},
     "q_learning": {},
     "sarsa": {},
-    "ilql": {},
 }
 
 
