@@ -156,8 +156,7 @@ def warm_start(
         device=algorithm.device,
         **options,
     )
-    trained = [p for p in policy.parameters() if p.requires_grad]
-    policy.optimizer = policy.optimizer_class(trained, lr=teacher.lr_schedule(1), **policy.optimizer_kwargs)  # type: ignore[call-arg]
+    policy.optimizer = policy.new_optimizer(teacher.lr_schedule(1))
     try:
         teacher.learn(timesteps, callback)
     finally:

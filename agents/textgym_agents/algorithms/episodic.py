@@ -71,7 +71,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         policy: str | type[ActorCriticPolicy],
         env: Any,
         *,
-        learning_rate: float | Schedule = 3e-4,
+        learning_rate: float | Schedule = 1e-4,
         prompts_per_rollout: int = 16,
         group_size: int = 4,
         batch_size: int | None = None,

@@ -61,7 +61,7 @@ class NLPO(PPO):
         n_steps: int | None = None,
         batch_size: int = 256,
         n_epochs: int = 1,
-        learning_rate: float | Schedule = 3e-4,
+        learning_rate: float | Schedule = 1e-4,
         gamma: float = 1.0,
         gae_lambda: float = 1.0,
         vf_coef: float = 0.5,

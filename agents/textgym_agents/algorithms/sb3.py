@@ -19,7 +19,7 @@ PPO_DEFAULTS: Mapping[str, Any] = {
     "n_steps": None,
     "batch_size": 256,
     "n_epochs": 1,
-    "learning_rate": 3e-4,
+    "learning_rate": 1e-4,
     "gamma": 1.0,
     "gae_lambda": 1.0,
     "vf_coef": 0.5,
@@ -66,7 +66,7 @@ A2C_ROW = Algorithm(
     "Mnih et al., Asynchronous Methods for Deep Reinforcement Learning, 2016, https://arxiv.org/abs/1602.01783",
     {
         "n_steps": None,
-        "learning_rate": 3e-4,
+        "learning_rate": 1e-4,
         "gamma": 1.0,
         "gae_lambda": 1.0,
         "vf_coef": 0.5,

@@ -145,3 +145,34 @@ def end_token_ids(model: PreTrainedModel, tokenizer: Any) -> tuple[int, ...]:
     extra = getattr(getattr(model, "generation_config", None) or GenerationConfig(), "eos_token_id", None)
     extra = [] if extra is None else [extra] if isinstance(extra, int) else list(extra)
     return tuple(dict.fromkeys([tokenizer.eos_token_id, *extra]))
+
+
+@torch.no_grad()
+def final_norm(model: PreTrainedModel) -> list[nn.Parameter]:
+    """The weight, and the bias if there is one, that scale all logits when they are scaled: the last normalization's.
+
+    Empty for a model that has none after its last layer. It is tried out.
+
+    >>> from textgym_agents import models
+    >>> [tuple(weight.shape) for weight in final_norm(models.load("textgym/small")[0])]
+    [(128,), (128,)]
+    """
+    trunk = trunk_and_head(model)[0]
+    ids = torch.arange(min(4, model.config.vocab_size), device=model.device)[None]
+    inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False}
+    if is_encoder_decoder(model):
+        inputs["encoder_hidden_states"] = model.get_encoder()(ids).last_hidden_state
+    before = trunk(**inputs).last_hidden_state
+    for module in reversed([module for module in trunk.modules() if module is not trunk]):
+        weights = list(module.parameters(recurse=False))
+        if not weights or any(weight.shape != before.shape[-1:] for weight in weights):
+            continue
+        kept = [weight.clone() for weight in weights]
+        for weight in weights:
+            weight.mul_(2)
+        doubled = torch.allclose(trunk(**inputs).last_hidden_state, 2 * before, rtol=1e-2, atol=1e-4)
+        for weight, value in zip(weights, kept, strict=True):
+            weight.copy_(value)
+        if doubled:
+            return weights
+    return []

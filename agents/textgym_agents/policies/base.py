@@ -38,6 +38,7 @@ from textgym_agents.policies.critic import Critic, check_critic, own_critic
 from textgym_agents.policies.form import Form, Observations
 from textgym_agents.policies.forms import FORMS, choose_form
 from textgym_agents.policies.limits import check_values
+from textgym_agents.policies.optimizer import TemperatureAdamW
 from textgym_agents.policies.saving import KeepsArguments, load_value_head, save_pretrained
 from textgym_agents.policies.value_head import ValueHead
 
@@ -72,6 +73,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         critic: whose hidden states the value head reads. "shared": the model's, which the value loss moves too;
             "detached": the model's, which it doesn't move; "own": those of a second model with the same first weights.
         critic_warmup: rollouts in which the critic alone learns, so that it is some use before the policy moves.
+        temperature_lr: how fast the common scale of all logits is learned, in units of the learning rate, beside what
+            the weights do, see :class:`TemperatureAdamW`. 0: not. With AdamW, and models that end in a normalization.
         optimizer_class, optimizer_kwargs: SB3's; default AdamW without weight decay.
 
     Raises:
@@ -82,7 +85,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
 
     forms: ClassVar[Mapping[str, type[Form]]] = FORMS  # that this class can train
     value_net: ValueHead
-    value_gain: ClassVar[float] = 30.0  # of the value head's features, which sets how fast values move
+    value_gain: ClassVar[float] = 100.0  # of the value head's features, which sets how fast values move
     takes_critics: ClassVar[bool] = True  # whether ``critic`` and ``critic_warmup`` mean something
     critic_lm: PreTrainedModel
     _critic: "LanguageModelPolicy | None" = None  # with a model of its own
@@ -111,13 +114,14 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         max_logits: int = MAX_LOGITS,
         critic: Critic = "shared",
         critic_warmup: int = 0,
+        temperature_lr: float = 100.0,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         check_values(
             {"temperature": temperature, "top_k": top_k, "top_p": top_p, "lora": lora, "max_logits": max_logits}
         )
-        check_values({"critic_warmup": critic_warmup})
+        check_values({"critic_warmup": critic_warmup, "temperature_lr": temperature_lr})
         check_critic(type(self), critic, critic_warmup, lora)
         self.form = choose_form(observation_space, action_space, self.forms, type(self).__name__)
         model = self.form.default_model if model is None else model
@@ -140,7 +144,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         # A generator of our own, seeded as SB3 has just seeded torch: sampling neither reads nor moves the global one.
         self._generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
         self.tokenizer = tokenizer
-        self.critic, self.critic_warmup = critic, critic_warmup
+        self.critic, self.critic_warmup, self.temperature_lr = critic, critic_warmup, temperature_lr
         if dtype not in models.DTYPES:
             raise ModelError(f"dtype is {dtype!r}, expected one of {', '.join(models.DTYPES)}.")
         if not isinstance(model, str | Path):
@@ -148,8 +152,17 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
             model = models.take(model, models.DTYPES[dtype], copied=copy)
         self._build_model(model, dtype, lora, reference, gradient_checkpointing)
         self.max_cache_bytes = max_cache_bytes  # only now: the cache that was tried above is no training run's
+        self.optimizer = self.new_optimizer(lr_schedule(1))
+
+    def new_optimizer(self, learning_rate: float) -> torch.optim.Optimizer:
+        """Of the kind that the policy was made with, for all trainable weights."""
         trainable = [p for p in self.parameters() if p.requires_grad]
-        self.optimizer = self.optimizer_class(trainable, lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+        if self.optimizer_class is torch.optim.AdamW and self.temperature_lr > 0:
+            scaled = [weight for weight in models.final_norm(self.lm) if weight.requires_grad]
+            if scaled:
+                options: dict[str, Any] = {"scaled": scaled, "temperature_lr": self.temperature_lr}
+                return TemperatureAdamW(trainable, learning_rate, **options, **self.optimizer_kwargs)
+        return self.optimizer_class(trainable, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
 
     def _build(self, lr_schedule: Schedule) -> None:
         """SB3 would build perceptrons here; the model is loaded after its constructor has run."""

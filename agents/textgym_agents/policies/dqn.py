@@ -128,7 +128,7 @@ class DQNPolicy(LanguageModelPolicy):
         tokens = spaces.Discrete(int(observation_space[CANDIDATES].high.max()) + 1)  # type: ignore[attr-defined]
         check_values({"value_gradient": value_gradient})
         self.beta, self.exploration, self.value_gradient = beta, exploration, value_gradient
-        super().__init__(observation_space, tokens, lr_schedule, **{**kwargs, "reference": True})
+        super().__init__(observation_space, tokens, lr_schedule, **{"temperature_lr": 0.0, **kwargs, "reference": True})
         self.action_space = action_space
         self._make_networks(int(action_space.n))  # type: ignore[attr-defined]
 

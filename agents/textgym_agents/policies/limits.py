@@ -217,6 +217,7 @@ LIMITS: Mapping[str, Rule] = {
     "gradient_checkpointing": flag,
     "max_logits": integer(1),
     "critic_warmup": integer(0),
+    "temperature_lr": number(0),
     "max_cache_bytes": integer(0),
     "reference": flag,
     "optimizer_class": subclass("a class of torch.optim.Optimizer", torch.optim.Optimizer),

@@ -74,7 +74,13 @@ def make_ppo(one: Subject, env: Any, *, n_steps: int, batch_size: int | None = N
         seed=0,
         device=model.device,
         rollout_buffer_class=EpisodeRolloutBuffer,
-        policy_kwargs={"model": model, "dtype": precision, "optimizer_kwargs": OPTIMIZER, **policy_kwargs},
+        policy_kwargs={
+            "model": model,
+            "dtype": precision,
+            "optimizer_kwargs": OPTIMIZER,
+            "temperature_lr": 0,
+            **policy_kwargs,
+        },
         **PPO_ARGUMENTS,
     )
     ppo.set_logger(Logger(None, []))

@@ -345,7 +345,7 @@ def test_reinforces_value_head_learns_the_returns():
     def score(samples):  # does not depend on the completion, so that the value alone can learn
         return [float([prompt.text for prompt in PROMPTS].index(sample.prompt)) for sample in samples]
 
-    made = build(REINFORCE, env=make_env(ROWS, reward=score), baseline="value", learning_rate=0.01)
+    made = build(REINFORCE, env=make_env(ROWS, reward=score), baseline="value", learning_rate=0.003)
     losses = []
     for _ in range(30):
         collect(made)

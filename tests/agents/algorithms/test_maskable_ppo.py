@@ -53,7 +53,7 @@ def maskable(kind="gpt2", *, masks=True, env=None, random=False, buffer=None, po
         n_steps=STEPS, batch_size=20, n_epochs=1, gamma=0.98, gae_lambda=0.9, seed=3,
         policy_kwargs={"model": model, **(policy or {})}, rollout_buffer_class=buffer or default, **options,
     )  # fmt: skip
-    torch.nn.init.normal_(made.policy.value_net.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(made.policy.value_net.weight, std=0.015, generator=torch.Generator().manual_seed(1))
     return made
 
 

@@ -56,7 +56,7 @@ def build(algorithm, seq2seq=False, **options):
         },
     )
     made._setup_learn(100)
-    torch.nn.init.normal_(made.policy.value_net.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(made.policy.value_net.weight, std=0.015, generator=torch.Generator().manual_seed(1))
     return made
 
 

@@ -31,7 +31,7 @@ def trpo(kind="gpt2", *, plain=False, policy=None, env=None, **options):
         n_steps=STEPS, batch_size=20, seed=3, policy_kwargs=kwargs, cg_max_steps=4,
         n_critic_updates=2, rollout_buffer_class=EpisodeRolloutBuffer, gamma=1.0, gae_lambda=1.0, **options,
     )  # fmt: skip
-    torch.nn.init.normal_(made.policy.value_net.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(made.policy.value_net.weight, std=0.015, generator=torch.Generator().manual_seed(1))
     return made
 
 

@@ -34,7 +34,7 @@ def ppo(model, buffer_class=EpisodeRolloutBuffer, **options):
         LanguageModelPolicy, env, n_steps=STEPS, batch_size=16, gamma=0.98, gae_lambda=0.9,
         seed=3, policy_kwargs={"model": model}, rollout_buffer_class=buffer_class, **options,
     )  # fmt: skip
-    torch.nn.init.normal_(made.policy.value_net.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(made.policy.value_net.weight, std=0.015, generator=torch.Generator().manual_seed(1))
     return made
 
 

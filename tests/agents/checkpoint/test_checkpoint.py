@@ -272,7 +272,7 @@ def test_files_without_a_pickle(saved):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"learning_rate": 0.5}, r"learning_rate=0.0003 \(here 0.5\)"),
+        ({"learning_rate": 0.5}, r"learning_rate=0.0001 \(here 0.5\)"),
         ({"n_steps": 6}, r"n_steps=5 \(here 6\)"),
         ({"kl_coef": 0.1}, r"rollout_buffer_kwargs.kl_coef=0.05 \(here 0.1\)"),
         ({"kl_coef": AdaptiveKL(0.05, 6)}, "rollout_buffer_kwargs.kl_coef.target=None .here 6"),

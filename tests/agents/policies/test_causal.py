@@ -25,7 +25,7 @@ def space(width=PROMPT + NEW):
 
 def policy(model, **options):
     made = LanguageModelPolicy(space(), spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, **options)
-    torch.nn.init.normal_(made.value_net.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(made.value_net.weight, std=0.015, generator=torch.Generator().manual_seed(1))
     return made
 
 

@@ -24,7 +24,7 @@ def gradients(made, part):
     """Whether a loss on the values, or on the log-probabilities, reaches the model, the critic's model and the head."""
     made.collect_rollouts(made.env, made._setup_learn(64)[1], made.rollout_buffer, made.n_steps)
     batch = next(made.rollout_buffer.get(None))
-    torch.nn.init.normal_(made.policy.value_net.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(made.policy.value_net.weight, std=0.015, generator=torch.Generator().manual_seed(1))
     values, log_prob, _ = made.policy.evaluate_actions(batch.observations, batch.actions)
     made.policy.zero_grad()
     {"values": values, "log_prob": log_prob}[part].sum().backward()
@@ -47,7 +47,7 @@ def test_what_the_losses_move(kind, critic, by_values):
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])
 def test_a_critic_of_its_own_gives_the_same_values_in_rollouts_and_updates(kind):
     made = build("own", kind=kind)
-    torch.nn.init.normal_(made.policy.value_net.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(made.policy.value_net.weight, std=0.015, generator=torch.Generator().manual_seed(1))
     made.learn(64)  # after which the two models differ
     own, policy = made.policy.critic_lm.state_dict(), made.policy.lm.state_dict()
     assert not all(torch.equal(own[name], policy[name]) for name in own)

@@ -22,7 +22,7 @@ def make(kind, **options):
     model = options.pop("model", None) or tiny_model(kind)
     made = LanguageModelPolicy(spaces.Dict(boxes), spaces.Discrete(NUM_TOKENS), lambda _: 1e-3, model=model, **options)
     made.set_training_mode(True)
-    torch.nn.init.normal_(made.value_net.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(made.value_net.weight, std=0.015, generator=torch.Generator().manual_seed(1))
     return made
 
 

@@ -34,11 +34,11 @@ def test_one_step_of_adam_moves_values_by_a_small_share_of_the_returns_spread(sp
     hidden = 2 * torch.randn(256, 128, generator=torch.Generator().manual_seed(0))
     head.follow(returns.numpy(), np.zeros(1))
     before = head(hidden).detach()
-    optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=3e-4)
     torch.nn.functional.mse_loss(head(hidden).flatten(), returns).backward()
     optimizer.step()
     moved = (head(hidden) - before).abs().max()
-    assert 0 < moved < 0.35 * returns.std(correction=0)  # at most 1e-3 * (30 * 128**0.5 + 1) standard deviations
+    assert 0 < moved < 0.35 * returns.std(correction=0)  # at most 3e-4 * (100 * 128**0.5 + 1) standard deviations
 
 
 def test_returns_that_are_all_the_same_or_not_finite_do_no_harm():
