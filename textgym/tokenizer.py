@@ -78,7 +78,7 @@ def builtin_tokenizer(name: str = BUILTIN_MODEL) -> BuiltinTokenizer:
 
 
 def length_factor(tokenizer: Tokenizer) -> float:
-    """How many times as many tokens a text may take as with the tokenizer of ``textgym/small``.
+    """How many times as many tokens a completion may take as with the tokenizer of ``textgym/small``.
 
     The limits of tasks are multiplied by it. ``textgym pretrain`` writes it beside a tokenizer of few tokens, as
     ``length_factor`` in ``tokenizer_config.json``; every other tokenizer has 1.
