@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.type_aliases import Schedule
 from torch.nn.utils import clip_grad_norm_
 
 from textgym.core import text_env
 from textgym.errors import ConfigError
 from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
-from textgym_agents.algorithms.options import EpisodicOptions, check_policy
+from textgym_agents.algorithms.options import UpdateOptions, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, read_log
@@ -74,7 +75,8 @@ class ILQL(EpisodicAlgorithm):
         cql_coef: of the log's cross-entropy under the policy; 0 leaves it out.
         target_update: share by which the target network moves towards the weights in each gradient step; 1: no lag.
         vf_coef: coefficient of the heads' losses beside the language model's.
-        options: further ones of ``EpisodicAlgorithm``: ``learning_rate``, ``max_grad_norm``, ``seed``, ...
+        learning_rate: of the policy's optimizer, a number or a schedule.
+        options: further ones of ``EpisodicAlgorithm``: ``max_grad_norm``, ``seed``, ...
 
     Raises:
         ConfigError: another policy, or a number outside its range.
@@ -90,6 +92,7 @@ class ILQL(EpisodicAlgorithm):
         env: Any,
         *,
         episodes: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]] | None = None,
+        learning_rate: float | Schedule = 3e-4,
         n_epochs: int = 4,
         prompts_per_rollout: int = 64,
         group_size: int = 1,
@@ -100,7 +103,7 @@ class ILQL(EpisodicAlgorithm):
         cql_coef: float = 0.01,
         target_update: float = 0.05,
         vf_coef: float = 3.0,
-        **options: Unpack[EpisodicOptions],
+        **options: Unpack[UpdateOptions],
     ) -> None:
         check_lambda(td_lambda)
         if not 0 < tau < 1:
@@ -115,6 +118,7 @@ class ILQL(EpisodicAlgorithm):
         super().__init__(
             policy,
             env,
+            learning_rate=learning_rate,
             prompts_per_rollout=prompts_per_rollout,
             group_size=group_size,
             batch_size=batch_size,

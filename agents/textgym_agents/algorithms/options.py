@@ -30,12 +30,17 @@ class OnPolicyOptions(SB3Options, total=False):
     rollout_buffer_kwargs: dict[str, Any] | None
 
 
-class EpisodicOptions(OnPolicyOptions, total=False):
+class UpdateOptions(OnPolicyOptions, total=False):
+    """What ``EpisodicAlgorithm`` takes, without the sizes of a rollout and the learning rate."""
+
+    ent_coef: float
+    max_grad_norm: float
+
+
+class EpisodicOptions(UpdateOptions, total=False):
     """What ``EpisodicAlgorithm`` takes, without the sizes of a rollout, which each algorithm chooses."""
 
     learning_rate: float | Schedule
-    ent_coef: float
-    max_grad_norm: float
 
 
 class PolicyGradientOptions(EpisodicOptions, total=False):

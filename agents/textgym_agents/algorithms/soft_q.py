@@ -11,12 +11,13 @@ from abc import abstractmethod
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
+from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from textgym.errors import ConfigError
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
-from textgym_agents.algorithms.options import EpisodicOptions, check_policy
+from textgym_agents.algorithms.options import EpisodicOptions, UpdateOptions, check_policy
 from textgym_agents.buffers.episodes import EpisodeSamples
 from textgym_agents.objectives.arrays import Bools, Floats
 from textgym_agents.objectives.returns import check_lambda
@@ -81,7 +82,8 @@ class SoftQAlgorithm(EpisodicAlgorithm):
         beta: beta, in units of reward. A smaller one makes more of a difference between two rewards.
         vf_coef: coefficient of V's loss beside the language model's.
         exploration, epsilon, boltzmann_temperature: see :class:`QLearningPolicy`.
-        options: further ones of ``EpisodicAlgorithm``: ``learning_rate``, ``max_grad_norm``, ``seed``, ...
+        learning_rate: of the policy's optimizer, a number or a schedule.
+        options: further ones of ``EpisodicAlgorithm``: ``max_grad_norm``, ``seed``, ...
 
     Raises:
         ConfigError: another policy, or a number outside its range.
@@ -95,6 +97,7 @@ class SoftQAlgorithm(EpisodicAlgorithm):
         policy: Any,
         env: Any,
         *,
+        learning_rate: float | Schedule = 3e-4,
         prompts_per_rollout: int = 64,
         group_size: int = 1,
         batch_size: int | None = 256,
@@ -105,7 +108,7 @@ class SoftQAlgorithm(EpisodicAlgorithm):
         exploration: Exploration = "boltzmann",
         epsilon: float = 0.1,
         boltzmann_temperature: float = 1.0,
-        **options: Unpack[EpisodicOptions],
+        **options: Unpack[UpdateOptions],
     ) -> None:
         check_lambda(td_lambda)
         check_values({"n_epochs": n_epochs, "vf_coef": vf_coef})
@@ -118,6 +121,7 @@ class SoftQAlgorithm(EpisodicAlgorithm):
         super().__init__(
             policy,
             env,
+            learning_rate=learning_rate,
             prompts_per_rollout=prompts_per_rollout,
             group_size=group_size,
             batch_size=batch_size,
