@@ -28,7 +28,7 @@ class VinePPO(EpisodicPolicyGradient):
     Kazemnejad et al., "VinePPO: Unlocking RL Potential For LLM Reasoning Through Refined Credit Assignment" (2024),
     https://arxiv.org/abs/2410.01679. The value of a state is the mean return of ``branches`` completions of it, the
     advantage of the tokens between two states is the difference of their values: unbiased, with no value head to learn,
-    and of the part of the completion that earned it. It pays where tokens are worth less than knowing which of them
+    and of the part of the completion that received it. It pays where tokens are worth less than knowing which of them
     were good.
 
     Differences from the paper:
