@@ -71,13 +71,13 @@ def segment_advantages(rewards: Floats, lengths: Ints, values: Floats, stride: i
     """
     starts = segment_starts(lengths, stride)
     offsets = np.cumsum(lengths) - lengths
-    earned = np.add.reduceat(
+    received = np.add.reduceat(
         rewards, np.concatenate([one + offset for one, offset in zip(starts, offsets, strict=True)])
     )
     last = np.concatenate([one == one[-1] for one in starts])
     after = np.where(last, 0.0, np.append(values[1:], 0.0))
     sizes = np.concatenate([np.diff(one, append=length) for one, length in zip(starts, lengths, strict=True)])
-    advantages: Floats = np.repeat(earned + after - values, sizes)
+    advantages: Floats = np.repeat(received + after - values, sizes)
     return advantages
 
 

@@ -1,4 +1,4 @@
-"""What Optuna knows of earlier trials, and what it suggests for the next."""
+"""What Optuna has of earlier trials, and what it suggests for the next."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

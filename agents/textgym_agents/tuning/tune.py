@@ -37,7 +37,7 @@ def tune(config: TuneConfig, out: str | Path, *, test: bool = False, listen: Lis
         out: a new folder, or one in which this search has begun.
         test: at the end, train with the defaults and with the best settings with as many new seeds, and evaluate once
             on the test split.
-        listen: is told of each new run.
+        listen: is called with each new run.
 
     Raises:
         ConfigError: the folder holds something else, the defaults can't be trained, or another version of Optuna
