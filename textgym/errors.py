@@ -82,8 +82,8 @@ EXTRAS = {
     "peft": ("peft>=0.18",),
     "stemmer": ("nltk>=3.8",),
     "contrib": ("sb3-contrib>=2.7",),
-    "tensorboard": ("tensorboard>=2.9",),
-    "wandb": ("wandb>=0.17",),
+    "tensorboard": ("tensorboard>=2.17",),
+    "wandb": ("wandb>=0.18",),
     "gguf": ("gguf>=0.10",),
     "tune": ("optuna>=4,<6",),
 }

@@ -1,5 +1,6 @@
 """What a training run on text should log, once a rollout."""
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -55,6 +56,9 @@ class TextLogger(BaseCallback):
     def _on_training_start(self) -> None:
         self._rollout_end = None  # what lies between two calls of learn is no update
         self._steps, self._began = 0, self.model.num_timesteps
+        over = self.model.num_timesteps >= self.locals.get("total_timesteps", math.inf)
+        if over and self._unlogged:  # resumed from a checkpoint at the end: this row comes before the last evaluation
+            self._finish_row()
 
     def _on_rollout_start(self) -> None:
         self._steps, self._first_step = 0, 0.0

@@ -87,7 +87,8 @@ def train(
     begun = False
 
     def has_begun() -> bool:
-        return not begun or _num_rollouts(out) > 0 or (bool(config.warm_start) and (out / CHECKPOINT).is_dir())
+        saved = (out / CHECKPOINT).is_dir()
+        return not begun or _num_rollouts(out) > 0 or (saved and (config.warm_start > 0 or _num_saved(out) > 0))
 
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     with locked(out), leaving_nothing(out, made, has_begun):
@@ -184,6 +185,14 @@ def _num_rollouts(out: Path) -> int:
     except OSError:
         return 0
     return sum(line.startswith(b'{"kind": "rollout"') for line in lines)
+
+
+def _num_saved(out: Path) -> int:
+    """The tokens of a run's checkpoint, which a replay buffer may have before the first row of metrics."""
+    try:
+        return int(read_state(out / CHECKPOINT)["num_timesteps"])
+    except (ConfigError, OSError, ValueError, KeyError):
+        return 0
 
 
 class _Callbacks(NamedTuple):

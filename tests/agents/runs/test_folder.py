@@ -236,6 +236,18 @@ def test_the_state_does_not_grow_with_the_run(run):
     assert abs(sizes[1] - sizes[0]) < 500  # numbers of more and of fewer digits
 
 
+def test_a_run_with_replay_that_ended_at_its_last_checkpoint_is_resumed_equal(tiny, tmp_path, monkeypatch):
+    arguments = {"buffer_size": 64, "learning_starts": 32, "train_freq": 4, "batch_size": 8, "num_candidates": 4}
+    config = settings(tiny, algo="dqn", timesteps=64, eval_every=32, log=(), algo_kwargs=arguments)
+    training.train(config, tmp_path / "whole", progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(training.TextLogger, "_on_training_end", lambda self: 1 / 0)  # after the checkpoint of the end
+        with pytest.raises(ZeroDivisionError):
+            training.train(config, tmp_path / "ended", progress=False)
+    training.resume(tmp_path / "ended", progress=False)
+    assert_equal_runs(tmp_path / "ended", tmp_path / "whole")
+
+
 def test_metrics_are_strict_json(tiny, tmp_path):
     config = settings(tiny, timesteps=64, reward_transform="scale=1e30", eval_every=None, log=())
     with pytest.warns(RuntimeWarning, match="overflow"):
