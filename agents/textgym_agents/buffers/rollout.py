@@ -303,10 +303,25 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             if self.kl_controller is not None:
                 self._apply_kl()
             lengths = np.array([len(segment) for segment in self._segments])
+            self._follow_returns(lengths)
             flat = (self.rewards[:, 0], self.values[:, 0], lengths)
             self.advantages[:, 0] = generalized_advantages(*flat, self.gamma, self.gae_lambda)
             self.returns += self.advantages
         self._advance(self.buffer_size * self.n_envs)
+
+    def _follow_returns(self, lengths: NDArray[np.int64]) -> None:
+        """Move the policy's value head with the returns, and the values that it gave in this rollout with it."""
+        head = getattr(self.policy, "value_net", None)
+        if head is None or not hasattr(head, "follow"):
+            return
+        returns = generalized_advantages(self.rewards[:, 0], np.zeros_like(self.values[:, 0]), lengths, self.gamma, 1.0)
+        still_open = [piece.steps["values"] for piece in self._open.values()]
+        moved = head.follow(returns, np.concatenate([self.values[:, 0], *still_open]))
+        self.values, *parts = np.split(moved, np.cumsum([len(self.values), *map(len, still_open)])[:-1])
+        self.values = self.values[:, None]
+        self.returns = self.values.copy()
+        for piece, values in zip(self._open.values(), parts, strict=True):
+            piece.steps["values"][:] = values
 
     def _cut(self, dones: NDArray[np.bool_]) -> list[Piece]:
         """The completions that have ended, in order of row and step; those that haven't stay for the next rollout."""

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.agents.tiny_models import SMALL, tiny_model
+from textgym_agents import make
 from textgym_agents.policies.value_head import LEAST_STD, ValueHead
 
 
@@ -67,3 +69,26 @@ def test_values_that_it_gave_before_move_with_it():
         before = head(hidden).detach().numpy()
         after = head.follow(np.array(returns), before)
         np.testing.assert_allclose(after, head(hidden).detach().numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "reinforce"])
+def test_in_a_rollout_values_begin_as_the_mean_of_its_returns_and_stay_those_of_the_head(algorithm):
+    """Also those of completions that the rollout's end cuts and the next rollout learns from."""
+    options = {"n_steps": 10, "batch_size": 16} if algorithm == "ppo" else {"prompts_per_rollout": 8}
+    made = make(
+        algorithm, "textgym/Copy-v0", tiny_model("gpt2"), n_envs=4, seed=0, env_kwargs=SMALL, kl_coef=0.1, **options
+    )
+    buffer, head = made.rollout_buffer, made.policy.value_net
+    for rollout in range(3):
+        made.collect_rollouts(made.env, made._setup_learn(100, reset_num_timesteps=False)[1], buffer, made.n_steps)
+        assert head.rollouts == rollout + 1
+        if rollout == 0:
+            returns = np.concatenate([buffer.rewards[s.start : s.stop, 0][::-1].cumsum() for s in buffer.segments()])
+            np.testing.assert_allclose(buffer.values, returns.mean(), rtol=1e-5)
+            torch.nn.init.normal_(head.weight, std=0.01, generator=torch.Generator().manual_seed(1))
+        else:
+            fresh = [s for s in buffer.segments() if not s.carried]
+            batch = buffer._batch(fresh)
+            with torch.no_grad():
+                values = made.policy.evaluate_actions(batch, buffer._long(buffer.actions[buffer._index(fresh)]))[0]
+            np.testing.assert_allclose(buffer.values[buffer._index(fresh)], values.numpy(), atol=1e-4)
