@@ -518,7 +518,7 @@ def test_a_run_goes_on_after_an_exception_in_a_rollout(tiny, tmp_path, monkeypat
     config = run_config.TrainConfig(**settings)
     expected = training.train(config, whole, progress=False)
     step = TextGenerationVectorEnv.step
-    for last, is_saved in ((50, False), (110, True)):
+    for last, is_saved in ((50, False), (180, True)):
         calls = itertools.count()
 
         def failing(self, actions, last=last, calls=calls):
