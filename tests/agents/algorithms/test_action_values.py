@@ -19,7 +19,7 @@ DQN = {
     "num_candidates": 4,
     "exploration_initial_eps": 1.0,
     "exploration_final_eps": 1.0,
-    "learning_rate": 1e-3,
+    "learning_rate": 3e-3,
     "batch_size": 128,
     "train_freq": 4,
     "gradient_steps": 4,
@@ -54,7 +54,8 @@ def learned(name, monkeypatch, **options):
 @pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.parametrize(
-    ("name", "options", "most"), [("dqn", DQN, 0.2), ("qrdqn", DQN, 0.2), ("q_learning", {**SOFT, **EVEN}, 0.3)]
+    ("name", "options", "most"),
+    [("dqn", DQN, 0.2), ("qrdqn", DQN, 0.2), ("q_learning", {**SOFT, **EVEN, "n_epochs": 4}, 0.25)],
 )
 def test_off_policy_values_become_the_optimal_ones(name, options, most, monkeypatch):
     q, _ = learned(name, monkeypatch, **options)
