@@ -15,7 +15,9 @@ from textgym_agents import make
 
 PROMPTS = ([1, 2], [3, 1], [2])
 STEPS = 3  # 1.2 times the mean length
-SKIPPED = 2  # all rows begin at once: the first rollouts hold more of the short completions
+# All rows begin at once, so that the first rollouts hold more of the short completions: 25, 23, 21, 21 % of them are of
+# one token, where 20 % of all are. What is too many halves with each rollout, as in any renewal process.
+SKIPPED = 7
 ON_POLICY = {
     "n_steps": STEPS,
     "normalize_advantage": False,
@@ -44,7 +46,7 @@ def exact():
     return flat(lm), length
 
 
-def gradients(name, count, rows, **options):
+def gradients(name, count, rows, skipped=SKIPPED, **options):
     """(rollouts, weights) what is left by each rollout and update of an algorithm whose weights stay as they are."""
     made = make(name, make_env(rows), make_model(), seed=0, kl_coef=0, learning_rate=0.0, **options)
     _, callback = made._setup_learn(10**9, CallbackList([]))
@@ -58,12 +60,12 @@ def gradients(name, count, rows, **options):
             return parts
 
         made._compute_actor_grad = noted
-    for rollout in range(SKIPPED + count):
+    for rollout in range(skipped + count):
         made.collect_rollouts(made.env, callback, made.rollout_buffer, n_rollout_steps=made.n_steps)
         made.train()
         if name != "trpo":
             kept.append(flat(made.policy.lm))
-        if rollout < SKIPPED:
+        if rollout < skipped:
             kept.clear()
     return torch.stack(kept)
 
@@ -78,8 +80,12 @@ def likeness(found, target):
     return cosine, (mean @ target / (target @ target)).item(), squared
 
 
-def groups(tokens, size):
-    return {"prompts_per_rollout": round(tokens / 2.45 / size), "group_size": size, "max_grad_norm": 1e9}
+def groups(tokens, size, loss_reduction="token"):
+    buffer = {"loss_reduction": loss_reduction}
+    prompts = round(tokens / 2.45 / size)
+    return {
+        "prompts_per_rollout": prompts, "group_size": size, "max_grad_norm": 1e9, "rollout_buffer_kwargs": buffer
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
@@ -87,7 +93,7 @@ def test_cut_completions_do_not_bend_the_gradient(name):
     """As they did where a new value head stood for their end: cosine 0.85, length 0.56."""
     target, length = exact()
     options = {**ON_POLICY, **(WHOLE if name == "ppo" else {})}
-    cosine, scale, _ = likeness(gradients(name, 4, 400, **options), target / length)
+    cosine, scale, _ = likeness(gradients(name, 4, 400, skipped=2, **options), target / length)
     assert cosine > 0.97
     assert scale == pytest.approx(1, abs=0.15)
 
@@ -98,10 +104,10 @@ CASES = {
     "maskable_ppo": {**ON_POLICY, **WHOLE},
     "nlpo": {**ON_POLICY, **WHOLE, "mask_top_p": 1.0},
     "trpo": {"n_steps": STEPS, "batch_size": 10**6, "normalize_advantage": False, "target_kl": 1e-12},
-    "reinforce": groups(3000, 1),
-    "scst": groups(3000, 1),
-    "rloo": groups(3000, 4),
-    "grpo": {**groups(3000, 4), "batch_size": None, "normalize_std": False, "loss_reduction": "constant"},
+    "reinforce": groups(1500, 1),
+    "scst": groups(1500, 1),
+    "rloo": groups(1500, 4),
+    "grpo": {**groups(1500, 4, "constant"), "batch_size": None, "normalize_std": False},
 }
 
 
@@ -112,7 +118,13 @@ def test_the_gradient_is_that_of_the_expected_return(name):
     target, length = exact()
     # Dr. GRPO: the mean over groups has the completion itself in its baseline, and the budget divides the sum.
     share = 3 / 4 / 3 if name == "grpo" else 1 / length
-    cosine, scale, squared = likeness(gradients(name, 40, 1000, **CASES[name]), share * target)
+    found = gradients(name, 60, 500, **CASES[name])
+    cosine, scale, _ = likeness(found, share * target)
+    # A few directions hold most of the noise, so that one mean's squared error says little: that of five means.
+    found = found[:, : len(target)]
+    error = found.std(0) / 12**0.5
+    means = found.view(5, 12, -1).mean(1)
+    squared = (((means - share * target) / error) ** 2)[:, error > 1e-9].mean().item()
     print(f"{name}: cosine {cosine:.4f}, length {scale:.3f}, mean z^2 {squared:.2f}")
     assert cosine >= 0.995
     assert scale == pytest.approx(1, abs=0.05)
