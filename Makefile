@@ -20,10 +20,9 @@ endif
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/.core  ## PPO and A2C improve a small language model on two tasks: table, curves, completions (minutes)
-	$(BIN)/textgym benchmark --algos ppo,a2c --tasks SentimentContinuation,Copy --seeds 3 --jobs 2 \
-	  --timesteps SentimentContinuation=10000,Copy=65000 --n-envs 64 --algo-kwarg ppo.n_steps=16 \
-	  --algo-kwarg a2c.n_steps=8 --algo-kwarg learning_rate=4e-3 --kl-coef 0 --eval-prompts 200 --out demo-results
+demo: $(VENV)/.core  ## PPO and RLOO improve a small language model on two tasks: table, curves, completions (minutes)
+	$(BIN)/textgym benchmark --algos ppo,rloo --tasks SentimentContinuation,Copy --seeds 3 --jobs 2 \
+	  --timesteps SentimentContinuation=10000,Copy=65000 --eval-prompts 200 --out demo-results
 
 test: $(VENV)/.test  ## the tests, in one process a core
 	$(PYTEST)

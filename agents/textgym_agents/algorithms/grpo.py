@@ -41,7 +41,7 @@ class GRPO(EpisodicPolicyGradient):
         prompts_per_rollout: prompts drawn for a rollout.
         group_size: completions of each of them, the paper's G.
         batch_size: about how many tokens, of whole episodes, make one gradient step. None: all of the rollout.
-        n_epochs: how often a rollout is used; once, as in the paper, still takes a step for each minibatch.
+        n_epochs: how often a rollout is used; in the paper once. There is a step for each minibatch.
         clip_range: the ratio is clipped to 1 - clip_range and 1 + clip_range; a number or a schedule.
         clip_range_high: for the upper end, if it is another. "Clip-higher": improbable tokens may grow faster.
         normalize_std: divide by the group's standard deviation.
@@ -60,10 +60,10 @@ class GRPO(EpisodicPolicyGradient):
         policy: str | type[ActorCriticPolicy],
         env: Any,
         *,
-        prompts_per_rollout: int = 8,
+        prompts_per_rollout: int = 16,
         group_size: int = 8,
-        batch_size: int | None = 256,
-        n_epochs: int = 1,
+        batch_size: int | None = 1024,
+        n_epochs: int = 2,
         clip_range: float | Schedule = 0.2,
         clip_range_high: float | Schedule | None = None,
         normalize_std: bool = True,
@@ -140,7 +140,7 @@ ROW = Algorithm(
     kl_coef=0.1,  # a mean over tokens of k3, while the others' is a sum over the completion
     small={"prompts_per_rollout": 4, "group_size": 2, "batch_size": 16},
     tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
-    learning=Learning(40_000, 0.05, (0.102, 0.146, 0.121), {"kl_coef": 0, "learning_rate": 4e-3}),
+    learning=Learning(40_000, 0.05, (0.102, 0.146, 0.121), {"kl_coef": 0}),
     search={**search.EPISODES, "group_size": search.Choice((4, 8, 16)), "n_epochs": search.Choice((1, 2, 4))},
     origins={
         **origins.EPISODES,

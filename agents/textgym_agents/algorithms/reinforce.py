@@ -134,7 +134,7 @@ ROW = Algorithm(
     kl_coef=0.01,
     small={"prompts_per_rollout": 4},
     tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
-    learning=Learning(40_000, 0.05, (0.140, 0.093, 0.135), {"kl_coef": 0, "learning_rate": 4e-3}),
+    learning=Learning(40_000, 0.05, (0.140, 0.093, 0.135), {"kl_coef": 0}),
     search=search.EPISODES,
     origins={
         **origins.EPISODES,

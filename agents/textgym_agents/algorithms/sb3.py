@@ -17,16 +17,15 @@ from textgym_agents.policies.dqn import DQNPolicy
 # smaller learning rate.
 PPO_DEFAULTS: Mapping[str, Any] = {
     "n_steps": None,
-    "batch_size": 256,
-    "n_epochs": 1,
+    "batch_size": 1024,
+    "n_epochs": 2,
     "learning_rate": 1e-4,
     "gamma": 1.0,
     "gae_lambda": 1.0,
     "vf_coef": 0.5,
     "max_grad_norm": 1.0,
 }
-# Copy is simple: it takes four times the default learning rate, and no penalty.
-PPO_LEARNING: Mapping[str, Any] = {"kl_coef": 0, "learning_rate": 4e-3, "n_envs": 64, "n_steps": 16}
+PPO_LEARNING: Mapping[str, Any] = {"kl_coef": 0}
 # Exploration samples from the model itself, so no step is uniform and learning starts with the first episodes.
 DQN_DEFAULTS: Mapping[str, Any] = {
     "buffer_size": 50_000,
