@@ -233,6 +233,9 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
 class EpisodicPolicyGradient(EpisodicAlgorithm):
     """Base of the policy gradients: REINFORCE, SCST, RLOO and GRPO say in ``train`` what advantages and losses are.
 
+    A minibatch's loss is the mean over its tokens, as in SB3's classes, unless ``rollout_buffer_kwargs`` have another
+    ``loss_reduction``: "sum" is the gradient of the expected return.
+
     Args:
         policy, env, prompts_per_rollout, group_size, batch_size: as for ``EpisodicAlgorithm``.
         normalize_advantage: whiten the advantages of a rollout.
@@ -253,6 +256,7 @@ class EpisodicPolicyGradient(EpisodicAlgorithm):
         **options: Unpack[EpisodicOptions],
     ) -> None:
         self.normalize_advantage, self.skip_without_signal = normalize_advantage, skip_without_signal
+        options["rollout_buffer_kwargs"] = {"loss_reduction": "token", **(options.get("rollout_buffer_kwargs") or {})}
         super().__init__(
             policy,
             env,

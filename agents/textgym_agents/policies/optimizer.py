@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+MOST = 0.05  # of the logits' scale that one step moves, whatever the learning rate
+
 
 class TemperatureAdamW(torch.optim.AdamW):
     """AdamW, and a step of Adam along the direction that scales all logits.
@@ -14,8 +16,9 @@ class TemperatureAdamW(torch.optim.AdamW):
     Multiplying the weights of the normalization before the head by c multiplies all logits by c, which is a temperature
     of 1/c. The gradient by log c sums what every token of a batch says about one number, so that it is far less noisy
     than that of any single weight, while AdamW lets log c move no faster than they do. Here log c also moves by
-    ``temperature_lr`` times the learning rate in each step of Adam (Kingma & Ba, Adam: A Method for Stochastic
-    Optimization, 2014, https://arxiv.org/abs/1412.6980), whose moments are kept with the first of the scaled weights.
+    ``temperature_lr`` times the learning rate, at most by 0.05, in each step of Adam (Kingma & Ba, Adam: A Method for
+    Stochastic Optimization, 2014, https://arxiv.org/abs/1412.6980), whose moments are kept with the first of the scaled
+    weights.
 
     Args:
         params, lr, adamw: as for AdamW.
@@ -23,10 +26,10 @@ class TemperatureAdamW(torch.optim.AdamW):
         temperature_lr: in units of the learning rate.
 
     >>> weight = nn.Parameter(torch.ones(2))
-    >>> optimizer = TemperatureAdamW([weight], lr=0.01, scaled=[weight], temperature_lr=10, weight_decay=0.0)
+    >>> optimizer = TemperatureAdamW([weight], lr=0.001, scaled=[weight], temperature_lr=10, weight_decay=0.0)
     >>> (-weight.sum()).backward()  # larger is better
     >>> optimizer.step()
-    >>> weight.detach().log().div(0.01).round().tolist()  # AdamW's one learning rate, and ten
+    >>> weight.detach().log().div(0.001).round().tolist()  # AdamW's one learning rate, and ten
     [11.0, 11.0]
     """
 
@@ -65,6 +68,7 @@ class TemperatureAdamW(torch.optim.AdamW):
         steps = state["scale_steps"].item()
         mean = state["scale_exp_avg"] / (1 - beta1**steps)
         spread = (state["scale_exp_avg_sq"] / (1 - beta2**steps)).sqrt()
-        factor = math.exp(-group["lr"] * self.temperature_lr * (mean / (spread + group["eps"])).item())
+        rate = min(group["lr"] * self.temperature_lr, MOST)
+        factor = math.exp(-rate * (mean / (spread + group["eps"])).item())
         for weight in self.scaled:
             weight.mul_(factor)

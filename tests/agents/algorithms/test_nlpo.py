@@ -30,6 +30,7 @@ def nlpo(kind="gpt2", *, plain=False, policy=None, env=None, **options):
         policy_kwargs=kwargs,
         **{**PPO_DEFAULTS, "n_steps": STEPS, "batch_size": 20, "learning_rate": 3e-3, **own, **options},
     )
+    made.rollout_buffer.bind(made.policy)
     torch.nn.init.normal_(made.policy.value_net.weight, std=0.015, generator=torch.Generator().manual_seed(1))
     return made
 

@@ -31,7 +31,8 @@ def build(algorithm, seq2seq=False, kl_coef=0.0, **options):
         max_grad_norm=1e9,
         seed=0,
         policy_kwargs={"model": make_model(seq2seq), "reference": kl_coef != 0},
-        rollout_buffer_kwargs={"kl_coef": kl_coef},
+        # The gradient of the expected return is a sum over tokens; GRPO says how it reduces itself.
+        rollout_buffer_kwargs={"kl_coef": kl_coef} | ({} if algorithm is GRPO else {"loss_reduction": "sum"}),
         **options,
     )
     made._setup_learn(100)

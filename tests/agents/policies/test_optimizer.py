@@ -62,12 +62,12 @@ def test_the_logits_move_along_their_common_scale_and_adamws_step_stays_as_it_is
     for kind in (torch.optim.AdamW, TemperatureAdamW):
         weight, other = (torch.nn.Parameter(torch.tensor([1.0, 2.0, -3.0])) for _ in range(2))
         own = {"scaled": [weight], "temperature_lr": 20} if kind is TemperatureAdamW else {}
-        optimizer = kind([weight, other], lr=0.01, weight_decay=0.0, **own)
+        optimizer = kind([weight, other], lr=0.001, weight_decay=0.0, **own)
         (weight @ torch.tensor([-1.0, 0.5, 2.0]) + other.sum()).backward()  # a slope of -6: more is better
         optimizer.step()
         ends.append((weight.detach(), other.detach()))
     (plain, plain_other), (moved, moved_other) = ends
-    torch.testing.assert_close(moved, plain * math.exp(20 * 0.01))
+    torch.testing.assert_close(moved, plain * math.exp(20 * 0.001))
     assert torch.equal(moved_other, plain_other)
 
 
@@ -89,3 +89,11 @@ def test_its_moments_are_stored_with_the_optimizer():
         made.policy.optimizer.step()
     for ours, theirs in zip(one.policy.lm.parameters(), other.policy.lm.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_a_large_learning_rate_changes_the_scale_little_by_little():
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = TemperatureAdamW([weight], lr=0.01, weight_decay=0.0, scaled=[weight], temperature_lr=100)
+    weight.grad = -torch.ones(2)
+    optimizer.step()
+    assert 1.05 < weight.max().item() < 1.07  # 5 % of the scale, and AdamW's own 0.01
