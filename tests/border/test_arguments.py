@@ -304,7 +304,6 @@ OTHERS_RAISE = {
     "an id without such a namespace": (gym.error.NamespaceNotFound, lambda: make("ppo", "nosuch/Copy-v0")),
     "an id without such a version": (gym.error.VersionNotFound, lambda: make("ppo", "textgym/Copy-v7")),
     "text that is no id": (gym.error.Error, lambda: make("ppo", "a b")),
-    "a module that isn't there": (ModuleNotFoundError, lambda: make("ppo", "nosuchmodule:a/B-v0")),
 }
 
 

@@ -91,8 +91,8 @@ def best_of_k(rewards: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     Returns:
         (prompts,).
 
-    >>> best_of_k(np.array([[0.0], [1.0], [2.0]]), 2).tolist()  # of the pairs (0, 1), (0, 2), (1, 2)
-    [1.6666666666666667]
+    >>> best_of_k(np.array([[0.0], [1.0], [2.0]]), 2).round(3).tolist()  # of the pairs (0, 1), (0, 2), (1, 2)
+    [1.667]
     """
     n = len(rewards)
     weight = np.zeros(n)  # of the i-th smallest: the share of choices in which it is the largest

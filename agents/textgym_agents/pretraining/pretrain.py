@@ -48,7 +48,8 @@ class Recipe:
         vocabulary: number of tokens of a new tokenizer.
         hidden_size, heads: width of the model, and attention heads of each layer.
         layers: of a GPT-2, or of each half of a T5.
-        positions: tokens that a GPT-2 can read at most; a T5's positions are relative and have no limit.
+        positions: tokens that a GPT-2 can read, or more where a tokenizer of few tokens makes the tasks longer; a T5's
+            positions are relative and have no limit.
     """
 
     kind: str = "causal"
@@ -174,7 +175,8 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
         raise ConfigError(f"{str(folder)!r} is not empty and holds no model. Name a new folder.")
     started = time.monotonic()
     raw = _tokenizer(recipe)
-    model = _new_model(raw, recipe)
+    factor = length_factor(raw, seed=recipe.seed)
+    model = _new_model(raw, recipe, factor)
     losses = _train(model, batches(raw, recipe), recipe, progress)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw,
@@ -182,7 +184,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
         bos_token=END_TOKEN,
         unk_token=END_TOKEN,
         pad_token=PAD_TOKEN,
-        **({"length_factor": factor} if (factor := length_factor(raw, seed=recipe.seed)) > 1 else {}),
+        **({"length_factor": factor} if factor > 1 else {}),
     )
     models.save(model.eval().half(), tokenizer, folder)
     _loads_as_float32(folder / "config.json")
@@ -209,14 +211,15 @@ def _tokenizer(recipe: Recipe) -> tokenizers.Tokenizer:
     return tokenizers.Tokenizer.from_file(str(builtin_folder(recipe.tokenizer) / "tokenizer.json"))
 
 
-def _new_model(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> PreTrainedModel:
+def _new_model(tokenizer: tokenizers.Tokenizer, recipe: Recipe, factor: float) -> PreTrainedModel:
     end, pad = _special(tokenizer)
     more: dict[str, Any] = {"eos_token_id": end, "pad_token_id": pad}
     if recipe.kind == "seq2seq":
         kind, more = "t5", {**more, "decoder_start_token_id": pad, "feed_forward_proj": "gated-gelu"}
     else:
         kind, more = "gpt2", {**more, "bos_token_id": end, "activation_function": "gelu_pytorch_tanh"}
-        more["n_positions"] = recipe.positions
+        longest = max(task.max_prompt_tokens + task.max_new_tokens for task in TASKS.values())
+        more["n_positions"] = max(recipe.positions, math.ceil(factor * longest))
     sizes = (tokenizer.get_vocab_size(), recipe.hidden_size, recipe.layers, recipe.heads)
     model: PreTrainedModel = random_model(kind, *sizes, seed=recipe.seed, **more).train()
     return model

@@ -13,7 +13,7 @@ from textgym.errors import ConfigError, ModelError
 from textgym.tokenizer import builtin_folder
 from textgym_agents import EvaluateCallback, load, make, models
 
-RUN = {"n_envs": 4, "n_steps": 8, "batch_size": 16, "seed": 0, "learning_rate": 0.01, "env_kwargs": SMALL}
+RUN = {"n_envs": 4, "n_steps": 10, "batch_size": 16, "seed": 0, "learning_rate": 0.01, "env_kwargs": SMALL}
 
 
 def tokenizer():
@@ -40,7 +40,7 @@ def test_a_model_object_is_copied_or_trained_itself(copied):
     before = [p.detach().clone() for p in model.parameters()]
     ppo = make("ppo", "textgym/Copy-v0", model, copy=copied, **RUN)
     assert (ppo.policy.lm is model) == (not copied)
-    ppo.learn(32)
+    ppo.learn(40)
     assert moved(before, ppo.policy.lm)
     assert moved(before, model) == (not copied)
 
@@ -61,7 +61,7 @@ def test_adapters_are_trained_and_saved_as_adapters(kind, tmp_path):
     trained = {name for name, p in ppo.policy.named_parameters() if p.requires_grad}
     assert all("lora_" in name or "value_net" in name for name in trained)
     before = adapters(model)
-    ppo.learn(64)
+    ppo.learn(80)
     assert any(not torch.equal(before[name], p) for name, p in adapters(model).items())
     assert ppo.rollout_buffer.stats["kl_per_token"] != 0
 

@@ -249,12 +249,13 @@ def test_a_run_with_replay_that_ended_at_its_last_checkpoint_is_resumed_equal(ti
 
 
 def test_metrics_are_strict_json(tiny, tmp_path):
-    config = settings(tiny, timesteps=64, reward_transform="scale=1e30", eval_every=None, log=())
-    with pytest.warns(RuntimeWarning, match="overflow"):
-        training.train(config, tmp_path / "run", progress=False)
+    # Returns that are all 0 have no variance that could be explained: SB3 logs NaN.
+    config = settings(tiny, timesteps=64, kl_coef=0, eval_every=None, log=())
+    config.env_kwargs["reward"] = "exact_match"
+    training.train(config, tmp_path / "run", progress=False)
     text = (tmp_path / "run" / "metrics.jsonl").read_text()
     lines = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
-    assert any(line.get("train/value_loss", 0) is None for line in lines)
+    assert any(line.get("train/explained_variance", 0) is None for line in lines)
 
 
 @pytest.mark.parametrize(
