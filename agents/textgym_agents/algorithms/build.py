@@ -22,6 +22,7 @@ from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer, rollout_steps
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.objectives.kl import KLController
+from textgym_agents.policies.filters import check_filters
 from textgym_agents.policies.limits import check_values
 
 
@@ -113,6 +114,8 @@ def make(
     elif row.buffer is not None:
         buffer = options["rollout_buffer_class"] = options.get("rollout_buffer_class") or row.buffer
         reference = bool(kl_coef)
+        if not issubclass(buffer, EpisodeRolloutBuffer):
+            check_filters(row.policy, **_filters(policy_kwargs), buffer=buffer)
         if reference and not issubclass(buffer, EpisodeRolloutBuffer):
             raise ConfigError(
                 f"rollout_buffer_class is {buffer.__name__}, which puts no KL penalty into rewards: pass kl_coef=0 to "
@@ -140,6 +143,10 @@ def make(
         raise ConfigError(f"{algorithm!r} can't be made with these arguments: {sentence(error)}") from error
     bind_policy(made)
     return made
+
+
+def _filters(policy_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (policy_kwargs or {}).items() if name in ("top_k", "top_p")}
 
 
 def _long_enough(row: Algorithm, overrides: Mapping[str, Any], vec_env: VecEnv) -> dict[str, int]:

@@ -197,6 +197,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                 with torch.no_grad():
                     obs_tensor = obs_as_tensor(queue.observations, self.device)
                     actions, values, log_probs = self.policy(obs_tensor, deterministic)
+                    masks = self.policy.sampled_masks
                 actions = actions.cpu().numpy()
                 rewards, dones, infos = queue.step(actions)
                 if deterministic or beginnings is not None:
@@ -207,7 +208,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                 if not callback.on_step():
                     return None
                 self._update_info_buffer(infos, dones)
-                record.add(actions, rewards, values, log_probs)
+                record.add(actions, rewards, values, log_probs, masks)
                 record.follow(queue.observations, (queue.episode_of >= 0) & ~dones)
                 for row in np.flatnonzero(dones):
                     record.end(int(queue.episode_of[row]))

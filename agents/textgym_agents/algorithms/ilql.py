@@ -164,8 +164,8 @@ class ILQL(EpisodicAlgorithm):
             log_probs = self.policy.evaluate_actions(batch, actions)[1].cpu()
         if not bool(torch.isfinite(log_probs).all()):
             raise ConfigError(
-                "The log holds tokens that the policy can't write, because top_k or top_p leave them out. Make it "
-                "without them."
+                "The log holds tokens that the policy can't write, because the environment's rules leave them out "
+                "(banned_tokens, allowed_tokens, min_new_tokens). Leave these episodes out of the log."
             )
         return [part.numpy() for part in log_probs.split(lengths)]
 

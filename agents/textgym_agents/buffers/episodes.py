@@ -34,6 +34,7 @@ class Episode(NamedTuple):
         context: the tokens before its first action: the prompt, or what the decoder starts with.
         prompt: what the encoder reads, None for a decoder-only model.
         actions, rewards, values, log_probs: (tokens,).
+        masks: (tokens, words) what the policy chose among, where it left tokens out.
     """
 
     context: TokenIds
@@ -42,6 +43,7 @@ class Episode(NamedTuple):
     rewards: Floats
     values: Floats
     log_probs: Floats
+    masks: NDArray[np.int64] | None = None
 
 
 def given_episode(rules: TokenRules, prompt_ids: Ints, actions: Sequence[int] | Ints, reward: float = 0.0) -> Episode:
@@ -149,6 +151,10 @@ class EpisodeStore(EpisodeRolloutBuffer):
         self.advantages = np.full((self.buffer_size, 1), np.nan, dtype=np.float32)
         for name in ("actions", "rewards", "values", "log_probs"):
             getattr(self, name)[:, 0] = np.concatenate([getattr(episode, name) for episode in episodes])
+        masks = [episode.masks for episode in episodes if episode.masks is not None]
+        self._stores_masks = len(masks) == len(episodes)
+        if self._stores_masks:
+            self.mask_numbers[:, 0] = self._numbers(np.concatenate(masks))
         stops = self.lengths.cumsum()
         starts = stops - self.lengths
         self.episode_starts[starts] = 1
@@ -234,6 +240,7 @@ class Recorder:
         self.actions: list[Ints] = []
         self.rewards: list[Floats] = []
         self.tensors: list[tuple[Tensor, Tensor]] = []  # values and log-probabilities, wherever they were computed
+        self.masks: list[Tensor] = []  # what the policy chose among, where it left tokens out
         self._live: Ints = np.zeros(0, dtype=np.int64)  # (rows,) tokens of each row's last observation
 
     def begin(self, obs: dict[str, NDArray[Any]], row: int, episode: int) -> None:
@@ -244,8 +251,12 @@ class Recorder:
         self._live[row] = np.count_nonzero(obs[f"{self.store.prefix}attention_mask"][row])
         self.spans[episode] = (row, len(self.actions), 0)
 
-    def add(self, actions: Ints, rewards: Floats, values: Tensor, log_probs: Tensor) -> None:
+    def add(
+        self, actions: Ints, rewards: Floats, values: Tensor, log_probs: Tensor, masks: Tensor | None = None
+    ) -> None:
         """One step of all rows, those that wait included."""
+        if masks is not None:
+            self.masks.append(masks)
         self.actions.append(actions)
         self.rewards.append(rewards)
         self.tensors.append((values.reshape(-1), log_probs.reshape(-1)))
@@ -274,7 +285,9 @@ class Recorder:
     def episodes(self) -> list[Episode]:
         """All episodes, in their order."""
         values, log_probs = (torch.stack(t).float().cpu().numpy() for t in zip(*self.tensors, strict=True))
-        arrays = (np.stack(self.actions), np.stack(self.rewards), values, log_probs)
+        arrays = [np.stack(self.actions), np.stack(self.rewards), values, log_probs]
+        if self.masks:
+            arrays.append(torch.stack(self.masks).cpu().numpy())
         return [
             Episode(*beginning, *(array[start:stop, row] for array in arrays))
             for beginning, (row, start, stop) in zip(self.beginnings, self.spans, strict=True)

@@ -34,7 +34,8 @@ class MaskedEpisodeRolloutBuffer(EpisodeRolloutBuffer):
 
     def add(self, *args: Any, action_masks: NDArray[Any] | None = None, **kwargs: Any) -> None:
         """Store one step of all rows, with masks (rows, vocabulary) where given."""
-        if action_masks is not None:
+        sampled = None if self.policy is None else self.policy.sampled_masks
+        if action_masks is not None and sampled is None:  # a policy's own has them in it
             masks = torch.from_numpy(np.ascontiguousarray(action_masks, dtype=np.bool_)).view(self.n_envs, -1)
             self._pending_masks.append((self.pos, pack_masks(masks)))
         super().add(*args, **kwargs)

@@ -94,6 +94,13 @@ class MaskTable:
         table: NDArray[np.int64] = np.stack([np.frombuffer(known[number], np.int64) for number in used])
         return table[index]
 
+    @classmethod
+    def of(cls, masks: NDArray[np.int64]) -> "MaskTable":
+        """The table that :meth:`all` was taken from."""
+        table = cls(64 * masks.shape[1])
+        table.numbers(masks)
+        return table
+
     def copy(self) -> "MaskTable":
         """Another table, with the same masks under the same numbers."""
         table = MaskTable(self.num_tokens)

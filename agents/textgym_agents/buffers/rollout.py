@@ -52,6 +52,8 @@ class EpisodeBatch:
         masks: (actions, words) the tokens that were legal, 64 to a word, where some were not.
         first, every: only the actions ``first``, ``first + every``, ... of the sequences are meant.
         idle: there is nothing to learn from it, and a policy gives it no gradient.
+        stored: whether the rollout stored what it chose among, with top-k and top-p, as ``masks``; None of them: all
+            tokens. None: the batch is of no rollout.
     """
 
     sequences: list[TokenSequence]
@@ -60,6 +62,7 @@ class EpisodeBatch:
     first: int = 0
     every: int = 1
     idle: bool = False
+    stored: bool | None = None
 
     def __getitem__(self, key: slice) -> "EpisodeBatch":
         """``batch[::n]``, every n-th action, as TRPO takes them to save work."""
@@ -78,7 +81,7 @@ class RolloutPolicy(ReferencePolicy, Protocol):
     """A policy whose rollouts a buffer stores; ``LanguageModelPolicy`` is one."""
 
     sampled_masks: Tensor | None
-    """(rows, words) the tokens that were legal at the last step, of a policy that masks some."""
+    """(rows, words) the tokens that were left at the last step, of a policy that leaves some out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.stats: dict[str, float] = {}
         self._open: dict[int, Piece] = {}  # by row: what a rollout's end has cut
         self._warned = False
+        self._stores_masks = False  # what each step chose among
         self.masks = MaskTable(int(action_space.n))  # type: ignore[attr-defined]
         super().__init__(buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs)
 
@@ -195,8 +199,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         if self.kl_controller is not None:
             self.kl_controller.set_state(state["kl"])
         self._open = unpack_pieces(state["open"])
-        self.masks = MaskTable(self.masks.num_tokens)
-        self.masks.numbers(state["masks"])
+        self.masks = MaskTable.of(state["masks"])
 
     def reset(self) -> None:
         """Forget the last rollout, but not the completions that it has cut. SB3 calls this."""
@@ -257,6 +260,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.episode_starts[self.pos] = starts
         # What an accelerator computed comes over in one piece at the end: fetching it now would wait for it.
         self._pending.append((value.detach().reshape(-1), log_prob.detach().reshape(-1)))
+        self._stores_masks = self.policy is not None and self.policy.sampled_masks is not None
         if self.policy is not None and self.policy.sampled_masks is not None:
             self._pending_masks.append((self.pos, self.policy.sampled_masks))
         self.pos += 1
@@ -278,8 +282,14 @@ class EpisodeRolloutBuffer(RolloutBuffer):
                 array[steps] = torch.stack(tensors).float().cpu().numpy()
             self._pending.clear()
         for step, words in self._pending_masks:
-            self.mask_numbers[step] = self.masks.numbers(words.cpu().numpy())
+            self.mask_numbers[step] = self._numbers(words.cpu().numpy())
         self._pending_masks.clear()
+
+    def _numbers(self, words: NDArray[np.int64]) -> NDArray[np.int32]:
+        """(n,) of masks in the table, which is as wide as the policy's."""
+        if words.shape[1] != self.masks.words:
+            self.masks = MaskTable(64 * words.shape[1])
+        return self.masks.numbers(words)
 
     def segments(self) -> list[Segment]:
         """Where each completion is in the arrays; none before the rollout is complete."""
@@ -479,7 +489,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         generated = torch.as_tensor(np.where(known < 0, -1, known + offsets), device=self.device)
         masks = self.masks.masks(self.mask_numbers[self._index(segments), 0])
         words = None if masks is None else torch.as_tensor(masks, device=self.device)
-        return EpisodeBatch(sequences, generated, words, idle=self.idle)
+        return EpisodeBatch(sequences, generated, words, idle=self.idle, stored=self._stores_masks)
 
     def _long(self, actions: TokenIds) -> Tensor:
         return torch.as_tensor(actions.astype(np.int64), device=self.device)

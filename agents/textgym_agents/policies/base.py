@@ -6,6 +6,8 @@
 | `batch` | `EpisodeBatch` | whole segments of episodes, from `EpisodeRolloutBuffer` |
 | `hidden` | (n, hidden size) | last hidden state at the token that precedes each action |
 | `logits` | (n, vocabulary) | after the head; "sampled": with temperature, masks, top-k and top-p |
+| `words` | (n, words) | packed masks of legal tokens, 64 to a word |
+| `rules` | (n,) or (n, 1 + words) | tokens generated so far, and `words` where there are masks |
 """
 
 import sys
@@ -26,6 +28,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from textgym.errors import ConfigError, ModelError
 from textgym_agents import models
+from textgym_agents.buffers.masks import pack_masks, unpack_masks
 from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.kv_cache import MAX_CACHE_BYTES
 from textgym_agents.models.log_probs import BLOCK_LOGITS, Prepare, in_blocks, token_statistics
@@ -35,6 +38,7 @@ from textgym_agents.models.sampling import Sampling, TokenMask, draw
 from textgym_agents.models.slot_caches import SlotCaches
 from textgym_agents.policies import capabilities
 from textgym_agents.policies.critic import Critic, check_critic, own_critic
+from textgym_agents.policies.filters import check_filters, check_left, takes_filters_now
 from textgym_agents.policies.form import Form, Observations
 from textgym_agents.policies.forms import FORMS, choose_form
 from textgym_agents.policies.limits import check_values
@@ -63,7 +67,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         lora: rank, or arguments of ``peft.LoraConfig``: train low-rank adapters only.
         reference: keep the initial weights as the reference model of a KL penalty. Free with ``lora`` (the adapters are
             switched off), otherwise a second copy of the weights.
-        temperature, top_k, top_p: see :class:`Sampling`; log-probabilities include them.
+        temperature, top_k, top_p: see :class:`Sampling`; log-probabilities include them. The tokens that top-k and
+            top-p left in a rollout are stored, and its updates choose among the same.
         use_cache: keep keys and values between calls. Changes speed only.
         max_cache_bytes: most memory for those.
         share_prompts: compute a prompt once where several completions in a minibatch share it. Changes speed only.
@@ -87,9 +92,10 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     value_net: ValueHead
     value_gain: ClassVar[float] = 100.0  # of the value head's features, which sets how fast values move
     takes_critics: ClassVar[bool] = True  # whether ``critic`` and ``critic_warmup`` mean something
+    takes_filters: ClassVar[bool] = True  # whether its updates are right with ``top_k`` and ``top_p``
     critic_lm: PreTrainedModel
     _critic: "LanguageModelPolicy | None" = None  # with a model of its own
-    sampled_masks: Tensor | None = None  # (rows, words) of the last rollout step, where a subclass masks tokens
+    sampled_masks: Tensor | None = None  # (rows, words) of the last rollout step, with top-k, top-p or masks
 
     def __init__(
         self,
@@ -123,6 +129,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         )
         check_values({"critic_warmup": critic_warmup, "temperature_lr": temperature_lr})
         check_critic(type(self), critic, critic_warmup, lora)
+        check_filters(type(self), top_k, top_p)
         self.form = choose_form(observation_space, action_space, self.forms, type(self).__name__)
         model = self.form.default_model if model is None else model
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
@@ -205,6 +212,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         """Sample one token per row. Returns actions (rows,), values (rows, 1), log-probabilities (rows,)."""
         hidden = self._hidden(obs)
         logits = self._sampled_logits(hidden, obs)
+        self.sampled_masks = self._sampled_set(obs, logits)
         if deterministic:
             log_probs = logits.log_softmax(-1)
             actions = log_probs.argmax(1)
@@ -225,8 +233,11 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         idle = isinstance(obs, EpisodeBatch) and obs.idle
         with torch.set_grad_enabled(torch.is_grad_enabled() and not idle):
             hidden = self._hidden(obs)
-            log_probs, entropies = self._statistics(hidden, actions, self._generated(obs))
+            filters = takes_filters_now(self.sampling, obs)
+            log_probs, entropies = self._statistics(hidden, actions, self._generated(obs), filters=filters)
             values = self._values(hidden, obs)
+        if filters:
+            check_left(self.sampling, log_probs)
         if idle:
             return values.requires_grad_(), log_probs.requires_grad_(), entropies
         if self.warming_up:
@@ -258,7 +269,17 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         return values
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        return self.forward(observation, deterministic)[0]
+        with self._keeping_masks():
+            return self.forward(observation, deterministic)[0]
+
+    @contextmanager
+    def _keeping_masks(self) -> Iterator[None]:
+        """An evaluation between a rollout's step and its storage must not change what is stored."""
+        kept = self.sampled_masks
+        try:
+            yield
+        finally:
+            self.sampled_masks = kept
 
     def set_training_mode(self, mode: bool) -> None:
         """Dropout stays off in training too: the old and the new log-probability must be of the same model."""
@@ -282,33 +303,42 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         logits = self._logits(self.lm, hidden)
         if self.sampling.temperature != 1:
             logits /= self.sampling.temperature
-        prepare = self._prepare(self._generated(obs))
+        prepare = self._prepare(self._generated(obs), filters=takes_filters_now(self.sampling, obs))
         if prepare is not None:
             prepare(logits, slice(None))
         return logits
 
-    def _prepare(self, generated: Tensor, *, filters: bool = True) -> Prepare | None:
+    def _sampled_set(self, obs: Any, logits: Tensor) -> Tensor | None:
+        """(rows, words) what the buffer stores with a step: the tokens that top-k and top-p leave, or None."""
+        return pack_masks(logits > -torch.inf) if self.sampling.filters else None
+
+    def _prepare(self, rules: Tensor, *, filters: bool = True) -> Prepare | None:
         """What puts masks, top-k and top-p into a block of logits that the temperature has already divided."""
         filters = filters and self.sampling.filters
-        if not (self.token_mask.masks or filters):
+        generated, words = (rules, None) if rules.dim() == 1 else (rules[:, 0], rules[:, 1:])
+        if words is None and not (self.token_mask.masks or filters):
             return None
 
         def prepare(block: Tensor, rows: slice) -> None:
+            if words is not None:
+                block.masked_fill_(~unpack_masks(words[rows], block.shape[1]), -torch.inf)
             self.token_mask.apply_(block, generated[rows])
-            if filters:
+            if filters:  # of the tokens that are left
                 self.sampling.filter_(block)
 
         return prepare
 
-    def _statistics(self, hidden: Tensor, actions: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+    def _statistics(
+        self, hidden: Tensor, actions: Tensor, rules: Tensor, *, filters: bool = True
+    ) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies (n,), keeping at most ``max_logits`` floats for the backward pass."""
         actions = actions.long().reshape(-1)
 
-        def statistics(hidden: Tensor, actions: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
-            logits = self._logits(self.lm, hidden)
-            return token_statistics(logits, actions, self.sampling.temperature, self._prepare(generated))
+        def statistics(hidden: Tensor, actions: Tensor, rules: Tensor) -> tuple[Tensor, Tensor]:
+            logits, prepare = self._logits(self.lm, hidden), self._prepare(rules, filters=filters)
+            return token_statistics(logits, actions, self.sampling.temperature, prepare)
 
-        parts = (hidden, actions, generated)
+        parts = (hidden, actions, rules)
         log_probs, entropies = in_blocks(statistics, parts, self.num_actions, self.max_logits)
         return log_probs, entropies
 
@@ -321,15 +351,15 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         """
         if self.reference is None:
             raise ConfigError("This policy keeps no reference model. Make it with policy_kwargs=dict(reference=True).")
-        actions, generated = actions.long().reshape(-1), self._generated(batch)
+        actions, rules = actions.long().reshape(-1), self._reference_rules(batch)
         with self.reference.weights(self.lm) as lm:
 
-            def statistics(hidden: Tensor, actions: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+            def statistics(hidden: Tensor, actions: Tensor, rules: Tensor) -> tuple[Tensor, Tensor]:
                 # Without top-k and top-p, whose sets may differ and would make the KL infinite.
-                prepare = self._prepare(generated, filters=False)
+                prepare = self._prepare(rules, filters=False)
                 return token_statistics(self._logits(lm, hidden), actions, self.sampling.temperature, prepare)
 
-            parts = (self._packed_hidden(lm, batch.sequences), actions, generated)
+            parts = (self._packed_hidden(lm, batch.sequences), actions, rules)
             return in_blocks(statistics, parts, self.num_actions, BLOCK_LOGITS)[0]
 
     def _stream(self, device: torch.device) -> torch.Generator:
@@ -350,8 +380,18 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     # ------------------------------------------------------------------ from observations to hidden states
 
     def _generated(self, obs: Obs) -> Tensor:
-        """(n,) how many tokens of the completion there are before each action."""
-        return obs.num_generated if isinstance(obs, EpisodeBatch) else self.form.num_generated(obs)
+        """The rules: (n,) how many tokens of the completion there are before each action, and the masks if any."""
+        generated = obs.num_generated if isinstance(obs, EpisodeBatch) else self.form.num_generated(obs)
+        words = self._words(obs)
+        return generated if words is None else torch.cat([generated[:, None], words], 1)
+
+    def _words(self, obs: Obs) -> Tensor | None:
+        """(n, words) what came with the observations: of a rollout that is learned from, what it chose among."""
+        return obs.masks if isinstance(obs, EpisodeBatch) else None
+
+    def _reference_rules(self, batch: EpisodeBatch) -> Tensor:
+        """The rules for the reference model, which isn't cut to what the policy's rollout chose among."""
+        return batch.num_generated
 
     def _hidden(self, obs: Obs) -> Tensor:
         """(n, hidden size) at the token that precedes each action."""

@@ -36,6 +36,7 @@ class ILQLPolicy(LanguageModelPolicy):
     """
 
     takes_critics = False
+    takes_filters = False
     value_gain = 30.0  # values are bootstrapped from: they must not run ahead of their targets
     q_offset_net: nn.Linear
     target: nn.ModuleDict

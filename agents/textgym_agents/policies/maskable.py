@@ -2,11 +2,6 @@
 
 Masks travel as bits, 64 tokens to a word, and become minus infinity in a block of logits at a time, so that no matrix
 of the size (tokens, vocabulary) is made for them.
-
-| Symbol | Shape | Meaning |
-|---|---|---|
-| `words` | (n, words) | packed masks |
-| `rules` | (n,) or (n, 1 + words) | tokens generated so far, and `words` where there are masks |
 """
 
 from dataclasses import replace
@@ -17,9 +12,8 @@ from stable_baselines3.common.distributions import Distribution
 from torch import Tensor
 
 from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
-from textgym_agents.buffers.masks import as_masks, unpack_masks
+from textgym_agents.buffers.masks import as_masks
 from textgym_agents.buffers.rollout import EpisodeBatch
-from textgym_agents.models.log_probs import Prepare
 from textgym_agents.policies.base import LanguageModelPolicy, Obs
 
 WORDS = "action_masks"  # the key of packed masks among observations
@@ -28,30 +22,15 @@ WORDS = "action_masks"  # the key of packed masks among observations
 class PackedMasks(LanguageModelPolicy):
     """Masks that come with the observations, over and above the environment's own rules."""
 
-    def _generated(self, obs: Obs) -> Tensor:
-        generated, words = super()._generated(obs), self._words(obs)
-        return generated if words is None else torch.cat([generated[:, None], words], 1)
-
     def _words(self, obs: Obs) -> Tensor | None:
-        return obs.masks if isinstance(obs, EpisodeBatch) else obs.get(WORDS)
-
-    def _prepare(self, rules: Tensor, *, filters: bool = True) -> Prepare | None:
-        if rules.dim() == 1:
-            return super()._prepare(rules, filters=filters)
-        then = super()._prepare(rules[:, 0], filters=filters)  # top-k and top-p are of the tokens that are left
-
-        def prepare(block: Tensor, rows: slice) -> None:
-            block.masked_fill_(~unpack_masks(rules[rows, 1:], block.shape[1]), -torch.inf)
-            if then is not None:
-                then(block, rows)
-
-        return prepare
+        return super()._words(obs) if isinstance(obs, EpisodeBatch) else obs.get(WORDS)
 
 
 class MaskablePolicy(PackedMasks):
     """A language-model policy that takes ``action_masks``, as sb3-contrib's MaskablePPO gives them.
 
-    The environment's own rules are applied with and without masks; given masks can only forbid more.
+    The environment's own rules are applied with and without masks; given masks can only forbid more. With top-k or
+    top-p, a step of a rollout stores two masks, side by side: the given one and what is left of it.
     """
 
     def forward(self, obs: Any, deterministic: bool = False, action_masks: Any = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,12 +58,32 @@ class MaskablePolicy(PackedMasks):
             return super().predict(observation, state, episode_start, deterministic)
         self.set_training_mode(False)
         tensors, batched = self.obs_to_tensor(observation)
-        with torch.no_grad():
+        with torch.no_grad(), self._keeping_masks():
             actions = self.forward(tensors, deterministic, action_masks)[0].cpu().numpy()
         return (actions if batched else actions[0]), state
 
+    def _sampled_set(self, obs: Any, logits: Tensor) -> Tensor | None:
+        left = super()._sampled_set(obs, logits)
+        if left is None:
+            return None
+        given = obs.get(WORDS)
+        return torch.cat([torch.full_like(left, -1) if given is None else given.expand_as(left), left], 1)
+
+    def _words(self, obs: Obs) -> Tensor | None:
+        words = super()._words(obs)
+        return None if words is None else words[:, -self._num_words :]  # what is left
+
+    def _reference_rules(self, batch: EpisodeBatch) -> Tensor:
+        if batch.masks is None:
+            return batch.num_generated
+        return torch.cat([batch.num_generated[:, None], batch.masks[:, : self._num_words]], 1)  # the given ones
+
+    @property
+    def _num_words(self) -> int:
+        return -(-self.num_actions // 64)
+
     def _with(self, obs: Any, masks: Any) -> Any:
-        if masks is None:
+        if masks is None or (isinstance(obs, EpisodeBatch) and obs.stored):
             return obs
         words = as_masks(masks, self.num_actions, self.device)
         return replace(obs, masks=words) if isinstance(obs, EpisodeBatch) else {**obs, WORDS: words}

@@ -9,7 +9,7 @@ from torch import Tensor
 from textgym.errors import ConfigError
 from textgym_agents import models
 from textgym_agents.buffers.masks import pack_masks
-from textgym_agents.models.log_probs import BLOCK_LOGITS, Prepare
+from textgym_agents.models.log_probs import BLOCK_LOGITS
 from textgym_agents.models.sampling import Sampling
 from textgym_agents.models.slot_caches import SlotCaches
 from textgym_agents.policies.base import LanguageModelPolicy, Obs
@@ -61,14 +61,12 @@ class NLPOPolicy(PackedMasks):
 
     def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """As without a mask. What was legal is kept for the buffer, so that the update uses the same masks."""
-        self.sampled_masks = self._words(obs)
-        if self.sampled_masks is not None:
-            obs = {**obs, WORDS: self.sampled_masks}
-        return super().forward(obs, deterministic)
+        words = self._words(obs)
+        return super().forward(obs if words is None else {**obs, WORDS: words}, deterministic)
 
-    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        # Not by forward: an evaluation between a rollout's step and its storage must not change what is stored.
-        return super().forward(observation, deterministic)[0]
+    def _sampled_set(self, obs: Any, logits: Tensor) -> Tensor | None:
+        left = super()._sampled_set(obs, logits)  # of the mask, by top-k and top-p
+        return obs.get(WORDS) if left is None else left
 
     @torch.no_grad()
     def _words(self, obs: Obs) -> Tensor | None:
@@ -84,10 +82,6 @@ class NLPOPolicy(PackedMasks):
             prepare(logits, slice(None))
             words.append(pack_masks(logits > -torch.inf))
         return torch.cat(words)
-
-    def _prepare(self, rules: Tensor, *, filters: bool = True) -> Prepare | None:
-        # The reference model is not masked, as it isn't cut to the policy's top-k and top-p either.
-        return super()._prepare(rules if filters or rules.dim() == 1 else rules[:, 0], filters=filters)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "NLPOPolicy":
         if self.mask_policy is not None:

@@ -51,6 +51,7 @@ class QLearningPolicy(LanguageModelPolicy):
         ConfigError: an unknown exploration, or a number outside its range.
     """
 
+    takes_filters = False
     value_gain = 30.0  # values are bootstrapped from: they must not run ahead of their targets
 
     def __init__(

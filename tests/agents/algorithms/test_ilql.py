@@ -234,9 +234,10 @@ def test_without_a_log_the_initial_policy_makes_one():
     assert made._n_updates == 1
 
 
-def test_tokens_that_top_k_leaves_out_are_refused():
-    with pytest.raises(ConfigError, match="top_k"):
-        build(policy_kwargs={"top_k": 1}, **STANDS_STILL).learn(1)
+@pytest.mark.parametrize("filters", [{"top_k": 1}, {"top_p": 0.9}])
+def test_a_policy_that_leaves_tokens_out_is_refused(filters):
+    with pytest.raises(ConfigError, match=next(iter(filters))):
+        build(policy_kwargs=filters, **STANDS_STILL)
 
 
 def test_a_log_survives_its_file(tmp_path):

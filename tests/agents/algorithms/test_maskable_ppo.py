@@ -96,6 +96,7 @@ def test_only_legal_tokens_are_sampled_and_their_probabilities_sum_to_one(kind):
 @pytest.mark.parametrize("policy", [{}, {"max_logits": 3 * NUM_TOKENS}, {"top_p": 0.9, "temperature": 1.5}])
 def test_the_ratio_is_one_at_the_first_minibatch(kind, policy):
     algorithm = maskable(kind, random=True, policy=policy)
+    algorithm.rollout_buffer.bind(algorithm.policy)
     for _ in range(2):  # the second rollout begins in the middle of episodes
         for batch in collect(algorithm).get(16):
             evaluated = algorithm.policy.evaluate_actions(batch.observations, batch.actions, batch.action_masks)

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -77,14 +78,30 @@ def test_checking_changes_no_training_run():
 
 
 class Unfiltered(LanguageModelPolicy):
-    """Samples with top-p, and forgets it when it computes log-probabilities for the update."""
+    """Samples with top-p, and leaves it out when it computes log-probabilities for the update."""
+
+    def forward(self, obs, deterministic=False):
+        with top_p(self):
+            results = super().forward(obs, deterministic)
+        self.sampled_masks = None
+        return results
+
+
+class Narrowed(LanguageModelPolicy):
+    """Gives tokens that have become improbable no probability in updates."""
 
     def evaluate_actions(self, obs, actions):
-        kept, self.sampling = self.sampling, Sampling(self.sampling.temperature)
-        try:
-            return super().evaluate_actions(obs, actions)
-        finally:
-            self.sampling = kept
+        values, log_probs, entropies = super().evaluate_actions(obs, actions)
+        return values, log_probs.masked_fill(log_probs < -4, -torch.inf), entropies
+
+
+@contextmanager
+def top_p(policy):
+    policy.sampling = Sampling(top_p=0.5)
+    try:
+        yield
+    finally:
+        policy.sampling = Sampling()
 
 
 class Dropping(LanguageModelPolicy):
@@ -105,7 +122,7 @@ def with_policy(monkeypatch):
 
 def test_top_p_in_rollouts_alone(with_policy):
     with_policy(Unfiltered)
-    model = small(policy_kwargs={"top_p": 0.5})
+    model = small()
     check = HealthCheck()
     assert causes(model, 256, check, log_interval=1000) == ["ratio"]
     assert "top-k or top-p" in check.findings[0].message
@@ -131,12 +148,10 @@ def rollout_arguments(model, check):
     return model.env, callback, model.rollout_buffer, model.n_steps
 
 
-@pytest.mark.parametrize(("policy_kwargs", "expected"), [({}, []), ({"top_p": 0.5}, ["ratio"])])
-def test_sb3_s_own_buffer_is_looked_at_too(with_policy, policy_kwargs, expected):
-    with_policy(Unfiltered)
-    model = small(
-        rollout_buffer_class=DictRolloutBuffer, kl_coef=0, n_steps=4, batch_size=32, policy_kwargs=policy_kwargs
-    )
+@pytest.mark.parametrize(("policy", "expected"), [(LanguageModelPolicy, []), (Unfiltered, ["ratio"])])
+def test_sb3_s_own_buffer_is_looked_at_too(with_policy, policy, expected):
+    with_policy(policy)
+    model = small(rollout_buffer_class=DictRolloutBuffer, kl_coef=0, n_steps=4, batch_size=32)
     assert causes(model, 32) == expected
 
 
@@ -318,9 +333,10 @@ def test_algorithms_that_do_not_sample_from_their_policy_say_so(name):
     assert not type(model).samples_from_policy
 
 
-def test_tokens_that_the_update_drops():
-    """With top-p a step of the optimizer can put a token of the rollout outside: then approx_kl is infinite."""
-    assert "not_finite" in causes(small(policy_kwargs={"top_p": 0.5}, learning_rate=0.05), 384)
+def test_tokens_that_the_update_drops(with_policy):
+    """A token of the rollout to which the update gives no probability makes approx_kl infinite."""
+    with_policy(Narrowed)
+    assert "not_finite" in causes(small(learning_rate=0.05), 384)
 
 
 @pytest.mark.parametrize("wrong", [{"window": 1}, {"every": 0}])

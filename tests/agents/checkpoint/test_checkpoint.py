@@ -177,6 +177,7 @@ VARIANTS = {
     "epsilon-greedy": ("dqn", {**GREEDY, "target_update_interval": 12}),
     "encoder-decoder, replay": ("qrdqn", {"seq2seq": True}),
     "no cache": ("ppo", {"policy_kwargs": {"use_cache": False}}),
+    "top-k and top-p": ("maskable_ppo", {"policy_kwargs": {"top_k": 3, "top_p": 0.8}, "learning_rate": 1e-2}),
     "half precision": ("a2c", {"policy_kwargs": {"dtype": "bfloat16"}}),
 }
 
