@@ -236,7 +236,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
             filters = takes_filters_now(self.sampling, obs)
             log_probs, entropies = self._statistics(hidden, actions, self._generated(obs), filters=filters)
             values = self._values(hidden, obs)
-        if filters:
+        if filters and not isinstance(obs, EpisodeBatch):  # of SB3's own buffers
             check_left(self.sampling, log_probs)
         if idle:
             return values.requires_grad_(), log_probs.requires_grad_(), entropies
