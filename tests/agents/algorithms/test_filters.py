@@ -52,7 +52,12 @@ def minibatches(algorithm):
         yield batch, algorithm.policy.evaluate_actions(batch.observations, batch.actions)[1].detach()
 
 
-@pytest.mark.parametrize("name", UPDATES)
+SLOW = {"trpo", "vineppo", "nlpo", "scst"}  # what they store is what the others do
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in UPDATES]
+)
 def test_numbers_stay_finite_and_the_first_ratio_is_one(name):
     algorithm = build(name, **({} if name == "trpo" else {"learning_rate": 1e-2}))
     moved = 0.0
