@@ -249,7 +249,7 @@ def _proof(learning: Any) -> str:
     gains = ", ".join(f"{gain:+.3f}" for gain in learning.measured)
     return (
         f"A test holds it to learn: on Copy, {learning.timesteps:,} tokens with {options} must raise the reward of 200 "
-        f"held-out prompts by {learning.gain:.3g}; three seeds gave {gains}.\n\n"
+        f"held-out prompts by {learning.gain:.3g}; three seeds gave {gains} when that was set.\n\n"
     )
 
 

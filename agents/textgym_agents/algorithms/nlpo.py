@@ -26,7 +26,6 @@ from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.binding import bind_policy
 from textgym_agents.algorithms.options import PPOOptions, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
-from textgym_agents.algorithms.sb3 import PPO_LEARNING
 from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
 from textgym_agents.buffers.rollout import rollout_steps
 from textgym_agents.policies.nlpo import NLPOPolicy
@@ -118,7 +117,7 @@ ROW = Algorithm(
     policy=NLPOPolicy,
     small={"n_steps": 5, "batch_size": 8, "refresh_every": 3},
     tests=("algorithms/test_nlpo.py",),
-    learning=Learning(65_000, 0.015, (0.116, 0.031, 0.036), PPO_LEARNING),
+    learning=Learning(65_000, 0.015, (0.116, 0.031, 0.036)),
     search={**search.PPO, "mask_top_p": search.Choice((0.8, 0.9, 0.95)), "refresh_every": search.Choice((1, 5, 20))},
     origins={**origins.ROLLOUTS, "mask_top_p": origins.PAPER, "refresh_every": origins.PAPER},
 )

@@ -25,7 +25,6 @@ PPO_DEFAULTS: Mapping[str, Any] = {
     "vf_coef": 0.5,
     "max_grad_norm": 1.0,
 }
-PPO_LEARNING: Mapping[str, Any] = {"kl_coef": 0}
 # Exploration samples from the model itself, so no step is uniform and learning starts with the first episodes.
 DQN_DEFAULTS: Mapping[str, Any] = {
     "buffer_size": 50_000,
@@ -56,7 +55,7 @@ PPO_ROW = Algorithm(
     kl_coef=0.01,
     small={"n_steps": 5, "batch_size": 8, "n_epochs": 2},
     tests=("algorithms/test_learning.py", "buffers/test_rollout.py"),
-    learning=Learning(65_000, 0.05, (0.096, 0.101, 0.102), PPO_LEARNING),
+    learning=Learning(65_000, 0.08, (0.127, 0.114, 0.112)),
     search={**search.PPO, "clip_range": search.Choice((0.1, 0.2, 0.3))},
     origins=origins.ROLLOUTS,
 )

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from textgym.errors import MissingExtraError
 from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.row import Algorithm, Learning
-from textgym_agents.algorithms.sb3 import DQN_DEFAULTS, DQN_SMALL, PPO_DEFAULTS, PPO_LEARNING
+from textgym_agents.algorithms.sb3 import DQN_DEFAULTS, DQN_SMALL, PPO_DEFAULTS
 from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.envs.candidates import candidates
@@ -105,7 +105,7 @@ MASKABLE_PPO_ROW = Algorithm(
     buffer=MaskedEpisodeRolloutBuffer,
     small={"n_steps": 5, "batch_size": 8},
     tests=("algorithms/test_maskable_ppo.py",),
-    learning=Learning(65_000, 0.05, (0.096, 0.101, 0.102), PPO_LEARNING),
+    learning=Learning(65_000, 0.08, (0.127, 0.114, 0.112)),
     search={**search.PPO, "clip_range": search.Choice((0.1, 0.2, 0.3))},
     origins=origins.ROLLOUTS,
 )
