@@ -25,6 +25,7 @@ from textgym_agents.buffers.episodes import Episode
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.limits import check_values
+from textgym_agents.policies.optimizer import new_optimizer
 
 LEARNING_RATE = 1e-3
 
@@ -156,7 +157,7 @@ def warm_start(
         device=algorithm.device,
         **options,
     )
-    policy.optimizer = policy.new_optimizer(teacher.lr_schedule(1))
+    policy.optimizer = new_optimizer(policy, teacher.lr_schedule(1))
     try:
         teacher.learn(timesteps, callback)
     finally:

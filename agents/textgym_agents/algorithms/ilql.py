@@ -24,9 +24,10 @@ from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
 from textgym_agents.algorithms.options import UpdateOptions, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
+from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, read_log
-from textgym_agents.buffers.rollout import REFERENCE_TOKENS, EpisodeBatch
+from textgym_agents.buffers.rollout import REFERENCE_TOKENS
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.returns import check_lambda, lambda_returns

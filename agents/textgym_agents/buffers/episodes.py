@@ -20,7 +20,8 @@ from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
 from textgym.rules import TokenRules
-from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer, ReferencePolicy, Segment
+from textgym_agents.buffers.batches import EpisodeBatch, ReferencePolicy, Segment
+from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.buffers.steps import TokenIds, not_by_one_token
 from textgym_agents.objectives.advantages import LossReduction, token_weights
 from textgym_agents.objectives.arrays import Floats, Ints

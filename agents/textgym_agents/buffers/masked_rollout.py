@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.buffers.masks import pack_masks
-from textgym_agents.buffers.rollout import EpisodeBatch, EpisodeRolloutBuffer
+from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 
 
 class MaskedSamples(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textgym_agents.buffers.rollout import EpisodeBatch
+from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.buffers.steps import TokenIds
 
 CANDIDATES = "candidates"  # the key of observations

@@ -16,8 +16,7 @@ return is a value head's guess. PPO's ratio weights the steps that an earlier po
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
+from textgym_agents.buffers.batches import EpisodeBatch, ReferencePolicy, RolloutPolicy, Segment
 from textgym_agents.buffers.masks import MaskTable
 from textgym_agents.buffers.steps import STEP_ARRAYS, Piece, TokenIds, not_by_one_token, pack_pieces, unpack_pieces
 from textgym_agents.models.packing import TokenSequence
@@ -40,67 +40,6 @@ REFERENCE_TOKENS = 4096  # of one pass of the reference model
 def rollout_steps(env: Any) -> int:
     """Steps of a rollout, where nobody says how many: as many as the longest completion has, the space says, or 64."""
     return int(getattr(getattr(env, "observation_space", None), "max_new_tokens", 64))
-
-
-@dataclass(frozen=True, slots=True)
-class EpisodeBatch:
-    """What ``evaluate_actions`` gets instead of one observation per step.
-
-    Attributes:
-        sequences: pieces of episodes; their actions, one piece after another, are the flat tensors beside this one.
-        num_generated: (actions,) how many tokens of the completion came before the action, or -1 where not known.
-        masks: (actions, words) the tokens that were legal, 64 to a word, where some were not.
-        first, every: only the actions ``first``, ``first + every``, ... of the sequences are meant.
-        idle: there is nothing to learn from it, and a policy gives it no gradient.
-        stored: whether the rollout stored what it chose among, with top-k and top-p, as ``masks``; None of them: all
-            tokens. None: the batch is of no rollout.
-    """
-
-    sequences: list[TokenSequence]
-    num_generated: Tensor
-    masks: Tensor | None = None
-    first: int = 0
-    every: int = 1
-    idle: bool = False
-    stored: bool | None = None
-
-    def __getitem__(self, key: slice) -> "EpisodeBatch":
-        """``batch[::n]``, every n-th action, as TRPO takes them to save work."""
-        masks = None if self.masks is None else self.masks[key]
-        return replace(self, num_generated=self.num_generated[key], masks=masks, every=self.every * (key.step or 1))
-
-
-class ReferencePolicy(Protocol):
-    """What the buffer asks for log-probabilities of the reference model."""
-
-    def reference_log_probs(self, batch: EpisodeBatch, actions: Tensor) -> Tensor:
-        """(actions,) log-probabilities under the reference model."""
-
-
-class RolloutPolicy(ReferencePolicy, Protocol):
-    """A policy whose rollouts a buffer stores; ``LanguageModelPolicy`` is one."""
-
-    sampled_masks: Tensor | None
-    """(rows, words) the tokens that were left at the last step, of a policy that leaves some out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Where a completion, or a piece of one, is in the flat arrays: tokens ``[start, stop)``.
-
-    Attributes:
-        context, prompt, num_generated, carried: as of a :class:`~textgym_agents.buffers.steps.Piece`.
-    """
-
-    start: int
-    stop: int
-    context: TokenIds
-    prompt: TokenIds | None
-    num_generated: int = 0
-    carried: int = 0
-
-    def __len__(self) -> int:
-        return self.stop - self.start
 
 
 class EpisodeRolloutBuffer(RolloutBuffer):

@@ -28,8 +28,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from textgym.errors import ConfigError, ModelError
 from textgym_agents import models
+from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.buffers.masks import pack_masks, unpack_masks
-from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.kv_cache import MAX_CACHE_BYTES
 from textgym_agents.models.log_probs import BLOCK_LOGITS, Prepare, in_blocks, token_statistics
 from textgym_agents.models.packing import TokenSequence, pack
@@ -42,7 +42,7 @@ from textgym_agents.policies.filters import check_filters, check_left, takes_fil
 from textgym_agents.policies.form import Form, Observations
 from textgym_agents.policies.forms import FORMS, choose_form
 from textgym_agents.policies.limits import check_values
-from textgym_agents.policies.optimizer import TemperatureAdamW
+from textgym_agents.policies.optimizer import new_optimizer
 from textgym_agents.policies.saving import KeepsArguments, load_value_head, save_pretrained
 from textgym_agents.policies.value_head import ValueHead
 
@@ -159,17 +159,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
             model = models.take(model, models.DTYPES[dtype], copied=copy)
         self._build_model(model, dtype, lora, reference, gradient_checkpointing)
         self.max_cache_bytes = max_cache_bytes  # only now: the cache that was tried above is no training run's
-        self.optimizer = self.new_optimizer(lr_schedule(1))
-
-    def new_optimizer(self, learning_rate: float) -> torch.optim.Optimizer:
-        """Of the kind that the policy was made with, for all trainable weights."""
-        trainable = [p for p in self.parameters() if p.requires_grad]
-        if self.optimizer_class is torch.optim.AdamW and self.temperature_lr > 0:
-            scaled = [weight for weight in models.final_norm(self.lm) if weight.requires_grad]
-            if scaled:
-                options: dict[str, Any] = {"scaled": scaled, "temperature_lr": self.temperature_lr}
-                return TemperatureAdamW(trainable, learning_rate, **options, **self.optimizer_kwargs)
-        return self.optimizer_class(trainable, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
+        self.optimizer = new_optimizer(self, lr_schedule(1))
 
     def _build(self, lr_schedule: Schedule) -> None:
         """SB3 would build perceptrons here; the model is loaded after its constructor has run."""

@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from textgym.errors import ConfigError
 from textgym_agents import models
+from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.buffers.replay_episodes import CANDIDATES, CandidateBatch
-from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.models.sampling import Sampling, draw
 from textgym_agents.models.slot_caches import SlotCaches
 from textgym_agents.policies.base import LanguageModelPolicy

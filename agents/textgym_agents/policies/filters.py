@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from textgym.errors import ConfigError
-from textgym_agents.buffers.rollout import EpisodeBatch
+from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.models.sampling import Sampling
 
 

@@ -7,7 +7,7 @@ import torch
 from stable_baselines3.common.utils import polyak_update
 from torch import Tensor, nn
 
-from textgym_agents.buffers.rollout import EpisodeBatch
+from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.models.log_probs import BLOCK_LOGITS, in_blocks, token_statistics
 from textgym_agents.policies.base import LanguageModelPolicy
 

@@ -11,9 +11,9 @@ import torch
 from stable_baselines3.common.distributions import Distribution
 from torch import Tensor
 
+from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer
 from textgym_agents.buffers.masks import as_masks
-from textgym_agents.buffers.rollout import EpisodeBatch
 from textgym_agents.policies.base import LanguageModelPolicy, Obs
 
 WORDS = "action_masks"  # the key of packed masks among observations

@@ -2,10 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from textgym_agents import models
+
+if TYPE_CHECKING:
+    from textgym_agents.policies.base import LanguageModelPolicy
 
 MOST = 0.05  # of the logits' scale that one step moves, whatever the learning rate
 
@@ -72,3 +77,14 @@ class TemperatureAdamW(torch.optim.AdamW):
         factor = math.exp(-rate * (mean / (spread + group["eps"])).item())
         for weight in self.scaled:
             weight.mul_(factor)
+
+
+def new_optimizer(policy: "LanguageModelPolicy", learning_rate: float) -> torch.optim.Optimizer:
+    """Of the kind that the policy was made with, for all its trainable weights."""
+    trainable = [p for p in policy.parameters() if p.requires_grad]
+    if policy.optimizer_class is torch.optim.AdamW and policy.temperature_lr > 0:
+        scaled = [weight for weight in models.final_norm(policy.lm) if weight.requires_grad]
+        if scaled:
+            options: dict[str, Any] = {"scaled": scaled, "temperature_lr": policy.temperature_lr}
+            return TemperatureAdamW(trainable, learning_rate, **options, **policy.optimizer_kwargs)
+    return policy.optimizer_class(trainable, lr=learning_rate, **policy.optimizer_kwargs)  # type: ignore[call-arg]

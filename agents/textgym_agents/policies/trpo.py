@@ -29,7 +29,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from textgym.errors import ConfigError
-from textgym_agents.buffers.rollout import EpisodeBatch
+from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.policies.base import LanguageModelPolicy
 
 # Below every token that is ever sampled, above what float32 turns into a probability of 0, where the KL is

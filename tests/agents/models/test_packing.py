@@ -8,7 +8,7 @@ from gymnasium import spaces
 from tests.agents.tiny_models import tiny_model
 from textgym.tokenizer import builtin_tokenizer
 from textgym_agents import LanguageModelPolicy
-from textgym_agents.buffers.rollout import EpisodeBatch
+from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.models.packing import TokenSequence, pack
 
 NUM_TOKENS = len(builtin_tokenizer())
