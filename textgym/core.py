@@ -60,6 +60,8 @@ class Sample:
         finish_reason: "eos" (the end token), "stop" (a stop string) or "length" (the token budget ran out).
         metadata: the prompt's metadata.
         prompt_id: the prompt's index in its task.
+        noise: a standard normal number that the environment drew for this episode alone, if the task is ``stochastic``;
+            otherwise 0.
     """
 
     prompt: str
@@ -69,6 +71,7 @@ class Sample:
     finish_reason: FinishReason = "eos"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     prompt_id: int = -1
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.references, str):
@@ -103,6 +106,12 @@ class Task(Protocol):
         truncation_side: which end of a prompt that is too long is cut off, "left" or "right".
         stop: strings that end an episode. They are not part of the completion.
         metrics: names (see ``textgym.metrics.METRICS``) to report on held-out prompts.
+
+    A task may have more:
+        stochastic: True, and each episode gets a random number of its own, ``Sample.noise``, for rewards that are
+            random. It comes from the environment's generator, so a seed gives the same rewards.
+        token_options(tokenizer): a dict of arguments that depend on the tokenizer, such as ``allowed_tokens``, for
+            those that the environment is not given. They are not multiplied.
     """
 
     # Properties, because a class that merely has the attribute (of a narrower type) then fits too.
@@ -189,6 +198,7 @@ class TextMDP:
         tokenizer: encodes prompts and decodes completions.
         rules: the transitions: which tokens are legal, which end an episode, and how text becomes tokens.
         next_prompt_id: of ``sampling="sequential"``.
+        stochastic: whether episodes get a random number for their reward, see :class:`Task`.
     """
 
     def __init__(
@@ -211,6 +221,7 @@ class TextMDP:
         self.tokenizer = load_tokenizer(tokenizer)
         self.rules = TokenRules(self.tokenizer, task, options)
         self.next_prompt_id = 0
+        self.stochastic = bool(getattr(task, "stochastic", False))
         self._warned_of_cuts = False
 
     def _warn_of_cuts(self) -> None:
@@ -257,8 +268,10 @@ class TextMDP:
         prompt_ids: Sequence[int],
         token_ids: Sequence[Sequence[int]],
         codes: Sequence[int],
+        generators: Sequence[np.random.Generator | None],
     ) -> tuple[list[Sample], list[float], list[dict[str, Any]]]:
         """Score episodes that ended together, in one call of the reward. Returns samples, rewards and final infos."""
+        noise = [0.0 if one is None else float(one.standard_normal()) for one in generators]
         samples = [
             Sample(
                 prompt=prompt.text,
@@ -268,8 +281,9 @@ class TextMDP:
                 finish_reason="length" if code == LENGTH else "stop" if code == STOP else "eos",
                 metadata=prompt.metadata,
                 prompt_id=prompt_id,
+                noise=drawn,
             )
-            for prompt, prompt_id, ids, code in zip(prompts, prompt_ids, token_ids, codes, strict=True)
+            for prompt, prompt_id, ids, code, drawn in zip(prompts, prompt_ids, token_ids, codes, noise, strict=True)
         ]
         scores = [Score(0.0)] * len(samples) if self.reward is None else score_samples(self.reward, samples)
         infos = [self._final_info(sample, score) for sample, score in zip(samples, scores, strict=True)]

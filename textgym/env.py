@@ -63,6 +63,7 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
         min_new_tokens: the end tokens are masked until so many tokens are written. A stop string ends it all the same.
         stop: strings that end the episode and are cut from the completion. None: the task's own; ``()``: none.
         banned_tokens, allowed_tokens: token ids that are masked, or that alone are legal (list the end token too).
+            None: the task's own ``token_options``, or every token.
         eos_token_ids: end tokens besides the tokenizer's own.
         length_is_truncation: the last of T tokens truncates instead of terminating.
         sampling: "random" prompts, or "sequential" from 0 on. A seed starts the sequence over.
@@ -161,7 +162,8 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
         self.finished = code != RUNNING
         if self.finished:
             self._running = False
-            ended = self.mdp.finish([self._prompt], [self._prompt_id], [buffer.generated(0)], [code])
+            drawing = [self.np_random if self.mdp.stochastic else None]
+            ended = self.mdp.finish([self._prompt], [self._prompt_id], [buffer.generated(0)], [code], drawing)
             self.last_sample, reward, info = ended[0][0], ended[1][0], ended[2][0]
             self._score = reward
             if self._numbers is not None:

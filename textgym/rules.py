@@ -87,7 +87,9 @@ class TokenRules:
             raise UnknownArgumentError(
                 f"Got an unexpected keyword argument {unknown[0]!r}. {did_you_mean(unknown[0], DEFAULTS)}"
             )
+        own = task.token_options(tokenizer) if hasattr(task, "token_options") else {}
         given: dict[str, Any] = {**DEFAULTS, **options}
+        given |= {name: value for name, value in own.items() if given[name] is None}
         self.tokenizer = tokenizer
         self._encoded: dict[str, tuple[Ints, int]] = {}
         self.vocab_size = vocabulary_size(tokenizer)

@@ -231,6 +231,7 @@ class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArr
             [self._prompt_ids[row] for row in rows],
             [self._buffer.generated(row) for row in rows],
             codes[rows].tolist(),
+            [self._generators[row] if self.mdp.stochastic else None for row in rows],
         )
         rewards[rows] = values
         for row, sample in zip(rows, samples, strict=True):

@@ -268,3 +268,18 @@ def test_the_cue_stays_when_a_prompt_is_cut_on_the_right():
     assert info["prompt_truncated"] == 46 - 20
     observation, _ = env.reset(options={"prompt_id": 1})  # no cue at its end: the plain rule
     assert byte_tokenizer().decode(observation["input_ids"][:20].tolist()) == "Story: bbbbbbbbbbbbb"
+
+
+class TwoLetters(ListTask):
+    def token_options(self, tokenizer):
+        return {"allowed_tokens": [tokenizer.encode(letter)[0] for letter in "ab"], "max_new_tokens": 3}
+
+
+def test_a_task_says_which_tokens_are_legal_where_the_environment_is_not_given_any():
+    task, tokenizer = TwoLetters(letters()), byte_tokenizer()
+    rules = TextGenerationEnv(task, exact, tokenizer).mdp.rules
+    assert tokenizer.decode(list(rules.allowed_tokens)) == "ab"
+    assert rules.max_new_tokens == 3
+    given = TextGenerationEnv(task, exact, tokenizer, allowed_tokens=[5], max_new_tokens=4).mdp.rules
+    assert (given.allowed_tokens, given.max_new_tokens) == ((5,), 4)
+    assert TextGenerationEnv(task, exact, "textgym/tiny").mdp.rules.max_new_tokens == 3  # not three times as many

@@ -436,3 +436,42 @@ def test_no_token_outside_the_vocabulary_gets_in(token):
         envs.step(np.array([5, 5, token]))
     after = envs.step([5, 6, 7])[0]
     assert (after["input_ids"] != before["input_ids"]).sum() == 3
+
+
+class Noisy(ListTask):
+    stochastic = True
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_a_stochastic_task_gives_each_episode_a_number_that_follows_the_seed(mode):
+    def noise(samples):
+        return [sample.noise for sample in samples]
+
+    def drawn(envs, seed, episodes=6):
+        end, out = envs.tokenizer.eos_token_id, []
+        envs.reset(seed=seed)
+        while len(out) < episodes:
+            _, rewards, terminated, _, _ = envs.step(np.full(2, end))
+            out += [rewards.tolist()] * bool(terminated.all())
+        return out
+
+    task = Noisy(letters())
+    one, again, other = (drawn(vector(2, task, noise, autoreset_mode=mode), seed) for seed in (3, 3, 4))
+    assert one == again != other
+    assert len({number for row in one for number in row}) == 12
+    single = TextGenerationEnv(task, noise)
+    single.reset(seed=8)
+    alone = [single.step(single.tokenizer.eos_token_id)[1], single.reset() and single.step(1)[1]]
+    assert np.array(drawn(vector(2, task, noise, autoreset_mode=mode), [7, 8], 2))[:, 1].tolist() == alone
+    assert drawn(vector(2, letters(), noise, autoreset_mode=mode), 3) == [[0.0, 0.0]] * 6
+
+
+def test_a_saved_environment_goes_on_with_the_same_noise():
+    def noise(samples):
+        return [sample.noise for sample in samples]
+
+    one, other = (vector(2, Noisy(letters()), noise) for _ in range(2))
+    one.reset(seed=3)
+    other.set_state(one.get_state())
+    end = np.full(2, one.tokenizer.eos_token_id)
+    assert one.step(end)[1].tolist() == other.step(end)[1].tolist() != [0.0, 0.0]
