@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from textgym.registration import short_name
 from textgym_agents.benchmark import suites
 from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, Runs
 from textgym_agents.benchmark.comparison import Comparison, Overall
+from textgym_agents.benchmark.composites import short_task
 from textgym_agents.report.curves import Curve, plot_curve_grid, plot_curves
 from textgym_agents.report.dots import Dot, plot_dots
 from textgym_agents.report.figures import COLORS
@@ -24,7 +24,7 @@ def draw_few(folder: Path, runs: Runs, rows: Sequence[Row]) -> None:
         if row.measure != "reward" or row.task == ALL_TASKS:
             continue
         mine = [run for run in runs if (run["algo"], run["task"]) == (row.algo, row.task)]
-        after, panel = row.mean.after, panels.setdefault(short_name(row.task), [])
+        after, panel = row.mean.after, panels.setdefault(short_task(row.task), [])
         end = max(run["timesteps"] for run in mine)  # where the line ends, too
         width = max(run["timesteps"] for run in runs if run["task"] == row.task)
         beside = end + 0.015 * width * len(panel)  # so that error bars don't hide each other
@@ -53,7 +53,7 @@ def draw_many(folder: Path, runs: Runs, comparison: Comparison) -> None:
         }
         lines[title] = 0.0
     for task, standings in comparison.standings.items():
-        title = f"{_short_title(short_name(task))}\nreward"
+        title = f"{_short_title(short_task(task))}\nreward"
         columns[title] = {one.algo: Dot(one.after, one.verdict) for one in standings}
         lines[title] = float(np.mean([one.after.value - one.gain.value for one in standings]))
     plot_dots(columns, order, lines, comparison.reference, folder / COMPARISON)
@@ -103,14 +103,14 @@ def _curves(runs: Runs) -> dict[str, dict[str, Curve]]:
     curves: dict[str, dict[str, list[Any]]] = {}
     for run in runs:
         curve = (run["curve"]["timesteps"], run["curve"]["reward"])
-        curves.setdefault(_short_title(short_name(run["task"])), {}).setdefault(run["algo"], []).append(curve)
+        curves.setdefault(_short_title(short_task(run["task"])), {}).setdefault(run["algo"], []).append(curve)
     return {task: {algo: Curve(algo, seeds) for algo, seeds in all_.items()} for task, all_ in curves.items()}
 
 
 def _levels(comparison: Comparison) -> dict[str, dict[str, float]]:
     levels: dict[str, dict[str, float]] = {}
     for task, standings in comparison.standings.items():
-        level = levels.setdefault(_short_title(short_name(task)), {})
+        level = levels.setdefault(_short_title(short_task(task)), {})
         level["initial model, held out"] = float(np.mean([one.after.value - one.gain.value for one in standings]))
         for one in standings:
             if one.algo == comparison.reference:

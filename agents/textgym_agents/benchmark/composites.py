@@ -1,19 +1,23 @@
-"""What the algorithms of a benchmark are called: "ppo", "bc+ppo" and variants such as "rloo[group_size=8]".
+"""What a benchmark's algorithms and tasks are called: "ppo", "bc+ppo", and variants: "rloo[group_size=8]".
 
-With a plus sign, one algorithm trains and another continues from its weights. In brackets are arguments of one variant.
+With a plus sign, one algorithm trains and another continues from its weights. In brackets are arguments of one variant,
+of an algorithm or of a task's environment: "Copy[max_new_tokens=8]".
 """
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from textgym.errors import ConfigError
+from textgym.registration import short_name
 
 _OUTSIDE = r"(?![^\[]*\])"  # outside brackets
+_EXAMPLES = {"algorithm": "ppo[n_epochs=4,learning_rate=1e-3]", "task": "Copy[max_new_tokens=8]"}
 
 
 def names(text: str) -> list[str]:
-    """The algorithms of a list joined by commas.
+    """The algorithms or tasks of a list joined by commas.
 
     >>> names("rloo, ppo[n_epochs=4,kl_coef=0.1]")
     ['rloo', 'ppo[n_epochs=4,kl_coef=0.1]']
@@ -40,16 +44,20 @@ def parts(algo: str) -> tuple[str, ...]:
 
 
 def base(part: str) -> str:
-    """The algorithm of which a part of a name is a variant.
+    """The algorithm or the id of a task that a name is a variant of.
 
-    >>> base("rloo[group_size=8]"), base("rloo")
-    ('rloo', 'rloo')
+    >>> base("rloo[group_size=8]"), base("textgym/Copy-v0")
+    ('rloo', 'textgym/Copy-v0')
     """
     return part.partition("[")[0].strip()
 
 
-def own_arguments(part: str) -> dict[str, Any]:
+def own_arguments(part: str, kind: str = "algorithm") -> dict[str, Any]:
     """The arguments in brackets. A value that isn't JSON is taken as text.
+
+    Args:
+        part: the name.
+        kind: what it names, "algorithm" or "task", for the error.
 
     Raises:
         ConfigError: they have another form.
@@ -64,11 +72,28 @@ def own_arguments(part: str) -> dict[str, Any]:
     for text in rest.removesuffix("]").split(","):
         name, equals, value = (piece.strip() for piece in text.partition("="))
         if not rest.endswith("]") or not equals or not name or not value or name in found:
-            raise ConfigError(
-                f"The algorithm is {part!r}, expected arguments in brackets as in 'ppo[n_epochs=4,learning_rate=1e-3]'."
-            )
+            raise ConfigError(f"The {kind} is {part!r}, expected arguments in brackets as in {_EXAMPLES[kind]!r}.")
         try:
             found[name] = json.loads(value)
         except ValueError:
             found[name] = value
     return found
+
+
+def variant(name: str, arguments: Mapping[str, Any]) -> str:
+    """The name of a variant, always the same for the same arguments in the same order.
+
+    >>> variant("textgym/Copy-v0", own_arguments("Copy[ max_new_tokens = 8 ]")), variant("ppo", {})
+    ('textgym/Copy-v0[max_new_tokens=8]', 'ppo')
+    """
+    written = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in arguments.items()]
+    return f"{name}[{','.join(written)}]" if written else name
+
+
+def short_task(task: str) -> str:
+    """A task's name for tables: short where the id is one of textgym's.
+
+    >>> short_task("textgym/Copy-v0[max_new_tokens=8]"), short_task("mine/Haiku-v0")
+    ('Copy[max_new_tokens=8]', 'mine/Haiku-v0')
+    """
+    return short_name(base(task)) + task[len(task.partition("[")[0]) :]

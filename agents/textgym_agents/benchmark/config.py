@@ -1,17 +1,19 @@
 """What a benchmark runs: algorithms x tasks x seeds and everything that decides a result."""
 
 import json
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from textgym.errors import ConfigError
-from textgym.registration import short_name
 from textgym.tokenizer import BUILTIN_MODEL
-from textgym_agents.benchmark.composites import base, own_arguments, parts
+from textgym_agents.benchmark.composites import base, own_arguments, parts, short_task
 from textgym_agents.report.provenance import command_line
 from textgym_agents.report.secrets import without_secrets
 
+LONGEST = 150  # characters of a file's name, of which systems allow 255
 SECRETS = "TEXTGYM_SECRETS"  # the variable of the environment by which the processes of a benchmark get them
 
 
@@ -23,12 +25,14 @@ class Key(NamedTuple):
     seed: int
 
     def __str__(self) -> str:
-        return f"{self.algo} {short_name(self.task)} seed {self.seed}"
+        return f"{self.algo} {short_task(self.task)} seed {self.seed}"
 
     @property
     def file_name(self) -> str:
         """For the files of this run."""
-        return f"{self.algo}-{short_name(self.task)}-{self.seed}".replace("/", "_").replace(":", "_")
+        name = f"{self.algo}-{short_task(self.task)}-{self.seed}"
+        plain = re.sub(r"[^\w.,+=\[\]-]", "_", name)[:LONGEST]
+        return plain if plain == name else f"{plain}-{zlib.crc32(name.encode()):08x}"  # two names stay two files
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class BenchmarkConfig:
     Attributes:
         algos: names from ``textgym_agents.ALGORITHMS``, two of them as ``"bc+ppo"``, or variants of one as
             ``"rloo[group_size=8]"``: see ``benchmark.composites``.
-        tasks: tokens of training for each environment id.
+        tasks: tokens of training for each environment id, or variant of one: ``"textgym/Copy-v0[max_new_tokens=8]"``.
         seeds: number of seeds, 0 to ``seeds - 1``.
         model: name or folder.
         model_hash: of its files, see ``provenance.model_hash``: a model that changes halfway would mix two benchmarks.
@@ -90,6 +94,8 @@ class BenchmarkConfig:
         for algo in self.algos:
             for part in parts(algo):
                 own_arguments(part)
+        for task in self.tasks:
+            self.for_task(task)
 
     def run_keys(self) -> list[Key]:
         """All runs. Seeds come last, so that every algorithm and task has a first result early."""
@@ -106,6 +112,15 @@ class BenchmarkConfig:
         common = {name: value for name, value in self.algo_kwargs.items() if "." not in name}
         own = {name.partition(".")[2]: v for name, v in self.algo_kwargs.items() if name.startswith(f"{algo}.")}
         return {**common, **own, **own_arguments(part)}
+
+    def for_task(self, task: str) -> dict[str, Any]:
+        """The arguments of a task's environment: ``env_kwargs``, and in their place those of the variant.
+
+        >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v0": 9}, env_kwargs={"max_new_tokens": 16, "stop": ["."]})
+        >>> config.for_task("textgym/Copy-v0[max_new_tokens=8]")
+        {'max_new_tokens': 8, 'stop': ['.']}
+        """
+        return {**self.env_kwargs, **own_arguments(task, "task")}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for ``config.json`` and for the processes."""
@@ -143,8 +158,8 @@ class BenchmarkConfig:
 
     def _what(self) -> "tuple[list[str], BenchmarkConfig]":
         """The words for algorithms, tasks, tokens and seeds, and the values of options that aren't given."""
-        algos, tasks = ",".join(self.algos), ",".join(map(short_name, self.tasks))
-        tokens = ",".join(f"{short_name(task)}={n}" for task, n in self.tasks.items())
+        algos, tasks = ",".join(self.algos), ",".join(map(short_task, self.tasks))
+        tokens = ",".join(f"{short_task(task)}={n}" for task, n in self.tasks.items())
         if self.suite is None:
             words = ["benchmark", "--algos", algos, "--tasks", tasks, "--timesteps", tokens, "--seeds", str(self.seeds)]
             return words, BenchmarkConfig(self.algos, self.tasks)

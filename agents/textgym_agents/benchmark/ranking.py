@@ -6,12 +6,11 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from textgym.registration import short_name
 from textgym_agents.benchmark import suites
 from textgym_agents.benchmark.aggregate import Row, Runs
 from textgym_agents.benchmark.charts import COMPARISON, CURVES
 from textgym_agents.benchmark.comparison import Comparison, Overall, Standing
-from textgym_agents.benchmark.composites import parts
+from textgym_agents.benchmark.composites import parts, short_task
 from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.report import markdown, terminal
 from textgym_agents.report.numbers import number, show
@@ -32,7 +31,7 @@ def page(
     if comparison.overall:
         blocks += ["## All tasks", *_all_tasks(comparison, runs)]
     for task, standings in comparison.standings.items():
-        blocks += [f"## {short_name(task)}", _verdict(comparison, task), _task_table(standings, comparison, runs, rows)]
+        blocks += [f"## {short_task(task)}", _verdict(comparison, task), _task_table(standings, comparison, runs, rows)]
     blocks += [f"## Learning curves\n\n![Reward against tokens of training]({CURVES})"]
     blocks += ["## How to read this", *_explanations(config, comparison), f"Versions: {versions}.", "## Samples"]
     blocks += list(_samples(config, runs))
@@ -40,7 +39,7 @@ def page(
 
 
 def _budget(config: BenchmarkConfig) -> str:
-    tokens = ", ".join(f"{short_name(task)} {n:,}" for task, n in config.tasks.items())
+    tokens = ", ".join(f"{short_task(task)} {n:,}" for task, n in config.tasks.items())
     suite = None if config.suite is None else suites.find_suite(config.suite)
     described = f" {suite.description}" if suite is not None and suite.tasks == config.tasks else ""
     return f"Tokens of training: {tokens}, rounded up to whole rollouts.{described}"
@@ -182,7 +181,7 @@ def _samples(config: BenchmarkConfig, runs: Runs) -> Iterator[str]:
         reference = [] if first["reference"] is None else [("reference", first["reference"])]
         answers = [*reference, ("initial model", first["before"])]
         answers += [(run["algo"], run["samples"][0]["after"]) for run in mine]
-        yield f"### {short_name(task)}\n\nPrompt:\n\n{markdown.fenced(first['prompt'])}"
+        yield f"### {short_task(task)}\n\nPrompt:\n\n{markdown.fenced(first['prompt'])}"
         yield markdown.table(("", "completion"), [(name, _code(text)) for name, text in answers])
 
 
@@ -197,7 +196,7 @@ def terminal_tables(comparison: Comparison) -> Iterator[Table]:
     looks = {"better": "green", "worse": "red"}
     reference = comparison.reference or "before"
     for task, standings in comparison.standings.items():
-        table = terminal.table(short_name(task), ("algorithm", "reward", "difference", f"less that of {reference}"))
+        table = terminal.table(short_task(task), ("algorithm", "reward", "difference", f"less that of {reference}"))
         for one in standings:
             margin = "–" if one.verdict == "itself" else f"{show(one.margin, sign=True)} {MARKS[one.verdict]}"
             values = number(one.after.value), number(one.gain.value, sign=True)

@@ -13,10 +13,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from textgym.registration import short_name
 from textgym_agents.benchmark import charts, ranking
 from textgym_agents.benchmark.aggregate import ALL_TASKS, Row, Runs, aggregate
 from textgym_agents.benchmark.comparison import compare
+from textgym_agents.benchmark.composites import short_task
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.report import markdown, terminal
 from textgym_agents.report.numbers import number, show
@@ -100,7 +100,7 @@ def without_repeats(rows: Sequence[Row]) -> list[Row]:
 
 
 def _task_name(task: str) -> str:
-    return task if task == ALL_TASKS else short_name(task)
+    return task if task == ALL_TASKS else short_task(task)
 
 
 def _introduction(config: BenchmarkConfig, runs: Runs, algos: int) -> str:
@@ -124,7 +124,7 @@ def page(config: BenchmarkConfig, runs: Runs, rows: Sequence[Row]) -> str:
         "quarter of the runs; below four runs it is the mean. Metrics are corpus metrics; `num_tokens` is the mean "
         "length.",
         "Tokens of training: "
-        + ", ".join(f"{short_name(task)} {n:,}" for task, n in config.tasks.items())
+        + ", ".join(f"{short_task(task)} {n:,}" for task, n in config.tasks.items())
         + " (rounded up to whole rollouts). Versions: "
         + _versions_line(runs)
         + ".",
@@ -144,7 +144,7 @@ def _sample_blocks(runs: Runs) -> list[str]:
         for nth, sample in enumerate(run["samples"], start=1):
             reference = {} if sample["reference"] is None else {"Reference": sample["reference"]}
             answers = {**reference, "Before": sample["before"], "After": sample["after"]}
-            blocks.append(markdown.sample_block(f"{short_name(task)}, {algo}, {nth}", sample["prompt"], answers))
+            blocks.append(markdown.sample_block(f"{short_task(task)}, {algo}, {nth}", sample["prompt"], answers))
     return blocks
 
 

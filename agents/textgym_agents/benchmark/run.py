@@ -81,7 +81,7 @@ def run(config: BenchmarkConfig, key: Key, work: str | Path | None = None) -> di
     started = time.monotonic()
     before = _before(config, key, work)
     algorithm, history, timesteps = _train(config, key, work)
-    after = _findings(evaluate(algorithm, key.task, config.eval_prompts, seed=key.seed, **_held_out(config)))
+    after = _findings(evaluate(algorithm, base(key.task), config.eval_prompts, seed=key.seed, **_held_out(config, key)))
     return {
         **key._asdict(),
         "model": config.model,
@@ -110,8 +110,8 @@ def _before(config: BenchmarkConfig, key: Key, work: str | Path | None) -> dict[
         return result
     taken = inspect.signature(LanguageModelPolicy).parameters
     options = {name: value for name, value in config.policy_kwargs.items() if name in taken}
-    policy = load_policy(config.model, key.task, config.env_kwargs, **options)
-    result = _findings(evaluate(policy, key.task, config.eval_prompts, seed=key.seed, **_held_out(config)))
+    policy = load_policy(config.model, base(key.task), config.for_task(key.task), **options)
+    result = _findings(evaluate(policy, base(key.task), config.eval_prompts, seed=key.seed, **_held_out(config, key)))
     if path is not None:
         write_atomically(path, json.dumps(result, ensure_ascii=False))
     return result
@@ -132,11 +132,11 @@ def _train(
                 options["kl_coef"] = None
             algorithm = make(
                 base(name),
-                key.task,
+                base(key.task),
                 model,
                 n_envs=config.n_envs,
                 seed=key.seed,
-                env_kwargs={**config.env_kwargs, **_trained_part(config)},
+                env_kwargs={**config.for_task(key.task), **_trained_part(config)},
                 policy_kwargs=config.policy_kwargs,
                 **options,
             )
@@ -158,8 +158,8 @@ def _trained_part(config: BenchmarkConfig) -> dict[str, Any]:
     return {"split": NOT_HELD_OUT} if config.eval_split == HELD_OUT else {}
 
 
-def _held_out(config: BenchmarkConfig) -> dict[str, Any]:
-    return {"split": config.eval_split, "env_kwargs": config.env_kwargs}
+def _held_out(config: BenchmarkConfig, key: Key) -> dict[str, Any]:
+    return {"split": config.eval_split, "env_kwargs": config.for_task(key.task)}
 
 
 def _curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

@@ -48,6 +48,24 @@ def resolve_id(name: str) -> str:
     )
 
 
+def resolve_task(name: str) -> str:
+    """What :func:`resolve_id` gives, of a name that may have arguments of its environment in brackets.
+
+    Raises:
+        ConfigError: there is no such id, or the brackets hold no arguments.
+
+    >>> resolve_task("Copy[max_new_tokens=8]")
+    'textgym/Copy-v0[max_new_tokens=8]'
+    """
+    from textgym_agents.benchmark.composites import base, own_arguments, variant
+
+    own = own_arguments(name, "task")
+    for taken, why in (("split", "use --eval-split"), ("sampling", "commands choose it themselves")):
+        if taken in own:
+            raise ConfigError(f"{name}: {taken} is not possible in brackets: {why}.")
+    return variant(resolve_id(base(name)), own)
+
+
 def check_model(name: str) -> None:
     """Raise ModelError for a path that isn't there, before the hub is asked for a model of that name."""
     path = Path(name).expanduser()

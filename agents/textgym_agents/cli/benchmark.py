@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from textgym.errors import ConfigError
-from textgym.registration import short_name
+from textgym_agents.benchmark.composites import base, own_arguments, short_task
+from textgym_agents.benchmark.composites import names as names_of
 from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.cli import arguments, options
 from textgym_agents.cli.options import ALGORITHM, option
@@ -27,7 +28,11 @@ def benchmark(
         ),
     ] = None,
     tasks: Annotated[
-        str | None, option("Ids, or their middles, joined by commas. With --suite: some of its tasks.")
+        str | None,
+        option(
+            "Ids, or their middles, joined by commas, and variants of them: 'Copy\\[max_new_tokens=8]'. With --suite: "
+            "some of its tasks."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -88,7 +93,7 @@ def benchmark(
     [cyan]textgym benchmark --algos 'rloo,rloo\\[group_size=8,learning_rate=1e-3]' --tasks Copy --out r4[/cyan]
     [cyan]textgym benchmark --suite small --algos all --seeds 3[/cyan]
     """
-    named = options.load_plugins(plugins, reward, *arguments.names(tasks or ""))
+    named = options.load_plugins(plugins, reward, *map(base, names_of(tasks or "")))
     # Options that bear the name of a setting are that setting.
     settings = {
         field.name: context.params[field.name] for field in fields(BenchmarkConfig) if field.name in context.params
@@ -100,10 +105,11 @@ def benchmark(
         "plugins": named,
     }
     arguments.check_model(model)
-    ids = None if tasks is None else [arguments.resolve_id(name) for name in arguments.names(tasks)]
+    ids = None if tasks is None else [arguments.resolve_task(name) for name in names_of(tasks)]
     if ids:
         chosen = options.is_given(context, "eval_split")
-        held_out = arguments.held_out_part(ids[0], settings["env_kwargs"], "train", eval_split, chosen)[1]
+        kwargs = {**settings["env_kwargs"], **own_arguments(ids[0], "task")}
+        held_out = arguments.held_out_part(base(ids[0]), kwargs, "train", eval_split, chosen)[1]
         settings["eval_split"] = held_out
     if suite is None:
         settings["tasks"] = _planned(algos, ids, timesteps)
@@ -141,11 +147,11 @@ def _of_suite(
     from textgym_agents.benchmark.suites import find_suite
 
     chosen = find_suite(suite)
-    strange = [short_name(task) for task in tasks or () if task not in chosen.tasks]
+    strange = [short_task(task) for task in tasks or () if task not in chosen.tasks]
     if strange:
         raise ConfigError(
             f"--suite {suite} has no task {', '.join(strange)}. Its tasks: "
-            f"{', '.join(map(short_name, chosen.tasks))}. Leave --suite out to compare on others."
+            f"{', '.join(map(short_task, chosen.tasks))}. Leave --suite out to compare on others."
         )
     planned = {task: n for task, n in chosen.tasks.items() if tasks is None or task in tasks}
     if timesteps is not None:
@@ -176,13 +182,17 @@ def _config(algos: str | None, settings: Mapping[str, Any]) -> BenchmarkConfig:
 
 
 def _timesteps(text: str, ids: list[str], *, partly: bool = False) -> dict[str, int]:
-    """Tokens of training for each id, from ``20000`` or ``Copy=8000,DataToText=40000``; ``partly``: for some."""
+    """Tokens of training for each id, from ``20000`` or ``Copy=8000,DataToText=40000``; ``partly``: for some.
+
+    A number for an id is one for all its variants.
+    """
     numbers: dict[str, int] = {}
-    for part in arguments.names(text):
+    for part in names_of(text):
         name, equals, number = part.rpartition("=")
         if not number.strip().isdigit() or int(number) < 1:
             raise ConfigError(f"--timesteps {text!r}: {part!r} is neither a number nor TASK=NUMBER.")
-        for one in [arguments.resolve_id(name.strip())] if equals else ids:
+        named = arguments.resolve_task(name.strip()) if equals else ""
+        for one in [id_ for id_ in ids if named in ("", base(id_), id_)] or [named]:
             numbers[one] = int(number)
     strange, missing = [one for one in numbers if one not in ids], [one for one in ids if one not in numbers]
     if strange or (missing and not partly):
@@ -199,8 +209,10 @@ def _timesteps(text: str, ids: list[str], *, partly: bool = False) -> dict[str, 
 
 def _check(config: BenchmarkConfig) -> None:
     """Raise ConfigError for what would make runs fail."""
+    import gymnasium
+
     from textgym_agents.algorithms import ALGORITHMS
-    from textgym_agents.benchmark.composites import base, own_arguments, parts
+    from textgym_agents.benchmark.composites import parts
     from textgym_agents.policies.limits import check_values
 
     whole = list(dict.fromkeys(part for algo in config.algos for part in parts(algo)))
@@ -222,6 +234,9 @@ def _check(config: BenchmarkConfig) -> None:
             f"--kl-coef {config.kl_coef}: none of {', '.join(trained)} takes a KL penalty. {', '.join(able)} do."
         )
     arguments.check_policy_kwargs(config.policy_kwargs, trained)
+    for task in config.tasks:
+        if own_arguments(task, "task"):
+            gymnasium.make(base(task), **config.for_task(task)).close()
 
 
 def _run(config: BenchmarkConfig, out: Path, jobs: int) -> None:

@@ -514,3 +514,53 @@ def test_a_variant_may_have_a_penalty_and_a_rank_of_its_own(tiny_folder, monkeyp
 )
 def test_variants_that_make_no_sense(configured, algos, message):
     assert message in configured("--algos", algos, "--tasks", "Copy", "--out", "x")
+
+
+# ---------------------------------------------------------------------------- variants of tasks
+
+SHORT = f"{COPY}[max_new_tokens=3]"
+
+
+def test_variants_of_a_task_are_tasks(configured):
+    import shlex
+
+    words = ("--algos", "greedy", "--tasks", "Copy,Copy[ max_new_tokens = 3 ]", "--out", "x")
+    config, *_ = configured(*words, "--timesteps", "Copy=70,Copy[max_new_tokens=3]=30")
+    assert config.tasks == {COPY: 70, SHORT: 30}
+    again, *_ = configured(*shlex.split(config.command())[2:], "--out", "x")
+    assert again == config
+    assert configured(*words, "--timesteps", "Copy=70")[0].tasks == {COPY: 70, SHORT: 70}
+
+
+def test_a_variant_plays_with_its_arguments_and_is_resumed(tiny_folder, tmp_path):
+    config = tiny(tiny_folder, "greedy", "ppo", algo_kwargs={"ppo.n_steps": 16})
+    config = replace(config, tasks={COPY: 64, SHORT: 64})
+    lines = launch(ResultStore(tmp_path, config), jobs=2)
+    lengths = {(line["algo"], line["task"]): line["after"]["num_tokens"] for line in lines}
+    assert lengths["greedy", SHORT] <= 3 < lengths["greedy", COPY]
+    assert lengths["ppo", SHORT] <= 3
+    events = []
+    assert launch(ResultStore(tmp_path, config), listener=lambda event, key, run: events.append(event)) == lines
+    assert set(events) == {"skipped"}
+    report.write_report(tmp_path, config, lines)
+    assert "Copy[max_new_tokens=3]" in (tmp_path / "results.md").read_text()
+
+
+def test_files_of_two_names_are_two_files():
+    names = [Key("ppo", f"{COPY}[{name}]", 0).file_name for name in ("a=1/2", "a=1:2", "a=1_2", "b=" + 300 * "x")]
+    assert len(set(names)) == 4
+    assert all(len(name) < 200 and "/" not in name and ":" not in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("Copy[max_new_tokens]", "The task is 'Copy[max_new_tokens]', expected arguments in brackets"),
+        ("Copy[nosuch=1]", "unexpected keyword argument 'nosuch'"),
+        ("Copy[max_new_tokens=0]", "max_new_tokens"),
+        ("Copy[split=test]", "use --eval-split"),
+        ("Cop[max_new_tokens=3]", "Did you mean 'Copy'?"),
+    ],
+)
+def test_variants_of_tasks_that_make_no_sense(configured, task, message):
+    assert message in configured("--algos", "greedy", "--tasks", task, "--out", "x")
