@@ -1,4 +1,4 @@
-"""What training has to beat: the initial model as it is, with three ways to decode from it.
+"""What training has to beat: the initial model as it is, with several ways to decode from it, and chance.
 
 A baseline is not trained, so ``learn`` plays no episodes: it calls the callbacks' start and end, where evaluations
 are made, and ends with ``num_timesteps`` 0, whatever the budget.
@@ -18,13 +18,14 @@ from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.envs.vec_env import make_vec_env
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.greedy import GreedyPolicy
+from textgym_agents.policies.uniform import UniformPolicy
 
 
 class Baseline(BaseAlgorithm):
-    """The initial model. The policy decides how it decodes: sampling, or greedily with ``GreedyPolicy``.
+    """The initial model. The policy decides how it decodes: sampling, greedily with ``GreedyPolicy``, ...
 
     Args:
-        policy: ``LanguageModelPolicy``, or ``GreedyPolicy``.
+        policy: ``LanguageModelPolicy``, ``GreedyPolicy`` or ``UniformPolicy``.
         env: a VecEnv, or an id.
         sb3: ``policy_kwargs``, ``verbose``, ``seed``, ``device``, ...: as for every SB3 algorithm.
 
@@ -79,7 +80,44 @@ class Baseline(BaseAlgorithm):
         return self
 
 
-class BestOfN(Baseline):
+class SamplingOptions(SB3Options, total=False):
+    """What ``ZeroShot`` takes."""
+
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+
+
+class ZeroShot(Baseline):
+    """Samples of the initial model, which a temperature, top-k and top-p may make more like its most probable ones.
+
+    Args:
+        temperature, top_k, top_p: of the policy, see ``Sampling``. None: as ``policy_kwargs`` has them.
+        policy, env: as for ``Baseline``.
+        sb3: as for ``Baseline``.
+
+    >>> from textgym_agents.policies.base import LanguageModelPolicy
+    >>> ZeroShot(LanguageModelPolicy, "textgym/Copy-v0", temperature=0.5).policy.sampling
+    Sampling(temperature=0.5, top_k=0, top_p=1.0)
+    """
+
+    def __init__(
+        self,
+        policy: str | type[ActorCriticPolicy],
+        env: Any,
+        *,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        **sb3: Unpack[SB3Options],
+    ) -> None:
+        given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        sb3["policy_kwargs"] = {**(sb3.get("policy_kwargs") or {}), **chosen}
+        super().__init__(policy, env, **sb3)
+
+
+class BestOfN(ZeroShot):
     """The best of n samples for each prompt, as the environment's own reward sees them.
 
     Nakano et al., "WebGPT" (2021), section 3.2, https://arxiv.org/abs/2112.09332, where a learned reward model chooses.
@@ -89,7 +127,7 @@ class BestOfN(Baseline):
     Args:
         n: samples of each prompt; 1 is sampling.
         policy, env: as for ``Baseline``.
-        sb3: as for ``Baseline``.
+        sampling: as for ``ZeroShot``.
 
     Raises:
         ConfigError: ``n`` is no integer of at least 1.
@@ -101,12 +139,12 @@ class BestOfN(Baseline):
         env: Any,
         *,
         n: int = 4,
-        **sb3: Unpack[SB3Options],
+        **sampling: Unpack[SamplingOptions],
     ) -> None:
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise ConfigError(f"n is {n!r}, expected an integer of at least 1: how many samples the best is taken of.")
         self.n = n
-        super().__init__(policy, env, **sb3)
+        super().__init__(policy, env, **sampling)
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -114,13 +152,14 @@ class BestOfN(Baseline):
 
 
 ZERO_SHOT = Algorithm(
-    Baseline,
+    ZeroShot,
     "Radford et al., Language Models are Unsupervised Multitask Learners, 2019, "
     "https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
     family="baseline",
     kl_coef=None,
     buffer=None,
     tests=("algorithms/test_no_training.py",),
+    origins=dict.fromkeys(("temperature", "top_k", "top_p"), origins.CHOSEN),
 )
 GREEDY = Algorithm(
     Baseline,
@@ -133,6 +172,16 @@ GREEDY = Algorithm(
     tests=("algorithms/test_no_training.py",),
     learning=Learning(1, 0.05, (0.106, 0.085, 0.084)),
 )
+RANDOM = Algorithm(
+    Baseline,
+    "every legal token has the same probability; Sutton and Barto, Reinforcement Learning: An Introduction, 2018, "
+    "http://incompleteideas.net/book/the-book-2nd.html, section 2.3",
+    family="baseline",
+    kl_coef=None,
+    policy=UniformPolicy,
+    buffer=None,
+    tests=("algorithms/test_no_training.py",),
+)
 BEST_OF_N = Algorithm(
     BestOfN,
     "Nakano et al., WebGPT: Browser-assisted question-answering with human feedback, 2021, "
@@ -142,5 +191,5 @@ BEST_OF_N = Algorithm(
     buffer=None,
     tests=("algorithms/test_no_training.py",),
     learning=Learning(1, 0.08, (0.122, 0.110, 0.105)),
-    origins={"n": origins.CHOSEN},
+    origins={**ZERO_SHOT.origins, "n": origins.CHOSEN},
 )

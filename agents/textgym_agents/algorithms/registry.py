@@ -41,6 +41,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "sarsa": sarsa.ROW,
     "ilql": ilql.ROW,
     "bc": bc.ROW,
+    "random": no_training.RANDOM,
     "zero_shot": no_training.ZERO_SHOT,
     "greedy": no_training.GREEDY,
     "best_of_n": no_training.BEST_OF_N,

@@ -49,6 +49,33 @@ def test_greedy_takes_the_most_probable_token_whatever_is_asked(kind):
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])
+def test_random_takes_every_legal_token_alike(kind):
+    env_kwargs = {**SMALL, "min_new_tokens": 1}
+    made = make("random", ID, tiny_model(kind), n_envs=4, seed=0, env_kwargs=env_kwargs, policy_kwargs={"top_k": 2})
+    policy, observations = made.policy, made.env.reset()
+    tensors = policy.obs_to_tensor(observations)[0]
+    legal = policy.get_distribution(tensors).distribution.probs
+    zero_shot = make("zero_shot", ID, tiny_model(kind), n_envs=4, seed=0, env_kwargs=env_kwargs).policy
+    expected = zero_shot.get_distribution(tensors).distribution.probs > 0
+    assert 0 < expected.sum() < expected.numel()
+    assert torch.equal(legal > 0, expected)
+    assert torch.allclose(legal[expected], (1 / expected.sum(1, keepdim=True)).expand_as(legal)[expected])
+    draws = {int(action) for _ in range(20) for action in made.predict(observations, deterministic=True)[0]}
+    assert len(draws) > 20
+
+
+def test_a_temperature_makes_samples_more_like_the_most_probable_tokens():
+    def agreement(**options):
+        played, greedy = completions(small("zero_shot", **options)), completions(small("greedy"))
+        return sum(a == b for a, b in zip(played, greedy, strict=True))
+
+    assert agreement() < 6 == agreement(temperature=1e-6) == agreement(top_k=1) == agreement(top_p=1e-6)
+    chosen = small("zero_shot", temperature=0.5, policy_kwargs={"temperature": 2.0, "top_p": 0.9}).policy.sampling
+    assert (chosen.temperature, chosen.top_p) == (0.5, 0.9)
+    assert completions(small("best_of_n", n=3, top_k=1)) == completions(small("greedy"))
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "t5"])
 def test_the_best_of_more_samples_is_never_worse(kind):
     evaluations = [evaluate(small("best_of_n", kind, n=n), ID, 8, env_kwargs=SMALL) for n in (1, 2, 5)]
     plain = evaluate(small("zero_shot", kind), ID, 8, env_kwargs=SMALL)
