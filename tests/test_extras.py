@@ -13,7 +13,9 @@ ROOT = Path(__file__).parent.parent
 
 def test_extras_are_those_of_the_project():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {name: tuple(what) for name, what in extras.items() if name not in ("test", "docs", "dev")} == EXTRAS
+    assert {
+        name: tuple(what) for name, what in extras.items() if name not in ("test", "docs", "dev", "parity")
+    } == EXTRAS
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
