@@ -16,7 +16,7 @@ from textgym.importable import name_of, named
 from textgym.plugins import load_plugins
 from textgym.rewards import parse_reward
 from textgym.rules import DEFAULTS
-from textgym.tasks import TASKS
+from textgym.tasks import PROBES, TASKS
 from textgym.vector import TextGenerationVectorEnv
 
 ENV_ARGUMENTS = (*DEFAULTS, "reward", "tokenizer", "render_mode")
@@ -26,6 +26,11 @@ DEFAULT = "default"  # reward="default": the task's own
 BUILT_IN, REGISTERED = "textgym.registration:make_env", "textgym.registration:make_registered"
 
 TaskLike = Task | Sequence[Prompt]
+
+
+def built_in_tasks() -> dict[str, Callable[..., TaskLike]]:
+    """The classes of the built-in tasks by name, the probes last."""
+    return {**TASKS, **PROBES}
 
 
 def env_id(task_name: str) -> str:
@@ -64,7 +69,7 @@ def text_ids() -> list[str]:
 
 def register_all() -> None:
     """Register the ids of the built-in tasks with Gymnasium. Calling it again changes nothing."""
-    for name in TASKS:
+    for name in built_in_tasks():
         if env_id(name) not in gymnasium.registry:
             gymnasium.register(
                 id=env_id(name),
@@ -121,7 +126,7 @@ def register(
     >>> gymnasium.make("mine/Hi-v0").reset()[1]["prompt"]
     'Say hi:'
     """
-    if id in map(env_id, TASKS):
+    if id in map(env_id, built_in_tasks()):
         raise ConfigError(f"{id} is a built-in environment. Choose another id, such as 'mine/{id.partition('/')[2]}'.")
     _check(defaults, (*ENV_ARGUMENTS, *_own_arguments(task)), id)
     names = {"task": name_of(task), "reward": reward if isinstance(reward, str | None) else name_of(reward)}
@@ -202,9 +207,10 @@ class _Entry:
 
 
 def _built_in(task_name: str) -> _Entry:
-    if task_name not in TASKS:
-        raise ConfigError(f"No built-in task is called {task_name!r}. {did_you_mean(task_name, TASKS)}")
-    return _Entry(env_id(task_name), TASKS[task_name])
+    tasks = built_in_tasks()
+    if task_name not in tasks:
+        raise ConfigError(f"No built-in task is called {task_name!r}. {did_you_mean(task_name, tasks)}")
+    return _Entry(env_id(task_name), tasks[task_name])
 
 
 def _registered(registration: Mapping[str, Any]) -> _Entry:

@@ -273,8 +273,11 @@ def api() -> Iterator[tuple[str, str]]:
         yield f"api/{package}.md", _reference(package, [package, *(f"{package}.{path.stem}" for path in modules)])
         for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name not in NOT_IN_API):
             room = f"{package}.{folder.name}"
-            inner = [path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
-            yield f"api/{room}.md", _reference(room, [f"{room}.{path.stem}" for path in inner])
+            inner = [path.relative_to(root) for path in sorted(folder.rglob("*.py")) if not path.stem.startswith("_")]
+            yield (
+                f"api/{room}.md",
+                _reference(room, [".".join((package, *path.with_suffix("").parts)) for path in inner]),
+            )
 
 
 def _reference(title: str, modules: list[str]) -> str:

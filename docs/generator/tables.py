@@ -38,6 +38,31 @@ def environments() -> str:
     return table(header, rows)
 
 
+def probes() -> str:
+    """The probes, from their classes."""
+    from textgym.tasks import PROBES
+
+    rows = []
+    for name, probe in PROBES.items():
+        task: Any = probe
+        made = [task("test", **{task.scale: level}) for level in task.levels]
+        levels = ", ".join(f"{level:g}" for level in task.levels)
+        random = dict.fromkeys(f"{one.random_reward():.3g}" for one in made)
+        best = dict.fromkeys(f"{one.best_reward():.3g}" for one in made)
+        cells = (", ".join(task.tags), f"`{task.scale}`: {levels}", ", ".join(random), ", ".join(best))
+        rows.append((f"`{name}`", first_line(task), *cells))
+    return table(("probe", "task", "tags", "from easy to hard", "reward of a random policy", "of the best"), rows)
+
+
+def probe_suite() -> str:
+    """The variants of the suite of probes, and what each is trained for."""
+    from textgym.tasks.probes import SUITE
+
+    return table(
+        ("variant", "tokens of training"), [(f"`{variant}`", f"{tokens:,}") for variant, tokens in SUITE.items()]
+    )
+
+
 def rewards() -> str:
     """The rewards, from their classes and their names in formulas."""
     from textgym.rewards import REWARDS

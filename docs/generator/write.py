@@ -9,12 +9,13 @@ from docs.generator import tables
 from docs.generator.blocks import ROOT, outputs_of, run_blocks
 from docs.generator.logged import as_cell, loggers
 
-README, AGENTS_README = ROOT / "README.md", ROOT / "agents" / "README.md"
+README, AGENTS_README, PROBES = ROOT / "README.md", ROOT / "agents" / "README.md", ROOT / "docs" / "probes.md"
 PAGES = [README, AGENTS_README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 GENERATED: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"ids": tables.environments, "rewards": tables.rewards, "families": tables.families},
     AGENTS_README: {"algorithms": tables.algorithms},
+    PROBES: {"probes": tables.probes, "suite": tables.probe_suite},
 }
 
 

@@ -15,7 +15,7 @@ import textgym
 from tests.env.text_games import ListTask, exact, letters, write
 from textgym import Prompt, registration
 from textgym.errors import ConfigError
-from textgym.tasks import TASKS, WorldTask, training_texts
+from textgym.tasks import PROBES, TASKS, WorldTask, training_texts
 from textgym.world import Rendered
 from textgym.wrappers import CompactVocabulary
 
@@ -267,7 +267,7 @@ def test_the_default_reward_is_the_one_registered_or_else_the_task_s_own(mode):
 
 def test_registered_environments_are_listed_after_the_built_in_ones():
     textgym.register("mine/Letters-v0", letters(), exact)
-    assert registration.text_ids() == [*map(registration.env_id, TASKS), "mine/Letters-v0"]
+    assert registration.text_ids() == [*map(registration.env_id, [*TASKS, *PROBES]), "mine/Letters-v0"]
     assert registration.task_of("mine/Letters-v0") == letters()
     assert registration.default_reward("mine/Letters-v0") is exact
     with pytest.raises(ConfigError, match=r"'mine/Leters-v0' is no text environment\. Did you mean 'mine/Letters-v0'"):

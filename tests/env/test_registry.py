@@ -13,15 +13,15 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 import textgym
 from textgym import registration
 from textgym.checker import check_reward, check_task, check_text_env
+from textgym.tasks import PROBES, TASKS
 
-IDS = sorted(name for name in gymnasium.registry if name.startswith("textgym/"))
+IDS = sorted(registration.env_id(name) for name in TASKS)  # tests/tasks/test_probes.py has those of the probes
 
 
 def test_the_table_the_tasks_and_the_registry_agree():
-    from textgym.tasks import TASKS
-
-    assert [registration.env_id(name) for name in sorted(TASKS)] == IDS
-    assert registration.text_ids()[: len(TASKS)] == [registration.env_id(name) for name in TASKS]
+    every = [registration.env_id(name) for name in (*TASKS, *PROBES)]
+    assert {name for name in gymnasium.registry if name.startswith("textgym/")} == {*every}
+    assert registration.text_ids()[: len(every)] == every
     assert all(task.name == name for name, task in TASKS.items())
     assert all(registration.task_of(registration.env_id(name)) is task for name, task in TASKS.items())
 

@@ -17,12 +17,14 @@ from textgym.errors import ConfigError, did_you_mean
 from textgym.tasks.base import WorldTask
 from textgym.tasks.copy import Copy
 from textgym.tasks.data_to_text import DataToText
+from textgym.tasks.probes import PROBES
 from textgym.tasks.sentiment_continuation import SentimentContinuation
 from textgym.tasks.summarization import Summarization
 from textgym.tasks.translation import Translation
 from textgym.world import SPLITS, Draw
 
 __all__ = [
+    "PROBES",
     "TASKS",
     "Copy",
     "DataToText",

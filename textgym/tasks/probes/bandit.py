@@ -1,0 +1,46 @@
+"""Bandit: one word, and each is worth something else. What can't learn this learns nothing.
+
+A prompt, and the rewards of completions:
+
+    Words:
+
+    " hat"                                                  1.00 (the reference)
+    " old"                                                  0.33
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from textgym.arguments import count
+from textgym.core import Prompt
+from textgym.tasks.probes.base import CUE, WORDS, Probe
+from textgym.world import Draw
+
+
+class Bandit(Probe):
+    """Choose one of a few words, whose rewards are evenly spaced from 0 to 1.
+
+    Args:
+        split: "train", "validation" or "test".
+        arms: words to choose from, 2 to 8: the more, the nearer the second best is to the best.
+        seed: which word is worth how much.
+
+    >>> Bandit("test").random_reward(), Bandit("test").best_reward()
+    (0.5, 1.0)
+    """
+
+    name = "Bandit"
+    tags = ("basic",)
+    scale: ClassVar[str] = "arms"
+    levels: ClassVar[tuple[float, ...]] = (2, 4, 8)
+
+    def __init__(self, split: str = "train", *, arms: int = 4, seed: int = 0) -> None:
+        super().__init__(split, seed, words=count("arms", arms, least=2, most=len(WORDS)), length=1)
+
+    def prompt(self, kind: int, draw: Draw, train: bool) -> Prompt:
+        values = {word: 1 - place / (len(self.vocabulary) - 1) for place, word in enumerate(self.vocabulary)}
+        return Prompt(CUE, (self.vocabulary[0],), {"values": values})
+
+    @staticmethod
+    def value(words: Sequence[str], facts: Mapping[str, Any]) -> float:
+        return float(facts["values"].get(words[0], 0.0)) if words else 0.0
