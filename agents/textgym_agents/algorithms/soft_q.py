@@ -97,7 +97,7 @@ class SoftQAlgorithm(EpisodicAlgorithm):
         policy: Any,
         env: Any,
         *,
-        learning_rate: float | Schedule = 3e-4,
+        learning_rate: float | Schedule = 1e-4,
         prompts_per_rollout: int = 64,
         group_size: int = 1,
         batch_size: int | None = 256,

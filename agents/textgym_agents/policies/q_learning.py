@@ -68,7 +68,7 @@ class QLearningPolicy(LanguageModelPolicy):
         if not boltzmann_temperature > 0:
             raise ConfigError(f"boltzmann_temperature is {boltzmann_temperature}, expected above 0.")
         self.exploration, self.epsilon, self.boltzmann_temperature = exploration, epsilon, boltzmann_temperature
-        super().__init__(*args, **{"temperature_lr": 0.0, **kwargs})
+        super().__init__(*args, **kwargs)
 
     def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Choose one token per row. Returns actions (rows,), values (rows, 1), log pi of the actions (rows,)."""
