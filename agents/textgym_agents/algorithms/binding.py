@@ -4,7 +4,6 @@ import weakref
 from typing import Any, Protocol, runtime_checkable
 
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from textgym_agents.envs.vec_env import TextVecEnv
@@ -25,7 +24,7 @@ def bind_policy(algorithm: BaseAlgorithm) -> None:
     ``make`` and ``load`` do so, and so do textgym's own algorithms when SB3 sets them up. With one of SB3's classes by
     hand, call ``algorithm.rollout_buffer.bind(algorithm.policy)``, or ``bind`` of the environment.
     """
-    parts: list[Any] = [algorithm.rollout_buffer] if isinstance(algorithm, OnPolicyAlgorithm) else []
+    parts: list[Any] = [getattr(algorithm, name, None) for name in ("rollout_buffer", "replay_buffer")]
     env = algorithm.get_env()
     while env is not None:
         parts.append(env)

@@ -110,7 +110,8 @@ def make(
     if row.buffer is not None and issubclass(row.buffer, ReplayBuffer):
         buffer = options["replay_buffer_class"] = options.get("replay_buffer_class") or row.buffer
         if issubclass(buffer, EpisodeReplayBuffer):  # whose n-step returns discount as the algorithm
-            options["replay_buffer_kwargs"] = {"gamma": options["gamma"], **options.get("replay_buffer_kwargs", {})}
+            settings = row.defaults.get("replay_buffer_kwargs", {}), overrides.get("replay_buffer_kwargs", {})
+            options["replay_buffer_kwargs"] = {"gamma": options["gamma"], **settings[0], **settings[1]}
     elif row.buffer is not None:
         buffer = options["rollout_buffer_class"] = options.get("rollout_buffer_class") or row.buffer
         reference = bool(kl_coef)

@@ -53,6 +53,7 @@ ACTION_VALUES: Origins = {
 }
 REPLAY: Origins = {
     "buffer_size": CHOSEN,
+    "replay_buffer_kwargs": CHOSEN,
     "learning_starts": CHOSEN,
     "batch_size": CHOSEN,
     "train_freq": CHOSEN,

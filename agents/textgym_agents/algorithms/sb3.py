@@ -32,12 +32,13 @@ DQN_DEFAULTS: Mapping[str, Any] = {
     "batch_size": 256,
     "train_freq": 8,
     "gradient_steps": 2,
-    "learning_rate": 3e-4,
+    "learning_rate": 1e-4,
     "gamma": 1.0,
     "target_update_interval": 256,
     "exploration_initial_eps": 0.0,
     "exploration_final_eps": 0.0,
     "max_grad_norm": 1.0,
+    "replay_buffer_kwargs": {"targets": "watkins"},
 }
 DQN_SMALL: Mapping[str, Any] = {
     "learning_starts": 8,

@@ -13,7 +13,7 @@ together.
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -35,9 +35,18 @@ from textgym_agents.buffers.replay_episodes import (
 )
 from textgym_agents.buffers.steps import TokenIds, not_by_one_token
 from textgym_agents.models.packing import TokenSequence
+from textgym_agents.objectives.arrays import Ints
 from textgym_agents.objectives.returns import n_step_returns
 
-Targets = Literal["n_step", "monte_carlo"]
+
+class QPolicy(Protocol):
+    """A policy with a target network, which has a best candidate for each state."""
+
+    def best_candidates(self, obs: CandidateBatch) -> Tensor:
+        """(states,) indices of the candidates that its target network would choose."""
+
+
+Targets = Literal["watkins", "n_step", "monte_carlo"]
 MOST_RETURNS = 64  # that say what scale values have
 
 
@@ -52,11 +61,15 @@ class EpisodeReplayBuffer(ReplayBuffer):
         buffer_size: most tokens of episodes that have ended.
         observation_space, action_space, device, n_envs: as SB3 gives them.
         optimize_memory_usage: SB3's; must be False, since there is nothing left to save.
-        targets: "n_step": the next ``n_steps`` rewards, and the target network's value of the state that follows them
-            (Sutton 1988, https://doi.org/10.1007/BF00115009). "monte_carlo": all rewards to the end of the episode,
+        targets: what Q is corrected towards. "n_step": the next ``n_steps`` rewards, and the target network's value of
+            the state that follows them (Sutton 1988, https://doi.org/10.1007/BF00115009). "watkins": the rewards up to
+            the next token that isn't the target network's best, and its value of the state before that token: right
+            whoever wrote the episodes, as with one step, and as fast as whole episodes where these are greedy (Sutton &
+            Barto 2018, section 12.10); it needs :meth:`bind`. "monte_carlo": all rewards to the end of the episode,
             without a target network; Q then becomes that of the policies that wrote the episodes, not the optimal one.
-        n_steps: of "n_step" targets. With 1 they are right whoever wrote the episodes; with more a reward comes to
-            earlier tokens in fewer updates, and the tokens between count as the episode has them.
+        n_steps: of "n_step" targets, 1 if None. With 1 they are right whoever wrote the episodes; with more a reward
+            comes to earlier tokens in fewer updates, and the tokens between count as the episode has them. The most
+            rewards of "watkins" targets; None: no limit.
         gamma: discount within these sums; the same as the algorithm's.
         seed: of what is drawn. Default: from torch's initial seed, which SB3 sets from its own.
 
@@ -74,7 +87,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         optimize_memory_usage: bool = False,
         *,
         targets: Targets = "n_step",
-        n_steps: int = 1,
+        n_steps: int | None = None,
         gamma: float = 1.0,
         seed: int | None = None,
     ) -> None:
@@ -87,11 +100,12 @@ class EpisodeReplayBuffer(ReplayBuffer):
             raise ConfigError("EpisodeReplayBuffer keeps each token once already: leave optimize_memory_usage=False.")
         if targets not in get_args(Targets):
             raise ConfigError(f"targets is {targets!r}. {did_you_mean(str(targets), get_args(Targets))}")
-        if n_steps < 1 or not 0 <= gamma <= 1:
+        if (n_steps is not None and n_steps < 1) or not 0 <= gamma <= 1:
             raise ConfigError(f"n_steps is {n_steps} and gamma is {gamma}, expected 1 or more and from 0 to 1.")
         super(ReplayBuffer, self).__init__(buffer_size, observation_space, action_space, device, n_envs)
         self.optimize_memory_usage, self.handle_timeout_termination = False, True
         self.targets, self.n_steps, self.gamma = targets, n_steps, gamma
+        self.policy: QPolicy | None = None
         self.seq2seq = "decoder_input_ids" in observation_space.spaces
         prefix = "decoder_" if self.seq2seq else ""
         self.keys = (f"{prefix}input_ids", f"{prefix}attention_mask")
@@ -238,6 +252,39 @@ class EpisodeReplayBuffer(ReplayBuffer):
             missing -= length
         return spans
 
+    def bind(self, policy: QPolicy) -> None:
+        """Take the target network of "watkins" targets from a policy."""
+        self.policy = policy
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "policy": None}  # pickled, it has none
+
+    def _steps(self, spans: list[Span]) -> list[Ints]:
+        """For each span, (tokens,) how many rewards its targets have before the target network's value."""
+        left: list[Ints] = [len(episode.actions) - np.arange(start, stop) for episode, start, stop in spans]
+        if self.targets == "monte_carlo":
+            return left
+        if self.targets == "n_step":
+            return [np.minimum(self.n_steps or 1, most) for most in left]
+        if self.policy is None:
+            raise ConfigError(
+                'EpisodeReplayBuffer has "watkins" targets and no policy whose best tokens these follow. Build the '
+                "algorithm with textgym_agents.make, or call algorithm.replay_buffer.bind(algorithm.policy) before "
+                "learn()."
+            )
+        rest = [span._replace(stop=len(span.episode.actions)) for span in spans]
+        best = self.policy.best_candidates(self._batch([self._states(*span) for span in rest], None)).cpu().numpy()
+        chosen = np.concatenate([span.episode.actions[span.start :] for span in rest])
+        stops = np.cumsum([len(span.episode.actions) - span.start for span in rest])
+        steps = []
+        for (_, start, stop), most, greedy in zip(spans, left, np.split(best == chosen, stops[:-1]), strict=True):
+            at = np.arange(len(greedy))
+            # The next state at which the episode left the greedy policy; its end where it never did.
+            following = np.minimum.accumulate(np.where(greedy, len(greedy), at)[::-1])[::-1]
+            until = np.append(following[1:], len(greedy)) - at
+            steps.append(np.minimum(until[: stop - start], most if self.n_steps is None else self.n_steps))
+        return steps
+
     def _targets(
         self, spans: list[Span]
     ) -> tuple[list[tuple[TokenSequence, TokenIds]], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
@@ -245,12 +292,13 @@ class EpisodeReplayBuffer(ReplayBuffer):
         following: list[tuple[TokenSequence, TokenIds]] = []
         take, returns, discounts = [], [], []
         known = 0
-        for episode, start, stop in spans:
-            length, states = len(episode.actions), len(episode.candidates)
-            steps = length if self.targets == "monte_carlo" else self.n_steps
-            reached = np.minimum(np.arange(start, stop) + steps, length)  # the state after these rewards
-            returns.append(n_step_returns(episode.rewards, steps, self.gamma)[start:stop])
-            discounts.append(self.gamma ** (reached - np.arange(start, stop)))
+        for (episode, start, stop), steps in zip(spans, self._steps(spans), strict=True):
+            states = len(episode.candidates)
+            reached = np.arange(start, stop) + steps  # the state after these rewards
+            every = np.ones(len(episode.actions), dtype=np.int64)
+            every[start:stop] = steps
+            returns.append(n_step_returns(episode.rewards, every, self.gamma)[start:stop])
+            discounts.append(self.gamma**steps)
             first, last = int(reached[0]), min(int(reached[-1]) + 1, states)
             take.append(np.where(reached < states, known + reached - first, -1))
             if first < last:

@@ -25,15 +25,21 @@ def returns_to_go(rewards: Floats, lengths: Ints) -> Floats:
     return returns
 
 
-def n_step_returns(rewards: Floats, n_steps: int, gamma: float = 1.0) -> NDArray[np.float64]:
+def n_step_returns(rewards: Floats, n_steps: int | Ints, gamma: float = 1.0) -> NDArray[np.float64]:
     """(tokens,) discounted sums of the next ``n_steps`` rewards of one episode, fewer towards its end.
+
+    ``n_steps`` can be (tokens,), another number for each.
 
     >>> n_step_returns(np.array([0.0, 1.0, 0.0, 2.0]), 2, 0.5).tolist()
     [0.5, 1.0, 1.0, 2.0]
+    >>> n_step_returns(np.array([0.0, 1.0, 0.0, 2.0]), np.array([1, 3, 2, 1]), 0.5).tolist()
+    [0.0, 1.5, 1.0, 2.0]
     """
     returns = np.zeros(len(rewards))
-    for ahead in range(min(n_steps, len(rewards))):
-        returns[: len(rewards) - ahead] += gamma**ahead * rewards[ahead:]
+    longest = int(np.max(n_steps, initial=0))
+    for ahead in range(min(longest, len(rewards))):
+        counted = np.broadcast_to(n_steps, len(rewards))[: len(rewards) - ahead] > ahead
+        returns[: len(rewards) - ahead] += gamma**ahead * rewards[ahead:] * counted
     return returns
 
 

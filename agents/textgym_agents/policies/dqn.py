@@ -90,6 +90,10 @@ class DQNPolicy(LanguageModelPolicy):
         value_gradient: share of the gradient of V's error that reaches the model. With 0 V is a linear function of what
             the model computes anyway; with 1 the errors of V, which are much larger than differences between
             candidates, take over the model.
+        threshold: the target network chooses among candidates that the initial model gives at least this share of the
+            best one's probability. The values of others are hardly ever corrected, and the maximum would be one of
+            their errors, mostly in favor of going on (Fujimoto et al. 2019, "Benchmarking Batch Deep Reinforcement
+            Learning Algorithms", https://arxiv.org/abs/1910.01708, whose tau is 0.3 too). 0: among all.
         exploration: "boltzmann": sample from pi, with the temperature and top-p of the other arguments;
             "epsilon_greedy": the best candidate, except where SB3 draws a random one, with a probability of its
             ``exploration_initial_eps`` to ``exploration_final_eps``.
@@ -102,6 +106,7 @@ class DQNPolicy(LanguageModelPolicy):
 
     value_gain = 10.0  # values are bootstrapped from: they must not run ahead of their targets
     takes_critics = False
+    restricted = False  # only the target network's policy is
     proposals: Proposals | None = None
     heads: tuple[str, ...] = ("value_net",)
     q_name = "q_net"
@@ -114,6 +119,7 @@ class DQNPolicy(LanguageModelPolicy):
         *,
         beta: float = 0.3,
         value_gradient: float = 0.1,
+        threshold: float = 0.3,
         exploration: Exploration = "boltzmann",
         **kwargs: Any,
     ) -> None:
@@ -126,9 +132,10 @@ class DQNPolicy(LanguageModelPolicy):
         if not beta > 0:
             raise ConfigError(f"beta is {beta}, expected above 0, in standard deviations of returns.")
         tokens = spaces.Discrete(int(observation_space[CANDIDATES].high.max()) + 1)  # type: ignore[attr-defined]
-        check_values({"value_gradient": value_gradient})
+        check_values({"value_gradient": value_gradient, "threshold": threshold})
         self.beta, self.exploration, self.value_gradient = beta, exploration, value_gradient
-        super().__init__(observation_space, tokens, lr_schedule, **{"temperature_lr": 0.0, **kwargs, "reference": True})
+        self.threshold = threshold
+        super().__init__(observation_space, tokens, lr_schedule, **{**kwargs, "reference": True})
         self.action_space = action_space
         self._make_networks(int(action_space.n))  # type: ignore[attr-defined]
 
@@ -146,6 +153,7 @@ class DQNPolicy(LanguageModelPolicy):
         for part in theirs.values():
             part.requires_grad_(False)
         target = self._twin(theirs)
+        target.restricted = True
         target.use_cache = False  # SB3 moves its weights' ``data``, which no version counter sees
         object.__setattr__(self, self.q_name, online)  # its parts are the policy's own
         setattr(self, f"{self.q_name}_target", QNetwork(target, theirs, online.names))
@@ -164,6 +172,12 @@ class DQNPolicy(LanguageModelPolicy):
     def q_values(self, obs: Any) -> Tensor:
         """(n, k) Q values of the candidates, with gradients."""
         return self._at(obs, self._dueling)
+
+    @torch.no_grad()
+    def best_candidates(self, obs: CandidateBatch) -> Tensor:
+        """(states,) indices of the candidates that the target network would choose."""
+        target: DQNPolicy = getattr(self, f"{self.q_name}_target").policy
+        return target.q_values(obs).argmax(-1)
 
     def network(self, obs: Any) -> Tensor:
         """What SB3's algorithm calls its network."""
@@ -204,7 +218,11 @@ class DQNPolicy(LanguageModelPolicy):
         hidden = self._hidden(obs)
         now = self._candidate_logits(hidden, candidates)
         log_pi, log_pi_0 = (z - _without_repeats(z, candidates).logsumexp(-1, keepdim=True) for z in (now, before))
-        return hidden, self.beta * self.value_net.std * (log_pi - log_pi_0)
+        advantages = self.beta * self.value_net.std * (log_pi - log_pi_0)
+        if self.restricted:
+            probable = (before - before.amax(-1, keepdim=True)).exp() >= self.threshold
+            advantages = advantages.masked_fill(~probable, -torch.inf)
+        return hidden, advantages
 
     def _candidate_logits(self, hidden: Tensor, candidates: Tensor) -> Tensor:
         """(n, k) logits of the candidates alone: the rest of the vocabulary costs nothing."""

@@ -188,6 +188,7 @@ LIMITS: Mapping[str, Rule] = {
     "exploration_final_eps": _SHARE,
     "num_candidates": integer(2),
     "value_gradient": _SHARE,
+    "threshold": _SHARE,
     # whole episodes
     "prompts_per_rollout": integer(1),
     "references_per_rollout": integer(1),

@@ -35,7 +35,8 @@ def build(cls=DQN, seq2seq=False, *, k=K, moved=True, policy=None, env=None, rep
     made = cls(
         POLICIES[cls], rows, seed=3, replay_buffer_class=EpisodeReplayBuffer,
         replay_buffer_kwargs={"n_steps": 1, "seed": 3, **(replay or {})},
-        policy_kwargs={"model": make_model(seq2seq), **SGD, **(policy or {})}, **{**defaults, **options},
+        policy_kwargs={"model": make_model(seq2seq), "threshold": 0.0, **SGD, **(policy or {})},
+        **{**defaults, **options},
     )  # fmt: skip
     rows.bind(made.policy)
     generator = torch.Generator().manual_seed(1)
@@ -148,6 +149,25 @@ def test_an_unmodified_update_equals_one_by_hand(cls, seq2seq):
     moved = {name.split(".")[0] for name, p, old in zip(network.names, network.parameters(), before, strict=True)
              if not torch.equal(p, old)}  # fmt: skip
     assert moved == {"lm", *algorithm.policy.heads}
+
+
+@pytest.mark.parametrize("cls", [DQN, QRDQN])
+def test_the_target_network_chooses_among_probable_candidates(cls):
+    algorithm = build(cls, policy={"threshold": 0.9})
+    collect(algorithm)
+    target = getattr(algorithm.policy, f"{algorithm.policy.q_name}_target")
+    batch = algorithm.replay_buffer.sample(BATCH).observations
+    values, plain = target(batch).detach(), by_hand(target, batch).detach()
+    values = values[:, None] if cls is DQN else values
+    with torch.no_grad():
+        log_pi_0 = torch.stack([pass_by_hand(make_model(), *state)[1] for state in states_of(batch)])
+    probable = log_pi_0 >= log_pi_0.amax(-1, keepdim=True) + np.log(0.9)
+    assert 0 < probable.float().mean() < 1
+    expected = torch.where(probable[:, None], plain, -torch.inf)
+    torch.testing.assert_close(values, expected, atol=1e-5, rtol=1e-4)
+    best = algorithm.policy.best_candidates(batch)
+    assert torch.equal(best, expected.mean(1).argmax(-1))
+    assert getattr(algorithm.policy, algorithm.policy.q_name)(batch).isfinite().all()  # the online network has all
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "t5", "t5-tied", "bart", "marian"])
@@ -394,6 +414,8 @@ def _greedy_return(algorithm):
 def test_unusable_arguments():
     with pytest.raises(ConfigError, match="beta is 0, expected above 0"):
         build(policy={"beta": 0})
+    with pytest.raises(ConfigError, match="threshold is 2, expected a number from 0 to 1"):
+        build(policy={"threshold": 2})
     with pytest.raises(ConfigError, match="exploration is 'random'"):
         build(policy={"exploration": "random"})
     with pytest.raises(ConfigError, match="n_quantiles is 0"):
@@ -409,4 +431,6 @@ def test_make_tells_the_replay_buffer_the_discount():
     """Its n-step returns would otherwise discount by 1 while the algorithm discounts by another number."""
     made = make("dqn", "textgym/Copy-v0", n_envs=2, gamma=0.9)
     assert made.replay_buffer.gamma == made.gamma == 0.9
-    assert make("dqn", "textgym/Copy-v0", n_envs=2, replay_buffer_kwargs={"n_steps": 3}).replay_buffer.n_steps == 3
+    buffer = make("dqn", "textgym/Copy-v0", n_envs=2, replay_buffer_kwargs={"n_steps": 3}).replay_buffer
+    assert (buffer.n_steps, buffer.targets) == (3, "watkins")
+    assert buffer.policy is not None

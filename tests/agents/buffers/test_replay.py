@@ -1,10 +1,12 @@
 """Replay of whole episodes: what is stored, what is drawn, and the targets, against plain computations."""
 
+import pickle
 from copy import deepcopy
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer
 
@@ -101,10 +103,23 @@ def test_learning_may_go_on_where_it_stopped():
 EPISODE = {"tokens": [1, 2, 3, 1, 2], "rewards": [1.0, 0.0, 2.0, 0.0, 4.0]}
 
 
-def by_hand(*, cut, **options):
+class Best:
+    """A policy whose target network holds the tokens of the episode best, but at some states."""
+
+    def __init__(self, otherwise):
+        self.otherwise = otherwise
+
+    def best_candidates(self, batch):
+        states = [len(s.context) - 2 + i for s in batch.sequences for i in range(len(s.actions))]
+        return torch.tensor([0 if state in self.otherwise else 1 for state in states])
+
+
+def by_hand(*, cut, policy=None, draw=5, **options):
     """A buffer with one episode of five tokens, and its minibatch of the whole episode."""
     env = four_tokens(rows=1)
     buffer = replay(env, **options)
+    if policy is not None:
+        buffer.bind(policy)
     space, k = env.observation_space, 3
     width = space["input_ids"].shape[0]
     states = [np.array([10 + i, EPISODE["tokens"][i] if i < 5 else 9, 20 + i]) for i in range(6)]
@@ -122,7 +137,7 @@ def by_hand(*, cut, **options):
             show(here), show(following), np.array([1]), np.array([EPISODE["rewards"][i]]), np.array([done]), infos
         )
     assert k == buffer.action_space.n
-    return buffer.sample(5), states
+    return buffer.sample(draw), states
 
 
 @pytest.mark.parametrize(
@@ -131,6 +146,10 @@ def by_hand(*, cut, **options):
         (1, 1.0, [1, 0, 2, 0, 4], [1, 2, 3, 4, 5]),
         (2, 1.0, [1, 2, 2, 4, 4], [2, 3, 4, 5, 5]),
         (3, 0.5, [1.5, 1, 3, 2, 4], [3, 4, 5, 5, 5]),
+        ([], 1.0, [7, 6, 6, 4, 4], [5, 5, 5, 5, 5]),
+        ([3], 0.5, [1.5, 1, 2, 2, 4], [3, 3, 3, 5, 5]),
+        ([0, 2, 3], 1.0, [1, 0, 2, 4, 4], [2, 2, 3, 5, 5]),
+        ([1, 2, 3, 4], 1.0, [1, 0, 2, 0, 4], [1, 2, 3, 4, 5]),
         ("monte_carlo", 1.0, [7, 6, 6, 4, 4], [5, 5, 5, 5, 5]),
         ("monte_carlo", 0.5, [1.75, 1.5, 3, 2, 4], [5, 5, 5, 5, 5]),
     ],
@@ -138,6 +157,8 @@ def by_hand(*, cut, **options):
 @pytest.mark.parametrize("cut", [False, True])
 def test_targets_by_hand(n_steps, gamma, rewards, reached, cut):
     how = {"targets": n_steps} if isinstance(n_steps, str) else {"n_steps": n_steps}
+    if isinstance(n_steps, list):  # the states at which the episode left the greedy policy
+        how = {"targets": "watkins", "policy": Best(n_steps)}
     samples, states = by_hand(**how, gamma=gamma, cut=cut)
     assert samples.observations.returns.tolist() == [7]
     assert samples.rewards.flatten().tolist() == rewards
@@ -158,6 +179,24 @@ def test_targets_by_hand(n_steps, gamma, rewards, reached, cut):
         if bootstrap:
             assert prefixes[take] == [7, 8, *EPISODE["tokens"][:state]]
             assert following.candidates[take].tolist() == states[state].tolist()
+
+
+def test_a_part_of_an_episode_has_the_targets_of_the_whole():
+    for most, rewards in ((None, {0: 3, 1: 2, 2: 2, 3: 4, 4: 4}), (2, {0: 1, 1: 2, 2: 2, 3: 4, 4: 4})):
+        seen = {}
+        for seed in range(30):
+            samples, _ = by_hand(cut=False, policy=Best([3]), targets="watkins", n_steps=most, seed=seed, draw=2)
+            first = len(samples.observations.sequences[0].context) - 2
+            seen |= {first + i: reward for i, reward in enumerate(samples.rewards.flatten().tolist())}
+        assert seen == rewards
+
+
+def test_watkins_targets_need_a_policy():
+    with pytest.raises(ConfigError, match=r"has \"watkins\" targets and no policy .*replay_buffer.bind"):
+        by_hand(cut=False, targets="watkins")
+    buffer = replay(four_tokens())
+    buffer.bind(Best([]))
+    assert pickle.loads(pickle.dumps(buffer)).policy is None
 
 
 def test_a_minibatch_has_exactly_as_many_tokens_as_asked_for():
