@@ -175,7 +175,7 @@ def _example(env: Any, number: int) -> Panel:
         score, finish_reason = score_completion(env, number, prompt.references[0])
         text.append("\nreward of the first reference: ", "dim")
         text.append(f"{score:.3f}")
-        if finish_reason == "length":
+        if finish_reason == "length" and env.last_sample.completion != with_space(prompt.references[0]):
             text.append(" (it is longer than max_new_tokens, so its end is missing)", "dim")
     return Panel(text, title=f"prompt {number}", title_align="left")
 

@@ -164,6 +164,13 @@ def test_info_shows_examples_with_the_reward_of_a_reference():
     assert output.count("reward of the first reference: 1.000") == 3
 
 
+def test_info_calls_a_completion_cut_only_where_words_are_missing():
+    output = run("info", "Password", "--env-kwarg", "length=2").output  # which has no end token
+    assert output.count("reward of the first reference: 1.000") == 3
+    assert "its end is missing" not in output
+    assert "its end is missing" in run("info", "Copy", "--env-kwarg", "max_new_tokens=2").output
+
+
 def test_info_of_a_dataset(tmp_path):
     path = tmp_path / "words.jsonl"
     path.write_text('{"text": "salt and pepper"}\n')

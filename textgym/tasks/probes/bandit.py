@@ -20,10 +20,15 @@ from textgym.world import Draw
 class Bandit(Probe):
     """Choose one of a few words, whose rewards are evenly spaced from 0 to 1.
 
-    Args:
-        split: "train", "validation" or "test".
-        arms: words to choose from, 2 to 8: the more, the nearer the second best is to the best.
-        seed: which word is worth how much.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | arms | 4 | words to choose from, 2 to 8: the more, the nearer the second best is to the best |
+    | seed | 0 | which word is worth how much |
+
+    ## Version History
+    - v0: first version.
 
     >>> Bandit("test").random_reward(), Bandit("test").best_reward()
     (0.5, 1.0)

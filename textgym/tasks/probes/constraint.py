@@ -21,10 +21,15 @@ from textgym.world import Draw
 class Constraint(Probe):
     """Write one word as often as possible, and another one at the end, without which all is worth nothing.
 
-    Args:
-        split: "train", "validation" or "test".
-        length: of a completion, in words.
-        seed: which words these are.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | length | 4 | of a completion, in words |
+    | seed | 0 | which words these are |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Constraint"

@@ -20,11 +20,16 @@ from textgym.world import Draw
 class Credit(Probe):
     """The first word decides, among four; the reward is seen after ``delay`` further words, which change nothing.
 
-    Args:
-        split: "train", "validation" or "test".
-        delay: words after the one that decides.
-        at_end: the control: completions of the same length, of which the last word decides, right before the reward.
-        seed: which word is right.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | delay | 7 | words after the one that decides |
+    | at_end | False | the control: the last word of a completion of that length decides, right before the reward |
+    | seed | 0 | which word is right |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Credit"

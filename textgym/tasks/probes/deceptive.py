@@ -24,10 +24,15 @@ LENGTH = 3
 class Deceptive(Probe):
     """Write a row of three words for a reward of 1, while each word of another row is worth something by itself.
 
-    Args:
-        split: "train", "validation" or "test".
-        trap: what the other row is worth, less than 1. One in 27 completions of a random policy is the best.
-        seed: which words these are.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | trap | 0.6 | what the other row is worth, less than 1. One in 27 completions of a random policy is the best |
+    | seed | 0 | which words these are |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Deceptive"

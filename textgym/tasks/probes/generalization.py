@@ -22,10 +22,15 @@ SHOWN = 3  # words of a prompt
 class Generalization(Probe):
     """Name the first of three words, after training on a limited number of such prompts; the splits share none.
 
-    Args:
-        split: "train", "validation" or "test".
-        prompts: how many different ones there are in training, at most. 336 exist in all splits.
-        seed: which prompts these are.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | prompts | 32 | how many different ones there are in training, at most. 336 exist in all splits |
+    | seed | 0 | which prompts these are |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Generalization"

@@ -20,10 +20,15 @@ from textgym.world import Draw
 class Heterogeneous(Probe):
     """Four prompts, each with a right word of its own, worth 1, and a mean of its own, which no word changes.
 
-    Args:
-        split: "train", "validation" or "test".
-        spread: how much the mean reward differs between the best and the worst prompt.
-        seed: which word is right for which prompt.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | spread | 3.0 | how much the mean reward differs between the best and the worst prompt |
+    | seed | 0 | which word is right for which prompt |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Heterogeneous"

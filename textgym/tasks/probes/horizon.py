@@ -22,10 +22,15 @@ from textgym.world import Draw
 class Horizon(Probe):
     """Repeat the words of the prompt; what comes before the first mistake is the reward.
 
-    Args:
-        split: "train", "validation" or "test".
-        length: words to repeat, of four different ones.
-        seed: of the prompts.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | length | 8 | words to repeat, of four different ones |
+    | seed | 0 | of the prompts |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Horizon"

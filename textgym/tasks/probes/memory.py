@@ -20,10 +20,15 @@ from textgym.world import Draw
 class Memory(Probe):
     """Name the first word of the prompt, after ``distance`` others that don't count.
 
-    Args:
-        split: "train", "validation" or "test".
-        distance: words between the first and the completion, all the same one, which is never right.
-        seed: which words are which.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | distance | 4 | words between the first and the completion, all the same one, which is never right |
+    | seed | 0 | which words are which |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Memory"

@@ -9,10 +9,15 @@ from textgym.world import Draw
 class Noise(Bandit):
     """Choose one of four words, whose rewards in training have Gaussian noise.
 
-    Args:
-        split: "train" (with noise), "validation" or "test" (without).
-        sigma: standard deviation of the noise; the means are 0, 1/3, 2/3 and 1.
-        seed: which word is worth how much. The noise follows the environment's seed.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train" (with noise), "validation" or "test" (without) |
+    | sigma | 1.0 | standard deviation of the noise; the means are 0, 1/3, 2/3 and 1 |
+    | seed | 0 | which word is worth how much. The noise follows the environment's seed |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Noise"

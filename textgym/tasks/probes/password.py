@@ -23,10 +23,15 @@ DECOY = 0.1
 class Password(Probe):
     """Find a row of words by chance, one of 4 to the power of its length.
 
-    Args:
-        split: "train", "validation" or "test".
-        length: of the password, in words.
-        seed: which words it has.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | length | 3 | of the password, in words |
+    | seed | 0 | which words it has |
+
+    ## Version History
+    - v0: first version.
 
     >>> Password("test", length=2).random_reward()  # 1 of 16, and the decoy in a quarter of them
     0.0875

@@ -22,13 +22,18 @@ LENGTH = 4
 class Proxy(Probe):
     """The proxy counts one word of four in training; the gold reward of held-out completions wants half as many.
 
-    Both are parts of the reward, ``proxy`` and ``gold``.
+    Both are parts of the reward, ``proxy`` and ``gold``. The proxy is the share s of that word. The gold is s up to
+    1/2, and then s - ``flaw`` (2 s - 1).
 
-    Args:
-        split: "train" (rewarded by the proxy), "validation" or "test" (by the gold).
-        flaw: how wrong the proxy is. The gold is the share s of that word, less ``flaw`` times what 2 s exceeds 1 by:
-            0: it is the proxy; 1: a completion of nothing else is worth nothing.
-        seed: which word that is.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train" (rewarded by the proxy), "validation" or "test" (by the gold) |
+    | flaw | 1.0 | how wrong the proxy is: with 0 it is the gold, with 1 a completion of nothing else is worth nothing |
+    | seed | 0 | which word that is |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Proxy"

@@ -9,10 +9,15 @@ from textgym.world import Draw
 class RewardScale(Bandit):
     """Choose one of four words, whose rewards are multiplied by a factor.
 
-    Args:
-        split: "train", "validation" or "test".
-        factor: of all rewards; those of factor 1 are 0, 1/3, 2/3 and 1.
-        seed: which word is worth how much.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | factor | 100.0 | of all rewards; those of factor 1 are 0, 1/3, 2/3 and 1 |
+    | seed | 0 | which word is worth how much |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "RewardScale"

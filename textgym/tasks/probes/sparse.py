@@ -20,11 +20,16 @@ from textgym.world import Draw
 class Sparse(Probe):
     """Write a row of words; held-out completions count only as a whole.
 
-    Args:
-        split: "train", "validation" or "test".
-        length: of the row, in words of four.
-        dense: the control: in training the reward is the share of right words.
-        seed: which words it has.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train", "validation" or "test" |
+    | length | 4 | of the row, in words of four |
+    | dense | False | the control: in training the reward is the share of right words |
+    | seed | 0 | which words it has |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Sparse"

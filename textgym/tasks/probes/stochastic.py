@@ -23,10 +23,15 @@ class Stochastic(Probe):
 
     The best mean is not the best maximum: what goes by the largest reward that it has seen takes the gamble.
 
-    Args:
-        split: "train" (random), "validation" or "test" (the means).
-        jackpot: what the gamble pays when it does.
-        seed: which word is which. The gamble follows the environment's seed.
+    ## Arguments
+    | Argument | Default | Meaning |
+    |---|---|---|
+    | split | "train" | "train" (random), "validation" or "test" (the means) |
+    | jackpot | 5.0 | what the gamble pays when it does |
+    | seed | 0 | which word is which. The gamble follows the environment's seed |
+
+    ## Version History
+    - v0: first version.
     """
 
     name = "Stochastic"
