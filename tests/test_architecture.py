@@ -39,6 +39,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("evaluation",),
         ("callbacks", "pretraining"),
         ("benchmark", "runs", "tuning"),
+        ("leaderboard",),
         ("cli", "__init__"),
     ),
 }

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from textgym.border import sentence
 from textgym.errors import TextGymError
 from textgym.rendering import visible
-from textgym_agents.cli import benchmark, browse, evaluate, headroom, play, pretrain, speed, train, tune
+from textgym_agents.cli import benchmark, browse, evaluate, headroom, leaderboard, play, pretrain, speed, train, tune
 from textgym_agents.cli.options import quiet_datasets
 
 USAGE: type[Exception] = typer.BadParameter.__bases__[0]  # how the parser refuses options, in every version of typer
@@ -104,5 +104,6 @@ app.command("headroom")(headroom.headroom)
 app.command("train")(train.train)
 app.command("tune")(tune.tune)
 app.command("benchmark")(benchmark.benchmark)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("pretrain")(pretrain.pretrain)
 app.command("speed")(speed.speed)

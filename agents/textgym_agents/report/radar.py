@@ -7,7 +7,7 @@ from html import escape
 from textgym_agents.report.numbers import Estimate
 from textgym_agents.report.svg import element
 
-SIZE, RADIUS = 250, 78
+WIDTH, HEIGHT, RADIUS = 316, 232, 82
 
 
 def radar(title: str, values: Mapping[str, Estimate], axes: Sequence[str], *, color: int = 0) -> str:
@@ -19,7 +19,7 @@ def radar(title: str, values: Mapping[str, Estimate], axes: Sequence[str], *, co
         axes: in order, clockwise from the top; at least three.
         color: index of the colors of ``svg``.
     """
-    middle, center = SIZE / 2, SIZE / 2 + 10
+    middle, center = WIDTH / 2, HEIGHT / 2 + 9
 
     def at(i: int, value: float) -> tuple[float, float]:
         angle = 2 * math.pi * i / len(axes) - math.pi / 2
@@ -33,7 +33,7 @@ def radar(title: str, values: Mapping[str, Estimate], axes: Sequence[str], *, co
     for ring in (0.5, 1.0):
         drawn.append(f'<polygon class="grid" points="{polygon([ring] * len(axes))}"/>')
     for i, name in enumerate(axes):
-        (x, y), (far_x, far_y) = at(i, 1.0), at(i, 1.0)
+        x, y = at(i, 1.0)
         drawn.append(f'<path class="grid" d="M{middle:g} {center:g}L{x:.1f} {y:.1f}"/>')
         angle = 2 * math.pi * i / len(axes) - math.pi / 2
         far_x, far_y = x + 7 * math.cos(angle), y + 9 * math.sin(angle) + 3.5
@@ -54,4 +54,4 @@ def radar(title: str, values: Mapping[str, Estimate], axes: Sequence[str], *, co
             drawn.append(
                 f'<circle class="f{color}" cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{escape(said)}</title></circle>'
             )
-    return element(SIZE, SIZE + 14, drawn, title)
+    return element(WIDTH, HEIGHT, drawn, title)

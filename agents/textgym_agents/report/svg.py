@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Literal
 
-from textgym_agents.report.numbers import Estimate
-
 LIGHT = ("#0072B2", "#D55E00", "#009E73", "#B5568F", "#B77E00", "#2E8BC0", "#222222")
 DARK = ("#5AB0E6", "#FF8A4C", "#2FC79A", "#E59BC4", "#F0B429", "#A5D8F6", "#F2F2F2")
 DASHES = ("none", "7 3", "2 3", "9 3 2 3", "4 2", "1 2", "12 4")
@@ -69,7 +67,7 @@ class Panel:
         bases: dashed lines in the color of text.
         levels: horizontal dashed lines by label.
         x_scale: "linear", "sqrt" or "log".
-        y_range: None: that of the data.
+        y_range, x_range: None: that of the data.
     """
 
     title: str
@@ -81,6 +79,7 @@ class Panel:
     levels: dict[str, float] = field(default_factory=dict)
     x_scale: Literal["linear", "sqrt", "log"] = "linear"
     y_range: tuple[float, float] | None = None
+    x_range: tuple[float, float] | None = None
 
 
 WIDTH, TOP, LEFT, RIGHT, HEIGHT = 340, 26, 46, 12, 170  # of a panel; HEIGHT is that of its axes
@@ -175,8 +174,8 @@ def _ranges(what: Panel) -> tuple[tuple[float, float], tuple[float, float]]:
     xs = [x for points in lines for x, _ in points] or [0.0, 1.0]
     ys = [y for points in lines for _, y in points] + list(what.levels.values())
     ys += [y for one in what.series for _, low, high in one.band for y in (low, high)]
-    low, high = (min(xs) if what.x_scale == "log" else min(0.0, *xs, 0.0)), max(xs)
-    x_range = (low, high) if high > low else (low, low + 1)
+    low, high = (min(xs) if what.x_scale == "log" else min(0.0, *xs)), max(xs)
+    x_range = what.x_range or ((low, high) if high > low else (low, low + 1))
     if what.y_range is not None:
         return x_range, what.y_range
     bottom, top = (min(ys), max(ys)) if ys else (0.0, 1.0)
@@ -237,7 +236,7 @@ def short(value: float) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{letter}"
-    return f"{value:g}"
+    return f"{value:.4g}"
 
 
 def _legend(keys: Sequence[str], labels: Sequence[str]) -> tuple[str, float]:
@@ -251,56 +250,3 @@ def _legend(keys: Sequence[str], labels: Sequence[str]) -> tuple[str, float]:
         drawn.append(f'<text x="{x + 24:g}" y="{y:g}">{escape(label)}</text>')
         x += width + 6
     return "".join(drawn), (y + 6 if keys else 0)
-
-
-ROW = 19  # height of a row of dots
-
-
-def dots(
-    title: str, rows: Sequence[tuple[str, Estimate, Estimate | None]], *, line: float | None, names: tuple[str, str]
-) -> str:
-    """Values with intervals, a row each: a filled circle, and a hollow diamond for a second value.
-
-    Args:
-        title: above.
-        rows: label, value and second value or None.
-        line: a vertical dashed line.
-        names: what the two values are.
-    """
-    left, width, top = 132, 420, 44
-    known = [one for _, first, second in rows for one in (first, second) if one is not None]
-    bounds = [b for one in known for b in (one.value, one.low, one.high) if not math.isnan(b)]
-    bounds += [] if line is None else [line]
-    low, high = min(bounds, default=0.0), max(bounds, default=1.0)
-    margin = 0.04 * (high - low) or 0.5
-    low, high = low - margin, high + margin
-
-    def across(value: float) -> float:
-        return left + (value - low) / (high - low) * (width - left - 10)
-
-    bottom = top + ROW * len(rows)
-    drawn = [f'<text class="title" x="4" y="15">{escape(title)}</text>']
-    drawn.append(f'<circle class="f0" cx="10" cy="29" r="4"/><text x="19" y="33">{escape(names[0])}</text>')
-    if any(second is not None for _, _, second in rows):
-        drawn.append(f'{_diamond(130, 29)}<text x="140" y="33">{escape(names[1])}</text>')
-    for tick in ticks(low, high, 5):
-        x = across(tick)
-        drawn.append(f'<path class="grid" d="M{x:.1f} {top}V{bottom}"/>')
-        drawn.append(f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle">{short(tick)}</text>')
-    if line is not None:
-        drawn.append(f'<path class="base" d="M{across(line):.1f} {top}V{bottom}"/>')
-    for i, (label, first, second) in enumerate(rows):
-        y = top + ROW * (i + 0.5)
-        drawn.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(label[:20])}</text>')
-        for one, shift, number in ((second, 3.5, 1), (first, -2.5 if second is not None else 0, 0)):
-            if one is None or math.isnan(one.value):
-                continue
-            x, at = across(one.value), y + shift
-            if not math.isnan(one.low):
-                drawn.append(f'<path class="e{number}" d="M{across(one.low):.1f} {at:.1f}H{across(one.high):.1f}"/>')
-            drawn.append(f'<circle class="f0" cx="{x:.1f}" cy="{at:.1f}" r="4"/>' if not number else _diamond(x, at))
-    return element(width, bottom + 20, drawn, title)
-
-
-def _diamond(x: float, y: float) -> str:
-    return f'<path class="f1 dot" d="M{x - 4.5:.1f} {y:.1f}l4.5 -4.5l4.5 4.5l-4.5 4.5z"/>'

@@ -55,8 +55,8 @@ def text(value: Value, *, sign: bool = False) -> str:
         return NONE if math.isnan(value.value) else show(value, sign=sign)
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or abs(value) >= 1000:
-        return f"{value:+,.0f}" if sign else f"{value:,.0f}"
+    if value == 0 or isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:+,.0f}" if sign and value else f"{value:,.0f}"
     return number(value, sign=sign)
 
 

@@ -25,7 +25,19 @@ from textgym_agents.evaluation.held_out import evaluate, load_policy
 from textgym_agents.report.provenance import model_hash
 from textgym_agents.runs.folder import check_free, clear
 
-COMMANDS = ("list", "info", "play", "evaluate", "headroom", "train", "tune", "benchmark", "pretrain", "speed")
+COMMANDS = (
+    "list",
+    "info",
+    "play",
+    "evaluate",
+    "headroom",
+    "train",
+    "tune",
+    "benchmark",
+    "leaderboard",
+    "pretrain",
+    "speed",
+)
 SMALL = ["--n-envs", "4", "--algo-kwarg", "n_steps=16", "--algo-kwarg", "batch_size=32", "--eval-prompts", "6"]
 
 

@@ -4,12 +4,12 @@ A line has algo, task, seed, model, timesteps (tokens trained on), eval_prompts,
 samples, costs, versions, hashes, command and error; ``benchmark.run`` writes it.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from textgym.registration import short_name
 from textgym_agents.algorithms import ALGORITHMS
 from textgym_agents.benchmark.analysis.measures import Floats
 from textgym_agents.benchmark.composites import base, own_arguments, parts
@@ -59,16 +59,6 @@ def select(runs: Runs, *, algo: str | None = None, task: str | None = None) -> l
     return sorted(chosen, key=lambda run: int(run["seed"]))
 
 
-def task_name(task: str) -> str:
-    """What tables call a task.
-
-    >>> task_name("textgym/Copy-v0"), task_name("textgym/Password-v0[length=4]"), task_name("Password[length=4]")
-    ('Copy', 'Password[length=4]', 'Password[length=4]')
-    """
-    name, bracket, rest = task.partition("[")
-    return short_name(name) + bracket + rest
-
-
 def is_trained(run: Line) -> bool:
     """Whether anything was learnt from tokens."""
     return int(run["timesteps"]) > 0
@@ -103,3 +93,19 @@ def family(algo: str) -> str:
     if len(parts(algo)) > 1:
         return "warm start + RL"
     return ALGORITHMS[base(algo)].family if base(algo) in ALGORITHMS else "other"
+
+
+def command(runs: Runs) -> str:
+    """One command for runs of one algorithm: that of the last seed, with all of their tasks.
+
+    >>> one = "textgym benchmark --suite probe --algos ppo --seeds {} --tasks {}"
+    >>> command([{"seed": 0, "command": one.format(1, "A[n=2]")}, {"seed": 1, "command": one.format(2, "A[n=4]")}])
+    "textgym benchmark --suite probe --algos ppo --seeds 2 --tasks 'A[n=2],A[n=4]'"
+    """
+    words = [shlex.split(run.get("command") or "") for run in sorted(runs, key=lambda run: int(run["seed"]))]
+    last = list(words[-1]) if words else []
+    for option in ("--tasks", "--timesteps"):
+        values = [one[one.index(option) + 1] for one in words if option in one[:-1]]
+        if option in last[:-1] and values:
+            last[last.index(option) + 1] = ",".join(dict.fromkeys(values))
+    return shlex.join(last)

@@ -30,6 +30,7 @@ from textgym.errors import ConfigError
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.lines import Runs
 from textgym_agents.benchmark.analysis.measures import RESAMPLES, Floats, estimate, generator
+from textgym_agents.benchmark.composites import short_task
 from textgym_agents.report.numbers import Estimate
 
 Kind = Literal["probe", "headroom", "gain"]
@@ -154,7 +155,7 @@ class _Task:
         sizes = {len(found) for run in runs if (found := lines.rewards(run, "sampled")) is not None}
         if len(sizes) > 1:
             raise ConfigError(
-                f"The runs of {lines.task_name(task)} were evaluated on {sorted(sizes)} prompts, expected the same "
+                f"The runs of {short_task(task)} were evaluated on {sorted(sizes)} prompts, expected the same "
                 "number. Results of different benchmarks are in one file."
             )
         prompts = sizes.pop() if sizes else 0
