@@ -93,7 +93,7 @@ class ILQL(EpisodicAlgorithm):
         env: Any,
         *,
         episodes: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]] | None = None,
-        learning_rate: float | Schedule = 3e-4,
+        learning_rate: float | Schedule = 1e-4,
         n_epochs: int = 4,
         prompts_per_rollout: int = 64,
         group_size: int = 1,

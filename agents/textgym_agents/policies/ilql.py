@@ -41,9 +41,6 @@ class ILQLPolicy(LanguageModelPolicy):
     q_offset_net: nn.Linear
     target: nn.ModuleDict
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"temperature_lr": 0.0, **kwargs})
-
     def _build_model(self, *args: Any, **kwargs: Any) -> None:
         super()._build_model(*args, **kwargs)
         self.q_offset_net = nn.Linear(self.value_net.in_features, 1)
