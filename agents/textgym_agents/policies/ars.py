@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
@@ -23,7 +24,8 @@ class ARSPolicy(LanguageModelPolicy):
     An adapter adds B A to a weight, with A drawn at random and B zero. A random search in both would waste its first
     steps on A, which does nothing while B is zero, so A stays as it was drawn (Zhang et al., "LoRA-FA", 2023,
     https://arxiv.org/abs/2308.03303), and B is what ``parameters()``, ``parameters_to_vector`` and ``load_from_vector``
-    mean. The zero vector is the initial model.
+    mean. The zero vector is the initial model. A is as long as the rows of the weight that it is added to: a number of
+    B is the share of a layer's output that it changes, in any model.
 
     Args:
         observation_space, action_space: as SB3 gives them.
@@ -51,7 +53,8 @@ class ARSPolicy(LanguageModelPolicy):
         )
 
     def _build_model(self, model: Any, dtype: str, lora: Any, reference: bool, checkpointing: bool) -> None:
-        if lora is ATTENTION and models.has_adapters(model):
+        loaded = models.has_adapters(model)
+        if lora is ATTENTION and loaded:
             lora = None
         try:
             super()._build_model(model, dtype, lora, reference, checkpointing)
@@ -61,6 +64,24 @@ class ARSPolicy(LanguageModelPolicy):
             super()._build_model(model, dtype, 1, reference, checkpointing)
         for name, parameter in self.lm.named_parameters():
             parameter.requires_grad_(parameter.requires_grad and "lora_A" not in name)
+        if not loaded:
+            self._scale_adapters()
+
+    def _scale_adapters(self) -> None:
+        """Make A as long as the rows of the weight that it is added to."""
+        adapted: Any
+        for adapted in self.lm.modules():
+            inner: Any = getattr(adapted, "lora_A", None)
+            if not isinstance(inner, nn.ModuleDict):
+                continue
+            base = adapted.get_base_layer()
+            weight = base.weight.float()
+            rows = weight.T if weight.shape[0] == adapted.in_features else weight  # GPT-2 keeps it the other way round
+            length = rows.square().sum(-1).mean().sqrt()
+            with torch.no_grad():
+                for name in inner:
+                    a: Any = inner[name].weight
+                    a.mul_(length / (adapted.scaling[name] * a.norm(dim=-1, keepdim=True)))
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """The adapters' outer halves."""

@@ -49,6 +49,22 @@ def test_only_the_outer_halves_of_adapters_are_searched(kind):
     assert not [name for name in moved if "mlp" in name]
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "t5", "bart"])
+def test_a_number_is_the_share_of_a_layers_output_that_it_changes(kind):
+    policy, generator = small(kind).policy, torch.Generator().manual_seed(0)
+    layers = [layer for layer in policy.lm.modules() if len(getattr(layer, "lora_B", ()))]
+    assert layers
+    for layer in layers:
+        inputs = torch.randn(4000, layer.in_features, generator=generator)
+        with torch.no_grad():
+            before = layer(inputs)
+            bias = layer(torch.zeros(1, layer.in_features))
+            for outer in layer.lora_B.values():
+                outer.weight.fill_(0.3)
+            change = layer(inputs) - before
+        assert change.std().item() == pytest.approx(0.3 * (before - bias).std().item(), rel=0.05)
+
+
 def test_a_model_with_other_names_is_searched_in_all_linear_layers(monkeypatch):
     few = small().n_params
     monkeypatch.setattr(black_box, "ATTENTION", {"r": 1, "target_modules": "no_such_name"})
