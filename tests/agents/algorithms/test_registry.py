@@ -20,7 +20,7 @@ OWN = [name for name, row in ALGORITHMS.items() if not is_of_sb3(row.cls)]
 
 
 def test_defaults_of_our_own_classes_are_in_their_signatures_alone():
-    assert len(OWN) == 14
+    assert len(OWN) == 15
     assert {name: dict(ALGORITHMS[name].defaults) for name in OWN} == {name: {} for name in OWN}
     for row in ALGORITHMS.values():
         settings = row.settings()
