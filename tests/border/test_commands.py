@@ -498,13 +498,15 @@ def test_a_secret_of_a_run_from_python_reaches_no_file(folder, monkeypatch):
 
 def test_a_benchmark_on_a_held_out_part_trains_on_the_others(folder):
     from textgym_agents.benchmark.config import BenchmarkConfig
+    from textgym_agents.benchmark.held_out import HeldOut
     from textgym_agents.benchmark.run import _train
     from textgym_agents.benchmark.store import Key
 
     (folder / "x.csv").write_text("text\n" + "".join(f"word {i}\n" for i in range(30)))
     tasks = {"textgym/Copy-v0": 1}
     config = BenchmarkConfig(("zero_shot",), tasks, eval_split="held_out", env_kwargs={"dataset": "x.csv"})
-    trained = _train(config, Key("zero_shot", "textgym/Copy-v0", 0), folder)[0]
+    key = Key("zero_shot", "textgym/Copy-v0", 0)
+    trained = _train(config, key, HeldOut(config, key), folder).algorithm
     held_out = gymnasium.make("textgym/Copy-v0", dataset="x.csv", split="held_out").unwrapped.task
     task = trained.get_env().env.unwrapped.task
     assert len(task) == 27

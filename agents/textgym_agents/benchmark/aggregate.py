@@ -26,6 +26,7 @@ from textgym_agents.report.numbers import Estimate, rounded
 
 Runs = Sequence[Mapping[str, Any]]  # lines of ``results.jsonl``
 ALL_TASKS = "all tasks"
+SIDES = ("before", "sampled")  # evaluations before and after training
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def aggregate(runs: Runs, *, resamples: int = 2000, seed: int = 0) -> list[Row]:
     for task in tasks:
         for algo in algos:
             group = groups.get((task, algo), [])
-            sides = [run[side] for run in group for side in ("before", "after")]
+            sides = [run["evaluations"][side]["summary"] for run in group for side in SIDES]
             measures = [name for name in sides[0] if all(name in side for side in sides)] if group else []
             for measure in measures:
                 cell = _cell(group, measure, resamples, seed)
@@ -115,8 +116,9 @@ def aggregate(runs: Runs, *, resamples: int = 2000, seed: int = 0) -> list[Row]:
 
 
 def _cell(group: Runs, measure: str, resamples: int, seed: int) -> Cell:
-    sides = [np.array([run[side][measure] for run in group], dtype=np.float64) for side in ("before", "after")]
-    stored = [[run["per_prompt"][side].get(measure) for run in group] for side in ("before", "after")]
+    found = [[run["evaluations"][side] for run in group] for side in SIDES]
+    sides = [np.array([one["summary"][measure] for one in side], dtype=np.float64) for side in found]
+    stored = [[one["per_prompt"].get(measure) for one in side] for side in found]
     if any(one is None for side in stored for one in side):
         return Cell(sides[0], sides[1], None)
     statistics = [[PromptStatistics.from_json(one) for one in side] for side in stored]

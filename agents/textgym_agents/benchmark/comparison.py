@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textgym_agents.benchmark.aggregate import Runs, estimate, generator, iqm
+from textgym_agents.benchmark.aggregate import SIDES, Runs, estimate, generator, iqm
 from textgym_agents.evaluation.statistics import Floats, PromptStatistics
 from textgym_agents.report.numbers import Estimate, rounded
 
@@ -117,7 +117,7 @@ def compare(runs: Runs, *, resamples: int = 2000, seed: int = 0) -> Comparison:
     algos = list(dict.fromkeys(run["algo"] for run in runs))
     cells = {task: _cells([run for run in runs if run["task"] == task], resamples, seed) for task in tasks}
     reference = SUPERVISED if all(SUPERVISED in cells[task] for task in tasks) else None
-    scaled = all(max(run["per_prompt"][side]["reward"]["rows"]) <= 1 for run in runs for side in ("before", "after"))
+    scaled = all(max(run["evaluations"][side]["per_prompt"]["reward"]) <= 1 for run in runs for side in SIDES)
     rooms = {task: _room(cells[task]) if scaled else 1.0 for task in tasks}
     standings, duels = {}, {}
     for task in tasks:
@@ -134,15 +134,16 @@ def compare(runs: Runs, *, resamples: int = 2000, seed: int = 0) -> Comparison:
 def _cells(runs: Runs, resamples: int, seed: int) -> dict[str, _Cell]:
     """The runs of one task by algorithm, on the same resamples of its prompts."""
     task = runs[0]["task"]
-    num_prompts = len(runs[0]["per_prompt"]["after"]["reward"]["rows"])
+    num_prompts = len(runs[0]["evaluations"]["sampled"]["per_prompt"]["reward"])
     prompts = generator(seed, task).integers(num_prompts, size=(resamples, num_prompts))
     cells = {}
     for algo in dict.fromkeys(run["algo"] for run in runs):
         mine = sorted((run for run in runs if run["algo"] == algo), key=lambda run: run["seed"])
         picks = generator(seed, f"{algo} {task}").integers(len(mine), size=(resamples, len(mine)))
         sides = []
-        for side in ("before", "after"):
-            statistics = [PromptStatistics.from_json(run["per_prompt"][side]["reward"]) for run in mine]
+        for side in SIDES:
+            stored = [run["evaluations"][side]["per_prompt"]["reward"] for run in mine]
+            statistics = [PromptStatistics.from_json(one) for one in stored]
             values = np.stack([one.resampled(prompts) for one in statistics], axis=1)
             sides.append((np.array([one.value for one in statistics]), np.take_along_axis(values, picks, axis=1)))
         (before, drawn_before), (after, drawn_after) = sides

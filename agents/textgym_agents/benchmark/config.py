@@ -1,10 +1,11 @@
 """What a benchmark runs: algorithms x tasks x seeds and everything that decides a result."""
 
+import hashlib
 import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from textgym.errors import ConfigError
@@ -58,6 +59,9 @@ class BenchmarkConfig:
         warm_share: the share of the tokens that the first part of ``"bc+ppo"`` trains on; the second gets the rest.
         suite: name from ``suites.SUITES`` that these values were taken from, for :meth:`command`.
         plugins: modules that register tasks, rewards or algorithms, see ``textgym.plugins``. Every run imports them.
+        front: points of each training at which held-out prompts are evaluated, with the KL to the initial model.
+        gold: a reward, as a formula, "default" or ``"module:function"``, that evaluations report beside the one that is
+            trained on, which is its proxy then.
 
     >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v0": 4096}, seeds=2)
     >>> [str(key) for key in config.run_keys()]
@@ -81,6 +85,8 @@ class BenchmarkConfig:
     warm_share: float = 0.5
     suite: str | None = None
     plugins: tuple[str, ...] = ()
+    front: int = 0
+    gold: str | None = None
 
     def __post_init__(self) -> None:
         if not self.algos or not self.tasks:
@@ -91,6 +97,8 @@ class BenchmarkConfig:
                 raise ConfigError(f"{name} is {value!r}, expected a whole number of at least 1.")
         if not 0 < self.warm_share < 1:
             raise ConfigError(f"warm_share is {self.warm_share!r}, expected a share above 0 and below 1.")
+        if not isinstance(self.front, int) or self.front < 0:
+            raise ConfigError(f"front is {self.front!r}, expected a whole number of points, or 0 for none.")
         for algo in self.algos:
             for part in parts(algo):
                 own_arguments(part)
@@ -132,15 +140,51 @@ class BenchmarkConfig:
         """What :meth:`to_json` gave."""
         return cls(**{**stored, "algos": tuple(stored["algos"]), "plugins": tuple(stored["plugins"])})
 
+    def extends(self, other: "BenchmarkConfig") -> bool:
+        """Whether this is the other one with more algorithms, tasks or seeds: what that has finished stays valid."""
+        grown = replace(other, algos=self.algos, tasks=self.tasks, seeds=self.seeds)
+        return (
+            without_secrets(grown.to_json()) == without_secrets(self.to_json())
+            and set(other.algos) <= set(self.algos)
+            and other.tasks.items() <= self.tasks.items()
+            and other.seeds <= self.seeds
+        )
+
     def differences(self, other: "BenchmarkConfig") -> list[str]:
         """One line for each attribute that differs, with both values."""
         mine, theirs = without_secrets(self.to_json()), without_secrets(other.to_json())
         return [f"{name}: {theirs[name]!r} there, {mine[name]!r} here" for name in mine if mine[name] != theirs[name]]
 
+    def hash_of(self, key: Key) -> str:
+        """Sixteen hexadecimal digits of all that decides the result of a run, its seed included.
+
+        The same run has the same in a benchmark of more algorithms, tasks or seeds.
+        """
+        others = {"algos", "tasks", "seeds", "suite"}
+        content = {name: value for name, value in self.to_json().items() if name not in others}
+        decides = without_secrets({**content, "key": list(key), "timesteps": self.tasks[key.task]})
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+    def command_of(self, key: Key) -> str:
+        """The shortest command that repeats a run; it does those with smaller seeds, too."""
+        alone = replace(self, algos=(key.algo,), tasks={key.task: self.tasks[key.task]}, seeds=key.seed + 1)
+        return alone.command()
+
     def command(self) -> str:
         """The command that runs this benchmark, apart from ``--out`` and ``--jobs``, which change no result."""
         words, default = self._what()
-        for name in ("model", "eval_prompts", "eval_split", "n_envs", "kl_coef", "lora", "threads", "warm_share"):
+        for name in (
+            "model",
+            "eval_prompts",
+            "eval_split",
+            "n_envs",
+            "kl_coef",
+            "lora",
+            "threads",
+            "warm_share",
+            "front",
+            "gold",
+        ):
             value = getattr(self, name)
             if value != getattr(default, name):
                 words += [f"--{name.replace('_', '-')}", str(value)]

@@ -11,26 +11,26 @@ from typing import Any
 from textgym.errors import ConfigError
 from textgym_agents.benchmark import processes
 from textgym_agents.benchmark.config import Key
-from textgym_agents.benchmark.processes import BenchmarkError
-from textgym_agents.benchmark.store import LOGS, WORK, ResultStore, key_of
+from textgym_agents.benchmark.store import LOGS, WORK, ResultStore, failed_line, key_of
 from textgym_agents.report.secrets import secrets_of, without_secrets
 
-# Called at each event: "skipped", "started", "finished" or "failed"; the key; the run's line if it has finished.
+# Called at each event: "skipped", "started", "finished" or "failed"; the key; the run's line if it has ended.
 Listener = Callable[[str, Key, dict[str, Any] | None], None]
 
 
 def launch(
-    store: ResultStore, jobs: int = 1, listener: Listener = lambda event, key, run: None
+    store: ResultStore, jobs: int = 1, listener: Listener = lambda event, key, run: None, *, retry: bool = False
 ) -> list[dict[str, Any]]:
-    """Do every run of ``store.config`` that has no result yet. Returns the lines of all runs.
+    """Do every run of ``store.config`` that has no line yet. Returns the lines of all runs, failed ones too.
 
     Args:
         store: the folder. Its lock is held meanwhile.
         jobs: processes at once.
         listener: called at each event.
+        retry: also do those again that have failed.
 
     Raises:
-        BenchmarkError: some runs failed. The others are finished first; a restart tries only the failed ones.
+        BenchmarkError: the process that does the runs has ended.
         ConfigError: ``jobs`` is below 1, or another process works in the folder.
     """
     if jobs < 1:
@@ -41,24 +41,21 @@ def launch(
         shutil.rmtree(work, ignore_errors=True)  # left by a process that was killed
         work.mkdir(exist_ok=True)
         (store.folder / LOGS).mkdir(exist_ok=True)
-        done = {key_of(run) for run in store.runs()}
+        done = {key_of(run) for run in store.runs() if run["error"] is None or not retry}
         waiting = []
         for key in store.config.run_keys():
             if key in done:
                 listener("skipped", key, None)
             else:
                 waiting.append(key)
-        failed = _work_off(store, waiting, jobs, listener)
+        _work_off(store, waiting, jobs, listener)
         shutil.rmtree(work, ignore_errors=True)
-        if failed:
-            raise BenchmarkError(_describe(store, failed))
         return store.runs()
 
 
-def _work_off(store: ResultStore, waiting: list[Key], jobs: int, listener: Listener) -> list[Key]:
-    """Run all of ``waiting``; returns those that failed."""
+def _work_off(store: ResultStore, waiting: list[Key], jobs: int, listener: Listener) -> None:
+    """Run all of ``waiting``."""
     running: dict[Path, Key] = {}
-    failed: list[Key] = []
     hidden = json.dumps(secrets_of(store.config.to_json()))  # files have *** in their place
     runner = processes.start(store.folder / LOGS, store.config.threads, hidden)
     try:
@@ -73,13 +70,11 @@ def _work_off(store: ResultStore, waiting: list[Key], jobs: int, listener: Liste
             for job in runner.ended():
                 key, run = running.pop(job), _result(job)
                 if run is None:
-                    failed.append(key)
-                else:
-                    store.append(run)
-                listener("failed" if run is None else "finished", key, run)
+                    run = failed_line(store.config, key, f"Ended: {_last_words(_log_path(store, key))}")
+                store.append(run)
+                listener("finished" if run["error"] is None else "failed", key, run)
     finally:
         runner.close()
-    return failed
 
 
 def _write_job(store: ResultStore, key: Key) -> Path:
@@ -112,11 +107,6 @@ def _log_path(store: ResultStore, key: Key) -> Path:
     return store.folder / LOGS / f"{key.file_name}.log"
 
 
-def _describe(store: ResultStore, failed: list[Key]) -> str:
-    lines = [f"{len(failed)} of {len(store.config.run_keys())} runs failed; the others are kept."]
-    for key in failed[:3]:
-        log = _log_path(store, key)
-        text = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-        lines.append(f"  {key}: {text[-1] if text else 'ended without a message'} (all of it: {log})")
-    lines.append("Run the same command again to retry only what failed.")
-    return "\n".join(lines)
+def _last_words(log: Path) -> str:
+    text = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
+    return text[-1] if text else "without a message"

@@ -89,7 +89,7 @@ def _overall_cells(one: Overall, comparison: Comparison, runs: Runs) -> list[str
     better = [] if comparison.reference is None else ["–" if one.improvement is None else show(one.improvement)]
     itself = one.algo == comparison.reference
     counts = ["–" if itself else str(_count(comparison, one.algo, kind)) for kind in ("better", "unclear", "worse")]
-    seconds = f"{np.mean([run['seconds'] for run in mine]):.1f}"
+    seconds = f"{np.mean([run['costs']['seconds'] for run in mine]):.1f}"
     scores = [show(one.score, sign=True), show(one.mean, sign=True)]
     return [one.algo, suites.family(one.algo), *scores, *better, *counts, f"{tokens:,}", seconds]
 
@@ -134,7 +134,7 @@ def _task_table(standings: Sequence[Standing], comparison: Comparison, runs: Run
                 *(["–" if one.verdict == "itself" else show(one.margin, sign=True)] if margin else []),
                 *(number(values[one.algo, name]) if (one.algo, name) in values else "–" for name in measures),
                 f"{np.mean([run['timesteps'] for run in mine]):,.0f}",
-                f"{np.mean([run['seconds'] for run in mine]):.1f}",
+                f"{np.mean([run['costs']['seconds'] for run in mine]):.1f}",
                 f"{np.mean(kls):.2f}" if kls else "–",
             ]
         )
@@ -151,7 +151,7 @@ def _explanations(config: BenchmarkConfig, comparison: Comparison) -> list[str]:
         "the interval of the difference excludes 0 or does not. These are many comparisons, and with few seeds an "
         "interval is too narrow rather than too wide: do not rely on a single one.",
         "`KL` is that of the last rollouts to the initial model, in nats per episode, where the algorithm measures it; "
-        "after a warm start, to where that ended. `seconds` include the evaluation after training.",
+        "after a warm start, too. `seconds` are those of learning.",
     ]
     if comparison.overall:
         unit = "the gain divided by 1 less the initial model's reward" if comparison.scaled else "the gain in reward"

@@ -28,8 +28,13 @@ FEW = 3  # algorithms, whose curves one picture shows; more are ranked: see ``ra
 
 
 def write_report(folder: str | Path, config: BenchmarkConfig, runs: Runs) -> list[Row]:
-    """Write all files of the report into ``folder`` and return the rows of the table."""
+    """Write all files of the report into ``folder`` and return the rows of the table, without runs that failed."""
     folder = Path(folder)
+    failed = [run for run in runs if run["error"] is not None]
+    runs = [run for run in runs if run["error"] is None]
+    if not runs:
+        write_atomically(folder / "results.md", f"# Benchmark results\n\n{failures(failed)}")
+        return []
     rows = aggregate(runs)
     content: dict[str, Any] = {
         "command": config.command(),
@@ -47,10 +52,16 @@ def write_report(folder: str | Path, config: BenchmarkConfig, runs: Runs) -> lis
         text = ranking.page(config, runs, rows, comparison, introduction, _versions_line(runs))
         charts.draw_many(folder, runs, comparison)
     write_atomically(folder / "results.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    write_atomically(folder / "results.md", text)
-    timings = {str(Key(run["algo"], run["task"], run["seed"])): run["seconds"] for run in runs}
+    write_atomically(folder / "results.md", text + (f"\n{failures(failed)}" if failed else ""))
+    timings = {str(Key(run["algo"], run["task"], run["seed"])): run["costs"]["seconds"] for run in runs}
     write_atomically(folder / "timings.json", json.dumps({"seconds": timings}, indent=2) + "\n")
     return rows
+
+
+def failures(failed: Runs) -> str:
+    """A section on the runs that failed."""
+    rows = [(short_task(run["task"]), run["algo"], str(run["seed"]), run["error"]) for run in failed]
+    return f"## Failed runs\n\n{markdown.table(('task', 'algorithm', 'seed', 'error'), rows)}\n"
 
 
 def cells(row: Row) -> tuple[str, ...]:

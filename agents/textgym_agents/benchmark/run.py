@@ -4,16 +4,15 @@ The result depends on the configuration, the algorithm, the task and the seed al
 nor on the folder ``work``, which keeps the evaluation before training for the other algorithms of a task and seed.
 """
 
-import inspect
 import json
 import os
 import sys
 import tempfile
 import threading
-import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import transformers
@@ -26,15 +25,14 @@ from textgym.tasks.source import HELD_OUT, NOT_HELD_OUT
 from textgym_agents.algorithms import find, make
 from textgym_agents.benchmark.composites import base, parts
 from textgym_agents.benchmark.config import SECRETS, BenchmarkConfig, Key
+from textgym_agents.benchmark.held_out import HeldOut, shown
+from textgym_agents.benchmark.meter import Front, Meter, peak_memory_mb, reset_peak_memory
+from textgym_agents.benchmark.store import failed_line, line_of
 from textgym_agents.callbacks.text_logger import TextLogger
-from textgym_agents.evaluation.held_out import Evaluation, evaluate, load_policy
-from textgym_agents.evaluation.statistics import of_metric, of_rewards
-from textgym_agents.policies.base import LanguageModelPolicy
-from textgym_agents.report.provenance import model_hash, versions
+from textgym_agents.report.provenance import model_hash
 from textgym_agents.report.secrets import with_secrets
 from textgym_agents.storage import write_atomically
 
-NUM_SAMPLES = 3
 MAX_POINTS = 200  # of a learning curve; value-based algorithms have a rollout every few tokens
 
 
@@ -59,9 +57,18 @@ class _Progress(BaseCallback):
 def run(config: BenchmarkConfig, key: Key, work: str | Path | None = None) -> dict[str, Any]:
     """Evaluate the initial model, train, evaluate on the same prompts. Returns a line for ``results.jsonl``.
 
-    Its keys: algo, task, seed, model, timesteps (tokens trained on), eval_prompts, before and after (reward and metrics
-    on the held-out prompts), per_prompt (statistics for intervals), curve (training reward of each rollout), kl (the
-    last of training, in nats per episode; None: the algorithm measures none), samples, command, versions, seconds.
+    Its keys:
+
+    - algo, task, seed; model; timesteps (tokens trained on); eval_prompts.
+    - evaluations: before (the initial model, sampled), sampled, greedy, and plain_sampled and plain_greedy where the
+      algorithm decodes in a way of its own, without that way. Each has a summary (reward, metrics) and per_prompt (the
+      rewards, and statistics of the metrics).
+    - score, score_greedy: a probe's own, from 0 to 1; else None.
+    - front: evaluations at ``config.front`` points of the training, with the KL.
+    - curve: training reward of each rollout.
+    - kl: of the trained policy to the initial model, in nats per completion, on held-out prompts; None where the policy
+      does not sample.
+    - samples; costs; versions, model_hash, config_hash; command (of this run alone); error (None).
 
     Args:
         config: the benchmark.
@@ -78,52 +85,60 @@ def run(config: BenchmarkConfig, key: Key, work: str | Path | None = None) -> di
         )
     load_plugins(config.plugins)
     torch.set_num_threads(config.threads)
-    started = time.monotonic()
-    before = _before(config, key, work)
-    algorithm, history, timesteps = _train(config, key, work)
-    after = _findings(evaluate(algorithm, base(key.task), config.eval_prompts, seed=key.seed, **_held_out(config, key)))
+    reset_peak_memory()
+    held_out = HeldOut(config, key)
+    before = _before(held_out, work)
+    trained = _train(config, key, held_out, work)
+    evaluations, samples, kl = held_out.of_trained(trained.algorithm, work)
     return {
-        **key._asdict(),
-        "model": config.model,
-        "timesteps": timesteps,
+        **line_of(config, key),
+        "timesteps": trained.timesteps,
         "eval_prompts": config.eval_prompts,
-        "before": before["summary"],
-        "after": after["summary"],
-        "per_prompt": {"before": before["statistics"], "after": after["statistics"]},
-        "curve": _curve(history),
-        "kl": _last_kl(history),
+        "evaluations": {"before": before["evaluation"], **evaluations},
+        "score": held_out.score(evaluations["sampled"]),
+        "score_greedy": held_out.score(evaluations["greedy"]),
+        "front": trained.front,
+        "curve": _curve(trained.history),
+        "kl": kl,
         "samples": [
             {"prompt": first["prompt"], "reference": first["reference"], "before": first["text"], "after": last["text"]}
-            for first, last in zip(before["samples"], after["samples"], strict=True)
+            for first, last in zip(before["samples"], samples, strict=True)
         ],
-        "command": config.command(),
-        "versions": versions(),
-        "seconds": round(time.monotonic() - started, 1),
+        "costs": {**trained.costs, "tokens_per_completion": _tokens_per_completion(trained.algorithm, evaluations)},
+        "error": None,
     }
 
 
-def _before(config: BenchmarkConfig, key: Key, work: str | Path | None) -> dict[str, Any]:
+def _before(held_out: HeldOut, work: str | Path | None) -> dict[str, Any]:
     """The evaluation of the initial model, sampled: the same for every algorithm."""
-    path = None if work is None else Path(work) / f"before-{key._replace(algo='any').file_name}.json"
+    path = None if work is None else Path(work) / f"before-{held_out.key._replace(algo='any').file_name}.json"
     if path is not None and path.is_file():
         result: dict[str, Any] = json.loads(path.read_text())
         return result
-    taken = inspect.signature(LanguageModelPolicy).parameters
-    options = {name: value for name, value in config.policy_kwargs.items() if name in taken}
-    policy = load_policy(config.model, base(key.task), config.for_task(key.task), **options)
-    result = _findings(evaluate(policy, base(key.task), config.eval_prompts, seed=key.seed, **_held_out(config, key)))
+    evaluation = held_out.evaluate(held_out.initial)
+    result = {"evaluation": held_out.findings(evaluation), "samples": shown(evaluation)}
     if path is not None:
         write_atomically(path, json.dumps(result, ensure_ascii=False))
     return result
 
 
-def _train(
-    config: BenchmarkConfig, key: Key, work: str | Path | None
-) -> tuple[BaseAlgorithm, list[dict[str, float]], int]:
-    """Train with each part of the algorithm. Returns the last part, a row for each rollout, and the tokens of all."""
+class _Trained(NamedTuple):
+    """What a training has left: the last part of the algorithm, a row for each rollout, tokens of all parts, ..."""
+
+    algorithm: BaseAlgorithm
+    history: list[dict[str, float]]
+    timesteps: int
+    front: list[dict[str, Any]]
+    costs: dict[str, Any]
+
+
+def _train(config: BenchmarkConfig, key: Key, held_out: HeldOut, work: str | Path | None) -> _Trained:
+    """Train with each part of the algorithm."""
     names = parts(key.algo)
     budget, used, history = config.tasks[key.task], 0, []
     model = config.model
+    front: list[dict[str, Any]] = []
+    costs = dict.fromkeys(("tokens_written", "tokens_learned", "forward_tokens", "seconds"), 0.0)
     with tempfile.TemporaryDirectory(dir=work) as folder:
         for number, name in enumerate(names, start=1):
             # A variant may have a coefficient or a rank of its own.
@@ -142,24 +157,34 @@ def _train(
             )
             last = number == len(names)
             timesteps = budget - used if last else round(budget * config.warm_share)
-            completions = TextLogger()
-            progress = _Progress(completions, timesteps)
-            algorithm.learn(max(timesteps, 1), callback=CallbackList([completions, progress]))
+            completions, meter = TextLogger(), Meter()
+            points = Front(round(config.front * timesteps / budget), timesteps, held_out.point, meter)
+            callbacks = [meter, completions, _Progress(completions, timesteps), points]
+            algorithm.learn(max(timesteps, 1), callback=CallbackList(callbacks))
             history += [{**row, "timesteps": row["timesteps"] + used} for row in completions.history]
+            front += [{**row, "timesteps": row["timesteps"] + used} for row in points.rows]
+            played = any("reward" in row for row in completions.history)
+            costs["tokens_written"] += algorithm.num_timesteps if played else 0
+            costs["tokens_learned"] += getattr(algorithm.policy, "packed_tokens", 0)
+            costs["forward_tokens"] += meter.forward_tokens
+            costs["seconds"] += meter.seconds
             used += algorithm.num_timesteps
             if not last:
                 model = str(Path(folder) / "policy")
                 algorithm.policy.save_pretrained(model)  # type: ignore[operator]
-    return algorithm, history, used
+    counted = {name: round(value, 2) if name == "seconds" else int(value) for name, value in costs.items()}
+    return _Trained(algorithm, history, used, front, {**counted, "peak_memory_mb": peak_memory_mb()})
+
+
+def _tokens_per_completion(algorithm: BaseAlgorithm, evaluations: Mapping[str, Any]) -> float:
+    """What is written for one completion of a prompt, of which best-of-n throws most away."""
+    best_of: int = getattr(algorithm.policy, "best_of", 1)
+    return round(best_of * float(evaluations["sampled"]["summary"]["num_tokens"]), 3)
 
 
 def _trained_part(config: BenchmarkConfig) -> dict[str, Any]:
     """The split to train on where the default, "train", would have the held-out prompts in it."""
     return {"split": NOT_HELD_OUT} if config.eval_split == HELD_OUT else {}
-
-
-def _held_out(config: BenchmarkConfig, key: Key) -> dict[str, Any]:
-    return {"split": config.eval_split, "env_kwargs": config.for_task(key.task)}
 
 
 def _curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
@@ -179,44 +204,6 @@ def _curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     }
 
 
-def _last_kl(history: Sequence[Mapping[str, float]]) -> float | None:
-    """Mean KL to the reference model, which a warm start has trained, over the last tenth of the rollouts."""
-    values = [row["kl/kl"] for row in history if "kl/kl" in row]
-    last = values[-max(1, len(values) // 10) :]
-    return round(sum(last) / len(last), 4) if last else None
-
-
-def _findings(evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "summary": _rounded(evaluation.summary()),
-        "statistics": _statistics(evaluation),
-        "samples": [
-            {
-                "prompt": sample.prompt,
-                "reference": sample.references[0] if sample.references else None,
-                "text": sample.completion,
-            }
-            for sample in evaluation.samples[:NUM_SAMPLES]
-        ],
-    }
-
-
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(float(value), 6) for name, value in values.items()}
-
-
-def _statistics(evaluation: Evaluation) -> dict[str, Any]:
-    by_name = {
-        "reward": of_rewards(evaluation.rewards),
-        "num_tokens": of_rewards([len(sample.token_ids) for sample in evaluation.samples]),
-    }
-    for name in evaluation.metrics:
-        statistics = None if name in by_name else of_metric(name, evaluation.samples)
-        if statistics is not None:
-            by_name[name] = statistics
-    return {name: statistics.to_json() for name, statistics in by_name.items()}
-
-
 def end_with(descriptor: int) -> None:
     """End this process when the other end of a pipe is closed: its parent is gone, and nobody would read the result."""
 
@@ -232,14 +219,22 @@ def end_with(descriptor: int) -> None:
 def do(path: str | Path) -> None:
     """Do the job in the file ``path``, a JSON object with config, key (algo, task, seed), result and work.
 
+    A run that raises has a line with its error as the result.
+
     Secrets of the configuration come in the environment's variable ``SECRETS``, so that they are in no file.
     """
     logging: Any = transformers.utils.logging
     logging.disable_progress_bar()
     job = json.loads(Path(path).read_text())
     config = with_secrets(job["config"], json.loads(os.environ.get(SECRETS, "[]")))
-    line = run(BenchmarkConfig.from_json(config), Key(*job["key"]), job.get("work"))
-    write_atomically(Path(job["result"]), json.dumps(line, ensure_ascii=False, allow_nan=False))
+    benchmark, key = BenchmarkConfig.from_json(config), Key(*job["key"])
+    try:
+        line = run(benchmark, key, job.get("work"))
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+    except Exception as error:
+        traceback.print_exc()  # into the log
+        text = json.dumps(failed_line(benchmark, key, f"{type(error).__name__}: {error}"), ensure_ascii=False)
+    write_atomically(Path(job["result"]), text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The folder of a benchmark: a configuration, and one line for each finished run.
+"""The folder of a benchmark: a configuration, and one line for each run that has ended.
 
 Nothing that stops the benchmark, power cuts included, can leave a wrong or doubled result behind. Only one process at a
 time works in the folder (it holds a lock that the operating system frees when the process dies), only this process
@@ -14,7 +14,8 @@ from typing import Any
 
 from textgym.errors import ConfigError
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
-from textgym_agents.report.secrets import without_secrets
+from textgym_agents.report.provenance import model_hash, versions
+from textgym_agents.report.secrets import hidden_in_text, without_secrets
 from textgym_agents.storage import LOCK, append_line, cut_unfinished_line, locked, read_lines, write_atomically
 
 RESULTS, CONFIG, WORK, LOGS = "results.jsonl", "config.json", "work", "logs"
@@ -25,7 +26,8 @@ class ResultStore:
 
     Args:
         folder: where; made if it isn't there.
-        config: the benchmark. A folder that holds another one is refused.
+        config: the benchmark. A folder that holds another one is refused, unless this one only adds to it: more
+            seeds, algorithms or tasks.
 
     Raises:
         ConfigError: the folder holds another configuration (the message lists what differs), or something else.
@@ -46,11 +48,12 @@ class ResultStore:
                 raise ConfigError(
                     f"The folder {str(self.folder)!r} holds {', '.join(others[:3])} and no benchmark. Name a new one."
                 )
-            write_atomically(
-                path, json.dumps(without_secrets(self.config.to_json()), indent=2) + "\n", "the configuration"
-            )
+            self._write_config()
             return
         there = load_config(self.folder)
+        if self.config.extends(there):
+            self._write_config()
+            return
         differences = self.config.differences(there)
         if differences:
             listed = "\n  ".join(differences)
@@ -58,6 +61,10 @@ class ResultStore:
                 f"{str(self.folder)!r} holds a benchmark with another configuration:\n  {listed}\n"
                 "Name another folder with --out, or repeat the command of the first start to continue it."
             )
+
+    def _write_config(self) -> None:
+        text = json.dumps(without_secrets(self.config.to_json()), indent=2) + "\n"
+        write_atomically(self.folder / CONFIG, text, "the configuration")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -78,9 +85,16 @@ class ResultStore:
         append_line(self.path, run)
 
     def runs(self) -> list[dict[str, Any]]:
-        """Finished runs in the order of ``config.run_keys()``, whatever order they finished in."""
-        finished = {key_of(run): run for run in reversed(read_runs(self.path))}
-        return [finished[key] for key in self.config.run_keys() if key in finished]
+        """The runs that have ended, in the order of ``config.run_keys()``, whatever order they ended in.
+
+        One that failed and was tried again is there once, with its result if it has one.
+        """
+        lines: dict[Key, dict[str, Any]] = {}
+        for run in read_runs(self.path):
+            before = lines.get(key_of(run))
+            if before is None or before["error"] is not None:
+                lines[key_of(run)] = run
+        return [lines[key] for key in self.config.run_keys() if key in lines]
 
 
 def load_config(folder: str | Path) -> BenchmarkConfig:
@@ -105,6 +119,23 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
         ConfigError: a line in the middle is broken, which no interruption can cause.
     """
     return read_lines(path, Key._fields)
+
+
+def line_of(config: BenchmarkConfig, key: Key) -> dict[str, Any]:
+    """What every line has: which run it is, and where it comes from."""
+    return {
+        **key._asdict(),
+        "model": config.model,
+        "versions": versions(),
+        "model_hash": config.model_hash or model_hash(config.model),
+        "config_hash": config.hash_of(key),
+        "command": config.command_of(key),
+    }
+
+
+def failed_line(config: BenchmarkConfig, key: Key, error: str) -> dict[str, Any]:
+    """The line of a run that failed."""
+    return {**line_of(config, key), "error": hidden_in_text(error)}
 
 
 def key_of(run: Mapping[str, Any]) -> Key:

@@ -181,13 +181,15 @@ def env_arguments(env_kwargs: Sequence[str] | None, **given: Any) -> dict[str, A
     if isinstance(given.get("columns"), str):
         arguments["columns"] = column_names(given["columns"])
     _hide_token(arguments)
-    if isinstance(arguments.get("reward"), str) and arguments["reward"] != "default":
-        arguments["reward"] = _checked_reward(arguments["reward"])
+    if isinstance(arguments.get("reward"), str):
+        arguments["reward"] = checked_reward(arguments["reward"])
     return arguments
 
 
-def _checked_reward(text: str) -> str:
-    """A formula, or ``module:function`` (the name of ``file.py:function`` without the ending), or an error now."""
+def checked_reward(text: str) -> str:
+    """The word "default", a formula, or ``module:function``, with ``file.py`` without its ending; else an error."""
+    if text == "default":
+        return text
     module, colon, function = text.rpartition(":")
     if not colon:
         from textgym.rewards import parse_reward

@@ -13,7 +13,7 @@ from textgym_agents.benchmark.composites import base, own_arguments, short_task
 from textgym_agents.benchmark.composites import names as names_of
 from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.cli import arguments, options
-from textgym_agents.cli.options import ALGORITHM, option
+from textgym_agents.cli.options import ALGORITHM, ENVIRONMENT, option
 
 DEFAULT_TIMESTEPS = 20_000
 
@@ -57,6 +57,7 @@ def benchmark(
     jobs: Annotated[
         int | None, option("Runs at once. Default: 1; with --suite, one a core.", min=1, show_default=False)
     ] = None,
+    retry: Annotated[bool, option("Also do runs again that have failed.", None, "--retry")] = False,
     threads: Annotated[
         int, option("Of torch in each process. Changes results a little.", min=1)
     ] = BenchmarkConfig.threads,
@@ -80,6 +81,18 @@ def benchmark(
     lora: options.Lora = None,
     temperature: options.Temperature = None,
     policy_kwarg: options.PolicyKwargs = None,
+    front: Annotated[
+        int, option("Points of each training at which held-out prompts are evaluated, with their KL.", min=0)
+    ] = BenchmarkConfig.front,
+    gold: Annotated[
+        str | None,
+        option(
+            "A reward that is reported beside the one of --reward, which is its proxy: a formula, module:function, or "
+            "default.",
+            ENVIRONMENT,
+            metavar="REWARD",
+        ),
+    ] = None,
 ) -> None:
     """Compare algorithms: algorithms x tasks x seeds.
 
@@ -93,7 +106,7 @@ def benchmark(
     [cyan]textgym benchmark --algos 'rloo,rloo\\[group_size=8,learning_rate=1e-3]' --tasks Copy --out r4[/cyan]
     [cyan]textgym benchmark --suite small --algos all --seeds 3[/cyan]
     """
-    named = options.load_plugins(plugins, reward, *map(base, names_of(tasks or "")))
+    named = options.load_plugins(plugins, reward, gold, *map(base, names_of(tasks or "")))
     # Options that bear the name of a setting are that setting.
     settings = {
         field.name: context.params[field.name] for field in fields(BenchmarkConfig) if field.name in context.params
@@ -103,6 +116,7 @@ def benchmark(
         "policy_kwargs": arguments.policy_arguments(policy_kwarg, temperature=temperature),
         "algo_kwargs": arguments.algo_arguments(algo_kwarg),
         "plugins": named,
+        "gold": None if gold is None else arguments.checked_reward(gold),
     }
     arguments.check_model(model)
     ids = None if tasks is None else [arguments.resolve_task(name) for name in names_of(tasks)]
@@ -117,7 +131,7 @@ def benchmark(
         given = {name for name in settings if options.is_given(context, name)}
         settings = _of_suite(suite, ids, timesteps, settings, given)
     config = _config(algos, settings)
-    _run(config, _folder(out, suite), jobs or _default_jobs(suite, threads))
+    _run(config, _folder(out, suite), jobs or _default_jobs(suite, threads), retry)
 
 
 def _folder(out: Path | None, suite: str | None) -> Path:
@@ -239,12 +253,21 @@ def _check(config: BenchmarkConfig) -> None:
             gymnasium.make(base(task), **config.for_task(task)).close()
 
 
-def _run(config: BenchmarkConfig, out: Path, jobs: int) -> None:
+def _said(run: Mapping[str, Any]) -> str:
+    """One line about a run that has ended."""
+    if run["error"] is not None:
+        return f"failed: {run['error']}"
+    before, after = (run["evaluations"][side]["summary"]["reward"] for side in ("before", "sampled"))
+    return f"reward {before:.3f} -> {after:.3f} ({run['costs']['seconds']:.0f} s)"
+
+
+def _run(config: BenchmarkConfig, out: Path, jobs: int, retry: bool) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from textgym_agents.benchmark import report
     from textgym_agents.benchmark.launch import launch
-    from textgym_agents.benchmark.store import ResultStore
+    from textgym_agents.benchmark.processes import BenchmarkError
+    from textgym_agents.benchmark.store import LOGS, ResultStore, key_of
 
     console = Console(stderr=True)
     store = ResultStore(out, config)
@@ -264,17 +287,13 @@ def _run(config: BenchmarkConfig, out: Path, jobs: int) -> None:
                 running.append(str(key))
             elif str(key) in running:
                 running.remove(str(key))
-            if event == "finished" and run is not None:
-                change = f"reward {run['before']['reward']:.3f} -> {run['after']['reward']:.3f}"
-                console.print(f"{key}: {change} ({run['seconds']:.0f} s)", markup=False, highlight=False)
-            elif event != "started":
-                console.print(
-                    f"{key}: {'finished earlier' if event == 'skipped' else event}", markup=False, highlight=False
-                )
+            if event != "started":
+                said = "ended earlier" if run is None else _said(run)
+                console.print(f"{key}: {said}", markup=False, highlight=False, soft_wrap=True)
             bar.update(job, description=", ".join(running), advance=0 if event == "started" else 1)
 
         try:
-            runs = launch(store, jobs, listen)
+            runs = launch(store, jobs, listen, retry=retry)
         except KeyboardInterrupt:
             done = f"{len(store.runs())} of {len(config.run_keys())} runs are finished and kept"
             console.print(f"{done}; the same command continues from there.", markup=False, highlight=False)
@@ -286,6 +305,13 @@ def _run(config: BenchmarkConfig, out: Path, jobs: int) -> None:
         markup=False,
         highlight=False,
     )
-    for table in report.tables(config, runs, rows):
+    for table in report.tables(config, [run for run in runs if run["error"] is None], rows):
         console.print(table)
     console.print(f"report: {out / 'results.md'}", markup=False, soft_wrap=True)
+    failed = [run for run in runs if run["error"] is not None]
+    if failed:
+        first = failed[0]
+        raise BenchmarkError(
+            f"{len(failed)} of {len(runs)} runs failed; the others are kept. The first: {key_of(first)}: "
+            f"{first['error']} (logs: {out / LOGS}). The same command with --retry tries them again."
+        )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.progress import track
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -30,12 +31,14 @@ class Evaluation:
         rewards: (prompts,) returns, the sums of an episode's rewards.
         metrics: corpus metrics by name, and "num_tokens", the mean length.
         components: mean of each part of the reward.
+        kl: (prompts,) KL to the reference policy in nats, summed over a completion's tokens; None: not measured.
     """
 
     samples: list[Sample]
     rewards: NDArray[np.float64]
     metrics: dict[str, float]
     components: dict[str, float] = field(default_factory=dict)
+    kl: NDArray[np.float64] | None = None
 
     @property
     def reward(self) -> float:
@@ -59,6 +62,7 @@ def evaluate(
     n_envs: int = 32,
     split: str = "test",
     env_kwargs: Mapping[str, Any] | None = None,
+    reference: LanguageModelPolicy | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Let ``policy`` complete the first ``num_prompts`` prompts of a split.
@@ -81,6 +85,8 @@ def evaluate(
             is made, such as when to stop.
         env_kwargs: of the environment, when ``env`` is an id. Default tokenizer, form and start token: those of the
             policy.
+        reference: another policy, to which the KL of the sampled distribution is measured: exactly in each state that
+            the completions go through, see :func:`divergence`.
         progress: show a bar.
 
     Raises:
@@ -104,14 +110,33 @@ def evaluate(
     plays = []
     for stream in _streams(seed, 1 if deterministic else best_of):
         with _attribute(policy, "sampling_from", nullcontext)(stream):
-            plays.append(_play(policy, env, num_prompts, deterministic, progress))
+            plays.append(_play(policy, env, num_prompts, deterministic, reference, progress))
     ordered = [max(episodes, key=lambda episode: episode[1]) for episodes in zip(*plays, strict=True)]
-    samples = [sample for sample, _, _ in ordered]
+    samples = [sample for sample, *_ in ordered]
     values = compute_metrics(getattr(task, "metrics", ()) if metrics is None else metrics, samples)
     values["num_tokens"] = float(np.mean([len(s.token_ids) for s in samples]))
-    names = sorted({name for _, _, parts in ordered for name in parts})
-    components = {n: float(np.mean([parts[n] for _, _, parts in ordered if n in parts])) for n in names}
-    return Evaluation(samples, np.array([r for _, r, _ in ordered]), values, components)
+    names = sorted({name for _, _, parts, _ in ordered for name in parts})
+    components = {n: float(np.mean([parts[n] for _, _, parts, _ in ordered if n in parts])) for n in names}
+    kl = None if reference is None else np.array([kl for *_, kl in ordered])
+    return Evaluation(samples, np.array([r for _, r, _, _ in ordered]), values, components, kl)
+
+
+@torch.no_grad()
+def divergence(policy: LanguageModelPolicy, reference: LanguageModelPolicy, obs: Any) -> NDArray[np.float64]:
+    """(rows,) KL(policy || reference) in nats of the distributions over the next token.
+
+    With temperatures, masks, top-k and top-p as each of the two has them. Infinite where the policy may take a token
+    that the reference can't.
+
+    >>> policy = load_policy("textgym/tiny", "textgym/Copy-v0")
+    >>> env = make_vec_env("textgym/Copy-v0", 2, model="textgym/tiny")
+    >>> divergence(policy, policy, env.reset()).tolist()
+    [0.0, 0.0]
+    """
+    distributions: list[Any] = [one.get_distribution(one.obs_to_tensor(obs)[0]) for one in (policy, reference)]
+    ours, theirs = (one.distribution.logits.double() for one in distributions)  # log-probabilities
+    terms = ours.exp() * (ours - theirs.to(ours.device))
+    return np.asarray(terms.where(ours > -torch.inf, 0.0).sum(-1).cpu().numpy())
 
 
 def load_policy(
@@ -131,6 +156,13 @@ def _attribute(policy: Any, name: str, default: Any) -> Any:
     while policy is not None and not hasattr(policy, name):
         policy = getattr(policy, "policy", None)
     return getattr(policy, name, default)
+
+
+def _language_model(policy: Any) -> Any:
+    """The innermost policy, of one that wraps others."""
+    while not isinstance(policy, LanguageModelPolicy) and hasattr(policy, "policy"):
+        policy = policy.policy
+    return policy
 
 
 def _fitting(policy: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,17 +198,28 @@ def _check_fit(policy: Any, env: Any) -> None:
             )
 
 
+_Episode = tuple[Sample, float, Mapping[str, float], float]  # with its return, reward components and KL
+
+
 def _play(
-    policy: Any, env: TextVecEnv, num_prompts: int, deterministic: bool, progress: bool
-) -> list[tuple[Sample, float, Mapping[str, float]]]:
-    """Sample, return and reward components for the prompts 0 to ``num_prompts - 1``."""
+    policy: Any,
+    env: TextVecEnv,
+    num_prompts: int,
+    deterministic: bool,
+    reference: LanguageModelPolicy | None,
+    progress: bool,
+) -> list[_Episode]:
+    """The episodes of the prompts 0 to ``num_prompts - 1``."""
     vector_env = _sequential(env)
-    episodes: dict[int, tuple[Sample, float, Mapping[str, float]]] = {}
+    episodes: dict[int, _Episode] = {}
+    kl = np.zeros(env.num_envs)  # of each row's episode until now
     env.seed(0)
     obs: Any = env.reset()
     bar = iter(track(range(num_prompts), "evaluating", disable=not progress, transient=True))
     while len(episodes) < num_prompts:
         actions, _ = policy.predict(obs, deterministic=deterministic)
+        if reference is not None:
+            kl += divergence(_language_model(policy), reference, obs)
         obs, _, dones, infos = env.step(actions)
         for row in np.flatnonzero(dones):
             if "completion" not in infos[row]:
@@ -187,7 +230,9 @@ def _play(
             # Rows that finish early begin later prompts: leave those out, or short completions would count more.
             if sample is not None and sample.prompt_id < num_prompts and sample.prompt_id not in episodes:
                 info = infos[row]
-                episodes[sample.prompt_id] = sample, info["episode"]["r"], info.get("reward_components", {})
+                parts = info.get("reward_components", {})
+                episodes[sample.prompt_id] = sample, info["episode"]["r"], parts, float(kl[row])
                 next(bar, None)
+            kl[row] = 0.0
     next(bar, None)
     return [episodes[i] for i in sorted(episodes)]

@@ -74,8 +74,10 @@ class PromptStatistics:
         return {"kind": self.kind, "rows": self.rows.astype(int).tolist()}
 
     @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> "PromptStatistics":
-        """What :meth:`to_json` gave."""
+    def from_json(cls, stored: dict[str, Any] | list[float]) -> "PromptStatistics":
+        """What :meth:`to_json` gave, or a list of one number per prompt."""
+        if isinstance(stored, list):
+            return of_rewards(stored)
         rows = np.array(stored["rows"], dtype=np.float64)
         return cls(stored["kind"], rows[:, None] if stored["kind"] == "mean" else rows)
 

@@ -93,6 +93,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
     value_gain: ClassVar[float] = 100.0  # of the value head's features, which sets how fast values move
     takes_critics: ClassVar[bool] = True  # whether ``critic`` and ``critic_warmup`` mean something
     takes_filters: ClassVar[bool] = True  # whether its updates are right with ``top_k`` and ``top_p``
+    decodes_plainly: ClassVar[bool] = True  # whether it chooses tokens as the model that it saves does
     critic_lm: PreTrainedModel
     _critic: "LanguageModelPolicy | None" = None  # with a model of its own
     sampled_masks: Tensor | None = None  # (rows, words) of the last rollout step, with top-k, top-p or masks

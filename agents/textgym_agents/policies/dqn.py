@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.distributions import CategoricalDistribution, Distribution
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 from torch.nn import functional
@@ -107,6 +108,7 @@ class DQNPolicy(LanguageModelPolicy):
     value_gain = 10.0  # values are bootstrapped from: they must not run ahead of their targets
     takes_critics = False
     restricted = False  # only the target network's policy is
+    decodes_plainly = False
     proposals: Proposals | None = None
     heads: tuple[str, ...] = ("value_net",)
     q_name = "q_net"
@@ -250,9 +252,24 @@ class DQNPolicy(LanguageModelPolicy):
         if deterministic or self.exploration == "epsilon_greedy":
             chosen = logits.argmax(-1)
         else:
-            logits = self.sampling.filter_(_without_repeats(logits, candidates) / self.sampling.temperature)
+            logits = self._explored(logits, candidates)
             chosen = draw(logits.softmax(-1), self._stream(logits.device))
         return candidates.gather(1, chosen[:, None]).squeeze(1) if given is None else chosen
+
+    def get_distribution(self, obs: Any) -> Distribution:
+        """The distribution over tokens that :meth:`predict` samples from: only candidates have a probability."""
+        assert self.proposals is not None
+        given = obs.get(CANDIDATES)
+        candidates = self.proposals(obs) if given is None else given.long()
+        logits = self._explored(self._candidate_logits(self._hidden(obs), candidates), candidates)
+        over_tokens = logits.new_full((len(logits), self.num_actions), -torch.inf)
+        # A repeated first candidate has minus infinity: the largest of its logits is its own.
+        over_tokens.scatter_reduce_(1, candidates, logits, "amax")
+        return CategoricalDistribution(self.num_actions).proba_distribution(over_tokens.log_softmax(-1))
+
+    def _explored(self, logits: Tensor, candidates: Tensor) -> Tensor:
+        """(rows, k) logits of candidates, as they are sampled."""
+        return self.sampling.filter_(_without_repeats(logits, candidates) / self.sampling.temperature)
 
     @property
     def cache_nbytes(self) -> int:

@@ -30,6 +30,7 @@ class NLPOPolicy(PackedMasks):
         ConfigError: ``mask_top_p`` is not above 0 and at most 1.
     """
 
+    decodes_plainly = False
     mask_policy: LanguageModelPolicy | None = None
 
     def __init__(self, *args: Any, mask_top_p: float = 0.9, **kwargs: Any) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,11 @@ from textgym.metrics import METRICS
 from textgym_agents.benchmark import charts, processes, report
 from textgym_agents.benchmark.aggregate import ALL_TASKS, aggregate, iqm
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
-from textgym_agents.benchmark.launch import BenchmarkError, launch
+from textgym_agents.benchmark.launch import launch
 from textgym_agents.benchmark.run import run
-from textgym_agents.benchmark.store import ResultStore, read_runs
+from textgym_agents.benchmark.store import ResultStore, failed_line, read_runs
 from textgym_agents.cli.app import app
-from textgym_agents.evaluation.statistics import PromptStatistics, intervals, of_metric, of_rewards
+from textgym_agents.evaluation.statistics import PromptStatistics, intervals, of_metric
 from textgym_agents.report import curves
 from textgym_agents.report.numbers import show
 
@@ -43,9 +44,13 @@ SAMPLES = [
 
 def make_run(algo="ppo", task=COPY, seed=0, before=(0.2, 0.4), after=(0.3, 0.5), **metrics):
     """A line of results.jsonl with these rewards on the held-out prompts."""
-    sides = {}
-    for name, rewards in (("before", before), ("after", after)):
-        sides[name] = {"reward": float(np.mean(rewards)), **metrics}
+    sides = {
+        name: {
+            "summary": {"reward": float(np.mean(rewards)), **metrics},
+            "per_prompt": {"reward": [float(reward) for reward in rewards]},
+        }
+        for name, rewards in (("before", before), ("sampled", after), ("greedy", after))
+    }
     return {
         "algo": algo,
         "task": task,
@@ -53,16 +58,17 @@ def make_run(algo="ppo", task=COPY, seed=0, before=(0.2, 0.4), after=(0.3, 0.5),
         "model": "tiny",
         "timesteps": 100,
         "eval_prompts": len(before),
-        **sides,
-        "per_prompt": {
-            "before": {"reward": of_rewards(before).to_json()},
-            "after": {"reward": of_rewards(after).to_json()},
-        },
+        "evaluations": sides,
+        "score": None,
+        "score_greedy": None,
+        "front": [],
         "curve": {"timesteps": [50, 100], "reward": [0.25, 0.35 + 0.01 * seed]},
+        "kl": None,
         "samples": [{"prompt": "Say | it:", "reference": "so ```it```", "before": "a\nb", "after": "c"}],
         "command": "textgym benchmark",
         "versions": {"python": "3"},
-        "seconds": 1.0 + seed,
+        "costs": {"seconds": 1.0 + seed},
+        "error": None,
     }
 
 
@@ -225,9 +231,36 @@ def test_a_broken_line_in_the_middle_is_an_error_that_names_it(tmp_path):
 def test_another_configuration_in_the_same_folder_is_refused_and_the_difference_shown(tmp_path):
     ResultStore(tmp_path, CONFIG)
     ResultStore(tmp_path, CONFIG)
-    with pytest.raises(ConfigError, match=r"seeds: 2 there, 3 here\n") as error:
-        ResultStore(tmp_path, BenchmarkConfig(("ppo", "a2c"), {COPY: 100}, seeds=3))
+    with pytest.raises(ConfigError, match=r"seeds: 2 there, 1 here\n") as error:
+        ResultStore(tmp_path, BenchmarkConfig(("ppo", "a2c"), {COPY: 100}, seeds=1))
     assert "tasks" not in str(error.value)
+    with pytest.raises(ConfigError, match=r"tasks: .*100.* there, .*101.* here\n"):
+        ResultStore(tmp_path, BenchmarkConfig(("ppo", "a2c"), {COPY: 101}, seeds=2))
+
+
+def test_a_benchmark_may_grow_and_what_has_finished_stays(tmp_path):
+    store = ResultStore(tmp_path, CONFIG)
+    store.append(make_run())
+    grown = BenchmarkConfig(("ppo", "rloo", "a2c"), {DATA: 50, COPY: 100}, seeds=3)
+    assert [run["algo"] for run in ResultStore(tmp_path, grown).runs()] == ["ppo"]
+    key = CONFIG.run_keys()[0]
+    assert grown.hash_of(key) == CONFIG.hash_of(key) != replace(CONFIG, n_envs=3).hash_of(key)
+    assert grown.hash_of(key) != grown.hash_of(key._replace(seed=1))
+    assert grown.command_of(key) == "textgym benchmark --algos ppo --tasks Copy --timesteps Copy=100 --seeds 1"
+    with pytest.raises(ConfigError, match="seeds: 3 there, 2 here"):
+        ResultStore(tmp_path, CONFIG)
+
+
+def test_a_failed_run_that_is_tried_again_is_there_once(tmp_path):
+    store, key = ResultStore(tmp_path, CONFIG), CONFIG.run_keys()[0]
+    store.append(failed_line(CONFIG, key, "ValueError: api_key=abc"))
+    (line,) = store.runs()
+    assert (line["error"], line["algo"]) == ("ValueError: api_key=***", "ppo")
+    store.append(failed_line(CONFIG, key, "MemoryError"))
+    assert [line["error"] for line in store.runs()] == ["MemoryError"]
+    store.append(make_run())
+    store.append(failed_line(CONFIG, key, "too late"))
+    assert [line["error"] for line in store.runs()] == [None]
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
@@ -281,12 +314,23 @@ def test_failed_runs_are_reported_and_only_they_are_tried_again(tmp_path, monkey
     monkeypatch.setattr(processes, "RUN", (sys.executable, str(script)))
     monkeypatch.setattr(processes, "FORKS", False)
     store = ResultStore(tmp_path / "out", CONFIG)
-    with pytest.raises(BenchmarkError, match=r"2 of 4 runs failed(.|\n)*a2c Copy seed 0: the model has diverged"):
-        launch(store, jobs=2)
-    assert [run["algo"] for run in store.runs()] == ["ppo", "ppo"]
-    flag.touch()
     events = []
-    runs = launch(store, jobs=2, listener=lambda event, key, run: events.append((event, key.algo)))
+
+    def listener(event, key, run):
+        events.append((event, key.algo))
+
+    runs = launch(store, jobs=2, listener=listener)
+    assert [(run["algo"], run["error"]) for run in runs] == 2 * [
+        ("ppo", None),
+        ("a2c", "Ended: the model has diverged"),
+    ]
+    assert events.count(("failed", "a2c")) == 2
+    flag.touch()
+    events.clear()
+    assert launch(store, jobs=2, listener=listener) == runs
+    assert [event for event, _ in events] == ["skipped"] * 4
+    events.clear()
+    runs = launch(store, jobs=2, listener=listener, retry=True)
     assert [(run["algo"], run["seed"]) for run in runs] == [("ppo", 0), ("a2c", 0), ("ppo", 1), ("a2c", 1)]
     assert events.count(("skipped", "ppo")) == 2
     assert events.count(("finished", "a2c")) == 2
@@ -306,7 +350,8 @@ def one_thread():
 
 
 def without_time(line):
-    return {name: value for name, value in line.items() if name != "seconds"}
+    costs = {name: cost for name, cost in line["costs"].items() if name not in ("seconds", "peak_memory_mb")}
+    return {**line, "costs": costs}
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks up processes in /proc")
@@ -350,7 +395,7 @@ def test_killed_and_resumed_gives_what_an_uninterrupted_benchmark_gives(tmp_path
 
     resumed = CliRunner().invoke(app, command[3:])
     assert resumed.exit_code == 0, resumed.output
-    assert "ppo Copy seed 0: finished earlier" in resumed.stderr
+    assert "ppo Copy seed 0: ended earlier" in resumed.stderr
 
     config = ResultStore(out, BenchmarkConfig.from_json(json.loads((out / "config.json").read_text()))).config
     lines = read_runs(results)
@@ -359,11 +404,12 @@ def test_killed_and_resumed_gives_what_an_uninterrupted_benchmark_gives(tmp_path
     assert [without_time(line) for line in lines] == json.loads(
         json.dumps([without_time(line) for line in uninterrupted])
     )
-    assert lines[0]["before"] == lines[1]["before"]
-    assert lines[0]["after"] != lines[0]["before"], "nothing was learnt, so the comparison proves little"
+    ppo, a2c = (line["evaluations"] for line in lines)
+    assert ppo["before"] == a2c["before"]
+    assert ppo["sampled"] != ppo["before"], "nothing was learnt, so the comparison proves little"
     for line in lines:
         assert line["timesteps"] == line["curve"]["timesteps"][-1] == 256
-        assert len(line["per_prompt"]["after"]["reward"]["rows"]) == 6
+        assert len(line["evaluations"]["sampled"]["per_prompt"]["reward"]) == 6
         assert len(line["samples"]) == 3
 
     fresh = tmp_path / "fresh"

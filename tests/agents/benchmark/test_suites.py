@@ -24,7 +24,9 @@ from textgym_agents.benchmark.charts import _groups
 from textgym_agents.benchmark.comparison import compare
 from textgym_agents.benchmark.composites import parts
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
-from textgym_agents.benchmark.launch import BenchmarkError, launch
+from textgym_agents.benchmark.held_out import HeldOut, rounded
+from textgym_agents.benchmark.launch import launch
+from textgym_agents.benchmark.processes import BenchmarkError
 from textgym_agents.benchmark.run import _curve, run
 from textgym_agents.benchmark.store import ResultStore, read_runs
 from textgym_agents.cli import benchmark
@@ -115,7 +117,7 @@ def test_a_missing_extra_is_said_before_anything_runs(monkeypatch):
 def configured(monkeypatch):
     """Calls the command without running anything; returns its configuration, folder and number of jobs."""
     calls = []
-    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs: calls.append((config, out, jobs)))
+    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs, retry: calls.append((config, out, jobs)))
 
     def call(*arguments):
         result = CliRunner().invoke(app, ["benchmark", *map(str, arguments)], env={"COLUMNS": "300"})
@@ -239,9 +241,10 @@ def test_the_second_part_goes_on_from_the_first_ones_weights(tiny_folder, tmp_pa
 
 def test_an_algorithm_that_takes_no_kl_is_not_given_one(tiny_folder, monkeypatch):
     monkeypatch.setitem(ALGORITHMS, "a2c", replace(ALGORITHMS["a2c"], kl_coef=None))
-    line = run(tiny(tiny_folder, "a2c", kl_coef=0.5), Key("a2c", COPY, 0))
-    assert line["kl"] is None
-    assert run(tiny(tiny_folder, "ppo", kl_coef=0.5), Key("ppo", COPY, 0))["kl"] is not None
+    given, real = [], running.make
+    monkeypatch.setattr(running, "make", lambda *a, **k: given.append(k["kl_coef"]) or real(*a, **k))
+    run(tiny(tiny_folder, "a2c", kl_coef=0.5), Key("a2c", COPY, 0))
+    assert given == [None]
 
 
 class Idle(ALGORITHMS["ppo"].cls):
@@ -254,10 +257,10 @@ class Idle(ALGORITHMS["ppo"].cls):
 def test_a_run_without_training(tiny_folder, monkeypatch, tmp_path):
     monkeypatch.setitem(ALGORITHMS, "idle", replace(ALGORITHMS["ppo"], cls=Idle))
     line = run(tiny(tiny_folder, "idle"), Key("idle", COPY, 0))
-    assert (line["timesteps"], line["kl"]) == (0, None)
+    assert (line["timesteps"], line["kl"]) == (0, 0.0)
     assert line["curve"] == {"timesteps": [], "reward": []}
-    assert line["after"] == line["before"]
-    assert line["per_prompt"]["after"] == line["per_prompt"]["before"]
+    assert line["evaluations"]["sampled"] == line["evaluations"]["before"]
+    assert (line["costs"]["tokens_written"], line["costs"]["forward_tokens"]) == (0, 0)
     report.write_report(tmp_path, tiny(tiny_folder, "idle"), [line])
 
 
@@ -281,26 +284,26 @@ def test_a_run_after_others_gives_what_it_gives_alone(tiny_folder, tmp_path):
     kwargs = {**FEW["algo_kwargs"], "rloo.prompts_per_rollout": 4}
     config = tiny(tiny_folder, "rloo", "rloo+ppo", tokens=100, algo_kwargs=kwargs)
     together = launch(ResultStore(tmp_path / "together", config), jobs=2)
-    before = [json.dumps(line["per_prompt"]["before"]) for line in together]
+    before = [json.dumps(line["evaluations"]["before"]) for line in together]
     assert len(set(before)) == 1
     for key, line in zip(config.run_keys(), together, strict=True):
         assert json.loads(json.dumps(without_time(run(config, key)))) == without_time(line), key
     reverse = replace(config, algos=config.algos[::-1])
     for line in launch(ResultStore(tmp_path / "reverse", reverse)):
         alone = next(one for one in together if one["algo"] == line["algo"])
-        assert without_time(line) | {"command": ""} == without_time(alone) | {"command": ""}
+        assert without_time(line) == without_time(alone)
 
 
 def test_the_evaluation_before_training_is_made_once(tiny_folder, tmp_path, monkeypatch):
     made = []
-    load_policy = running.load_policy
-    monkeypatch.setattr(running, "load_policy", lambda *args, **kwargs: made.append(args) or load_policy(*args))
+    findings = HeldOut.findings
+    monkeypatch.setattr(HeldOut, "findings", lambda self, one: made.append(self.key) or findings(self, one))
     config = tiny(tiny_folder, "ppo", "a2c", seeds=2)
     for key in config.run_keys():
         run(config, key, tmp_path)
-    assert len(made) == 2  # one a seed
+    assert len(made) == 2 + 2 * 4  # one a seed, and each run's own two
     run(config, config.run_keys()[0])
-    assert len(made) == 3
+    assert len(made) == 10 + 3
 
 
 def test_a_run_that_dies_takes_no_other_with_it(tiny_folder, tmp_path, monkeypatch):
@@ -321,9 +324,11 @@ def test_a_run_that_dies_takes_no_other_with_it(tiny_folder, tmp_path, monkeypat
     )
     monkeypatch.setattr(processes, "SERVER", (sys.executable, str(script)))
     store = ResultStore(tmp_path / "out", tiny(tiny_folder, "a2c", "rloo"))
-    with pytest.raises(BenchmarkError, match=r"1 of 2 runs failed(.|\n)*a2c Copy seed 0: begun"):
-        launch(store)
-    assert [line["algo"] for line in read_runs(store.path)] == ["rloo"]
+    launch(store)
+    assert [(line["algo"], line["error"]) for line in read_runs(store.path)] == [
+        ("a2c", "Ended: begun"),
+        ("rloo", None),
+    ]
 
 
 def test_a_server_that_cannot_start_is_an_error_that_says_why(tiny_folder, tmp_path, monkeypatch):
@@ -478,7 +483,7 @@ def test_variants_of_one_algorithm_are_compared(tiny_folder, tmp_path, configure
     lines = [run(config, key) for key in config.run_keys()]
     assert [line["algo"] for line in lines] == list(names[:2])
     assert lines[0]["curve"]["reward"][0] == lines[1]["curve"]["reward"][0]  # the same model acts first
-    assert lines[0]["after"] != lines[1]["after"]
+    assert lines[0]["evaluations"]["sampled"] != lines[1]["evaluations"]["sampled"]
     report.write_report(tmp_path, config, lines)
     assert "rloo[learning_rate=0.01]" in (tmp_path / "results.md").read_text()
     console = Console(width=150)
@@ -536,7 +541,8 @@ def test_a_variant_plays_with_its_arguments_and_is_resumed(tiny_folder, tmp_path
     config = tiny(tiny_folder, "greedy", "ppo", algo_kwargs={"ppo.n_steps": 16})
     config = replace(config, tasks={COPY: 64, SHORT: 64})
     lines = launch(ResultStore(tmp_path, config), jobs=2)
-    lengths = {(line["algo"], line["task"]): line["after"]["num_tokens"] for line in lines}
+    summaries = {(line["algo"], line["task"]): line["evaluations"]["sampled"]["summary"] for line in lines}
+    lengths = {name: summary["num_tokens"] for name, summary in summaries.items()}
     assert lengths["greedy", SHORT] <= 3 < lengths["greedy", COPY]
     assert lengths["ppo", SHORT] <= 3
     events = []
@@ -564,3 +570,79 @@ def test_files_of_two_names_are_two_files():
 )
 def test_variants_of_tasks_that_make_no_sense(configured, task, message):
     assert message in configured("--algos", "greedy", "--tasks", task, "--out", "x")
+
+
+# ---------------------------------------------------------------------------- what a line holds
+
+
+def test_a_run_without_its_own_decoder_a_front_and_a_gold(tiny_folder):
+    config = tiny(tiny_folder, "nlpo", tokens=192, front=3, gold="2*chrf", env_kwargs={"max_new_tokens": 6})
+    line = run(replace(config, algo_kwargs={"n_steps": 8, "mask_top_p": 0.5}), Key("nlpo", COPY, 0))
+    evaluations = line["evaluations"]
+    assert [*evaluations] == ["before", "sampled", "greedy", "plain_sampled", "plain_greedy"]
+    assert evaluations["plain_sampled"] != evaluations["sampled"]
+    for one in evaluations.values():
+        gold = one["per_prompt"]["gold"]["rows"]
+        assert one["summary"]["gold"] == pytest.approx(np.mean(gold), abs=1e-5)
+        assert np.mean(gold) == pytest.approx(2 * one["summary"]["reward"], abs=1e-5)
+        assert one["summary"]["reward"] == pytest.approx(np.mean(one["per_prompt"]["reward"]), abs=1e-3)
+    assert [point["timesteps"] for point in line["front"]] == [64, 128, 192]
+    assert all(0 < point["kl"] < 20 and "gold" in point and "reward" in point for point in line["front"])
+    assert line["kl"] == line["front"][-1]["kl"]
+    assert line["score"] is None
+    costs = line["costs"]
+    assert costs["tokens_written"] == line["timesteps"] == 192
+    # Each token is written once, masked once by the lagged copy, and learned from in two epochs.
+    assert costs["forward_tokens"] > 192 * (1 + 1 + 2 * 3)
+    assert costs["tokens_learned"] > 2 * 192
+    assert costs["peak_memory_mb"] > 50
+    assert costs["tokens_per_completion"] == pytest.approx(evaluations["sampled"]["summary"]["num_tokens"], abs=1e-3)
+
+
+def test_the_kl_is_that_of_the_distribution_that_is_sampled_from(tiny_folder):
+    config = tiny(tiny_folder, "zero_shot", "zero_shot[top_k=1]", "random", "greedy", algo_kwargs={})
+    plain, peaked, random, greedy = (run(config, key)["kl"] for key in config.run_keys())
+    assert plain == 0
+    assert greedy is None  # it doesn't sample
+    # Nearly uniform, a random model's log-probabilities are near -log(vocabulary) at each token.
+    assert peaked > 10 * random > 0
+
+
+def test_rewards_are_stored_with_three_digits_of_the_largest():
+    assert rounded([0.00012345, 0.0]) == [0.000123, 0.0]
+    assert rounded([]) == []
+    assert rounded([1234.5678, 0.0004]) == [1234.568, 0.0]
+
+
+FAILING = """
+from textgym_agents import ALGORITHMS, Algorithm, register_algorithm
+
+class Failing(ALGORITHMS["ppo"].cls):
+    def learn(self, *args, **kwargs):
+        raise ValueError("the weights are <NaN>")
+
+register_algorithm("failing", Algorithm(Failing, "none"))
+"""
+
+
+def test_a_run_that_raises_is_a_line_and_in_the_report(tiny_folder, tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    out = tmp_path / "out"
+    words = ["benchmark", "--algos", "greedy,failing", "--tasks", "Copy", "--seeds", "1", "--timesteps", "8"]
+    words += ["--model", tiny_folder, "--eval-prompts", "2", "--n-envs", "2", "--out", str(out)]
+    words += ["--import", str(tmp_path / "failing.py")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "1 of 2 runs failed" in result.stderr
+    greedy, failed = sorted(read_runs(out / "results.jsonl"), key=lambda line: line["error"] is not None)
+    assert (greedy["algo"], failed["error"]) == ("greedy", "ValueError: the weights are <NaN>")
+    assert failed["config_hash"] != greedy["config_hash"]
+    text = (out / "results.md").read_text()
+    assert "## Failed runs" in text
+    assert "the weights are" in text
+    assert "| Copy | greedy | reward |" in text
+    assert "ended earlier" in CliRunner().invoke(app, words).stderr
+    again = CliRunner().invoke(app, [*words, "--retry"])
+    assert again.stderr.count("ended earlier") == 1
+    assert len(read_runs(out / "results.jsonl")) == 3
+    del ALGORITHMS["failing"]
