@@ -137,13 +137,14 @@ ROW = Algorithm(
     "Shao et al., DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models, 2024, "
     "https://arxiv.org/abs/2402.03300",
     family="policy gradient",
-    kl_coef=0.1,  # a mean over tokens of k3, while the others' is a sum over the completion
+    kl_coef=0.04,  # a mean over tokens of k3, while the others' is a sum over the completion
     small={"prompts_per_rollout": 4, "group_size": 2, "batch_size": 16},
     tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
     learning=Learning(40_000, 0.05, (0.102, 0.146, 0.121), {"kl_coef": 0}),
     search={**search.EPISODES, "group_size": search.Choice((4, 8, 16)), "n_epochs": search.Choice((1, 2, 4))},
     origins={
         **origins.EPISODES,
+        "kl_coef": origins.PAPER,
         "group_size": origins.TRL,
         "batch_size": origins.CHOSEN,
         "n_epochs": origins.PAPER,
