@@ -47,7 +47,7 @@ class QPolicy(Protocol):
 
 
 Targets = Literal["watkins", "n_step", "monte_carlo"]
-MOST_RETURNS = 64  # that say what scale values have
+MOST_RETURNS = 64  # the newest, which say what scale values have
 
 
 class EpisodeReplayBuffer(ReplayBuffer):
@@ -323,7 +323,9 @@ class EpisodeReplayBuffer(ReplayBuffer):
             num_generated=torch.full((len(candidates),), -1, device=self.device),
             candidates=self._long(candidates),
             take=None if take is None else self._long(take),
-            returns=np.array([float(one.rewards.sum()) for one in islice(self.episodes.values(), MOST_RETURNS)]),
+            returns=np.array(
+                [float(one.rewards.sum()) for one in islice(reversed(self.episodes.values()), MOST_RETURNS)]
+            ),
         )
 
     def _nothing(self, batch_size: int) -> ReplayBufferSamples:

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import CategoricalDistribution, Distribution
@@ -66,7 +67,7 @@ class DQNPolicy(LanguageModelPolicy):
 
         Q(s, a) = V(s) + beta * std * log(pi(a|s) / pi_0(a|s))
 
-    where std is the standard deviation of the first returns, so that the scale of rewards doesn't matter.
+    where std is the standard deviation of the first returns that differ, so that the scale of rewards doesn't matter.
 
     This is the dueling form (Wang et al. 2016, https://arxiv.org/abs/1511.06581) with the language model's own head as
     the advantages; Guo et al., Efficient (Soft) Q-Learning for Text Generation with Limited Good Data, 2022
@@ -200,7 +201,7 @@ class DQNPolicy(LanguageModelPolicy):
             return join(*self._states(obs, obs[CANDIDATES].long()))
         if not isinstance(obs, CandidateBatch) or obs.candidates is None:
             raise ConfigError("A Q network needs a CandidateBatch, as EpisodeReplayBuffer makes it.")
-        if obs.returns is not None and len(obs.returns) and not self.value_net.begun:
+        if obs.returns is not None and np.unique(obs.returns).size > 1 and not self.value_net.begun:
             self.value_net.follow(obs.returns, obs.returns)  # once, in both networks, which stay comparable so
         if obs.sequences:
             values = join(*self._states(obs, obs.candidates))

@@ -1,5 +1,7 @@
 """DQN and QR-DQN: their networks against plain passes of the model, and SB3's unmodified updates by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -149,6 +151,19 @@ def test_an_unmodified_update_equals_one_by_hand(cls, seq2seq):
     moved = {name.split(".")[0] for name, p, old in zip(network.names, network.parameters(), before, strict=True)
              if not torch.equal(p, old)}  # fmt: skip
     assert moved == {"lm", *algorithm.policy.heads}
+
+
+def test_values_get_their_scale_from_the_first_returns_that_differ():
+    """In a sparse task the first completions all score 0, which says nothing of how far apart values will be."""
+    algorithm = build()
+    collect(algorithm)
+    network, batch = algorithm.policy.q_net, algorithm.replay_buffer.sample(BATCH).observations
+    network(replace(batch, returns=np.zeros(64)))
+    assert not network.value_net.begun
+    network(replace(batch, returns=np.eye(1, 64)[0]))
+    assert network.value_net.std.item() == pytest.approx(np.eye(1, 64)[0].std())
+    network(replace(batch, returns=np.arange(64.0)))
+    assert network.value_net.std.item() == pytest.approx(np.eye(1, 64)[0].std())
 
 
 @pytest.mark.parametrize("cls", [DQN, QRDQN])
