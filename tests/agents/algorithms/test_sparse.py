@@ -1,7 +1,11 @@
 """A sparse task: one completion of the 40 that there are is worth 1 and all others nothing, after any prompt.
 
 A policy that samples evenly meets it once in 64 completions. The learning rate is that of a model of 16 units with
-random weights; all else is the rows' defaults, but for the KL penalty, which would keep the model near its start.
+random weights, and the temperature moves as fast as it does by default. All else is the rows' defaults, but for what is
+listed here and the KL penalty, which would keep the model near its start.
+
+ILQL isn't among them: 12,000 tokens of an even policy hold some sixty rewarded completions, and from these alone it
+finds the one in one seed of three. Nor is ARS.
 """
 
 import numpy as np
@@ -15,6 +19,18 @@ ONE = (1, 2, 3)
 TOKENS = 12_000
 # Arguments of ``make`` beside the learning rate and the KL penalty. An algorithm is tested when it has an entry.
 ROWS = {
+    "ppo": {},
+    "a2c": {},
+    "trpo": {},
+    "maskable_ppo": {},
+    "nlpo": {},
+    "reinforce": {},
+    "scst": {"learning_rate": 5e-3, "policy_kwargs": {"temperature_lr": 2.0}},
+    "rloo": {},
+    "grpo": {},
+    "vineppo": {},
+    "dqn": {"num_candidates": 4, "gradient_steps": 8},
+    "qrdqn": {"num_candidates": 4, "gradient_steps": 8},
     "q_learning": {},
     "sarsa": {},
 }
@@ -55,7 +71,8 @@ def chance(policy):
 @pytest.mark.parametrize("name", ROWS)
 def test_the_one_completion_becomes_the_greedy_one(name, seed):
     kl_coef = {} if ALGORITHMS[name].kl_coef is None else {"kl_coef": 0.0}
-    made = make(name, make_env(32, reward=sparse), even_model(), seed=seed, learning_rate=5e-3, **kl_coef, **ROWS[name])
+    options = {"learning_rate": 2e-3, "policy_kwargs": {"temperature_lr": 5.0}, **kl_coef, **ROWS[name]}
+    made = make(name, make_env(32, reward=sparse), even_model(), seed=seed, **options)
     assert chance(made.policy) < 0.03
     made.learn(TOKENS)
     print(f"{name}, seed {seed}: {chance(made.policy):.3f} of samples, greedy {greedy_completion(made.policy)}")
