@@ -86,6 +86,7 @@ EXTRAS = {
     "wandb": ("wandb>=0.18",),
     "gguf": ("gguf>=0.10",),
     "tune": ("optuna>=4,<6",),
+    "ray": ("ray>=2.40",),
 }
 
 

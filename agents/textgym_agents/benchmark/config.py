@@ -15,7 +15,6 @@ from textgym_agents.report.provenance import command_line
 from textgym_agents.report.secrets import without_secrets
 
 LONGEST = 150  # characters of a file's name, of which systems allow 255
-SECRETS = "TEXTGYM_SECRETS"  # the variable of the environment by which the processes of a benchmark get them
 
 
 class Key(NamedTuple):

@@ -1,14 +1,11 @@
-"""One run: evaluate, train, evaluate again. ``python -m textgym_agents.benchmark.run job.json`` does a single one.
+"""One run: evaluate, train, evaluate again.
 
 The result depends on the configuration, the algorithm, the task and the seed alone: not on earlier runs of the process,
 nor on the folder ``work``, which keeps the evaluation before training for the other algorithms of a task and seed.
 """
 
 import json
-import os
-import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,13 +21,12 @@ from textgym.plugins import load_plugins
 from textgym.tasks.source import HELD_OUT, NOT_HELD_OUT
 from textgym_agents.algorithms import find, make
 from textgym_agents.benchmark.composites import base, parts
-from textgym_agents.benchmark.config import SECRETS, BenchmarkConfig, Key
+from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.held_out import HeldOut, shown
 from textgym_agents.benchmark.meter import Front, Meter, peak_memory_mb, reset_peak_memory
 from textgym_agents.benchmark.store import failed_line, line_of
 from textgym_agents.callbacks.text_logger import TextLogger
 from textgym_agents.report.provenance import model_hash
-from textgym_agents.report.secrets import with_secrets
 from textgym_agents.storage import write_atomically
 
 MAX_POINTS = 200  # of a learning curve; value-based algorithms have a rollout every few tokens
@@ -204,40 +200,17 @@ def _curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     }
 
 
-def end_with(descriptor: int) -> None:
-    """End this process when the other end of a pipe is closed: its parent is gone, and nobody would read the result."""
+def do(job: str | bytes) -> str:
+    """Do a job, JSON with config, key (algo, task, seed) and work (or none). Returns its line of results as JSON.
 
-    def wait() -> None:
-        # This returns when the other end is gone; nothing is ever written. Not a file object's read(), whose lock
-        # Python wants when this process ends in the ordinary way.
-        os.read(descriptor, 1)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def do(path: str | Path) -> None:
-    """Do the job in the file ``path``, a JSON object with config, key (algo, task, seed), result and work.
-
-    A run that raises has a line with its error as the result.
-
-    Secrets of the configuration come in the environment's variable ``SECRETS``, so that they are in no file.
+    A run that raises has a line with its error.
     """
     logging: Any = transformers.utils.logging
     logging.disable_progress_bar()
-    job = json.loads(Path(path).read_text())
-    config = with_secrets(job["config"], json.loads(os.environ.get(SECRETS, "[]")))
-    benchmark, key = BenchmarkConfig.from_json(config), Key(*job["key"])
+    content = json.loads(job)
+    config, key = BenchmarkConfig.from_json(content["config"]), Key(*content["key"])
     try:
-        line = run(benchmark, key, job.get("work"))
-        text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+        return json.dumps(run(config, key, content.get("work")), ensure_ascii=False, allow_nan=False)
     except Exception as error:
         traceback.print_exc()  # into the log
-        text = json.dumps(failed_line(benchmark, key, f"{type(error).__name__}: {error}"), ensure_ascii=False)
-    write_atomically(Path(job["result"]), text)
-
-
-if __name__ == "__main__":
-    if sys.argv[2:] == ["--with-parent"]:
-        end_with(0)
-    do(sys.argv[1])
+        return json.dumps(failed_line(config, key, f"{type(error).__name__}: {error}"), ensure_ascii=False)

@@ -1,5 +1,6 @@
 """``textgym benchmark``: which algorithm learns what."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -55,7 +56,20 @@ def benchmark(
         ),
     ] = None,
     jobs: Annotated[
-        int | None, option("Runs at once. Default: 1; with --suite, one a core.", min=1, show_default=False)
+        int | None,
+        option(
+            "Runs at once, each in a process. 0: in this process, for debuggers. Default: 1; with --suite, one a core; "
+            "with --ray, as many as the cluster has CPUs for.",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        option(
+            "Do the runs on a Ray cluster: 'local' for one on this machine, 'auto', or ray://host:10001.",
+            metavar="ADDRESS",
+        ),
     ] = None,
     retry: Annotated[bool, option("Also do runs again that have failed.", None, "--retry")] = False,
     threads: Annotated[
@@ -131,7 +145,9 @@ def benchmark(
         given = {name for name in settings if options.is_given(context, name)}
         settings = _of_suite(suite, ids, timesteps, settings, given)
     config = _config(algos, settings)
-    _run(config, _folder(out, suite), jobs or _default_jobs(suite, threads), retry)
+    if jobs is None and ray is None:
+        jobs = _default_jobs(suite, threads)
+    _run(config, _folder(out, suite), jobs, retry, ray)
 
 
 def _folder(out: Path | None, suite: str | None) -> Path:
@@ -253,6 +269,28 @@ def _check(config: BenchmarkConfig) -> None:
             gymnasium.make(base(task), **config.for_task(task)).close()
 
 
+class _Clock:
+    """How long the runs that are left will take, if they take as long as those until now."""
+
+    def __init__(self) -> None:
+        self.began, self.done, self.skipped = time.monotonic(), 0, 0
+
+    def count(self, skipped: bool) -> None:
+        """One more is over."""
+        self.skipped += skipped
+        self.done += not skipped
+
+    def left(self, total: int) -> str:
+        """In words; nothing where nothing is known."""
+        missing = total - self.done - self.skipped
+        if not self.done:
+            return ""
+        seconds = round((time.monotonic() - self.began) / self.done * missing)
+        minutes, hours = seconds // 60, seconds // 3600
+        time_left = f"{hours} h {minutes % 60} min" if hours else f"{minutes} min" if minutes else f"{seconds} s"
+        return f"{missing} runs and about {time_left} left"
+
+
 def _said(run: Mapping[str, Any]) -> str:
     """One line about a run that has ended."""
     if run["error"] is not None:
@@ -261,26 +299,26 @@ def _said(run: Mapping[str, Any]) -> str:
     return f"reward {before:.3f} -> {after:.3f} ({run['costs']['seconds']:.0f} s)"
 
 
-def _run(config: BenchmarkConfig, out: Path, jobs: int, retry: bool) -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+def _run(config: BenchmarkConfig, out: Path, jobs: int | None, retry: bool, ray: str | None) -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from textgym_agents.benchmark import report
     from textgym_agents.benchmark.launch import launch
-    from textgym_agents.benchmark.processes import BenchmarkError
+    from textgym_agents.benchmark.places import BenchmarkError
     from textgym_agents.benchmark.store import LOGS, ResultStore, key_of
 
     console = Console(stderr=True)
     store = ResultStore(out, config)
     running: list[str] = []
+    total, clock = len(config.run_keys()), _Clock()
     columns = (
         TextColumn("runs"),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.fields[left]}  {task.description}", markup=False),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        job = bar.add_task("", total=len(config.run_keys()))
+        job = bar.add_task("", total=total, left="")
 
         def listen(event: str, key: Any, run: dict[str, Any] | None) -> None:
             if event == "started":
@@ -288,12 +326,14 @@ def _run(config: BenchmarkConfig, out: Path, jobs: int, retry: bool) -> None:
             elif str(key) in running:
                 running.remove(str(key))
             if event != "started":
-                said = "ended earlier" if run is None else _said(run)
+                clock.count(event == "skipped")
+                said = "ended earlier" if run is None else f"{_said(run)}, {clock.left(total)}"
                 console.print(f"{key}: {said}", markup=False, highlight=False, soft_wrap=True)
-            bar.update(job, description=", ".join(running), advance=0 if event == "started" else 1)
+            shown = {"description": ", ".join(running), "left": clock.left(total)}
+            bar.update(job, advance=0 if event == "started" else 1, **shown)
 
         try:
-            runs = launch(store, jobs, listen, retry=retry)
+            runs = launch(store, jobs, listen, retry=retry, ray=ray)
         except KeyboardInterrupt:
             done = f"{len(store.runs())} of {len(config.run_keys())} runs are finished and kept"
             console.print(f"{done}; the same command continues from there.", markup=False, highlight=False)

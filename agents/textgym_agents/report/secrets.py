@@ -1,8 +1,7 @@
 """Values that belong in no file and no log: tokens, keys and passwords among the arguments of a run."""
 
-import copy
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 HIDDEN = "***"
@@ -38,38 +37,6 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(without_secrets(one) for one in value) if type(value) in (list, tuple) else value
     return value
-
-
-def secrets_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], str]]:
-    """What :func:`without_secrets` hides, with the keys that lead to it, for a process that gets it by other ways.
-
-    >>> secrets_of({"load_kwargs": {"token": "hf_1", "name": "x"}})
-    [(('load_kwargs', 'token'), 'hf_1')]
-    """
-    if isinstance(value, list):
-        value = dict(enumerate(value))
-    if not isinstance(value, Mapping):
-        return []
-    found: list[tuple[tuple[Any, ...], str]] = []
-    for name, one in value.items():
-        hidden = is_secret(name) and isinstance(one, str) and one
-        found += [((*path, name), one)] if hidden else secrets_of(one, (*path, name))
-    return found
-
-
-def with_secrets(value: Any, secrets: Iterable[tuple[Sequence[Any], str]]) -> Any:
-    """The plain value with the secrets put back in.
-
-    >>> with_secrets({"load_kwargs": {"token": "***"}}, [(("load_kwargs", "token"), "hf_1")])
-    {'load_kwargs': {'token': 'hf_1'}}
-    """
-    whole = copy.deepcopy(value)
-    for (*path, last), secret in secrets:
-        inner = whole
-        for name in path:
-            inner = inner[name]
-        inner[last] = secret
-    return whole
 
 
 def without_hidden(value: Any) -> Any:

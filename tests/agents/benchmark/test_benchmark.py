@@ -19,7 +19,7 @@ from tests.agents.saved_model import save_tiny_model
 from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.metrics import METRICS
-from textgym_agents.benchmark import charts, processes, report
+from textgym_agents.benchmark import charts, places, report
 from textgym_agents.benchmark.aggregate import ALL_TASKS, aggregate, iqm
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.launch import launch
@@ -297,13 +297,16 @@ def test_arguments_of_one_algorithm_replace_those_of_all():
 
 FAKE = """
 import json, pathlib, sys, time
-job = json.loads(pathlib.Path(sys.argv[1]).read_text())
-algo, task, seed = job["key"]
-if algo == "a2c" and not pathlib.Path({flag!r}).exists():
-    raise SystemExit("the model has diverged")
-time.sleep(0.05)
-line = json.loads(pathlib.Path({line!r}).read_text()) | dict(algo=algo, task=task, seed=seed)
-pathlib.Path(job["result"]).write_text(json.dumps(line))
+print(flush=True)
+for text in sys.stdin:
+    job = json.loads(text)
+    algo, task, seed = job["key"]
+    if algo == "a2c" and not pathlib.Path({flag!r}).exists():
+        pathlib.Path(job["log"]).write_text("the model has diverged")
+        raise SystemExit
+    time.sleep(0.05)
+    line = json.loads(pathlib.Path({line!r}).read_text()) | dict(algo=algo, task=task, seed=seed)
+    print(json.dumps(line), flush=True)
 """
 
 
@@ -311,8 +314,7 @@ def test_failed_runs_are_reported_and_only_they_are_tried_again(tmp_path, monkey
     flag, line, script = tmp_path / "flag", tmp_path / "line.json", tmp_path / "fake.py"
     line.write_text(json.dumps(make_run()))
     script.write_text(FAKE.format(flag=str(flag), line=str(line)))
-    monkeypatch.setattr(processes, "RUN", (sys.executable, str(script)))
-    monkeypatch.setattr(processes, "FORKS", False)
+    monkeypatch.setattr(places, "WORKER", (sys.executable, str(script)))
     store = ResultStore(tmp_path / "out", CONFIG)
     events = []
 
@@ -377,11 +379,14 @@ def test_killed_and_resumed_gives_what_an_uninterrupted_benchmark_gives(tmp_path
     )
     results = out / "results.jsonl"
     deadline = time.monotonic() + 120
-    while not (results.is_file() and results.read_bytes().endswith(b"\n") and len(descendants(parent.pid)) == 2):
+    while not (
+        results.is_file() and results.read_bytes().endswith(b"\n") and (out / "logs" / "a2c-Copy-0.log").exists()
+    ):
         assert parent.poll() is None, "it ended before it was killed"
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    orphans = descendants(parent.pid)  # the process that forks, and the second run
+    orphans = descendants(parent.pid)  # the process that does the second run
+    assert len(orphans) == 1
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     with open(results, "ab") as file:

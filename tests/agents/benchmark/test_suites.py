@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+import time
+from contextlib import closing
 from dataclasses import replace
 from typing import ClassVar
 
@@ -17,7 +19,7 @@ from tests.agents.saved_model import save_tiny_model
 from textgym.errors import ConfigError, MissingExtraError
 from textgym_agents.algorithms import ALGORITHMS, make
 from textgym_agents.algorithms.sb3_contrib import _Missing
-from textgym_agents.benchmark import processes, report, suites
+from textgym_agents.benchmark import places, report, suites
 from textgym_agents.benchmark import run as running
 from textgym_agents.benchmark.aggregate import aggregate
 from textgym_agents.benchmark.charts import _groups
@@ -26,7 +28,7 @@ from textgym_agents.benchmark.composites import parts
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.held_out import HeldOut, rounded
 from textgym_agents.benchmark.launch import launch
-from textgym_agents.benchmark.processes import BenchmarkError
+from textgym_agents.benchmark.places import BenchmarkError
 from textgym_agents.benchmark.run import _curve, run
 from textgym_agents.benchmark.store import ResultStore, read_runs
 from textgym_agents.cli import benchmark
@@ -117,7 +119,7 @@ def test_a_missing_extra_is_said_before_anything_runs(monkeypatch):
 def configured(monkeypatch):
     """Calls the command without running anything; returns its configuration, folder and number of jobs."""
     calls = []
-    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs, retry: calls.append((config, out, jobs)))
+    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs, *_: calls.append((config, out, jobs)))
 
     def call(*arguments):
         result = CliRunner().invoke(app, ["benchmark", *map(str, arguments)], env={"COLUMNS": "300"})
@@ -306,37 +308,80 @@ def test_the_evaluation_before_training_is_made_once(tiny_folder, tmp_path, monk
     assert len(made) == 10 + 3
 
 
-def test_a_run_that_dies_takes_no_other_with_it(tiny_folder, tmp_path, monkeypatch):
-    if not processes.FORKS:
-        pytest.skip("runs are processes of their own here")
-    script = tmp_path / "server.py"
-    script.write_text(
-        "import os, signal, sys\n"
-        "from textgym_agents.benchmark import server\n"
-        "def do(path):\n"
-        "    print('begun')\n"
-        "    sys.stdout.flush()\n"
-        "    if 'a2c' in path.name:\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    done(path)\n"
-        "done, server.do = server.do, do\n"
-        "server.serve()\n"
-    )
-    monkeypatch.setattr(processes, "SERVER", (sys.executable, str(script)))
-    store = ResultStore(tmp_path / "out", tiny(tiny_folder, "a2c", "rloo"))
-    launch(store)
-    assert [(line["algo"], line["error"]) for line in read_runs(store.path)] == [
+WORKER = """
+import json, os, signal, sys
+from textgym_agents.benchmark import worker
+def do(job):
+    print('begun', os.getpid())
+    sys.stdout.flush()
+    if json.loads(job)['key'][0] == 'a2c':
+        os.kill(os.getpid(), signal.SIGKILL)
+    return done(job)
+done, worker.do = worker.do, do
+worker.serve()
+"""
+
+
+def test_a_run_that_dies_takes_no_other_with_it_and_processes_are_used_again(tiny_folder, tmp_path, monkeypatch):
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    monkeypatch.setattr(places, "WORKER", (sys.executable, str(script)))
+    monkeypatch.setattr(places, "RUNS", 2)
+    store = ResultStore(tmp_path / "out", tiny(tiny_folder, "a2c", "greedy", "zero_shot", "random", algo_kwargs={}))
+    lines = launch(store)
+    assert [(line["algo"], (line["error"] or "")[:12]) for line in lines] == [
         ("a2c", "Ended: begun"),
-        ("rloo", None),
+        ("greedy", ""),
+        ("zero_shot", ""),
+        ("random", ""),
     ]
+    logs = [store.folder / "logs" / f"{key.file_name}.log" for key in store.config.run_keys()]
+    died, first, second, third = (log.read_text().split()[1] for log in logs)
+    assert died != first == second != third
+    alone = [run(store.config, key) for key in store.config.run_keys()[1:]]
+    assert [without_time(line) for line in lines[1:]] == [json.loads(json.dumps(without_time(one))) for one in alone]
 
 
-def test_a_server_that_cannot_start_is_an_error_that_says_why(tiny_folder, tmp_path, monkeypatch):
-    if not processes.FORKS:
-        pytest.skip("there is no server here")
-    monkeypatch.setattr(processes, "SERVER", (sys.executable, "-c", "raise SystemExit('out of order')"))
+def test_processes_that_cannot_start_are_an_error_that_says_why(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "WORKER", (sys.executable, "-c", "raise SystemExit('out of order')"))
     with pytest.raises(BenchmarkError, match="out of order"):
         launch(ResultStore(tmp_path, tiny(tiny_folder, "ppo")))
+
+
+def test_an_idle_process_that_was_killed_is_replaced(tiny_folder, tmp_path):
+    config = tiny(tiny_folder, "greedy", algo_kwargs={})
+    (tmp_path / "work").mkdir()
+    job = places.Job(config, config.run_keys()[0], tmp_path / "work", tmp_path / "run.log")
+    workers = places.Workers(1, 1, tmp_path / "worker.log")
+    with closing(workers):
+        for _ in range(2):
+            workers.begin(job)
+            assert not workers.has_room
+            while not (ended := workers.ended()):
+                time.sleep(0.01)
+            ((_, line),) = ended
+            assert line["error"] is None
+            (worker,) = workers.idle
+            worker.process.kill()
+            worker.process.wait()
+
+
+def test_in_this_process(tiny_folder, tmp_path):
+    config = tiny(tiny_folder, "greedy", algo_kwargs={})
+    lines = launch(ResultStore(tmp_path, config), jobs=0)
+    assert without_time(lines[0]) == json.loads(json.dumps(without_time(run(config, config.run_keys()[0]))))
+
+
+@pytest.mark.parametrize(("jobs", "ray"), [(-1, None), (None, None), (0, "local")])
+def test_numbers_of_runs_at_once_that_make_no_sense(tiny_folder, tmp_path, jobs, ray):
+    with pytest.raises(ConfigError, match="expected a whole number of at least"):
+        launch(ResultStore(tmp_path, tiny(tiny_folder, "greedy")), jobs, ray=ray)
+
+
+def test_without_ray_the_command_that_installs_it_is_named(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match="pip install 'ray>="):
+        launch(ResultStore(tmp_path, tiny(tiny_folder, "greedy")), None, ray="local")
 
 
 # ---------------------------------------------------------------------------- comparison
