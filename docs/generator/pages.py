@@ -209,7 +209,7 @@ Tests: {", ".join(f"`tests/agents/{file}`" for file in row.tests)}.
 {_proof(row.learning)}{_result(name)}
 
 ```bash
-textgym benchmark --suite small --algos {name} --seeds 3
+textgym benchmark --suite text --algos {name} --seeds 3
 ```
 
 ## Use

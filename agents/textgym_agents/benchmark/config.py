@@ -188,6 +188,8 @@ class BenchmarkConfig:
             if value != getattr(default, name):
                 words += [f"--{name.replace('_', '-')}", str(value)]
         for module in self.plugins:
+            if module in default.plugins:
+                continue
             words += ["--import", module]
         for option, values, usual in (
             ("--env-kwarg", self.env_kwargs, default.env_kwargs),
@@ -218,6 +220,7 @@ class BenchmarkConfig:
         return words, BenchmarkConfig(self.algos, self.tasks, **suite.settings)
 
     def _has_all(self) -> bool:
-        from textgym_agents.benchmark.suites import choose
+        from textgym_agents.benchmark.suites import choose, find_suite
 
-        return self.algos == choose("all", self.model)[0]
+        variants = () if self.suite is None else find_suite(self.suite).variants
+        return self.algos == choose("all", self.model, variants)[0]

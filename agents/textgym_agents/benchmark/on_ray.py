@@ -45,7 +45,7 @@ class OnRay:
         self.remote = remote.options(
             num_cpus=threads, max_retries=TRIES - 1, runtime_env={"env_vars": settings(threads)}
         )
-        self.count = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+        self.count = jobs or max(1, int(self.ray.cluster_resources().get("CPU", 1)) // threads)
         self.running: dict[Any, Job] = {}
 
     @property

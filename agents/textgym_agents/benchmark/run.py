@@ -26,9 +26,11 @@ from textgym_agents.benchmark.held_out import HeldOut, shown
 from textgym_agents.benchmark.meter import Front, Meter, peak_memory_mb, reset_peak_memory
 from textgym_agents.benchmark.store import failed_line, line_of
 from textgym_agents.callbacks.text_logger import TextLogger
+from textgym_agents.objectives.kl import AdaptiveKL
 from textgym_agents.report.provenance import model_hash
 from textgym_agents.storage import write_atomically
 
+KL_COEF = 0.05  # that a variant with a KL target begins with
 MAX_POINTS = 200  # of a learning curve; value-based algorithms have a rollout every few tokens
 
 
@@ -141,6 +143,9 @@ def _train(config: BenchmarkConfig, key: Key, held_out: HeldOut, work: str | Pat
             options = {"kl_coef": config.kl_coef, "lora": config.lora, **config.for_algorithm(name)}
             if find(base(name)).kl_coef is None:
                 options["kl_coef"] = None
+            target = options.pop("kl_target", None)
+            if target is not None:
+                options["kl_coef"] = AdaptiveKL(options["kl_coef"] or KL_COEF, target)
             algorithm = make(
                 base(name),
                 base(key.task),

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from textgym.errors import ConfigError, did_you_mean
+from textgym.registration import env_id
+from textgym.tasks.probes import SUITE as PROBES
 from textgym_agents import models
 from textgym_agents.algorithms import ALGORITHMS, find
-from textgym_agents.benchmark.composites import base, names, parts
+from textgym_agents.benchmark.composites import base, names, own_arguments, parts, variant
 
 ALL = "all"
 # Supervised first, then RL, as in RLHF.
@@ -26,24 +28,52 @@ class Suite:
         description: what it is for and what it takes.
         tasks: tokens of training for each environment id.
         settings: attributes of ``BenchmarkConfig`` that differ from their defaults.
+        variants: what "all" means besides the rows of the table: decode-only baselines and settings of algorithms.
     """
 
     description: str
     tasks: Mapping[str, int]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
 
+
+BASELINES = (
+    *("zero_shot[temperature=0.7]", "zero_shot[temperature=0.5]", "zero_shot[temperature=0.3]"),
+    *("zero_shot[top_p=0.9]", "zero_shot[top_p=0.5]"),
+    *("best_of_n[n=16]", "best_of_n[n=64]"),
+)
+TEXT_TASKS = "textgym_agents.benchmark.text_tasks"
 
 SUITES: dict[str, Suite] = {
-    "small": Suite(
-        "Four tasks of the small world; within an hour on two cores with all algorithms and three seeds. Every "
-        "algorithm trains on the same number of tokens, TRPO too, which takes several times as long as the others.",
+    "probe": Suite(
+        "Tasks of a few words that each isolate one difficulty, with exact values of the random and the best policy.",
+        {variant(env_id(base(task)), own_arguments(task, "task")): tokens for task, tokens in PROBES.items()},
+        {"model": "textgym/tiny"},
+    ),
+    "text": Suite(
+        "Small tasks of text, on some of which likelihood points the wrong way or is silent: sentiment both ways, "
+        "keywords that must all appear, exact copies; and data to text, summaries and translation.",
         {
-            "textgym/DataToText-v0": 18_000,
-            "textgym/Summarization-v0": 11_000,
-            "textgym/Translation-v0": 18_000,
-            "textgym/SentimentContinuation-v0": 11_000,
+            "text/Happy-v0": 60_000,
+            "text/Unhappy-v0": 60_000,
+            "text/Keywords-v0": 60_000,
+            "text/Exact-v0": 60_000,
+            "textgym/DataToText-v0": 60_000,
+            "textgym/Summarization-v0": 60_000,
+            "textgym/Translation-v0": 60_000,
         },
-        {"eval_prompts": 200},
+        {"model": "textgym/tiny", "front": 5, "plugins": (TEXT_TASKS,)},
+        BASELINES,
+    ),
+    "goodhart": Suite(
+        "Training on a proxy of the reward, a weight for each word, scored by what it is a proxy of at ten points.",
+        {"text/Proxy-v0": 100_000},
+        {"model": "textgym/tiny", "front": 10, "gold": f"{TEXT_TASKS}:gold", "plugins": (TEXT_TASKS,)},
+        (
+            *("ppo[kl_coef=0]", *(f"ppo[kl_target={nats}]" for nats in (1, 2, 4, 8))),
+            *("rloo[kl_coef=0]", *(f"rloo[kl_target={nats}]" for nats in (1, 2, 4, 8))),
+            *BASELINES,
+        ),
     ),
 }
 
@@ -54,8 +84,8 @@ def find_suite(name: str) -> Suite:
     Raises:
         ConfigError: there is none of that name.
 
-    >>> sorted(find_suite("small").tasks)[0]
-    'textgym/DataToText-v0'
+    >>> find_suite("probe").tasks["textgym/Bandit-v0[arms=8]"]
+    3000
     """
     if name not in SUITES:
         raise ConfigError(f"No suite is called {name!r}. {did_you_mean(name, SUITES)}")
@@ -72,12 +102,15 @@ def every_algorithm() -> tuple[str, ...]:
     return (*ALGORITHMS, *warm)
 
 
-def choose(wanted: str | Sequence[str], model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def choose(
+    wanted: str | Sequence[str], model: Any, variants: Sequence[str] = ()
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The algorithms that ``"ppo,a2c"``, ``"all"`` or ``"all,-trpo"`` names, and those of "all" that are left out.
 
     Args:
         wanted: text, or its parts. A minus leaves one out again; ``"rloo[group_size=8]"`` is a variant of one.
         model: name or folder. Of "all", what can't train such a model is left out.
+        variants: what else is in "all", see ``Suite``.
 
     Raises:
         ConfigError: a name that doesn't exist, or an algorithm named by itself that can't train such a model.
@@ -91,8 +124,9 @@ def choose(wanted: str | Sequence[str], model: Any) -> tuple[tuple[str, ...], tu
     unable: list[str] = []
     for name in listed:
         if name == ALL:
-            able = [algo for algo in every_algorithm() if _trains(algo, form)]
-            unable += [algo for algo in every_algorithm() if algo not in able]
+            everything = (*every_algorithm(), *variants)
+            able = [algo for algo in everything if _trains(algo, form)]
+            unable += [algo for algo in everything if algo not in able]
             chosen += able
         elif name.startswith("-"):
             algo = name[1:].strip()

@@ -44,7 +44,7 @@ def benchmark(
     ] = None,
     suite: Annotated[
         str | None,
-        option("Tasks, tokens and held-out prompts by one name: small. Other options replace single values."),
+        option("Tasks, tokens and settings by one name: probe, text or goodhart. Other options replace single values."),
     ] = None,
     seeds: Annotated[int, option("How many runs of each algorithm on each task.", min=1)] = BenchmarkConfig.seeds,
     timesteps: Annotated[
@@ -70,6 +70,10 @@ def benchmark(
             "Do the runs on a Ray cluster: 'local' for one on this machine, 'auto', or ray://host:10001.",
             metavar="ADDRESS",
         ),
+    ] = None,
+    pack: Annotated[
+        Path | None,
+        option("Also write the runs to one small file, such as agents/results/text-v1.jsonl.gz.", metavar="FILE"),
     ] = None,
     retry: Annotated[bool, option("Also do runs again that have failed.", None, "--retry")] = False,
     threads: Annotated[
@@ -118,9 +122,9 @@ def benchmark(
     [cyan]textgym benchmark --algos ppo --tasks Copy,Translation --timesteps Copy=8000,Translation=40000 --out r2[/cyan]
     [cyan]textgym benchmark --algos ppo,a2c --tasks Copy --algo-kwarg ppo.n_epochs=4 --kl-coef 0.05 --out r3[/cyan]
     [cyan]textgym benchmark --algos 'rloo,rloo\\[group_size=8,learning_rate=1e-3]' --tasks Copy --out r4[/cyan]
-    [cyan]textgym benchmark --suite small --algos all --seeds 3[/cyan]
+    [cyan]textgym benchmark --suite probe --algos all --seeds 5[/cyan]
     """
-    named = options.load_plugins(plugins, reward, gold, *map(base, names_of(tasks or "")))
+    named = options.load_plugins([*_plugins(suite), *(plugins or ())], reward, gold, *map(base, names_of(tasks or "")))
     # Options that bear the name of a setting are that setting.
     settings = {
         field.name: context.params[field.name] for field in fields(BenchmarkConfig) if field.name in context.params
@@ -147,7 +151,16 @@ def benchmark(
     config = _config(algos, settings)
     if jobs is None and ray is None:
         jobs = _default_jobs(suite, threads)
-    _run(config, _folder(out, suite), jobs, retry, ray)
+    _run(config, _folder(out, suite), jobs, retry, ray, pack)
+
+
+def _plugins(suite: str | None) -> tuple[str, ...]:
+    """The modules that register a suite's tasks."""
+    if suite is None:
+        return ()
+    from textgym_agents.benchmark.suites import find_suite
+
+    return tuple(find_suite(suite).settings.get("plugins", ()))
 
 
 def _folder(out: Path | None, suite: str | None) -> Path:
@@ -166,7 +179,7 @@ def _default_jobs(suite: str | None, threads: int) -> int:
 def _planned(algos: str | None, tasks: list[str] | None, timesteps: str | None) -> dict[str, int]:
     """Tokens of training for each task."""
     if algos is None or tasks is None:
-        raise ConfigError("Give --algos and --tasks, or --suite: textgym benchmark --suite small")
+        raise ConfigError("Give --algos and --tasks, or --suite: textgym benchmark --suite probe")
     return _timesteps(timesteps or str(DEFAULT_TIMESTEPS), tasks)
 
 
@@ -188,7 +201,7 @@ def _of_suite(
         planned |= _timesteps(timesteps, list(planned), partly=True)
     return {
         **settings,
-        **{name: value for name, value in chosen.settings.items() if name not in given},
+        **{name: value for name, value in chosen.settings.items() if name not in {*given, "plugins"}},
         "tasks": planned,
     }
 
@@ -203,7 +216,8 @@ def _config(algos: str | None, settings: Mapping[str, Any]) -> BenchmarkConfig:
     from textgym_agents.report.provenance import model_hash
 
     model = settings["model"]
-    names, unable = suites.choose(suites.ALL if algos is None else algos, model)
+    variants = () if settings["suite"] is None else suites.find_suite(settings["suite"]).variants
+    names, unable = suites.choose(suites.ALL if algos is None else algos, model, variants)
     if unable:
         typer.echo(f"left out, since they can't train {model}: {', '.join(unable)}", err=True)
     config = BenchmarkConfig(**{**settings, "algos": names})
@@ -249,9 +263,10 @@ def _check(config: BenchmarkConfig) -> None:
     trained = list(dict.fromkeys(map(base, whole)))
     for part in whole:
         check_values(own_arguments(part))
-        options = {name: value for name, value in config.for_algorithm(part).items() if name not in ("kl_coef", "lora")}
+        others = ("kl_coef", "kl_target", "lora")
+        options = {name: value for name, value in config.for_algorithm(part).items() if name not in others}
         arguments.check_algo_kwargs(base(part), options)
-        if own_arguments(part).get("kl_coef") and ALGORITHMS[base(part)].kl_coef is None:
+        if any(own_arguments(part).get(name) for name in others[:2]) and ALGORITHMS[base(part)].kl_coef is None:
             raise ConfigError(f"{part}: {base(part)!r} takes no KL penalty.")
     for name in config.algo_kwargs:
         prefix, dot, _ = name.partition(".")
@@ -299,11 +314,14 @@ def _said(run: Mapping[str, Any]) -> str:
     return f"reward {before:.3f} -> {after:.3f} ({run['costs']['seconds']:.0f} s)"
 
 
-def _run(config: BenchmarkConfig, out: Path, jobs: int | None, retry: bool, ray: str | None) -> None:
+def _run(
+    config: BenchmarkConfig, out: Path, jobs: int | None, retry: bool, ray: str | None, packed: Path | None
+) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from textgym_agents.benchmark import report
     from textgym_agents.benchmark.launch import launch
+    from textgym_agents.benchmark.pack import pack
     from textgym_agents.benchmark.places import BenchmarkError
     from textgym_agents.benchmark.store import LOGS, ResultStore, key_of
 
@@ -329,8 +347,8 @@ def _run(config: BenchmarkConfig, out: Path, jobs: int | None, retry: bool, ray:
                 clock.count(event == "skipped")
                 said = "ended earlier" if run is None else f"{_said(run)}, {clock.left(total)}"
                 console.print(f"{key}: {said}", markup=False, highlight=False, soft_wrap=True)
-            shown = {"description": ", ".join(running), "left": clock.left(total)}
-            bar.update(job, advance=0 if event == "started" else 1, **shown)
+            advance = 0 if event == "started" else 1
+            bar.update(job, advance=advance, description=", ".join(running), left=clock.left(total))
 
         try:
             runs = launch(store, jobs, listen, retry=retry, ray=ray)
@@ -348,6 +366,9 @@ def _run(config: BenchmarkConfig, out: Path, jobs: int | None, retry: bool, ray:
     for table in report.tables(config, [run for run in runs if run["error"] is None], rows):
         console.print(table)
     console.print(f"report: {out / 'results.md'}", markup=False, soft_wrap=True)
+    if packed is not None:
+        size = pack(runs, packed)
+        console.print(f"packed: {packed} ({size / 1e6:.2f} MB)", markup=False, soft_wrap=True)
     failed = [run for run in runs if run["error"] is not None]
     if failed:
         first = failed[0]

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from textgym_agents.cli.options import ENVIRONMENT, MODEL, option
 
 
 def headroom(
+    context: typer.Context,
     tasks: Annotated[
         str | None, typer.Argument(metavar="IDS", help="Ids joined by commas. Default: all built-in tasks.")
     ] = None,
@@ -25,18 +26,37 @@ def headroom(
     seed: Annotated[int, option("Of the sampling.", min=0, max=2**31)] = 0,
     plugins: options.Plugins = None,
     markdown: Annotated[bool, option("Print the table as Markdown.", None, "--markdown")] = False,
+    signal: Annotated[
+        bool,
+        option(
+            "Instead, how many completions a gradient needs until its signal is as large as its noise, and the tokens "
+            "of ten times as many, the least that a benchmark should train on.",
+            None,
+            "--signal",
+        ),
+    ] = False,
+    suite: Annotated[str | None, option("The tasks of a benchmark's suite, and its model.")] = None,
+    tokens: Annotated[int, option("To measure the signal with.", min=1)] = 20_000,
     file: Annotated[Path | None, option("Write the rewards to a file.", None, "--json", metavar="FILE")] = None,
 ) -> None:
     """Show what tasks leave a model to learn: the reward sampled, greedy, of the best of many samples, of references.
 
     [cyan]textgym headroom[/cyan]
     [cyan]textgym headroom Copy,Summarization --model textgym/tiny --samples 16[/cyan]
+    [cyan]textgym headroom --suite text --signal[/cyan]
     """
-    options.load_plugins(plugins, tasks)
+    options.load_plugins([*_plugins(suite), *(plugins or ())], tasks)
     from textgym.registration import env_id
     from textgym.tasks import TASKS
+    from textgym_agents.benchmark.composites import base, names, own_arguments, short_task
+    from textgym_agents.benchmark.signal import signal as measure_signal
+    from textgym_agents.benchmark.suites import find_suite
 
-    ids = [env_id(name) for name in TASKS] if tasks is None else [*map(arguments.resolve_id, arguments.names(tasks))]
+    ids = [env_id(name) for name in TASKS] if tasks is None else [*map(arguments.resolve_task, names(tasks))]
+    if suite is not None:
+        chosen = find_suite(suite)
+        ids = [*chosen.tasks] if tasks is None else ids
+        model = model if options.is_given(context, "model") else chosen.settings.get("model", model)
     arguments.check_model(model)
     options.quiet_libraries()
     from textgym_agents.evaluation.headroom import BEST_OF
@@ -44,12 +64,18 @@ def headroom(
     from textgym_agents.report import markdown as md
 
     best_of = [k for k in BEST_OF if k < samples] + [samples]
-    found = {
-        one: measure(model, one, num_prompts, best_of=best_of, split=split, seed=seed, progress=True) for one in ids
-    }
+    found: dict[str, dict[str, float]] = {}
+    for one in ids:
+        own = own_arguments(one, "task")
+        if signal:
+            found[one] = measure_signal(model, base(one), tokens, seed=seed, env_kwargs=own)
+        else:
+            how: dict[str, Any] = {"best_of": best_of, "split": split, "seed": seed, "env_kwargs": own}
+            found[one] = measure(model, base(one), num_prompts, progress=True, **how)
     header = ("task", *max(found.values(), key=len))
     cells = [
-        (_short(one), *(f"{row[name]:.3f}" if name in row else "" for name in header[1:])) for one, row in found.items()
+        (short_task(one), *(_number(row[name]) if name in row else "" for name in header[1:]))
+        for one, row in found.items()
     ]
     console = Console()
     if markdown:
@@ -66,5 +92,12 @@ def headroom(
         Console(stderr=True).print(f"written to {file}", markup=False, soft_wrap=True)
 
 
-def _short(env_id: str) -> str:
-    return env_id.removeprefix("textgym/").rpartition("-v")[0] if env_id.startswith("textgym/") else env_id
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
+
+
+def _plugins(suite: str | None) -> tuple[str, ...]:
+    """The modules that register a suite's tasks."""
+    from textgym_agents.benchmark.suites import find_suite
+
+    return () if suite is None else tuple(find_suite(suite).settings.get("plugins", ()))

@@ -1,5 +1,6 @@
 """Suites, algorithms after one another, and reports on many algorithms."""
 
+import gzip
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from tests.agents.benchmark.test_benchmark import COPY, DATA, make_run, without_time
 from tests.agents.saved_model import save_tiny_model
+from textgym.core import Sample, score_samples
 from textgym.errors import ConfigError, MissingExtraError
 from textgym_agents.algorithms import ALGORITHMS, make
 from textgym_agents.algorithms.sb3_contrib import _Missing
@@ -28,15 +30,17 @@ from textgym_agents.benchmark.composites import parts
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.held_out import HeldOut, rounded
 from textgym_agents.benchmark.launch import launch
+from textgym_agents.benchmark.pack import pack
 from textgym_agents.benchmark.places import BenchmarkError
 from textgym_agents.benchmark.run import _curve, run
-from textgym_agents.benchmark.store import ResultStore, read_runs
+from textgym_agents.benchmark.signal import signal
+from textgym_agents.benchmark.store import ResultStore, failed_line, read_runs
 from textgym_agents.cli import benchmark
 from textgym_agents.cli.app import app
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.causal import CausalForm
 
-SMALL = suites.SUITES["small"]
+TEXT = suites.SUITES["text"]
 
 
 @pytest.fixture(scope="module")
@@ -129,12 +133,13 @@ def configured(monkeypatch):
 
 
 def test_a_suite_by_name(configured):
-    config, out, jobs, _ = configured("--suite", "small", "--algos", "all", "--seeds", 3)
-    assert (config.algos, config.tasks, config.seeds) == (suites.every_algorithm(), SMALL.tasks, 3)
-    assert config.eval_prompts == SMALL.settings["eval_prompts"]
-    assert str(out) == os.path.join("runs", "benchmark-small")
+    config, out, jobs, _ = configured("--suite", "text", "--algos", "all", "--seeds", 3)
+    everything = (*suites.every_algorithm(), *suites.BASELINES)
+    assert (config.algos, config.tasks, config.seeds) == (everything, TEXT.tasks, 3)
+    assert (config.model, config.front, config.plugins) == ("textgym/tiny", 5, (suites.TEXT_TASKS,))
+    assert str(out) == os.path.join("runs", "benchmark-text")
     assert jobs >= 1
-    assert config.command() == "textgym benchmark --suite small --algos all --seeds 3"
+    assert config.command() == "textgym benchmark --suite text --algos all --seeds 3"
 
 
 @pytest.mark.parametrize(
@@ -160,28 +165,28 @@ def test_a_suite_by_name(configured):
 def test_options_replace_single_values_of_a_suite_and_the_command_says_so(configured, more):
     import shlex
 
-    config, *_ = configured("--suite", "small", *more)
+    config, *_ = configured("--suite", "text", *more)
     again, *_ = configured(*shlex.split(config.command())[2:])
     assert again == config
     assert BenchmarkConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
 def test_tasks_and_tokens_of_a_suite(configured):
-    config, *_ = configured("--suite", "small", "--tasks", "Translation,DataToText", "--timesteps", "DataToText=70")
-    tokens = SMALL.tasks["textgym/Translation-v0"]
+    config, *_ = configured("--suite", "text", "--tasks", "Translation,DataToText", "--timesteps", "DataToText=70")
+    tokens = TEXT.tasks["textgym/Translation-v0"]
     assert config.tasks == {"textgym/DataToText-v0": 70, "textgym/Translation-v0": tokens}
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--suite", "smal"], "Did you mean 'small'?"),
-        (["--suite", "small", "--tasks", "Copy"], "--suite small has no task Copy"),
-        (["--suite", "small", "--timesteps", "Copy=9"], "names textgym/Copy-v0, which --suite doesn't"),
-        (["--algos", "ppo", "--out", "x"], "--suite: textgym benchmark --suite small"),
+        (["--suite", "tex"], "Did you mean 'text'?"),
+        (["--suite", "text", "--tasks", "Copy"], "--suite text has no task Copy"),
+        (["--suite", "text", "--timesteps", "Copy=9"], "names textgym/Copy-v0, which --suite doesn't"),
+        (["--algos", "ppo", "--out", "x"], "--suite: textgym benchmark --suite probe"),
         (["--algos", "ppo", "--tasks", "Copy"], "--out"),
-        (["--suite", "small", "--algos", "rloo+ppo", "--algo-kwarg", "a2c.n_steps=3"], "is for 'a2c'"),
-        (["--suite", "small", "--warm-share", "1"], "warm_share is 1.0"),
+        (["--suite", "text", "--algos", "rloo+ppo", "--algo-kwarg", "a2c.n_steps=3"], "is for 'a2c'"),
+        (["--suite", "text", "--warm-share", "1"], "warm_share is 1.0"),
     ],
 )
 def test_errors_of_the_command(configured, arguments, message):
@@ -691,3 +696,69 @@ def test_a_run_that_raises_is_a_line_and_in_the_report(tiny_folder, tmp_path):
     assert again.stderr.count("ended earlier") == 1
     assert len(read_runs(out / "results.jsonl")) == 3
     del ALGORITHMS["failing"]
+
+
+def test_every_suite_is_its_command(configured):
+    import shlex
+
+    for name, suite in suites.SUITES.items():
+        config, *_ = configured("--suite", name, "--seeds", 1)
+        assert config.command() == f"textgym benchmark --suite {name} --algos all --seeds 1"
+        key = config.run_keys()[-1]
+        alone, *_ = configured(*shlex.split(config.command_of(key))[2:])
+        assert alone.hash_of(key) == config.hash_of(key)
+        assert set(suite.variants) <= set(config.algos)
+
+
+def test_runs_are_packed_into_one_small_file(tmp_path):
+    lines = [*runs_of(ppo=0.4, bc=0.6), failed_line(BenchmarkConfig(("a2c",), {COPY: 1}), Key("a2c", COPY, 0), "x")]
+    for line in lines[:-1]:
+        line["evaluations"]["sampled"]["per_prompt"]["chrf"] = {"kind": "chrf", "rows": [[1, 2]] * 20}
+    for name, order in (("a", lines), ("b", lines)):
+        size = pack(order, tmp_path / "deep" / f"{name}.jsonl.gz")
+        assert size == (tmp_path / "deep" / f"{name}.jsonl.gz").stat().st_size
+    content = (tmp_path / "deep" / "a.jsonl.gz").read_bytes()
+    assert content == (tmp_path / "deep" / "b.jsonl.gz").read_bytes()
+    packed = [json.loads(line) for line in gzip.decompress(content).splitlines()]
+    assert {(one["algo"], one["task"], one["seed"]) for one in packed} == {
+        (one["algo"], one["task"], one["seed"]) for one in lines
+    }
+    assert [one["task"] for one in packed] == sorted(one["task"] for one in packed)
+    ppo = next(one for one in packed if one["algo"] == "ppo" and one["seed"] == 1)
+    assert [*ppo["evaluations"]["sampled"]["per_prompt"]] == ["reward"]
+    assert ppo["samples"] == []
+
+
+def test_the_proxy_of_a_reward_pays_for_repeating_a_word_and_the_reward_does_not():
+    from textgym_agents.benchmark import text_tasks
+
+    once, often, sad = (Sample("", text, (), tuple(range(8))) for text in (" was delicious", " delicious" * 8, " bad"))
+
+    def values(reward, *samples):
+        return [score.value for score in score_samples(reward, samples)]
+
+    proxy, gold = values(text_tasks.proxy, once, often, sad), values(text_tasks.gold, once, often)
+    assert proxy[1] > 1 > proxy[0] > proxy[2]
+    assert gold[1] - gold[0] < (proxy[1] - proxy[0]) / 2
+    too_long = Sample("", " delicious" * 24, (), tuple(range(24)))
+    assert values(text_tasks.gold, too_long) == [0.0]
+    assert values(text_tasks.unhappy, once) == pytest.approx([1 - gold[0]])
+    table = {"keywords": ["The Eagle", "French"]}
+    both, one = (Sample("", text, (), (1, 2), metadata=table) for text in (" The Eagle is French.", " The Eagle."))
+    assert values(text_tasks.AllKeywords(), both, one) == [1.0, 0.0]
+
+
+def test_a_variant_may_have_a_kl_target(tiny_folder, monkeypatch):
+    given, real = [], running.make
+    monkeypatch.setattr(running, "make", lambda *a, **k: given.append(k["kl_coef"]) or real(*a, **k))
+    config = tiny(tiny_folder, "ppo[kl_target=2]")
+    run(config, config.run_keys()[0])
+    assert given[0].target == 2
+    assert given[0].coef == pytest.approx(running.KL_COEF, rel=0.01)
+
+
+def test_signal_and_noise_of_a_task(tiny_folder):
+    found = signal(str(tiny_folder), COPY, 600, env_kwargs={"max_new_tokens": 4})
+    assert found["completions"] > 0
+    assert 1 <= found["tokens each"] <= 4
+    assert found["budget"] == pytest.approx(10 * found["completions"] * found["tokens each"])
