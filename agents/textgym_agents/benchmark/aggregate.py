@@ -1,10 +1,8 @@
-"""From finished runs to estimates with intervals: before, after and difference, over seeds and prompts.
+"""From finished runs to estimates of every measure with intervals: before, after and difference.
 
 Every run of a cell (algorithm, task) is evaluated on the same held-out prompts, before and after training. The interval
 is a bootstrap of both: seeds are drawn with replacement, and so are prompts, the same prompts for all seeds and for
-before and after (the difference is paired). Over tasks it is stratified: every task keeps its number of seeds. The mean
-and the interquartile mean (IQM) over seeds follow Agarwal et al., "Deep Reinforcement Learning at the Edge of the
-Statistical Precipice" (2021), https://arxiv.org/abs/2108.13264. Below four seeds nothing is cut off: the two agree.
+before and after (the difference is paired). Over tasks it is stratified: every task keeps its number of seeds.
 
 | Symbol | Shape | Meaning |
 |---|---|---|
@@ -12,40 +10,33 @@ Statistical Precipice" (2021), https://arxiv.org/abs/2108.13264. Below four seed
 | `before`, `after` in `Cell` | (resamples, seeds) | the same for resampled seeds and prompts |
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from scipy.stats import trim_mean
 
 from textgym.errors import ConfigError
+from textgym_agents.benchmark.analysis import lines
+from textgym_agents.benchmark.analysis.lines import Runs
+from textgym_agents.benchmark.analysis.measures import RESAMPLES, estimate, generator
 from textgym_agents.evaluation.statistics import Floats, PromptStatistics
 from textgym_agents.report.numbers import Estimate, rounded
 
-Runs = Sequence[Mapping[str, Any]]  # lines of ``results.jsonl``
 ALL_TASKS = "all tasks"
 SIDES = ("before", "sampled")  # evaluations before and after training
 
 
 @dataclass(frozen=True)
-class Effect:
-    """What training did to one measure."""
-
-    before: Estimate
-    after: Estimate
-    difference: Estimate
-
-
-@dataclass(frozen=True)
 class Row:
-    """One line of the final table.
+    """One line of the final table: means over seeds.
 
     Attributes:
         algo, task, measure: which; the task can be "all tasks", the measure is "reward" or a metric.
         seeds, prompts, timesteps: how many (runs; held-out prompts; tokens of training).
-        mean, iqm: over seeds.
+        before, after: sampled, before and after training.
+        difference: after less before, paired.
+        greedy: after training, greedy; NaN: a run has no such evaluation.
     """
 
     algo: str
@@ -54,8 +45,10 @@ class Row:
     seeds: int
     prompts: int
     timesteps: int
-    mean: Effect
-    iqm: Effect
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+    greedy: float
 
     def to_json(self) -> dict[str, Any]:
         """Numbers rounded to 6 places, None for NaN."""
@@ -69,39 +62,27 @@ class Cell:
 
     before: Floats
     after: Floats
+    greedy: Floats
     resampled: tuple[Floats, Floats] | None
 
 
-def iqm(values: Floats) -> Floats:
-    """Mean of what is left when a quarter is cut off at each end of the last axis, as rliable has it.
-
-    >>> float(iqm(np.array([0.0, 1.0, 2.0, 100.0])))
-    1.5
-    """
-    return np.asarray(trim_mean(values, 0.25, axis=-1), dtype=np.float64)
-
-
-def aggregate(runs: Runs, *, resamples: int = 2000, seed: int = 0) -> list[Row]:
+def aggregate(runs: Runs, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Row]:
     """One row for each algorithm, task and measure, tasks in the order in which they first appear.
 
     Args:
-        runs: lines of ``results.jsonl``.
+        runs: lines of ``results.jsonl`` without an error.
         resamples: of the bootstrap.
         seed: of the bootstrap. A cell's draws depend on this and its own name only.
 
     Raises:
         ConfigError: runs of one cell that were not evaluated on the same number of prompts.
     """
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for run in sorted(runs, key=lambda run: run["seed"]):
-        groups.setdefault((run["task"], run["algo"]), []).append(run)
-    tasks = list(dict.fromkeys(run["task"] for run in runs))
-    algos = list(dict.fromkeys(run["algo"] for run in runs))
+    tasks, algos = lines.tasks_of(runs), lines.algos_of(runs)
     rows, rewards = [], {}
     for task in tasks:
         for algo in algos:
-            group = groups.get((task, algo), [])
-            sides = [run["evaluations"][side]["summary"] for run in group for side in SIDES]
+            group = lines.select(runs, algo=algo, task=task)
+            sides = [lines.summary(run, side) for run in group for side in SIDES]
             measures = [name for name in sides[0] if all(name in side for side in sides)] if group else []
             for measure in measures:
                 cell = _cell(group, measure, resamples, seed)
@@ -109,18 +90,19 @@ def aggregate(runs: Runs, *, resamples: int = 2000, seed: int = 0) -> list[Row]:
                 if measure == "reward":
                     rewards[algo, task] = cell
     for algo in algos if len(tasks) > 1 else ():
-        mine = [run for run in runs if run["algo"] == algo]
-        cells = [rewards[algo, task] for task in tasks if (algo, task) in rewards]
-        rows.append(_row(algo, ALL_TASKS, "reward", mine, _joined(cells)))
+        cells = [rewards[algo, task] for task in sorted(tasks) if (algo, task) in rewards]  # sums have an order
+        rows.append(_row(algo, ALL_TASKS, "reward", lines.select(runs, algo=algo), _joined(cells)))
     return rows
 
 
 def _cell(group: Runs, measure: str, resamples: int, seed: int) -> Cell:
-    found = [[run["evaluations"][side] for run in group] for side in SIDES]
-    sides = [np.array([one["summary"][measure] for one in side], dtype=np.float64) for side in found]
-    stored = [[one["per_prompt"].get(measure) for one in side] for side in found]
+    before, after, greedy = (
+        np.array([lines.summary(run, side).get(measure, np.nan) for run in group], dtype=np.float64)
+        for side in (*SIDES, "greedy")
+    )
+    stored = [[run["evaluations"][side]["per_prompt"].get(measure) for run in group] for side in SIDES]
     if any(one is None for side in stored for one in side):
-        return Cell(sides[0], sides[1], None)
+        return Cell(before, after, greedy, None)
     statistics = [[PromptStatistics.from_json(one) for one in side] for side in stored]
     sizes = {len(one) for side in statistics for one in side}
     if len(sizes) > 1:
@@ -133,13 +115,8 @@ def _cell(group: Runs, measure: str, resamples: int, seed: int) -> Cell:
     prompts = rng.integers(num_prompts, size=(resamples, num_prompts))
     seeds = rng.integers(len(group), size=(resamples, len(group)))
     values = [np.stack([one.resampled(prompts) for one in side], axis=1) for side in statistics]
-    before, after = (np.take_along_axis(side, seeds, axis=1) for side in values)
-    return Cell(sides[0], sides[1], (before, after))
-
-
-def generator(seed: int, name: str) -> np.random.Generator:
-    """Random numbers that depend on the seed and a name only."""
-    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
+    drawn_before, drawn_after = (np.take_along_axis(side, seeds, axis=1) for side in values)
+    return Cell(before, after, greedy, (drawn_before, drawn_after))
 
 
 def _joined(cells: Sequence[Cell]) -> Cell:
@@ -149,10 +126,18 @@ def _joined(cells: Sequence[Cell]) -> Cell:
     if len(resampled) == len(cells):
         before, after = (np.concatenate(side, axis=1) for side in zip(*resampled, strict=True))
         both = (before, after)
-    return Cell(np.concatenate([c.before for c in cells]), np.concatenate([c.after for c in cells]), both)
+    columns = zip(*((cell.before, cell.after, cell.greedy) for cell in cells), strict=True)
+    before_all, after_all, greedy = (np.concatenate(column) for column in columns)
+    return Cell(before_all, after_all, greedy, both)
 
 
-def _row(algo: str, task: str, measure: str, group: Runs, cell: Cell) -> Row:
+def _row(algo: str, task: str, measure: str, group: Sequence[Mapping[str, Any]], cell: Cell) -> Row:
+    resampled: list[Floats | None] = [None, None, None]
+    if cell.resampled is not None:
+        before, after = cell.resampled
+        resampled = [one.mean(-1) for one in (before, after, after - before)]
+    points = [cell.before, cell.after, cell.after - cell.before]
+    estimates = [estimate(float(point.mean()), drawn) for point, drawn in zip(points, resampled, strict=True)]
     return Row(
         algo=algo,
         task=task,
@@ -160,24 +145,8 @@ def _row(algo: str, task: str, measure: str, group: Runs, cell: Cell) -> Row:
         seeds=len({run["seed"] for run in group}),
         prompts=int(group[0]["eval_prompts"]),
         timesteps=sum({run["task"]: int(run["timesteps"]) for run in group}.values()),
-        mean=_effect(cell, "mean"),
-        iqm=_effect(cell, "iqm"),
+        before=estimates[0],
+        after=estimates[1],
+        difference=estimates[2],
+        greedy=float(cell.greedy.mean()),
     )
-
-
-def _effect(cell: Cell, kind: Literal["mean", "iqm"]) -> Effect:
-    over = iqm if kind == "iqm" else lambda values: values.mean(-1)
-    resampled: list[Floats | None] = [None, None, None]
-    if cell.resampled is not None:
-        before, after = cell.resampled
-        resampled = [over(before), over(after), over(after - before)]
-    points = [cell.before, cell.after, cell.after - cell.before]
-    return Effect(*(estimate(float(over(p)), r) for p, r in zip(points, resampled, strict=True)))
-
-
-def estimate(value: float, resampled: Floats | None) -> Estimate:
-    """A value with the 2.5 % and 97.5 % quantiles of its resamples (resamples,)."""
-    if resampled is None or not np.isfinite(resampled).any():
-        return Estimate(value, float("nan"), float("nan"))
-    low, high = np.nanquantile(resampled, [0.025, 0.975])
-    return Estimate(value, float(low), float(high))

@@ -16,6 +16,7 @@ from textgym_agents.benchmark.analysis.lines import Runs
 from textgym_agents.benchmark.analysis.measures import estimate, mean, performance_profile
 from textgym_agents.benchmark.analysis.scores import Scores
 from textgym_agents.benchmark.composites import short_task
+from textgym_agents.benchmark.suites import family
 from textgym_agents.report import svg
 from textgym_agents.report.intervals import intervals
 from textgym_agents.report.numbers import Estimate
@@ -34,7 +35,7 @@ def groups(algos: Sequence[str]) -> dict[str, list[str]]:
     """
     by_family: dict[str, list[str]] = {}
     for algo in algos:
-        by_family.setdefault(lines.family(algo), []).append(algo)
+        by_family.setdefault(family(algo), []).append(algo)
     pieces = [
         (name if start == 0 else f"{name} {start // MANY + 1}", mine[start : start + MANY])
         for name, mine in by_family.items()
@@ -168,13 +169,17 @@ def cost_against_score(scores: Scores, runs: Runs) -> list[str]:
     return panels
 
 
-def fronts(by_task: Mapping[str, Sequence[Front]]) -> list[str]:
-    """Held-out reward against KL, seeds averaged point by point, a panel for each task and family."""
+def fronts(by_task: Mapping[str, Sequence[Front]], *, together: bool = False) -> list[str]:
+    """Held-out reward against KL, seeds averaged point by point, a panel for each task and family.
+
+    ``together``: one for each task.
+    """
     panels = []
     for task, mine in by_task.items():
         drawn = {one.algo: Series(one.algo, _mean_points([list(run) for run in one.runs]), marks=True) for one in mine}
         tempered = [drawn.pop(TEMPERED)] if TEMPERED in drawn else []
-        for name, algos in groups(list(drawn)).items():
+        by_family = {"reward against KL": list(drawn)} if together else groups(list(drawn))
+        for name, algos in by_family.items():
             others = [one.points for algo, one in drawn.items() if algo not in algos]
             what = Panel(
                 f"{short_task(task)}: {name}", "KL to the initial model, nats", "held-out reward",

@@ -16,9 +16,8 @@ from textgym.border import sentence
 from textgym.errors import TextGymError
 from textgym.rendering import visible
 from textgym_agents.cli import benchmark, browse, evaluate, headroom, leaderboard, play, pretrain, speed, train, tune
-from textgym_agents.cli.options import quiet_datasets
+from textgym_agents.cli.options import USAGE, quiet_datasets
 
-USAGE: type[Exception] = typer.BadParameter.__bases__[0]  # how the parser refuses options, in every version of typer
 EXPECTED = (TextGymError, gymnasium.error.Error, OSError)
 
 

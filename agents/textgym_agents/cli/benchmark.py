@@ -1,5 +1,6 @@
 """``textgym benchmark``: which algorithm learns what."""
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -124,34 +125,64 @@ def benchmark(
     [cyan]textgym benchmark --algos 'rloo,rloo\\[group_size=8,learning_rate=1e-3]' --tasks Copy --out r4[/cyan]
     [cyan]textgym benchmark --suite probe --algos all --seeds 5[/cyan]
     """
-    named = options.load_plugins([*_plugins(suite), *(plugins or ())], reward, gold, *map(base, names_of(tasks or "")))
+    config = configured(context)
+    if jobs is None and ray is None:
+        jobs = _default_jobs(suite, threads)
+    _run(config, _folder(out, suite), jobs, retry, ray, pack)
+
+
+def config_of(command: str) -> BenchmarkConfig:
+    """The configuration that a command ``textgym benchmark ...`` runs.
+
+    Raises:
+        ConfigError: it is no such command, or its options contradict each other.
+
+    >>> config_of("textgym benchmark --algos ppo --tasks Copy --seeds 2 --out x").seeds
+    2
+    """
+    words = shlex.split(command)
+    if words[:2] != ["textgym", "benchmark"]:
+        raise ConfigError(f"The command is {command!r}, expected one that begins with 'textgym benchmark'.")
+    alone = typer.Typer(add_completion=False)
+    alone.command()(benchmark)
+    try:
+        context: Any = typer.main.get_command(alone).make_context("textgym benchmark", words[2:])
+    except options.USAGE as error:
+        raise ConfigError(f"The command {command!r} can't be read: {error}") from None
+    return configured(context)
+
+
+def configured(context: typer.Context) -> BenchmarkConfig:
+    """The configuration that the options of the command describe."""
+    given = context.params
+    algos, tasks, suite, timesteps, reward, gold = (
+        given[name] for name in ("algos", "tasks", "suite", "timesteps", "reward", "gold")
+    )
+    modules = [*_plugins(suite), *(given["plugins"] or ())]
+    named = options.load_plugins(modules, reward, gold, *map(base, names_of(tasks or "")))
     # Options that bear the name of a setting are that setting.
-    settings = {
-        field.name: context.params[field.name] for field in fields(BenchmarkConfig) if field.name in context.params
-    }
+    settings = {field.name: given[field.name] for field in fields(BenchmarkConfig) if field.name in given}
+    of_env = {name: given[name] for name in ("reward", "dataset", "columns")}
     settings |= {
-        "env_kwargs": arguments.env_arguments(env_kwarg, reward=reward, dataset=dataset, columns=columns),
-        "policy_kwargs": arguments.policy_arguments(policy_kwarg, temperature=temperature),
-        "algo_kwargs": arguments.algo_arguments(algo_kwarg),
+        "env_kwargs": arguments.env_arguments(given["env_kwarg"], **of_env),
+        "policy_kwargs": arguments.policy_arguments(given["policy_kwarg"], temperature=given["temperature"]),
+        "algo_kwargs": arguments.algo_arguments(given["algo_kwarg"]),
         "plugins": named,
         "gold": None if gold is None else arguments.checked_reward(gold),
     }
-    arguments.check_model(model)
+    arguments.check_model(given["model"])
     ids = None if tasks is None else [arguments.resolve_task(name) for name in names_of(tasks)]
     if ids:
         chosen = options.is_given(context, "eval_split")
         kwargs = {**settings["env_kwargs"], **own_arguments(ids[0], "task")}
-        held_out = arguments.held_out_part(base(ids[0]), kwargs, "train", eval_split, chosen)[1]
+        held_out = arguments.held_out_part(base(ids[0]), kwargs, "train", given["eval_split"], chosen)[1]
         settings["eval_split"] = held_out
     if suite is None:
         settings["tasks"] = _planned(algos, ids, timesteps)
     else:
-        given = {name for name in settings if options.is_given(context, name)}
-        settings = _of_suite(suite, ids, timesteps, settings, given)
-    config = _config(algos, settings)
-    if jobs is None and ray is None:
-        jobs = _default_jobs(suite, threads)
-    _run(config, _folder(out, suite), jobs, retry, ray, pack)
+        named_ones = {name for name in settings if options.is_given(context, name)}
+        settings = _of_suite(suite, ids, timesteps, settings, named_ones)
+    return _config(algos, settings)
 
 
 def _plugins(suite: str | None) -> tuple[str, ...]:

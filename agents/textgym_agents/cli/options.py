@@ -12,6 +12,7 @@ import typer
 from textgym.rendering import visible as visible
 from textgym.tokenizer import BUILTIN_MODELS
 
+USAGE: type[Exception] = typer.BadParameter.__bases__[0]  # how the parser refuses options, in every version of typer
 ALGORITHM, ENVIRONMENT, EVALUATION, MODEL, RUN = "Algorithm", "Environment", "Evaluation", "Model", "Run"  # panels
 
 

@@ -1,7 +1,9 @@
 """What a results file has to pass: its sums recomputed, its hashes compared, runs of it repeated."""
 
 import inspect
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,10 @@ from textgym.errors import ConfigError
 from textgym.registration import task_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.lines import Line
+from textgym_agents.benchmark.analysis.measures import generator
 from textgym_agents.benchmark.composites import base, own_arguments
+from textgym_agents.benchmark.config import BenchmarkConfig
+from textgym_agents.benchmark.run import run
 from textgym_agents.benchmark.store import key_of
 from textgym_agents.evaluation.statistics import PromptStatistics
 from textgym_agents.leaderboard.results import Results
@@ -20,6 +25,7 @@ NEEDED = (
     "algo", "task", "seed", "model", "timesteps", "eval_prompts", "evaluations", "curve", "samples", "costs",
     "versions", "model_hash", "config_hash", "command",
 )  # fmt: skip
+OF_THE_MACHINE = ("costs.seconds", "costs.peak_memory_mb", "versions")  # what a repeated run may differ in
 CLOSE = 6e-4  # rewards of prompts are stored with three decimals
 
 
@@ -89,3 +95,63 @@ def score_of(task: str, reward: float) -> float | None:
     taken = inspect.signature(cls).parameters
     own = {name: value for name, value in own_arguments(task, "task").items() if name in taken}
     return float(cls("test", **own).score(reward))
+
+
+def hash_problem(config: BenchmarkConfig, one: Line) -> str | None:
+    """What is wrong with a run's config_hash, which must follow from its command and its model; None: nothing."""
+    stated = one.get("config_hash")
+    expected = replace(config, model_hash=one.get("model_hash")).hash_of(key_of(one))
+    if stated == expected:
+        return None
+    return f"{key_of(one)}: config_hash is {stated}, its command gives {expected}."
+
+
+def choose(results: Results, count: int, seed: int) -> list[Line]:
+    """So many finished runs at random, always the same for a seed."""
+    done = sorted(lines.finished(results.runs), key=lambda one: str(key_of(one)))
+    picked = generator(seed, "repeat").permutation(len(done))[:count]
+    return [done[i] for i in sorted(picked.tolist())]
+
+
+def repeat(config: BenchmarkConfig, one: Line) -> list[str]:
+    """Run a run again and say in what it differs; empty: in nothing but what depends on the machine.
+
+    Args:
+        config: of the run's command.
+        one: the run.
+    """
+    again = _as_kept(json.loads(json.dumps(run(config, key_of(one)), allow_nan=False)), one)
+    return [
+        f"{key_of(one)}: {name} is {_short(new)}, the file says {_short(old)}."
+        for name, (old, new) in _differences(one, again).items()
+        if name not in OF_THE_MACHINE
+    ]
+
+
+def _as_kept(again: dict[str, Any], one: Line) -> dict[str, Any]:
+    """A repeated run with no more than a packed file keeps: statistics of few measures, samples of few seeds."""
+    for side, evaluation in again["evaluations"].items():
+        kept = one["evaluations"].get(side, evaluation)["per_prompt"]
+        evaluation["per_prompt"] = {name: rows for name, rows in evaluation["per_prompt"].items() if name in kept}
+    return {**again, "samples": again["samples"] if one["samples"] else []}
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _differences(old: Any, new: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """By dotted path, where two plain values differ.
+
+    >>> _differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}})
+    {'a.c': (2, 3)}
+    """
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found: dict[str, tuple[Any, Any]] = {}
+        for name in dict.fromkeys([*old, *new]):
+            inner = f"{path}.{name}" if path else str(name)
+            if inner not in OF_THE_MACHINE:
+                found |= _differences(old.get(name), new.get(name), inner)
+        return found
+    return {} if old == new else {path: (old, new)}

@@ -1,4 +1,4 @@
-"""Learning curves as pictures: one panel per task, or a grid of tasks and groups of algorithms."""
+"""Learning curves as pictures: one panel per task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from textgym_agents.report.figures import COLORS, REFERENCE, count_tokens, figure, legend_below, plain
-
-MAX_POINTS = 24  # of a curve in a grid
 
 
 @dataclass(frozen=True)
@@ -75,56 +71,6 @@ def _panel(axis: Axes, title: str, curves: Sequence[Curve], colors: Mapping[str,
     plain(axis)
 
 
-def plot_curve_grid(
-    groups: Mapping[str, Sequence[str]],
-    panels: Mapping[str, Mapping[str, Curve]],
-    references: Mapping[str, Mapping[str, float]],
-    path: str | Path,
-) -> None:
-    """Write a PNG of small panels: a row for each group of algorithms, a column for each task.
-
-    Args:
-        groups: algorithms by the name of their group, at most as many in each as there are ``COLORS``.
-        panels: curves by algorithm, by task.
-        references: by task, rewards on held-out prompts to compare with, by label (two at most): horizontal lines.
-        path: of the PNG.
-    """
-    size = (2.6 + 2.5 * len(panels), 0.8 + 2.0 * len(groups))
-    labels = dict.fromkeys(label for lines in references.values() for label in lines)
-    lines: dict[str, Any] = {
-        label: {**REFERENCE, "linestyle": style, "linewidth": 1.3}
-        for label, style in zip(labels, ("--", ":"), strict=False)
-    }
-    with figure(path, len(groups), len(panels), size, fonts=(13, 14, 12.5), sharex="col", sharey="col") as (
-        drawn,
-        axes,
-    ):
-        for row, (name, algos) in zip(axes, groups.items(), strict=True):
-            for axis, (task, curves) in zip(row, panels.items(), strict=True):
-                for algo, color in zip(algos, COLORS, strict=False):
-                    if algo in curves:
-                        _training(axis, *_thinned(*aligned(curves[algo].runs)), color=color, band=0.15)
-                count_tokens(axis, 3)
-                axis.yaxis.set_major_locator(MaxNLocator(4))
-                plain(axis)
-                for label, level in references[task].items():
-                    axis.axhline(level, **lines[label])
-            keys = [
-                Line2D([], [], color=color, linewidth=2.5, label=algo)
-                for algo, color in zip(algos, COLORS, strict=False)
-            ]
-            place: Any = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "alignment": "left", "frameon": False}
-            row[-1].legend(handles=keys, title=name.replace(", ", ",\n"), **place)
-        for above, below, (task, curves) in zip(axes[0], axes[-1], panels.items(), strict=True):
-            above.set_title(task)
-            below.set_xlabel("tokens")
-            ends = [steps[-1] for curve in curves.values() for steps, _ in curve.runs if len(steps)]
-            below.set_xlim(0, 1.03 * max(ends, default=1))
-        drawn.supylabel("reward in training", fontsize=13)
-        keys = [Line2D([], [], label=label, **look) for label, look in lines.items()]
-        drawn.legend(handles=keys, loc="outside lower center", ncols=len(keys))
-
-
 def _training(axis: Axes, steps: Any, rewards: Any, *, color: str, band: float, label: str | None = None) -> None:
     """The mean over seeds of rewards (seeds, points) as a line, and a band of that opacity around all seeds."""
     if not len(steps):
@@ -132,16 +78,6 @@ def _training(axis: Axes, steps: Any, rewards: Any, *, color: str, band: float, 
     axis.plot(steps, rewards.mean(0), color=color, linewidth=2, marker="." if len(steps) == 1 else "", label=label)
     if len(rewards) > 1:
         axis.fill_between(steps, rewards.min(0), rewards.max(0), color=color, alpha=band, linewidth=0)
-
-
-def _thinned(steps: Any, rewards: Any) -> tuple[Any, Any]:
-    """At most ``MAX_POINTS`` points, each the mean of neighbors."""
-    if not len(steps):
-        return steps, rewards
-    size = -(-len(steps) // MAX_POINTS)
-    starts = range(0, len(steps), size)
-    means = [rewards[:, start : start + size].mean(1) for start in starts]
-    return np.array([steps[start : start + size].mean() for start in starts]), np.stack(means, axis=1)
 
 
 def aligned(runs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[Any, Any]:

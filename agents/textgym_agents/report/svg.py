@@ -93,7 +93,9 @@ def panel(what: Panel) -> str:
     height = TOP + HEIGHT + 34 + legend[1]
     x_range, y_range = _ranges(what)
     place = _Place(what.x_scale, x_range, y_range)
-    drawn = [f'<text class="title" x="4" y="15">{escape(what.title)}</text>', *_axes(what, place)]
+    room = 1.0 if len(what.title) <= 40 else 40 / len(what.title)
+    drawn = [f'<text class="title" style="font-size:{13 * room:.1f}px" x="4" y="15">{escape(what.title)}</text>']
+    drawn += _axes(what, place)
     drawn += [_path(place.line(points), "other") for points in what.others if len(points) > 1]
     for i, one in enumerate(what.series):
         if one.band:

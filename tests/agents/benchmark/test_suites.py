@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
+import re
 import sys
 import time
+import xml.etree.ElementTree
 from contextlib import closing
 from dataclasses import replace
 from typing import ClassVar
@@ -24,13 +26,12 @@ from textgym_agents.algorithms.sb3_contrib import _Missing
 from textgym_agents.benchmark import places, report, suites
 from textgym_agents.benchmark import run as running
 from textgym_agents.benchmark.aggregate import aggregate
-from textgym_agents.benchmark.charts import _groups
-from textgym_agents.benchmark.comparison import compare
 from textgym_agents.benchmark.composites import parts
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.held_out import HeldOut, rounded
 from textgym_agents.benchmark.launch import launch
 from textgym_agents.benchmark.pack import pack
+from textgym_agents.benchmark.pictures import groups
 from textgym_agents.benchmark.places import BenchmarkError
 from textgym_agents.benchmark.run import _curve, run
 from textgym_agents.benchmark.signal import signal
@@ -389,7 +390,7 @@ def test_without_ray_the_command_that_installs_it_is_named(tiny_folder, tmp_path
         launch(ResultStore(tmp_path, tiny(tiny_folder, "greedy")), None, ray="local")
 
 
-# ---------------------------------------------------------------------------- comparison
+# ---------------------------------------------------------------------------- report
 
 
 def runs_of(**after):
@@ -403,118 +404,46 @@ def runs_of(**after):
     return lines
 
 
-def test_standings_by_hand():
-    comparison = compare(runs_of(ppo=0.45, bc=0.6, rloo=0.7, a2c=0.6))
-    assert comparison.reference == "bc"
-    assert [one.algo for one in comparison.standings[COPY]] == ["rloo", "bc", "a2c", "ppo"]
-    by_name = {one.algo: one for one in comparison.standings[COPY]}
-    verdicts = {name: one.verdict for name, one in by_name.items()}
-    assert verdicts == {"rloo": "better", "bc": "itself", "a2c": "unclear", "ppo": "worse"}
-    # The same prompts for both: every resample has the same difference.
-    margin = by_name["rloo"].margin
-    assert (margin.low, margin.value, margin.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert by_name["rloo"].score.value == pytest.approx(0.4)  # 0.2 of the 0.5 that were left
-    assert comparison.duels[COPY].value == pytest.approx(0.1)
-    overall = {one.algo: one for one in comparison.overall}
-    assert comparison.overall[0].algo == "rloo"
-    assert overall["ppo"].score.value == pytest.approx(-0.1)
-    assert overall["rloo"].improvement.value == 1
-    assert overall["a2c"].improvement.value == 0.5
-    assert overall["ppo"].improvement.high == 0
-    assert overall["bc"].improvement is None
-
-
-def test_without_a_supervised_model_the_initial_one_is_the_reference():
-    comparison = compare(runs_of(ppo=0.45, rloo=0.7))
-    assert comparison.reference is None
-    assert {one.algo: one.verdict for one in comparison.standings[DATA]} == {"rloo": "better", "ppo": "worse"}
-    assert comparison.overall[0].improvement is None
-
-
-def test_rewards_above_1_are_not_scaled():
-    comparison = compare(runs_of(ppo=2.5, bc=0.7))
-    assert not comparison.scaled
-    assert comparison.overall[0].score.value == pytest.approx(2.0)
-
-
-def test_probability_of_improvement_counts_pairs_of_runs():
-    lines = [make_run("bc", task, seed, after=(x, x)) for task in "xy" for seed, x in enumerate((0.1, 0.3))]
-    lines += [make_run("ppo", task, seed, after=(x, x)) for task in "xy" for seed, x in enumerate((0.2, 0.4))]
-    ppo = next(one for one in compare(lines).overall if one.algo == "ppo")
-    assert ppo.improvement.value == 0.75  # 0.2 beats 0.1; 0.4 beats both
-
-
-def test_an_algorithm_without_runs_on_a_task_is_in_no_average():
-    lines = [line for line in runs_of(ppo=0.6, bc=0.7) if (line["algo"], line["task"]) != ("ppo", DATA)]
-    comparison = compare(lines)
-    assert [one.algo for one in comparison.overall] == ["bc"]
-    assert [one.algo for one in comparison.standings[COPY]] == ["bc", "ppo"]
-
-
-# ---------------------------------------------------------------------------- report
-
-
 def test_report_on_many_algorithms(tmp_path):
     config = BenchmarkConfig(("ppo", "bc", "rloo", "rloo+ppo"), {COPY: 100, DATA: 200}, seeds=2)
     lines = runs_of(**{"ppo": 0.45, "bc": 0.6, "rloo": 0.7, "rloo+ppo": 0.65})
     for line in lines:
         if line["algo"] == "bc":
             line["curve"] = {"timesteps": [], "reward": []}
-    report.write_report(tmp_path, config, lines)
+    failed = {**lines[0], "algo": "a2c", "error": "ValueError: no", "evaluations": {}}
+    report.write_report(tmp_path, config, [*lines, failed])
     text = (tmp_path / "results.md").read_text()
-    assert "Best over all tasks: **rloo**" in text
-    assert "Worse than `bc` on at least one task: ppo." in text
-    assert "| ▲ | rloo | 0.500 | 0.700 [" in text
-    assert "| ▼ | ppo |" in text
-    assert text.index("| ▲ | rloo |") < text.index("| ▼ | ppo |")
-    assert "`a+b` trains with a for 50%" in text
-    stored = json.loads((tmp_path / "results.json").read_text())
-    assert stored["comparison"]["reference"] == "bc"
-    assert stored["comparison"]["standings"][COPY][0]["algo"] == "rloo"
+    assert "Best of those that train, sampled: **rloo** with 0.200 [0.200, 0.200]." in text
+    assert "| ▲ | rloo | policy gradient | +0.200 [+0.200, +0.200] |" in text
+    assert text.index("| ▲ | rloo |") < text.index("| ▼ | ppo |") < text.index("## All tasks")
+    assert "P(better than bc)" in text
+    assert "fewer than 10 tasks, so no interquartile mean" in text
+    assert "| Copy | 6 | 1.000 | 1.000 | tells algorithms apart; seeds agree |" in text
+    assert "| a2c | Copy | 0 | ValueError: no |" in text
+    stored = json.loads((tmp_path / "results.json").read_text())["aggregates"]
+    assert stored["means"]["rloo"] == {"value": 0.2, "low": 0.2, "high": 0.2}
+    assert [one["separated"] for one in stored["discrimination"]] == [1.0, 1.0, 1.0]
     assert "seconds" not in (tmp_path / "results.json").read_text()
-    for name in ("comparison.png", "learning_curves.png"):
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    for name in re.findall(r"!\[.*?\]\((.*?)\)", text):
+        xml.etree.ElementTree.fromstring((tmp_path / name).read_text())
+    assert {"overall.svg", "profiles.svg", "curves.svg", "task-Copy.svg"} <= {path.name for path in tmp_path.iterdir()}
     assert [table.title for table in report.tables(config, lines, [])] == ["Copy", "DataToText", "all tasks"]
-
-
-def test_report_without_a_supervised_model(tmp_path):
-    config = BenchmarkConfig(("ppo", "a2c", "rloo", "rloo+ppo"), {COPY: 100}, seeds=2)
-    lines = [
-        line for line in runs_of(**{"ppo": 0.45, "a2c": 0.5, "rloo": 0.7, "rloo+ppo": 0.6}) if line["task"] == COPY
-    ]
-    report.write_report(tmp_path, config, lines)
-    text = (tmp_path / "results.md").read_text()
-    assert "Clearly worse than the initial model: ppo." in text
-    assert "All tasks" not in text
-    assert (tmp_path / "learning_curves.png").exists()
-
-
-def test_what_learns_nothing_is_no_winner(tmp_path):
-    config = BenchmarkConfig(("ppo", "bc", "rloo", "greedy"), {COPY: 100, DATA: 200}, seeds=2)
-    lines = runs_of(ppo=0.45, bc=0.6, rloo=0.7, greedy=0.8)
-    for line in lines:
-        if line["algo"] == "greedy":
-            line |= {"timesteps": 0, "curve": {"timesteps": [], "reward": []}}
-    report.write_report(tmp_path, config, lines)
-    text = (tmp_path / "results.md").read_text()
-    assert "Best over all tasks: **greedy**" in text
-    assert "Best of those that learn: **rloo**" in text
 
 
 def test_three_algorithms_keep_the_plain_report(tmp_path):
     config = BenchmarkConfig(("ppo", "bc", "rloo"), {COPY: 100, DATA: 200}, seeds=2)
     report.write_report(tmp_path, config, runs_of(ppo=0.45, bc=0.6, rloo=0.7))
-    assert "comparison" not in json.loads((tmp_path / "results.json").read_text())
-    assert not (tmp_path / "comparison.png").exists()
-    assert "IQM of the difference" in (tmp_path / "results.md").read_text()
+    assert "aggregates" not in json.loads((tmp_path / "results.json").read_text())
+    assert (
+        "| task | algorithm | measure | before | after | difference | greedy |" in (tmp_path / "results.md").read_text()
+    )
 
 
-def test_curves_are_grouped_by_family_and_none_is_lost():
+def test_lines_are_grouped_by_family_and_none_is_lost():
     names = [*suites.every_algorithm(), *(f"x{i}" for i in range(9))]
-    lines = [make_run(name) for name in names]
-    groups = _groups(lines)
-    assert sorted(algo for algos in groups.values() for algo in algos) == sorted(names)
-    assert max(map(len, groups.values())) <= 7
+    found = groups(names)
+    assert sorted(algo for algos in found.values() for algo in algos) == sorted(names)
+    assert max(map(len, found.values())) <= 7
 
 
 def test_parts():

@@ -10,7 +10,10 @@ from typer.testing import CliRunner
 
 from tests.agents.benchmark.made_lines import COPY, line, probe_suite, text_suite
 from textgym.errors import ConfigError
+from textgym_agents.benchmark import run as running
+from textgym_agents.benchmark.pack import pack
 from textgym_agents.cli.app import app
+from textgym_agents.cli.benchmark import config_of
 from textgym_agents.leaderboard.check import problems, score_of
 from textgym_agents.leaderboard.page import page
 from textgym_agents.leaderboard.results import load
@@ -61,6 +64,8 @@ def pages(tmp_path_factory):
     text += [line("rloo", COPY, seed, sampled=[0.5] * 40, before=[0.3] * 40, front=gold) for seed in range(3)]
     text.append({"algo": "dqn", "task": COPY, "seed": 0, "error": "ValueError: <no>", "command": ""})
     probe = probe_suite(PROBES, seeds=3)
+    for one in probe:
+        one["command"] = one["command"].replace("--suite text", "--suite probe")
     paths = [write(folder / "text-v1.jsonl.gz", text), write(folder / "probe.jsonl", probe)]
     return page([load(path) for path in paths]), paths
 
@@ -151,6 +156,36 @@ def test_the_command(tmp_path):
     done = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert out.read_text().startswith("<!doctype html>")
-    failed = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--check"])
-    assert (failed.exit_code, "problems:" in failed.output) == (1, True)
     assert CliRunner().invoke(app, ["leaderboard", str(tmp_path)]).exit_code == 1
+
+
+def test_a_real_run_is_checked_and_repeated(tmp_path):
+    options = ["--tasks", "Bandit[arms=2]", "--model", "textgym/tiny", "--timesteps", "64", "--seeds", "1"]
+    config = config_of(" ".join(["textgym", "benchmark", "--algos", "rloo", "--eval-prompts", "4", *options]))
+    run = running.run(config, config.run_keys()[0])
+    path = tmp_path / "probe-v1.jsonl.gz"
+    pack([run], path)
+    command = ["leaderboard", str(path), "--check", "--rerun", "1"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "1 runs, nothing differs" in done.output
+    assert "rloo Bandit[arms=2] seed 0, again\n" in done.output
+    assert done.output.endswith("  equal\n")
+    write(path, [{**run, "config_hash": "0" * 16}])
+    assert "its command gives" in CliRunner().invoke(app, command).output
+    write(path, [{**run, "kl": 7.0}])
+    assert "kl is" in CliRunner().invoke(app, command).output
+
+
+def test_pictures_of_a_few_algorithms(pages, tmp_path):
+    text, probe = pages[1]
+    command = ["leaderboard", str(text), str(probe), "--pictures", str(tmp_path), "--algos"]
+    done = CliRunner().invoke(app, [*command, "ppo,bc"])
+    assert done.exit_code == 0, done.output
+    radar, fronts = ((tmp_path / f"{name}.svg").read_text() for name in ("probe-radar", "text-fronts"))
+    assert radar.count("<svg") == 3
+    assert ">initial model, tempered<" in fronts
+    assert ">ppo<" in fronts
+    assert ">grpo<" not in fronts
+    for wrong in ("nobody", ",".join(["ppo"] * 8)):
+        assert CliRunner().invoke(app, [*command, wrong]).exit_code == 1

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from textgym_agents.algorithms import ALGORITHMS
 from textgym_agents.benchmark.analysis.measures import Floats
-from textgym_agents.benchmark.composites import base, own_arguments, parts
+from textgym_agents.benchmark.composites import base, own_arguments
 
 Line = Mapping[str, Any]
 Runs = Sequence[Line]
@@ -82,17 +81,6 @@ def samples_of(algo: str) -> int | None:
     if algo == "zero_shot":
         return 1
     return int(own_arguments(algo).get("n", 4)) if base(algo) == "best_of_n" else None
-
-
-def family(algo: str) -> str:
-    """The family of an algorithm.
-
-    >>> family("a2c"), family("a2c[n_steps=4]"), family("rloo+ppo")
-    ('actor-critic', 'actor-critic', 'warm start + RL')
-    """
-    if len(parts(algo)) > 1:
-        return "warm start + RL"
-    return ALGORITHMS[base(algo)].family if base(algo) in ALGORITHMS else "other"
 
 
 def command(runs: Runs) -> str:

@@ -10,6 +10,7 @@ from textgym_agents.benchmark.analysis.lines import Runs
 from textgym_agents.benchmark.analysis.scores import Scores
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.benchmark.sections.section import UNITS, Picture, Section
+from textgym_agents.benchmark.suites import family
 from textgym_agents.report.tables import Table, Value
 
 SUPERVISED, INITIAL = "bc", "zero_shot"
@@ -44,7 +45,7 @@ def overall_section(scores: Scores, runs: Runs) -> list[Section]:
         rows.append(
             [
                 algo,
-                lines.family(algo),
+                family(algo),
                 measures.estimate(float(measures.mean(point)), measures.mean(drawn)),
                 measures.estimate(scores.point(algo, "greedy").mean(), scores.drawn(algo, "greedy").mean((1, 2)))
                 if algo in greedy

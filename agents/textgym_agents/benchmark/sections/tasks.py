@@ -10,6 +10,7 @@ from textgym_agents.benchmark.analysis.lines import Runs
 from textgym_agents.benchmark.analysis.scores import Scores
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.benchmark.sections.section import Picture, Section
+from textgym_agents.benchmark.suites import family
 from textgym_agents.report.numbers import Estimate, show
 from textgym_agents.report.tables import Table, Value
 
@@ -40,7 +41,7 @@ def of_task(task: str, scores: Scores, runs: Runs) -> Section:
             [
                 _mark(sampled.score) if scores.kind != "probe" else "",
                 algo,
-                lines.family(algo),
+                family(algo),
                 sampled.score,
                 None if greedy is None else greedy.score,
                 sampled.reward,
@@ -110,7 +111,7 @@ def of_probe(probe: Probe, scores: Scores, runs: Runs) -> Section:
         mine = [run for run in runs if run["algo"] == algo and run["task"] in probe.tasks]
         cost = costs_of(mine).get("forward_tokens")
         seeds = len({run["seed"] for run in mine})
-        row = [algo, lines.family(algo), value, mean(algo, "greedy"), *levels, cost, seeds, lines.command(mine)]
+        row = [algo, family(algo), value, mean(algo, "greedy"), *levels, cost, seeds, lines.command(mine)]
         rows.append(row)
     header = ["algorithm", "family", "score", "greedy", *map(probe.level, probe.tasks)]
     header += ["forward tokens", "seeds", "command"]
