@@ -84,8 +84,8 @@ def find_suite(name: str) -> Suite:
     Raises:
         ConfigError: there is none of that name.
 
-    >>> find_suite("probe").tasks["textgym/Bandit-v0[arms=8]"]
-    3000
+    >>> "textgym/Bandit-v0[arms=8]" in find_suite("probe").tasks
+    True
     """
     if name not in SUITES:
         raise ConfigError(f"No suite is called {name!r}. {did_you_mean(name, SUITES)}")

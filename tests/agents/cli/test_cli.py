@@ -357,7 +357,7 @@ def test_the_hash_of_a_model_changes_with_its_weights_and_not_with_its_card(tmp_
 
 def test_the_command_in_a_report_gives_the_same_configuration(monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs: calls.append((config, jobs)))
+    monkeypatch.setattr(benchmark, "_run", lambda config, out, jobs, *_: calls.append((config, jobs)))
     more = [
         "--reward",
         "0.5*chrf + 0.5*rougeL",
