@@ -245,11 +245,10 @@ def _proof(learning: Any) -> str:
     """What a test asks of it on Copy."""
     if learning is None:
         return ""
-    options = ", ".join(f"{name}={value!r}" for name, value in learning.options.items()) or "the defaults"
     gains = ", ".join(f"{gain:+.3f}" for gain in learning.measured)
     return (
-        f"A test holds it to learn: on Copy, {learning.timesteps:,} tokens with {options} must raise the reward of 200 "
-        f"held-out prompts by {learning.gain:.3g}; three seeds gave {gains} when that was set.\n\n"
+        f"A test holds it to learn: on Copy, {learning.timesteps:,} tokens with the defaults must change the reward of "
+        f"200 held-out prompts by more than {learning.gain:+.3g}; three seeds gave {gains} when that was set.\n\n"
     )
 
 

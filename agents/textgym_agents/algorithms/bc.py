@@ -196,7 +196,7 @@ ROW = Algorithm(
     kl_coef=None,
     small={"references_per_rollout": 4},
     tests=("algorithms/test_bc.py",),
-    learning=Learning(30_000, -0.02, (0.013, 0.032, 0.011)),  # the model has read a million references before
+    learning=Learning(24_000, 0.1, (0.173, 0.150, 0.141)),
     search={**search.COMMON, "references_per_rollout": search.Choice((16, 32, 64, 128))},
     origins={
         **origins.COMMON,

@@ -254,8 +254,7 @@ ROW = Algorithm(
     policy=ILQLPolicy,
     small={"prompts_per_rollout": 4},
     tests=("algorithms/test_ilql.py",),
-    # From the initial model's own episodes, offline, there is next to nothing to gain on Copy: it must not lose.
-    learning=Learning(30_000, -0.02, (0.013, 0.003, 0.010), {"td_lambda": 1.0}),
+    learning=Learning(24_000, 0.005, (0.059, 0.025, 0.040)),
     search={
         **search.COMMON,
         "beta": search.Range(0.01, 1.0),

@@ -117,7 +117,7 @@ ROW = Algorithm(
     policy=NLPOPolicy,
     small={"n_steps": 5, "batch_size": 8, "refresh_every": 3},
     tests=("algorithms/test_nlpo.py",),
-    learning=Learning(65_000, 0.015, (0.116, 0.031, 0.036)),
+    learning=Learning(24_000, 0.05, (0.113, 0.092, 0.102)),
     search={**search.PPO, "mask_top_p": search.Choice((0.8, 0.9, 0.95)), "refresh_every": search.Choice((1, 5, 20))},
     origins={**origins.ROLLOUTS, "mask_top_p": origins.PAPER, "refresh_every": origins.PAPER},
 )

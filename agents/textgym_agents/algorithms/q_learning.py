@@ -68,7 +68,7 @@ ROW = Algorithm(
     policy=QLearningPolicy,
     small={"prompts_per_rollout": 4},
     tests=("algorithms/test_q_learning.py",),
-    learning=Learning(40_000, 0.0, (0.036, 0.037, 0.009), {"kl_coef": 0}),
+    learning=Learning(24_000, 0.015, (0.048, 0.035, 0.048)),
     search=search.ACTION_VALUES,
     origins={**origins.ACTION_VALUES, "traces": origins.CHOSEN},
 )

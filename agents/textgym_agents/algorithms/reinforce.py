@@ -134,7 +134,7 @@ ROW = Algorithm(
     kl_coef=0.01,
     small={"prompts_per_rollout": 4},
     tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
-    learning=Learning(40_000, 0.05, (0.140, 0.093, 0.135), {"kl_coef": 0}),
+    learning=Learning(24_000, 0.03, (0.083, 0.058, 0.081)),
     search=search.EPISODES,
     origins={
         **origins.EPISODES,

@@ -52,7 +52,7 @@ ROW = Algorithm(
     kl_coef=0.01,
     small={"prompts_per_rollout": 4, "group_size": 2},
     tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
-    learning=Learning(65_000, 0.08, (0.114, 0.109, 0.105)),
+    learning=Learning(24_000, 0.04, (0.071, 0.073, 0.084)),
     search={**search.EPISODES, "group_size": search.Choice((2, 4, 8))},
     origins=origins.EPISODES,
 )

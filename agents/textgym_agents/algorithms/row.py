@@ -25,13 +25,11 @@ class Learning:
         timesteps: tokens.
         gain: what the held-out reward must gain over the initial model's on the same 200 prompts.
         measured: gains with seeds 0, 1 and 2 when ``gain`` was set, with room below the smallest.
-        options: arguments of ``make``.
     """
 
     timesteps: int
     gain: float
     measured: tuple[float, float, float]
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ ROW = Algorithm(
     policy=QLearningPolicy,
     small={"prompts_per_rollout": 4},
     tests=("algorithms/test_q_learning.py",),
-    learning=Learning(40_000, 0.0, (0.029, 0.050, 0.018), {"kl_coef": 0}),
+    learning=Learning(24_000, 0.025, (0.085, 0.045, 0.052)),
     search=search.ACTION_VALUES,
     origins=origins.ACTION_VALUES,
 )

@@ -56,7 +56,7 @@ PPO_ROW = Algorithm(
     kl_coef=0.01,
     small={"n_steps": 5, "batch_size": 8, "n_epochs": 2},
     tests=("algorithms/test_learning.py", "buffers/test_rollout.py"),
-    learning=Learning(65_000, 0.08, (0.127, 0.114, 0.112)),
+    learning=Learning(24_000, 0.05, (0.098, 0.090, 0.078)),
     search={**search.PPO, "clip_range": search.Choice((0.1, 0.2, 0.3))},
     origins=origins.ROLLOUTS,
 )
@@ -76,7 +76,7 @@ A2C_ROW = Algorithm(
     kl_coef=0.01,
     small={"n_steps": 5},
     tests=("algorithms/test_learning.py", "buffers/test_rollout.py"),
-    learning=Learning(40_000, 0.02, (0.076, 0.069, 0.040), {"kl_coef": 0}),
+    learning=Learning(24_000, 0.04, (0.082, 0.071, 0.084)),
     search=search.ROLLOUTS,
     origins={**origins.ROLLOUTS, "use_rms_prop": origins.CHOSEN, "normalize_advantage": origins.CHOSEN},
 )
@@ -92,7 +92,7 @@ DQN_ROW = Algorithm(
     wrap_defaults={"num_candidates": 8},
     small=DQN_SMALL,
     tests=("algorithms/test_dqn.py",),
-    learning=Learning(24_000, 0.01, (0.038, 0.032, 0.025)),
+    learning=Learning(24_000, 0.02, (0.047, 0.044, 0.068)),
     search=search.REPLAY,
     origins=origins.REPLAY,
 )

@@ -84,7 +84,7 @@ TRPO_ROW = Algorithm(
     policy=TRPOPolicy,
     small={"n_steps": 5, "batch_size": 8},
     tests=("algorithms/test_trpo.py",),
-    learning=Learning(32_768, 0.01, (0.039, 0.021, 0.034), {"kl_coef": 0, "n_steps": 64, "n_critic_updates": 2}),
+    learning=Learning(24_000, 0.015, (0.035, 0.032, 0.039)),
     search={**search.ROLLOUTS, "target_kl": search.Range(3e-3, 0.1), "cg_damping": search.Choice((0.1, 1.0, 10.0))},
     origins={
         **origins.ROLLOUTS,
@@ -105,7 +105,7 @@ MASKABLE_PPO_ROW = Algorithm(
     buffer=MaskedEpisodeRolloutBuffer,
     small={"n_steps": 5, "batch_size": 8},
     tests=("algorithms/test_maskable_ppo.py",),
-    learning=Learning(65_000, 0.08, (0.127, 0.114, 0.112)),
+    learning=Learning(24_000, 0.05, (0.098, 0.090, 0.078)),
     search={**search.PPO, "clip_range": search.Choice((0.1, 0.2, 0.3))},
     origins=origins.ROLLOUTS,
 )
@@ -122,7 +122,7 @@ QRDQN_ROW = Algorithm(
     wrap_defaults={"num_candidates": 8},
     small=DQN_SMALL,
     tests=("algorithms/test_dqn.py",),
-    learning=Learning(24_000, -0.03, (0.028, 0.004, 0.040)),
+    learning=Learning(24_000, 0.005, (0.034, 0.011, 0.018)),
     search=search.REPLAY,
     origins=origins.REPLAY,
 )

@@ -97,7 +97,7 @@ ROW = Algorithm(
     kl_coef=0.01,
     small={"prompts_per_rollout": 4},
     tests=("algorithms/test_policy_gradient.py", "algorithms/test_episodic.py"),
-    learning=Learning(40_000, 0.02, (0.123, 0.092, 0.047), {"kl_coef": 0}),
+    learning=Learning(24_000, 0.025, (0.073, 0.049, 0.054)),
     search=search.EPISODES,
     origins=origins.EPISODES,
 )

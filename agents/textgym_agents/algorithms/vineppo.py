@@ -173,7 +173,7 @@ ROW = Algorithm(
     kl_coef=0.1,  # as GRPO's: a mean over tokens of k3
     small={"prompts_per_rollout": 2, "group_size": 2, "branches": 2, "stride": 2, "batch_size": 16},
     tests=("algorithms/test_vineppo.py",),
-    learning=Learning(40_000, 0.05, (0.100, 0.118, 0.107), {"kl_coef": 0}),
+    learning=Learning(24_000, 0.035, (0.089, 0.068, 0.060)),
     search={
         **search.EPISODES,
         "group_size": search.Choice((2, 4, 8)),
