@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from textgym_agents.algorithms.nlpo import NLPO as NLPO
     from textgym_agents.algorithms.no_training import Baseline as Baseline
     from textgym_agents.algorithms.no_training import BestOfN as BestOfN
+    from textgym_agents.algorithms.no_training import ZeroShot as ZeroShot
     from textgym_agents.algorithms.q_learning import QLearning as QLearning
     from textgym_agents.algorithms.reinforce import REINFORCE as REINFORCE
     from textgym_agents.algorithms.rloo import RLOO as RLOO
@@ -85,6 +86,7 @@ _MODULES = {
     "VinePPO": "algorithms.vineppo",
     "warm_start": "algorithms.bc",
     "WeightAveraging": "callbacks",
+    "ZeroShot": "algorithms.no_training",
 }
 
 __all__ = sorted(_MODULES)  # a test holds the imports above to these names
