@@ -91,10 +91,20 @@ def test_values_by_hand(reward, expected):
         (1 - C, None),
         (0 * A + C, None),  # a weight of 0 only reports
         (0 * A + 0 * C, 0.0),
-        (A * C, 0.5),
+        (A * C, None),  # a gate of which nothing is known stays closed
         (C * C, None),
         ((A + C) * B, 0.125),
-        ((C - C) * B, 0.25),
+        ((C - C) * B, None),
+        (A - C, None),  # as does a penalty beside bonuses
+        (A + (1 - C), None),
+        (A - B + C, 0.25),
+        ((A - C).requiring(), 0.5),
+        ((A + C).requiring("c"), None),
+        ((A + C).requiring("a"), 0.5),
+        (B + 2 * (A + C).requiring("a"), 1.25),
+        (B + 2 * (A + C).requiring("c"), 0.25),
+        ((0.7 * A + 0.3 * C).renormalized().requiring("c"), None),
+        ((0.7 * A + 0.3 * C).requiring("a").renormalized(), 0.5),
     ],
 )
 def test_abstention(reward, expected):
@@ -149,6 +159,8 @@ def test_names_in_conflict_stay_apart():
         (0.5 * BLEU() * ChrF() - 2, "0.5 * BLEU() * ChrF() - 2"),
         (2 * (BLEU() + ChrF()), "2 * BLEU() + 2 * ChrF()"),
         ((BLEU() + ChrF()).renormalized(), "(BLEU() + ChrF()).renormalized()"),
+        ((BLEU() + ChrF()).requiring("chrf"), "(BLEU() + ChrF()).requiring('chrf')"),
+        ((BLEU() - ChrF()).requiring(), "(BLEU() - ChrF()).requiring()"),
     ],
 )
 def test_repr_is_the_formula_and_pickles_agree(reward, text):
@@ -197,6 +209,8 @@ def test_wrong_values_of_a_part_name_the_part(bad, message):
     [
         (lambda: BLEU() + ROUGE, ConfigError, r"ROUGE is a class, expected an object of it: ROUGE\(\.\.\.\)"),
         (lambda: float("nan") * BLEU(), ConfigError, "weight=nan"),
+        (lambda: (BLEU() + ChrF()).requiring("chr"), ConfigError, "no term 'chr'. Did you mean 'chrf'"),
+        (lambda: WeightedSum([(1.0, BLEU())], required=[1]), ConfigError, "required has 1, expected .* 0 to 0"),
         (lambda: BLEU() + float("inf"), ConfigError, "constant=inf"),
         (lambda: BLEU() + "rouge", TypeError, "unsupported operand"),
         (lambda: [1] - BLEU(), TypeError, "unsupported operand"),

@@ -7,7 +7,7 @@ from numbers import Real
 from typing import Any
 
 from textgym.core import Reward, Sample, Score, reward_name, score_samples
-from textgym.errors import ConfigError
+from textgym.errors import ConfigError, did_you_mean
 from textgym.rewards.base import BatchReward, Value, check_batch
 from textgym.rewards.functions import as_reward
 
@@ -96,13 +96,18 @@ class WeightedSum(Composite):
     weights 0.7 and 0.3 stays an average. When every term with a weight other than 0 abstains, so does the sum.
     A term of weight 0 is only reported in the components.
 
+    Where a required term abstains, so does the sum. A penalty beside bonuses is required unless ``required`` says
+    otherwise: left out, it would let through what it is there to stop, as ``a - b`` and ``a + (1 - b)`` do.
+
     Args:
         terms: pairs of weight and reward.
         constant: added to every value.
         renormalize: whether present terms take over the weight of those that abstain. Weights must have one sign.
+        required: terms by their position. None: those of negative weight, if other terms have a positive one.
 
     Raises:
-        ConfigError: no terms, a weight that is no finite number, or ``renormalize`` with weights of both signs.
+        ConfigError: no terms, a weight that is no finite number, ``renormalize`` with weights of both signs, or
+            a required term that isn't there.
 
     >>> from textgym.rewards import ExactMatch, KeywordCoverage
     >>> reward = 0.5 * ExactMatch() + 0.5 * KeywordCoverage()
@@ -111,9 +116,17 @@ class WeightedSum(Composite):
     >>> no_keywords = Sample("", "A dog.", ("a dog",))
     >>> reward([no_keywords])[0].value, reward.renormalized()([no_keywords])[0].value
     (0.5, 1.0)
+    >>> reward.requiring("coverage")([no_keywords])[0].value is None
+    True
     """
 
-    def __init__(self, terms: Iterable[tuple[float, Reward]], constant: float = 0.0, renormalize: bool = False) -> None:
+    def __init__(
+        self,
+        terms: Iterable[tuple[float, Reward]],
+        constant: float = 0.0,
+        renormalize: bool = False,
+        required: Iterable[int] | None = None,
+    ) -> None:
         self.terms = tuple((_number(weight, "weight"), as_reward(reward)) for weight, reward in terms)
         self.constant = _number(constant, "constant")
         self.renormalize = renormalize
@@ -124,6 +137,18 @@ class WeightedSum(Composite):
                 f"renormalize=True needs weights of one sign, got {self._weights()}. A bonus can't take over the "
                 "weight of a penalty: renormalize the sum of the bonuses and subtract the penalty from it."
             )
+        self.chosen = None if required is None else frozenset(required)  # None: nobody has said which are required
+        missing = sorted((self.chosen or frozenset()) - set(range(len(self.terms))))
+        if missing:
+            raise ConfigError(f"required has {missing[0]}, expected positions of terms, 0 to {len(self.terms) - 1}.")
+
+    @property
+    def required(self) -> frozenset[int]:
+        """The positions of the terms without which there is no sum."""
+        if self.chosen is not None:
+            return self.chosen
+        bonuses = any(weight > 0 for weight in self._weights())
+        return frozenset(i for i, weight in enumerate(self._weights()) if weight < 0 and bonuses)
 
     @classmethod
     def of(cls, *terms: tuple[float, "Reward | float"]) -> "WeightedSum":
@@ -133,7 +158,7 @@ class WeightedSum(Composite):
         for weight, operand in terms:
             if isinstance(operand, Real):
                 constant += weight * float(operand)
-            elif isinstance(operand, WeightedSum) and not operand.renormalize:
+            elif isinstance(operand, WeightedSum) and not operand.renormalize and operand.chosen is None:
                 flat += [(weight * inner, reward) for inner, reward in operand.terms]
                 constant += weight * operand.constant
             else:
@@ -143,7 +168,7 @@ class WeightedSum(Composite):
 
     def is_scaled_reward(self) -> bool:
         """Whether this is nothing but one reward times a number."""
-        return len(self.terms) == 1 and self.constant == 0
+        return len(self.terms) == 1 and self.constant == 0 and not self.chosen
 
     def _weights(self) -> list[float]:
         return [weight for weight, _ in self.terms]
@@ -154,7 +179,11 @@ class WeightedSum(Composite):
         return self._formula(_short_name)
 
     def __repr__(self) -> str:
-        return f"({self._formula(repr)}).renormalized()" if self.renormalize else self._formula(repr)
+        text = f"({self._formula(repr)}).renormalized()" if self.renormalize else self._formula(repr)
+        if self.chosen is None:
+            return text
+        names = ", ".join(repr(self._term_names()[i]) for i in sorted(self.chosen))
+        return f"{text if self.renormalize else f'({text})'}.requiring({names})"
 
     def _formula(self, describe: Callable[[BatchReward], str]) -> str:
         text = ""
@@ -169,13 +198,34 @@ class WeightedSum(Composite):
 
     def renormalized(self) -> "WeightedSum":
         """The same sum, in which present terms take over the weight of those that abstain."""
-        return WeightedSum(self.terms, self.constant, renormalize=True)
+        return WeightedSum(self.terms, self.constant, renormalize=True, required=self.chosen)
+
+    def requiring(self, *names: str) -> "WeightedSum":
+        """The same sum, which abstains where one of these terms does. No names: no term is required, penalties neither.
+
+        Args:
+            names: of terms, as the components of a score have them: ``(BLEU() + judge).requiring("judge")``.
+
+        Raises:
+            ConfigError: no term is called so.
+        """
+        known = self._term_names()
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"The sum has no term {name!r}. {did_you_mean(name, known)}")
+        return WeightedSum(self.terms, self.constant, self.renormalize, [known.index(name) for name in names])
+
+    def _term_names(self) -> list[str]:
+        return unique_names(reward_name(reward) for _, reward in self.terms)
 
     def parts(self) -> tuple[BatchReward, ...]:
         return tuple(reward for _, reward in self.terms)
 
     def value_of(self, values: Mapping[int, float | None], /) -> float | None:
-        present = [(weight, value) for weight, reward in self.terms if (value := _value(reward, values)) is not None]
+        each = [(weight, _value(reward, values)) for weight, reward in self.terms]
+        present = [(weight, value) for weight, value in each if value is not None]
+        if any(each[i][1] is None for i in self.required):
+            return None
         weighed = [abs(weight) for weight, _ in present]
         everything = sum(map(abs, self._weights()))
         if not present or (everything > 0 and sum(weighed) == 0):
@@ -189,7 +239,7 @@ class WeightedSum(Composite):
 class Product(Composite):
     """The product of rewards: a gate, or a quality that counts only where another one is there.
 
-    A factor that abstains (None) is left out; when all abstain, so does the product.
+    Where a factor abstains (None), so does the product: a gate of which nothing is known stays closed.
 
     >>> from textgym.rewards import ExactMatch, KeywordCoverage
     >>> reward = ExactMatch() * KeywordCoverage()
@@ -228,7 +278,7 @@ class Product(Composite):
 
     def value_of(self, values: Mapping[int, float | None], /) -> float | None:
         present = [value for factor in self.factors if (value := _value(factor, values)) is not None]
-        return math.prod(present) if present else None
+        return math.prod(present) if len(present) == len(self.factors) else None
 
 
 def _value(part: BatchReward, values: Mapping[int, float | None]) -> float | None:

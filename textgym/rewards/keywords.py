@@ -42,8 +42,9 @@ class KeywordCoverage(BatchReward):
         if self.key not in sample.metadata and not self._warned:
             self._warned = True
             warnings.warn(
-                f"Reward {self.name!r} abstains: prompt {sample.prompt_id} has no metadata[{self.key!r}]. By itself it "
-                "is then 0, and a sum goes on without it. Give the task's prompts keywords, or use another reward.",
+                f"Reward {self.name!r} abstains: prompt {sample.prompt_id} has no metadata[{self.key!r}]. By itself "
+                "or in a product it then gives no score, and a sum goes on without it. Give the prompts keywords, or "
+                "use another reward.",
                 stacklevel=2,
             )
         keywords = keywords_of(sample, self.key, f"Reward {self.name!r}", RewardError)
