@@ -4,9 +4,10 @@ With a plus sign, one algorithm trains and another continues from its weights. I
 of an algorithm or of a task's environment: "Copy[max_new_tokens=8]".
 """
 
+import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textgym.errors import ConfigError
@@ -88,6 +89,16 @@ def variant(name: str, arguments: Mapping[str, Any]) -> str:
     """
     written = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in arguments.items()]
     return f"{name}[{','.join(written)}]" if written else name
+
+
+def swept(algo: str, values: Mapping[str, Sequence[Any]]) -> list[str]:
+    """The variants of an algorithm with each combination of these values of its arguments.
+
+    >>> swept("rloo[group_size=8]", {"kl_coef": (0.0, 0.1)})
+    ['rloo[group_size=8,kl_coef=0.0]', 'rloo[group_size=8,kl_coef=0.1]']
+    """
+    combinations = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+    return [variant(base(algo), {**own_arguments(algo), **one}) for one in combinations]
 
 
 def short_task(task: str) -> str:

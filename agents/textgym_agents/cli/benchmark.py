@@ -1,8 +1,9 @@
 """``textgym benchmark``: which algorithm learns what."""
 
+import json
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,6 +94,23 @@ def benchmark(
         list[str] | None,
         options.pair("For all algorithms, or one: ppo.n_epochs=4.", ALGORITHM, "--algo-kwarg"),
     ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        option(
+            "Variants of every algorithm that takes it, one for each value: learning_rate=1e-4,3e-4. Can be repeated: "
+            "each combination.",
+            ALGORITHM,
+            metavar="NAME=VALUES",
+        ),
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        option(
+            "Arguments by algorithm, such as the settings.json of textgym tune. --algo-kwarg replaces single ones.",
+            ALGORITHM,
+            metavar="FILE",
+        ),
+    ] = None,
     warm_share: Annotated[
         float, option("Share of the tokens that the first part of 'bc+ppo' gets.", ALGORITHM, min=0, max=1)
     ] = BenchmarkConfig.warm_share,
@@ -123,6 +141,7 @@ def benchmark(
     [cyan]textgym benchmark --algos ppo --tasks Copy,Translation --timesteps Copy=8000,Translation=40000 --out r2[/cyan]
     [cyan]textgym benchmark --algos ppo,a2c --tasks Copy --algo-kwarg ppo.n_epochs=4 --kl-coef 0.05 --out r3[/cyan]
     [cyan]textgym benchmark --algos 'rloo,rloo\\[group_size=8,learning_rate=1e-3]' --tasks Copy --out r4[/cyan]
+    [cyan]textgym benchmark --algos ppo,rloo --tasks Copy --sweep learning_rate=3e-5,1e-4,3e-4 --out r5[/cyan]
     [cyan]textgym benchmark --suite probe --algos all --seeds 5[/cyan]
     """
     config = configured(context)
@@ -166,7 +185,7 @@ def configured(context: typer.Context) -> BenchmarkConfig:
     settings |= {
         "env_kwargs": arguments.env_arguments(given["env_kwarg"], **of_env),
         "policy_kwargs": arguments.policy_arguments(given["policy_kwarg"], temperature=given["temperature"]),
-        "algo_kwargs": arguments.algo_arguments(given["algo_kwarg"]),
+        "algo_kwargs": {**_from_file(given["settings"]), **arguments.algo_arguments(given["algo_kwarg"])},
         "plugins": named,
         "gold": None if gold is None else arguments.checked_reward(gold),
     }
@@ -182,7 +201,59 @@ def configured(context: typer.Context) -> BenchmarkConfig:
     else:
         named_ones = {name for name in settings if options.is_given(context, name)}
         settings = _of_suite(suite, ids, timesteps, settings, named_ones)
-    return _config(algos, settings)
+    return _config(algos, settings, arguments.texts("--sweep", given["sweep"]))
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    """The arguments of algorithms that a file has, as ``BenchmarkConfig.algo_kwargs``.
+
+    Raises:
+        ConfigError: it isn't there, or isn't an object of objects in JSON.
+    """
+    if path is None:
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--settings {str(path)!r} can't be read as JSON: {error}") from None
+    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+        raise ConfigError(
+            f"--settings {str(path)!r} holds something else than arguments by algorithm, expected JSON such as "
+            '{"ppo": {"n_epochs": 4}}.'
+        )
+    for algo in found:
+        arguments.check_algorithm(algo)
+    return {f"{algo}.{name}": value for algo, one in found.items() for name, value in one.items()}
+
+
+def _with_sweep(algos: Sequence[str], texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Variants in place of the algorithms that take all arguments of ``--sweep``.
+
+    Raises:
+        ConfigError: none does.
+    """
+    from textgym_agents.algorithms import ALGORITHMS
+    from textgym_agents.algorithms.search import Choice, parse_space
+    from textgym_agents.benchmark.composites import parts, swept
+
+    values = {}
+    for name, text in texts.items():
+        space = parse_space(text)
+        if not isinstance(space, Choice):
+            raise ConfigError(f"--sweep {name}={text}: expected values joined by commas, as in {name}=1,2,4.")
+        values[name] = space.values
+    if not values:
+        return tuple(algos)
+
+    def takes(algo: str) -> bool:
+        row = ALGORITHMS[base(algo)]
+        extra = {"lora"} | ({"kl_coef"} if row.kl_coef is not None else set())
+        return all(name in extra or row.takes(name) for name in values)
+
+    found = [swept(algo, values) if len(parts(algo)) == 1 and takes(algo) else [algo] for algo in algos]
+    if found == [[algo] for algo in algos]:
+        raise ConfigError(f"--sweep {', '.join(values)}: none of {', '.join(algos)} takes it.")
+    return tuple(dict.fromkeys(one for variants in found for one in variants))
 
 
 def _plugins(suite: str | None) -> tuple[str, ...]:
@@ -237,7 +308,7 @@ def _of_suite(
     }
 
 
-def _config(algos: str | None, settings: Mapping[str, Any]) -> BenchmarkConfig:
+def _config(algos: str | None, settings: Mapping[str, Any], sweep: Mapping[str, str]) -> BenchmarkConfig:
     """The benchmark that the options describe.
 
     Raises:
@@ -251,7 +322,7 @@ def _config(algos: str | None, settings: Mapping[str, Any]) -> BenchmarkConfig:
     names, unable = suites.choose(suites.ALL if algos is None else algos, model, variants)
     if unable:
         typer.echo(f"left out, since they can't train {model}: {', '.join(unable)}", err=True)
-    config = BenchmarkConfig(**{**settings, "algos": names})
+    config = BenchmarkConfig(**{**settings, "algos": _with_sweep(names, sweep)})
     _check(config)
     return replace(config, model_hash=model_hash(config.model))
 

@@ -1,5 +1,6 @@
 """``textgym tune``: which settings of an algorithm learn most on a task."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from textgym.registration import short_name
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.cli import arguments, options
 from textgym_agents.cli.options import ALGORITHM, EVALUATION, option
+from textgym_agents.storage import write_atomically
 
 
 def tune(
@@ -93,11 +95,14 @@ def tune(
     for config in configs:
         config.space()  # what is wrong with one shows before another has run for hours
     folder = Path("runs") / f"tune-{short_name(env_id)}" if out is None else out
-    for config in configs:
-        _run(config, folder / config.algo, test)
+    best = {config.algo: _run(config, folder / config.algo, test) for config in configs}
+    write_atomically(folder / "settings.json", json.dumps(best, indent=2) + "\n", "the best settings")
+    note = f"for textgym benchmark: --settings {folder / 'settings.json'}"
+    Console().print(note, markup=False, highlight=False, soft_wrap=True)
 
 
-def _run(config: Any, folder: Path, test: bool) -> None:
+def _run(config: Any, folder: Path, test: bool) -> dict[str, Any]:
+    """Search for one algorithm. Returns the best settings."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from textgym_agents.tuning import tune as run
@@ -131,9 +136,11 @@ def _run(config: Any, folder: Path, test: bool) -> None:
     if found.test is not None:
         console.print("test split, new seeds")
         console.print(_table(test_summary(found.test)))
-    best = " ".join(f"--algo-kwarg {name}={_plain(value)}" for name, value in settings_of(config, found.best).items())
+    settings = settings_of(config, found.best)
+    best = " ".join(f"--algo-kwarg {name}={_plain(value)}" for name, value in settings.items())
     console.print(f"best: {best}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"all trials: {folder / 'results.md'}", markup=False, highlight=False, soft_wrap=True)
+    return settings
 
 
 def _table(rows: list[tuple[str, str, str]]) -> Table:
@@ -146,6 +153,4 @@ def _table(rows: list[tuple[str, str, str]]) -> Table:
 
 
 def _plain(value: Any) -> str:
-    import json
-
     return value if isinstance(value, str) else json.dumps(value)

@@ -193,6 +193,9 @@ def test_the_command_compares_with_the_initial_model(tmp_path):
     assert done.exit_code == 0, done.output
     for words in ("initial model", "defaults", "best: trial", "best: --algo-kwarg learning_rate="):
         assert done.stdout.count(words) == 2
+    best = json.loads((tmp_path / "settings.json").read_text())
+    assert {*best} == {"rloo", "reinforce"}
+    assert {*best["rloo"]} > {"learning_rate"}
     page = (tmp_path / "rloo" / "results.md").read_text()
     assert "| trial | sampled | greedy | KL | learning_rate |" in page
     assert "Made by `textgym tune --algo rloo --task Copy --trials 2 --tokens 16" in page
