@@ -143,8 +143,9 @@ def algorithms() -> str:
     ]
     return f"""# Algorithms
 
-`textgym_agents.make(name, env)` builds any of them. The score is that of the [benchmark](../benchmark.md): the share of
-what the initial model left to gain, with a 95 % interval; 1 is a perfect reward, 0 no change.
+`textgym_agents.make(name, env)` builds any of them. The score is the mean over the probes of the
+[benchmark](../benchmark.md), of samples, with a 95 % interval: 0 is a policy that takes legal words at random, 1 the
+best.
 
 {tables.table(("name", "family", "paper", "class", "score"), rows)}
 """
@@ -163,7 +164,7 @@ text and not tuned, with the reason on the algorithm's page.
 
 
 def _score(name: str) -> str:
-    return facts.results().get(name, ["", "", "not run"])[2]
+    return facts.results().get(f"`{name}`", ["", "", "not run"])[2]
 
 
 def algorithm(name: str) -> str:
@@ -209,7 +210,7 @@ Tests: {", ".join(f"`tests/agents/{file}`" for file in row.tests)}.
 {_proof(row.learning)}{_result(name)}
 
 ```bash
-textgym benchmark --suite text --algos {name} --seeds 3
+textgym benchmark --suite probe --algos {name} --seeds 5
 ```
 
 ## Use
@@ -254,11 +255,11 @@ def _proof(learning: Any) -> str:
 
 def _result(name: str) -> str:
     """Its row of the benchmark's table."""
-    header, row = facts.results()["algorithm"], facts.results().get(name)
+    header, row = facts.results()["algorithm"], facts.results().get(f"`{name}`")
     if row is None:
         return "Not in the benchmark's table yet. This command measures it:"
     shown = tables.table(header[2:], [row[2:]])
-    return f"On four tasks with three seeds, as the [benchmark](../benchmark.md) explains:\n\n{shown}"
+    return f"Mean score of the probes, five seeds, as the [benchmark](../benchmark.md) explains:\n\n{shown}"
 
 
 # ---------------------------------------------------------------------- API

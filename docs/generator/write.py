@@ -5,17 +5,22 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generator import tables
+from docs.generator import results, tables
 from docs.generator.blocks import ROOT, outputs_of, run_blocks
 from docs.generator.logged import as_cell, loggers
 
-README, AGENTS_README, PROBES = ROOT / "README.md", ROOT / "agents" / "README.md", ROOT / "docs" / "probes.md"
+README, AGENTS_README = ROOT / "README.md", ROOT / "agents" / "README.md"
+PROBES, BENCHMARK = ROOT / "docs" / "probes.md", ROOT / "docs" / "benchmark.md"
 PAGES = [README, AGENTS_README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 GENERATED: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"ids": tables.environments, "rewards": tables.rewards, "families": tables.families},
     AGENTS_README: {"algorithms": tables.algorithms},
     PROBES: {"probes": tables.probes, "suite": tables.probe_suite},
+}
+# From the results files: too slow for the quick tests.
+RESULTS: dict[Path, dict[str, Callable[[], str]]] = {
+    BENCHMARK: {"benchmark": results.overall, "tags": results.by_tag, "separation": results.separation},
 }
 
 
@@ -58,7 +63,7 @@ def main() -> None:
     """Write tables, then outputs."""
     scalars = ROOT / "docs" / "reference" / "scalars.md"
     scalars.write_text(with_loggers(scalars.read_text(encoding="utf-8"), loggers()), encoding="utf-8")
-    for path, generators in GENERATED.items():
+    for path, generators in [*GENERATED.items(), *RESULTS.items()]:
         path.write_text(with_tables(path.read_text(encoding="utf-8"), generators), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         printed = run_blocks(PAGES, Path(folder))

@@ -1,0 +1,68 @@
+"""Tables of docs/benchmark.md, from the results files in agents/results."""
+
+from functools import cache
+
+from docs.generator.blocks import ROOT
+from textgym_agents.benchmark.analysis import lines
+from textgym_agents.benchmark.analysis.abilities import HALF, abilities, probes, tags_of
+from textgym_agents.benchmark.analysis.costs import costs_of
+from textgym_agents.benchmark.analysis.measures import estimate
+from textgym_agents.benchmark.analysis.scores import Scores, score
+from textgym_agents.benchmark.analysis.separation import discrimination, separated_somewhere
+from textgym_agents.benchmark.composites import short_task
+from textgym_agents.benchmark.suites import family
+from textgym_agents.leaderboard.results import load
+from textgym_agents.report import markdown
+from textgym_agents.report.numbers import show
+
+PROBES = ROOT / "agents" / "results" / "probe-v1.jsonl.gz"
+
+
+@cache
+def _runs() -> list[lines.Line]:
+    return lines.finished(load(PROBES).runs)
+
+
+@cache
+def _scores() -> Scores:
+    return score(_runs())
+
+
+def overall() -> str:
+    """Mean scores over all probes, the best algorithm first."""
+    scores, rows = _scores(), []
+    for algo in sorted(scores.complete(), key=lambda algo: -float(scores.point(algo).mean())):
+        sides = [
+            estimate(scores.point(algo, side).mean(), scores.drawn(algo, side).mean((1, 2)))
+            for side in ("sampled", "greedy")
+        ]
+        costs = costs_of(lines.select(_runs(), algo=algo))
+        cost = [f"{costs['forward_tokens']:,.0f}", f"{costs['seconds']:.1f}"]
+        rows.append([f"`{algo}`", family(algo), *map(show, sides), *cost])
+    return markdown.table(["algorithm", "family", "sampled", "greedy", "forward tokens", "seconds a run"], rows)
+
+
+def by_tag() -> str:
+    """The mean score for each tag; bold where the interval lies above a half, in brackets where it lies below."""
+    scores = _scores()
+    found = probes(scores.tasks)
+    known, tags = abilities(scores, found), tags_of(found)
+    rows = []
+    for algo in sorted(known, key=lambda algo: -sum(one.value for one in known[algo].values())):
+        cells = []
+        for tag in tags:
+            one = known[algo][tag]
+            text = f"{one.value:.2f}"
+            cells.append(f"**{text}**" if one.low > HALF else f"({text})" if one.high < HALF else text)
+        rows.append([f"`{algo}`", *cells])
+    return markdown.table(["algorithm", *tags], rows)
+
+
+def separation() -> str:
+    """What each probe tells apart."""
+    rows = []
+    for one in discrimination(_scores()):
+        name = "mean" if one.task is None else f"`{short_task(one.task)}`"
+        rows.append([name, f"{one.separated:.0%}", "–" if one.tau is None else f"{one.tau:.2f}"])
+    whole = f"Of all pairs of algorithms, {separated_somewhere(_scores()):.0%} are separated on at least one probe."
+    return f"{markdown.table(['probe', 'pairs separated', 'tau'], rows)}\n\n{whole}"
