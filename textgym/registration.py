@@ -33,13 +33,13 @@ def built_in_tasks() -> dict[str, Callable[..., TaskLike]]:
     return {**TASKS, **PROBES}
 
 
-def env_id(task_name: str) -> str:
-    """The id of a built-in task.
+def env_id(task_name: str, version: int = 0) -> str:
+    """The id of a built-in task. Version 1, where there is one, has the task's ``guarded_reward``.
 
     >>> env_id("Copy")
     'textgym/Copy-v0'
     """
-    return f"textgym/{task_name}-v0"
+    return f"textgym/{task_name}-v{version}"
 
 
 def short_name(env_id: str) -> str:
@@ -69,18 +69,19 @@ def text_ids() -> list[str]:
 
 def register_all() -> None:
     """Register the ids of the built-in tasks with Gymnasium. Calling it again changes nothing."""
-    for name in built_in_tasks():
-        if env_id(name) not in gymnasium.registry:
+    guarded = {name: 1 for name, task in TASKS.items() if task.guarded_reward is not None}
+    for name, version in (*((name, 0) for name in built_in_tasks()), *guarded.items()):
+        if env_id(name, version) not in gymnasium.registry:
             gymnasium.register(
-                id=env_id(name),
+                id=env_id(name, version),
                 entry_point=BUILT_IN,
                 vector_entry_point="textgym.registration:make_vector_env",
-                kwargs={"task_name": name},
+                kwargs={"task_name": name, **({"version": version} if version else {})},
             )
 
 
-def make_env(task_name: str, **kwargs: Any) -> TextGenerationEnv:
-    """The environment of a built-in task: what ``gymnasium.make("textgym/<task_name>-v0", ...)`` calls.
+def make_env(task_name: str, version: int = 0, **kwargs: Any) -> TextGenerationEnv:
+    """The environment of a built-in task: what ``gymnasium.make("textgym/<task_name>-v<version>", ...)`` calls.
 
     Takes the arguments of :class:`TextGenerationEnv` (tokenizer, max_new_tokens, ...), those of the task (split,
     dataset, load_kwargs, columns, seed, ...), and ``reward``: a function of a batch of samples, a formula such as
@@ -90,16 +91,18 @@ def make_env(task_name: str, **kwargs: Any) -> TextGenerationEnv:
     Raises:
         ConfigError: an argument is unknown or has a value that makes no sense.
     """
-    return cast(TextGenerationEnv, _built_in(task_name)(**kwargs))
+    return cast(TextGenerationEnv, _built_in(task_name, version)(**kwargs))
 
 
-def make_vector_env(task_name: str, num_envs: int = 1, **kwargs: Any) -> TextGenerationVectorEnv:
+def make_vector_env(task_name: str, num_envs: int = 1, version: int = 0, **kwargs: Any) -> TextGenerationVectorEnv:
     """What ``gymnasium.make_vec`` calls: one seed gives other prompts here than in its modes "sync" and "async".
 
     Those seed row i with seed + i, so ``reset(seed=[seed, seed + 1, ...])`` gives the same prompts in all three modes.
     Arguments as in ``make_env``, and those of :class:`TextGenerationVectorEnv`.
     """
-    return cast(TextGenerationVectorEnv, replace(_built_in(task_name), vector=True)(num_envs=num_envs, **kwargs))
+    return cast(
+        TextGenerationVectorEnv, replace(_built_in(task_name, version), vector=True)(num_envs=num_envs, **kwargs)
+    )
 
 
 def register(
@@ -126,7 +129,7 @@ def register(
     >>> gymnasium.make("mine/Hi-v0").reset()[1]["prompt"]
     'Say hi:'
     """
-    if id in map(env_id, built_in_tasks()):
+    if id in {env_id(name, version) for name in built_in_tasks() for version in (0, 1)}:
         raise ConfigError(f"{id} is a built-in environment. Choose another id, such as 'mine/{id.partition('/')[2]}'.")
     _check(defaults, (*ENV_ARGUMENTS, *_own_arguments(task)), id)
     names = {"task": name_of(task), "reward": reward if isinstance(reward, str | None) else name_of(reward)}
@@ -187,7 +190,9 @@ class _Entry:
         names = _own_arguments(self.task)
         _check(options, (*(VECTOR_ARGUMENTS if self.vector else ENV_ARGUMENTS), *names), self.id)
         own = {name: options.pop(name) for name in names if name in options}
-        reward = self.made_reward(options.pop("reward", DEFAULT))
+        chosen = options.pop("reward", DEFAULT)
+        self._check_world(chosen, own)
+        reward = self.made_reward(chosen)
         task = cast("Callable[..., TaskLike]", self.task)(**own) if _is_factory(self.task) else self.task
         if self.vector:
             return TextGenerationVectorEnv(options.pop("num_envs", 1), cast(TaskLike, task), reward, **options)
@@ -202,15 +207,26 @@ class _Entry:
             return chosen
         return cast(Reward, named(chosen) if ":" in chosen else parse_reward(chosen))
 
+    def _check_world(self, chosen: "Reward | str | None", own: Mapping[str, Any]) -> None:
+        """A guarded reward whose model was trained on the small world alone would be 0 for every text of a dataset."""
+        task: Any = self.task
+        guarded = getattr(task, "needs_world", False) and self.reward == task.guarded_reward
+        if guarded and isinstance(chosen, str) and chosen == DEFAULT and own.get("dataset") is not None:
+            raise ConfigError(
+                f"The default reward of {self.id}, {self.reward}, suits the small world's prompts alone: its model "
+                "was trained on no other texts. With a dataset, pass a reward, such as reward='sentiment*no_repeats'."
+            )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Entry":
         return self  # Gymnasium copies the spec on every make; the task is not to be copied with it
 
 
-def _built_in(task_name: str) -> _Entry:
+def _built_in(task_name: str, version: int = 0) -> _Entry:
     tasks = built_in_tasks()
     if task_name not in tasks:
         raise ConfigError(f"No built-in task is called {task_name!r}. {did_you_mean(task_name, tasks)}")
-    return _Entry(env_id(task_name), tasks[task_name])
+    task: Any = tasks[task_name]
+    return _Entry(env_id(task_name, version), task, task.guarded_reward if version else DEFAULT)
 
 
 def _registered(registration: Mapping[str, Any]) -> _Entry:
@@ -232,7 +248,7 @@ def _entry(id: str) -> _Entry:
         return _registered(spec.kwargs["registration"])
     if spec is None or spec.entry_point != BUILT_IN:
         raise ConfigError(f"{id!r} is no text environment. {did_you_mean(id, text_ids())}")
-    return _built_in(spec.kwargs["task_name"])
+    return _built_in(spec.kwargs["task_name"], spec.kwargs.get("version", 0))
 
 
 def spec_of(id: str) -> EnvSpec:

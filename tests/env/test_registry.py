@@ -20,6 +20,7 @@ IDS = sorted(registration.env_id(name) for name in TASKS)  # tests/tasks/test_pr
 
 def test_the_table_the_tasks_and_the_registry_agree():
     every = [registration.env_id(name) for name in (*TASKS, *PROBES)]
+    every += [registration.env_id(name, 1) for name, task in TASKS.items() if task.guarded_reward]
     assert {name for name in gymnasium.registry if name.startswith("textgym/")} == {*every}
     assert registration.text_ids()[: len(every)] == every
     assert all(task.name == name for name, task in TASKS.items())

@@ -27,7 +27,9 @@ def test_formulas(text, expected):
 
 @pytest.mark.parametrize("name", formula_names())
 def test_every_name_is_a_reward(name):
-    (score,) = score_samples(parse_reward(name), [Sample("", "a cat", ("a cat",), metadata={"keywords": ["cat"]})])
+    words = " lamp river old"  # which a model can only find probable after this prompt
+    sample = Sample(f"Words:{words}\nCopy:", words, (words.strip(),), metadata={"keywords": ["lamp"]})
+    (score,) = score_samples(parse_reward(name), [sample])
     assert 0.5 <= score.value <= 1
 
 

@@ -12,10 +12,12 @@ from textgym.rewards.chrf import ChrF
 from textgym.rewards.combine import Product, WeightedSum
 from textgym.rewards.evaluate_reward import EvaluateReward
 from textgym.rewards.exact_match import ExactMatch
+from textgym.rewards.fluency import Fluency
 from textgym.rewards.functions import CallableReward, FunctionReward, as_reward, reward
 from textgym.rewards.judge import LLMJudge
 from textgym.rewards.keywords import KeywordCoverage
 from textgym.rewards.length import Length
+from textgym.rewards.no_repeats import NoRepeats
 from textgym.rewards.parse import parse_reward
 from textgym.rewards.registry import REWARDS, register_reward
 from textgym.rewards.rouge import ROUGE
@@ -33,6 +35,8 @@ REWARDS.update(
         "length": Length,
         "coverage": KeywordCoverage,
         "exact_match": ExactMatch,
+        "no_repeats": NoRepeats,
+        "fluency": Fluency,
         "judge": LLMJudge,  # which needs criteria and a backend: in Python only
     }
 )
@@ -46,10 +50,12 @@ __all__ = [
     "ChrF",
     "EvaluateReward",
     "ExactMatch",
+    "Fluency",
     "FunctionReward",
     "KeywordCoverage",
     "LLMJudge",
     "Length",
+    "NoRepeats",
     "Product",
     "Sentiment",
     "WeightedSum",

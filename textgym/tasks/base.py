@@ -16,6 +16,8 @@ class WorldTask(ABC):
     Attributes:
         name, max_prompt_tokens, max_new_tokens, truncation_side, stop, metrics: as in :class:`textgym.Task`.
         default_reward: the formula of the reward that ``gymnasium.make`` gives it, in names of ``REWARDS``.
+        guarded_reward: the formula of its id ``-v1``, which no degenerate text gets much of; None: there is no such id.
+        needs_world: whether the guarded reward suits the small world's prompts alone.
         template: what surrounds the text of a prompt, with one ``{prompt}``.
         columns: role -> column of a dataset. Roles: "prompt", "references", and what ``from_rows`` reads besides.
         optional: roles whose column may be missing, unless the user names it.
@@ -55,6 +57,8 @@ class WorldTask(ABC):
     metrics: tuple[str, ...]
 
     default_reward: ClassVar[str]
+    guarded_reward: ClassVar[str | None] = None
+    needs_world: ClassVar[bool] = False
     template: ClassVar[str]
     columns: ClassVar[Columns]
     optional: ClassVar[tuple[str, ...]] = ()

@@ -36,7 +36,8 @@ class Copy(WorldTask):
     ``Discrete(V)``: the next token, V the size of the tokenizer.
 
     ## Rewards
-    0 at every step but the last. Then the reward of the completion: chrF against the reference by default.
+    0 at every step but the last. Then the reward of the completion: chrF against the reference by default. In v1 it is
+    BLEU, which pays less for a text that has the words and more.
 
     ## Episode End
     The end token, or 16 tokens.
@@ -52,7 +53,9 @@ class Copy(WorldTask):
     | load_kwargs | None | a dict of arguments for ``datasets.load_dataset`` |
 
     ## Version History
-    - v0: first version.
+    - v1: BLEU in place of chrF, because chrF weighs recall: writing each word twice was nearly as good as copying. The
+      prompts are the same.
+    - v0: first version. The short name Copy means this one, and published figures are of it.
 
     >>> prompt = Copy()[0]
     >>> prompt.text == f"Words: {prompt.references[0]}\\nCopy:"
@@ -64,6 +67,7 @@ class Copy(WorldTask):
     max_new_tokens = 16
     metrics = ("exact_match", "chrf", "length")
     default_reward = "chrf"
+    guarded_reward = "bleu"
 
     template = "Words: {prompt}\nCopy:"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "text"}

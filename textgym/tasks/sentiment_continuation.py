@@ -39,7 +39,9 @@ class SentimentContinuation(WorldTask):
     ``Discrete(V)``: the next token, V the size of the tokenizer.
 
     ## Rewards
-    0 at every step but the last. Then the reward of the completion: how positive it is by default.
+    0 at every step but the last. Then the reward of the completion: how positive it is by default, whatever it says.
+    In v1 that is multiplied by how fluent it is after its prompt and by the share of words that repeat nothing. Fluency
+    is that of ``textgym/small``, which was trained on the small world alone: with a dataset, v1 needs a ``reward``.
 
     ## Episode End
     The end token, or 24 tokens.
@@ -60,7 +62,9 @@ class SentimentContinuation(WorldTask):
     label). Reviews of ``prefix_words`` words or fewer are left out. ``metadata["label"]`` is the review's label.
 
     ## Version History
-    - v0: first version.
+    - v1: sentiment times fluency times no_repeats in place of sentiment alone, to which " good" 24 times is better than
+      a reference. The prompts are the same.
+    - v0: first version. The short name SentimentContinuation means this one, and published figures are of it.
 
     >>> prompt = SentimentContinuation()[0]
     >>> prompt.text.startswith("Review: "), len(prompt.references), prompt.metadata["label"]
@@ -73,6 +77,8 @@ class SentimentContinuation(WorldTask):
     truncation_side = "left"
     metrics = ("sentiment", "chrf", "distinct2", "length")
     default_reward = "sentiment"
+    guarded_reward = "sentiment*fluency*no_repeats"
+    needs_world = True
 
     template = "Review: {prompt}"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "text", "label": "label"}

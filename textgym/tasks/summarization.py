@@ -34,7 +34,8 @@ class Summarization(WorldTask):
     ``Discrete(V)``: the next token, V the size of the tokenizer.
 
     ## Rewards
-    0 at every step but the last. Then the reward of the completion: ROUGE-L against the references by default.
+    0 at every step but the last. Then the reward of the completion: ROUGE-L against the references by default. In v1
+    it is ROUGE-2 times the share of words that repeat nothing.
 
     ## Episode End
     The end token, or 32 tokens.
@@ -52,7 +53,9 @@ class Summarization(WorldTask):
     A source that is a list of sentences is joined by spaces; a target that is a list is several references.
 
     ## Version History
-    - v0: first version.
+    - v1: rouge2 times no_repeats in place of ROUGE-L, to which the story's first sentence is worth more than two thirds
+      of a reference. The prompts are the same.
+    - v0: first version. The short name Summarization means this one, and published figures are of it.
 
     >>> prompt = Summarization()[0]
     >>> prompt.text.startswith("Story: ") and prompt.text.endswith("Summary:"), len(prompt.references)
@@ -66,6 +69,7 @@ class Summarization(WorldTask):
     truncation_side = "right"
     metrics = ("rougeL", "rouge1", "rouge2", "bleu", "length")
     default_reward = "rougeL"
+    guarded_reward = "rouge2*no_repeats"
 
     template = "Story: {prompt}\nSummary:"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "source", "references": "target"}

@@ -13,13 +13,15 @@ from textgym.errors import ConfigError, ModelError, did_you_mean
 
 
 def resolve_id(name: str) -> str:
-    """The id that a user means: an id, the middle of one of ours, or ``module:id``, whose module is imported.
+    """The id that a user means: an id, one of ours without its beginning, or ``module:id``, whose module is imported.
+
+    A name without a version means the first one, ``-v0``.
 
     Raises:
         ConfigError: there is no such id.
 
-    >>> resolve_id("Copy")
-    'textgym/Copy-v0'
+    >>> resolve_id("Copy"), resolve_id("Copy-v1")
+    ('textgym/Copy-v0', 'textgym/Copy-v1')
     """
     import gymnasium
 
@@ -37,8 +39,9 @@ def resolve_id(name: str) -> str:
         if rest in gymnasium.registry:
             return rest
     ids = text_ids()
-    ours = sorted(one for one in ids if one.startswith("textgym/"))
-    short = {one.removeprefix("textgym/").rpartition("-v")[0]: one for one in ours}
+    ours = sorted((one for one in ids if one.startswith("textgym/")), reverse=True)  # so that of versions, v0 is last
+    short = {one.removeprefix("textgym/"): one for one in ours}
+    short |= {one.rpartition("-v")[0]: full for one, full in short.items()}
     by_case = {one.lower(): full for one, full in short.items()}
     if name.lower() in by_case:
         return by_case[name.lower()]

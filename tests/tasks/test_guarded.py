@@ -1,0 +1,130 @@
+"""Degenerate texts earn little from the default rewards of the newest ids, and the first ids are what they were."""
+
+import json
+import random
+
+import gymnasium
+import pytest
+
+from textgym import registration
+from textgym.core import Sample, score_samples
+from textgym.errors import ConfigError
+from textgym.rewards import Fluency
+from textgym.tasks import TASKS
+from textgym.tokenizer import builtin_tokenizer
+
+PROMPTS = 10
+MOST = 0.7  # of what a reference earns
+
+WORDS = ("good", "love", "the", "great", "kitchen", "Mia", "und")
+CONSTANT = (
+    " was wonderful, and we loved every minute of it.",
+    " was fresh and delicious, and we will come back soon.",
+    " was perfect, and I love it.",
+    " made me smile, so I recommend it to all my friends.",  # of 160 references, those that do best at every prompt
+    " was fun from start to end, so I recommend it to all my friends.",
+    " makes me happy, and I love it.",
+    " I love it.",
+    " is wonderful.",
+    " The Golden Lamp is an expensive pub at the harbour.",
+    " Die Frau hat am Freitag das Haus gesehen.",
+    " Mia lost her key, but Leo found it in the park.",
+)
+
+
+def newest(name):
+    return registration.env_id(name, 1 if TASKS[name].guarded_reward else 0)
+
+
+def degenerate(prompts):
+    """Forty texts or more by name, each with one completion for every prompt, made without its references."""
+    drawn = random.Random(0)
+    bodies = [prompt.text.split(": ", 1)[-1].rsplit("\n", 1)[0] for prompt in prompts]
+    keywords = [[*prompt.metadata.get("keywords", body.split())] for prompt, body in zip(prompts, bodies, strict=True)]
+    others = [*prompts[1:], prompts[0]]
+    texts = {
+        "empty": [""] * len(prompts),
+        "blank": [" "] * len(prompts),
+        "dot": ["."] * len(prompts),
+        "dots": [" . . . ."] * len(prompts),
+        "love love love": [" love love love"] * len(prompts),
+        "superlatives": [" excellent perfect wonderful amazing best great brilliant lovely"] * len(prompts),
+        "prompt": [f" {prompt.text}" for prompt in prompts],
+        "prompt as it is": [prompt.text for prompt in prompts],
+        "prompt twice": [f" {prompt.text} {prompt.text}" for prompt in prompts],
+        "last word": [f" {body.split()[-1]}" for body in bodies],
+        "last word again and again": [f" {body.split()[-1]}" * 12 for body in bodies],
+        "first sentence": [f" {prompt.text.partition('.')[0].split(': ', 1)[-1]}." for prompt in prompts],
+        "first sentence with its cue": [f" {prompt.text.partition('.')[0]}." for prompt in prompts],
+        "keywords in commas": [f" {', '.join(words)}" for words in keywords],
+        "keywords reversed": [f" {' '.join(words[::-1])}" for words in keywords],
+        "keywords shuffled": [f" {' '.join(drawn.sample(words, len(words)))}" for words in keywords],
+        "keywords each twice": [" " + " ".join(word for one in words for word in (one, one)) for words in keywords],
+        "another prompt's reference": [f" {other.references[0]}" for other in others],
+        "another prompt's last reference": [f" {other.references[-1]}" for other in others],
+    }
+    for word in WORDS:
+        texts[f"{word}"] = [f" {word}"] * len(prompts)
+        texts[f"{word} again and again"] = [f" {word}" * 24] * len(prompts)
+    return texts | {text: [text] * len(prompts) for text in CONSTANT}
+
+
+def test_the_list_is_long():
+    assert len(degenerate([TASKS["Copy"]("validation")[i] for i in range(2)])) >= 40
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_no_degenerate_text_comes_near_a_reference(name):
+    """At most 70 % of the last reference's mean, scored against the others where there are any."""
+    task = TASKS[name]("validation")
+    reward, tokenizer = registration.default_reward(newest(name)), builtin_tokenizer()
+    prompts = [task[i] for i in range(PROMPTS)]
+
+    def mean(completions, references):
+        samples = []
+        for prompt, completion, known in zip(prompts, completions, references, strict=True):
+            ids = tokenizer.encode(completion)[: task.max_new_tokens]
+            finish = "eos" if len(ids) < task.max_new_tokens else "length"
+            samples.append(Sample(prompt.text, tokenizer.decode(ids), known, tuple(ids), finish, prompt.metadata))
+        return sum(score.value for score in score_samples(reward, samples)) / len(samples)
+
+    held_out = mean(
+        [f" {prompt.references[-1]}" for prompt in prompts],
+        [prompt.references[:-1] or prompt.references for prompt in prompts],
+    )
+    known = [prompt.references for prompt in prompts]
+    shares = {text: mean(completions, known) / held_out for text, completions in degenerate(prompts).items()}
+    assert not {text: share for text, share in shares.items() if share > MOST}
+
+
+def test_references_of_reviews_are_fluent():
+    task = TASKS["SentimentContinuation"]("validation")
+    samples = [Sample(task[i].text, f" {task[i].references[0]}") for i in range(40)]
+    assert sum(Fluency()(samples)) / 40 > 0.93
+
+
+def test_the_first_version_is_what_it_was():
+    was = {"Copy": "ChrF()", "SentimentContinuation": "Sentiment()", "Summarization": "ROUGE('L')"}
+    assert {name for name, task in TASKS.items() if task.guarded_reward} == {*was}
+    for name, reward in was.items():
+        assert repr(registration.default_reward(f"textgym/{name}-v0")) == reward
+        assert registration.short_name(f"textgym/{name}-v0") == name
+        assert registration.task_of(f"textgym/{name}-v1") is registration.task_of(f"textgym/{name}-v0")
+
+
+def test_the_second_version_is_made_in_every_form():
+    env = gymnasium.make("textgym/Copy-v1", max_new_tokens=5)
+    assert repr(env.unwrapped.reward) == "BLEU()"
+    assert json.loads(env.spec.to_json())["kwargs"] == {"task_name": "Copy", "version": 1, "max_new_tokens": 5}
+    assert repr(gymnasium.make(env.spec).unwrapped.reward) == "BLEU()"
+    assert repr(gymnasium.make_vec("textgym/Copy-v1", num_envs=2).unwrapped.reward) == "BLEU()"
+    assert repr(gymnasium.make("textgym/Copy-v1", reward="chrf").unwrapped.reward) == "ChrF()"
+
+
+def test_a_model_of_the_small_world_alone_scores_no_dataset(tmp_path):
+    path = tmp_path / "reviews.jsonl"
+    path.write_text('{"text": "We ate at a place in town and it was good.", "label": 1}\n')
+    make = {"id": "textgym/SentimentContinuation-v1", "dataset": str(path)}
+    with pytest.raises(ConfigError, match=r"suits the small world's prompts alone.*pass a reward"):
+        gymnasium.make(**make)
+    assert repr(gymnasium.make(**make, reward="sentiment*no_repeats").unwrapped.reward) == "Sentiment() * NoRepeats()"

@@ -1,0 +1,154 @@
+"""What the rewards that hold a model share: loading at the first call, batches by length, pickling, a short repr."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textgym.border import connected, existing, reading
+from textgym.errors import ConfigError, ModelError, TokenizerError
+from textgym.rewards.base import BatchReward
+from textgym.tokenizer import builtin_folder, builtin_tokenizer
+
+
+class ModelReward(BatchReward):
+    """A reward that asks a transformers model. Subclasses set ``auto_class`` and define ``__call__``.
+
+    Args:
+        model: a folder, a hub name, a built-in name, or a loaded model. Names are loaded at the first call, from
+            safetensors only, and run no code of the repository. A loaded model keeps its device.
+        tokenizer: a name or a loaded tokenizer. None: the one that belongs to the model.
+        device: where a model given by name goes.
+        batch_size: texts per forward pass.
+
+    Raises:
+        ConfigError: the batch size is no integer from 1 up.
+        ModelError, TokenizerError: (at the first call) one of them can't be loaded.
+    """
+
+    auto_class: ClassVar[str]  # of transformers
+
+    def __init__(self, model: Any, tokenizer: Any = None, *, device: str = "cpu", batch_size: int = 32) -> None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size!r}, expected an integer from 1 up.")
+        self.model = str(model) if isinstance(model, Path) else model
+        self.tokenizer = str(tokenizer) if isinstance(tokenizer, Path) else tokenizer
+        self.device, self.batch_size = device, batch_size
+        self._loaded_model: Any = None
+        self._loaded_tokenizer: Any = None
+
+    def load_model(self) -> Any:
+        """The model, loaded at the first call."""
+        if self._loaded_model is None and not isinstance(self.model, str):
+            self._loaded_model = self.model
+        if self._loaded_model is None:
+            import transformers
+
+            source, offline = _located(self.model)
+            expected = "Expected a folder that holds one as safetensors, or a name on the Hugging Face hub."
+            with reading(f"the model of {type(self).__name__} from", self.model, ModelError, expected):
+                loader: Any = getattr(transformers, self.auto_class)
+                with _no_bar(transformers.utils.logging):
+                    self._loaded_model = loader.from_pretrained(source, use_safetensors=True, **offline)
+            self._loaded_model.to(self.device).eval()
+        return self._loaded_model
+
+    def load_tokenizer(self) -> Any:
+        """The tokenizer, loaded at the first call."""
+        source = self.tokenizer
+        if source is None:
+            source = self.model if isinstance(self.model, str) else getattr(self.model, "name_or_path", "")
+        if self._loaded_tokenizer is None and not isinstance(source, str):
+            self._loaded_tokenizer = source
+        if self._loaded_tokenizer is None and source.startswith("textgym/"):
+            self._loaded_tokenizer = builtin_tokenizer(source)
+        if self._loaded_tokenizer is None:
+            from transformers import AutoTokenizer
+
+            hint = f"Pass its own: {type(self).__name__}(model, tokenizer=...)."
+            path, offline = _located(source)
+            with reading(f"the tokenizer of {type(self).__name__} from", source, TokenizerError, hint):
+                self._loaded_tokenizer = AutoTokenizer.from_pretrained(path, **offline)
+        return self._loaded_tokenizer
+
+    def max_tokens(self, default: int = 512) -> int:
+        """How many tokens the model reads at once, ``default`` where it does not say."""
+        config = self.load_model().config
+        said = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions")]
+        offset = 2 if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert") else 0
+        limit = next((number for number in said if isinstance(number, int) and number > 0), None)
+        return default if limit is None else limit - offset  # those count positions from the padding's id on
+
+    def in_batches(
+        self, rows: Sequence[Sequence[int]], read: Callable[[Any, Any, list[int]], Sequence[Any]]
+    ) -> list[Any]:
+        """``read(output, mask, indices)`` of batches of rows of token ids of similar length, in the order of the rows.
+
+        Rows are padded on the right; ``mask`` is (batch, tokens), 1 where a token is.
+        """
+        import torch
+
+        model, pad = self.load_model(), getattr(self.load_tokenizer(), "pad_token_id", None) or 0
+        inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # an adapter hides the names
+        known = inspect.signature(inner.forward).parameters
+        results: list[Any] = [None] * len(rows)
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        for start in range(0, len(order), self.batch_size):
+            indices = order[start : start + self.batch_size]
+            width = max(len(rows[i]) for i in indices)
+            input_ids = torch.tensor([[*rows[i], *[pad] * (width - len(rows[i]))] for i in indices])
+            mask = torch.tensor([[1] * len(rows[i]) + [0] * (width - len(rows[i])) for i in indices])
+            inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": mask, "use_cache": False}
+            inputs = {name: _moved(value, model.device) for name, value in inputs.items() if name in known}
+            with _evaluating(model), torch.inference_mode():
+                values = read(model(**inputs), mask.to(model.device), indices)
+            for i, value in zip(indices, values, strict=True):
+                results[i] = value
+        return results
+
+    def __repr__(self) -> str:
+        """The constructor's call, with the name of a loaded model, or its class, in place of what it prints."""
+        shown = super().__repr__()
+        for part, known in ((self.model, getattr(self.model, "name_or_path", "")), (self.tokenizer, "")):
+            if part is not None and not isinstance(part, str):
+                shown = shown.replace(repr(part), repr(known or type(part).__name__))
+        return shown
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_loaded_model": None, "_loaded_tokenizer": None}  # what has a name loads again
+
+
+def _located(name: str) -> tuple[str, dict[str, bool]]:
+    """Where a name of a model leads, and the option that keeps it off the hub where there is none."""
+    if name.startswith("textgym/"):
+        return str(builtin_folder(name)), {}
+    return name, {} if existing(name) or connected() else {"local_files_only": True}
+
+
+def _moved(value: Any, device: Any) -> Any:
+    return value.to(device) if hasattr(value, "to") else value
+
+
+@contextmanager
+def _no_bar(logging: Any) -> Iterator[None]:
+    """Without the bar over weights that are being read."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Without dropout, which would blur the score of a model that is being trained elsewhere."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
