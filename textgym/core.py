@@ -8,13 +8,13 @@ Everything else in the package is a task, a reward, or a way to run an environme
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from textgym.errors import ConfigError, PromptIdError, RewardError
+from textgym.errors import ConfigError, PromptIdError, RewardError, TextGymError
 from textgym.rules import LENGTH, STOP, TextOptions, TokenRules
 from textgym.token_buffer import TokenBuffer
 from textgym.tokenizer import Tokenizer, load_tokenizer
@@ -153,8 +153,14 @@ def score_samples(reward: Reward, samples: Sequence[Sample]) -> list[Score]:
     if not samples:
         return []
     name = reward_name(reward)
-    values = reward(samples)
     try:
+        values = reward(samples)
+    except Exception as error:
+        say_whose(error, reward, samples)
+        raise
+    try:
+        if isinstance(values, Mapping | Set):  # whose keys are no values in order
+            raise TypeError
         count = len(values)
     except TypeError:
         raise RewardError(
@@ -168,6 +174,16 @@ def score_samples(reward: Reward, samples: Sequence[Sample]) -> list[Score]:
     return [_checked(name, value, i, samples[i]) for i, value in enumerate(values)]
 
 
+def say_whose(error: Exception, reward: Reward, samples: Sequence[Sample]) -> None:
+    """Add to an exception of a user's reward which reward it comes from and what was scored, unless it says so."""
+    begin = "Raised by the reward"
+    if isinstance(error, TextGymError) or any(note.startswith(begin) for note in getattr(error, "__notes__", ())):
+        return
+    first = f"prompt_id {samples[0].prompt_id}, completion {samples[0].completion[:60]!r}"
+    more = f", and {len(samples) - 1} more" if len(samples) > 1 else ""
+    error.add_note(f"{begin} {reward_name(reward)!r}, scoring the sample of {first}{more}.")
+
+
 def _checked(name: str, value: object, index: int, sample: Sample) -> Score:
     score = value if isinstance(value, Score) else Score(value)  # type: ignore[arg-type]
     where = f"sample {index} (prompt_id {sample.prompt_id}, completion {sample.completion[:60]!r})"
@@ -176,7 +192,7 @@ def _checked(name: str, value: object, index: int, sample: Sample) -> Score:
             continue
         try:
             finite = math.isfinite(number)  # type: ignore[arg-type]
-        except TypeError:
+        except (TypeError, OverflowError):  # an integer beyond the largest float
             raise RewardError(
                 f"Reward {name!r} returned {number!r} as {part} of {where}, expected a finite number, a Score or None."
             ) from None

@@ -43,9 +43,9 @@ these pages show.
 A task's arguments (`split`, `dataset`, `columns`, `seed`, ...) are on its page; those of the environment (`reward`,
 `tokenizer`, `max_new_tokens`, `stop`, ...) are those of
 [TextGenerationEnv](../api/textgym.md#textgym.env.TextGenerationEnv).
-An environment's version changes whenever its prompts or rewards do. A short name, such as Copy, means `-v0`, of which the
-results on these pages are. Some tasks have a `-v1` with the same prompts and a reward that pays less for degenerate texts:
-see the task's page.
+An environment's version changes whenever its prompts or rewards do. A short name, such as Copy, means `-v0`, of which
+the results on these pages are. Some tasks have a `-v1` with the same prompts and a reward that pays less for degenerate
+texts: see the task's page.
 """
 
 

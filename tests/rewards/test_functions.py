@@ -100,3 +100,34 @@ def test_wrong_use():
         score_samples(reward(name="words_of")(lambda sample: "two"), SAMPLES)
     with pytest.raises(RewardError, match="single Sample"):
         word_count(SAMPLES[0])
+
+
+@pytest.mark.parametrize("values", [{7: 0.9, 3: 0.1}, {0.9, 0.1}, {7: 0.9, 3: 0.1}.keys()])
+def test_a_dict_or_a_set_is_no_batch_of_values(values):
+    with pytest.raises(RewardError, match="expected a sequence of 2 numbers"):
+        score_samples(lambda samples: values, SAMPLES)
+
+
+def test_a_number_too_large_for_a_float_is_a_reward_error():
+    with pytest.raises(RewardError, match="expected a finite number"):
+        score_samples(lambda samples: [10**400] * len(samples), SAMPLES)
+
+
+@reward
+def divides(sample):
+    return 1 / len(sample.completion)
+
+
+def test_an_exception_of_a_reward_says_whose_it_is_and_of_which_sample():
+    def batch(samples):
+        return [1 / len(sample.completion) for sample in samples]
+
+    for made, name in ((divides, "divides"), (0.5 * divides + BLEU(), "divides"), (batch, "batch")):
+        with pytest.raises(ZeroDivisionError) as caught:
+            score_samples(made, [Sample("", "", ("one",), prompt_id=4)])
+        assert caught.value.__notes__ == [
+            f"Raised by the reward {name!r}, scoring the sample of prompt_id 4, completion ''."
+        ]
+    with pytest.raises(ZeroDivisionError) as caught:
+        score_samples(divides, [Sample("", "a"), Sample("", "", prompt_id=9)])
+    assert "prompt_id 9, completion ''." in caught.value.__notes__[0]

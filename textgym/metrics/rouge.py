@@ -105,6 +105,8 @@ def _longest(completion: str, reference: str, variant: str, unicode_text: bool, 
 
 
 def _lsum(completion: str, reference: str, variant: str, unicode_text: bool, use_stemmer: bool) -> float:
+    if "\n" not in completion and "\n" not in reference:  # the same value, by a far faster algorithm
+        return _longest(completion, reference, variant, unicode_text, use_stemmer)
     ours = [_words(line, unicode_text, use_stemmer) for line in completion.split("\n")]
     theirs = [_reference_words(line, unicode_text, use_stemmer) for line in reference.split("\n")]
     left = Counter(word for line in ours for word in line)

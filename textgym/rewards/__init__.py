@@ -9,7 +9,9 @@ from functools import partial
 from textgym.rewards.base import BatchReward
 from textgym.rewards.bleu import BLEU
 from textgym.rewards.chrf import ChrF
+from textgym.rewards.classifier import ClassifierReward
 from textgym.rewards.combine import Product, WeightedSum
+from textgym.rewards.embedding import EmbeddingSimilarity
 from textgym.rewards.evaluate_reward import EvaluateReward
 from textgym.rewards.exact_match import ExactMatch
 from textgym.rewards.fluency import Fluency
@@ -37,6 +39,8 @@ REWARDS.update(
         "exact_match": ExactMatch,
         "no_repeats": NoRepeats,
         "fluency": Fluency,
+        "classifier": ClassifierReward,  # which needs a model, as the next one does
+        "embedding": EmbeddingSimilarity,
         "judge": LLMJudge,  # which needs criteria and a backend: in Python only
     }
 )
@@ -48,6 +52,8 @@ __all__ = [
     "BatchReward",
     "CallableReward",
     "ChrF",
+    "ClassifierReward",
+    "EmbeddingSimilarity",
     "EvaluateReward",
     "ExactMatch",
     "Fluency",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textgym.core import Reward, Sample, Score, reward_name
+from textgym.core import Reward, Sample, Score, reward_name, say_whose
 from textgym.errors import RewardError
 
 if TYPE_CHECKING:
@@ -42,7 +42,14 @@ class BatchReward:
     def __call__(self, samples: Sequence[Sample], /) -> list[Value]:
         """One value per sample, in order."""
         check_batch(self, samples)
-        return [self.score(sample) for sample in samples]
+        values = []
+        for sample in samples:
+            try:
+                values.append(self.score(sample))
+            except Exception as error:
+                say_whose(error, self, [sample])
+                raise
+        return values
 
     def __repr__(self) -> str:
         """The constructor's call, without most arguments that have their default value."""

@@ -1,6 +1,7 @@
 """What the rewards that hold a model share: loading at the first call, batches by length, pickling, a short repr."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ class ModelReward(BatchReward):
     """
 
     auto_class: ClassVar[str]  # of transformers
+    needs_all_weights: ClassVar[bool] = False  # whether weights that no file holds, and are random, are an error
 
     def __init__(self, model: Any, tokenizer: Any = None, *, device: str = "cpu", batch_size: int = 32) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
@@ -50,8 +52,16 @@ class ModelReward(BatchReward):
             with reading(f"the model of {type(self).__name__} from", self.model, ModelError, expected):
                 loader: Any = getattr(transformers, self.auto_class)
                 with _no_bar(transformers.utils.logging):
-                    self._loaded_model = loader.from_pretrained(source, use_safetensors=True, **offline)
-            self._loaded_model.to(self.device).eval()
+                    model, found = loader.from_pretrained(
+                        source, use_safetensors=True, output_loading_info=True, **offline
+                    )
+            if self.needs_all_weights and found["missing_keys"]:
+                missing = ", ".join(sorted(found["missing_keys"])[:3])
+                raise ModelError(
+                    f"{self.model!r} has no trained {missing}: its values would be random. {type(self).__name__} "
+                    "takes a model that was trained for the purpose."
+                )
+            self._loaded_model = model.to(self.device).eval()
         return self._loaded_model
 
     def load_tokenizer(self) -> Any:
@@ -80,6 +90,27 @@ class ModelReward(BatchReward):
         limit = next((number for number in said if isinstance(number, int) and number > 0), None)
         return default if limit is None else limit - offset  # those count positions from the padding's id on
 
+    def encoded(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+        """Rows of token ids with the tokenizer's special tokens, and for each row the index of its text.
+
+        A text that is too long for the model makes several rows, which overlap by half. Each text has at least one.
+        """
+        tokenizer, rows, owners = self.load_tokenizer(), [], []
+        said = getattr(tokenizer, "model_max_length", None) or math.inf  # a huge number where it is not known
+        limit = int(min(self.max_tokens(), said))
+        for owner, text in enumerate(texts):
+            ids = list(tokenizer.encode(text, add_special_tokens=False))
+            whole = list(tokenizer.encode(text))
+            before = next((i for i in range(len(whole) - len(ids) + 1) if whole[i : i + len(ids)] == ids), 0)
+            start, end = whole[:before], whole[before + len(ids) :]
+            width = limit - len(start) - len(end)
+            step = max(1, width // 2)
+            for first in range(0, max(1, len(ids) - width + step), step):
+                row = [*start, *ids[first : first + width], *end]
+                rows.append(row or [getattr(tokenizer, "eos_token_id", None) or 0])  # no model reads nothing
+                owners.append(owner)
+        return rows, owners
+
     def in_batches(
         self, rows: Sequence[Sequence[int]], read: Callable[[Any, Any, list[int]], Sequence[Any]]
     ) -> list[Any]:
@@ -89,13 +120,16 @@ class ModelReward(BatchReward):
         """
         import torch
 
-        model, pad = self.load_model(), getattr(self.load_tokenizer(), "pad_token_id", None) or 0
+        model = self.load_model()
+        pad = getattr(model.config, "pad_token_id", None)  # by which a model finds the last token that it classifies
+        together = self.batch_size if pad is not None or not self.needs_all_weights else 1  # those need one for batches
+        pad = pad if pad is not None else getattr(self.load_tokenizer(), "pad_token_id", None) or 0
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # an adapter hides the names
         known = inspect.signature(inner.forward).parameters
         results: list[Any] = [None] * len(rows)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        for start in range(0, len(order), self.batch_size):
-            indices = order[start : start + self.batch_size]
+        for start in range(0, len(order), together):
+            indices = order[start : start + together]
             width = max(len(rows[i]) for i in indices)
             input_ids = torch.tensor([[*rows[i], *[pad] * (width - len(rows[i]))] for i in indices])
             mask = torch.tensor([[1] * len(rows[i]) + [0] * (width - len(rows[i])) for i in indices])
