@@ -202,6 +202,20 @@ def _checked(name: str, value: object, index: int, sample: Sample) -> Score:
     return Score(value, {part: float(number) for part, number in score.components.items()})
 
 
+def checked_reward(reward: Reward | None) -> Reward | None:
+    """The reward, if it can be called, or None.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if reward is not None and not callable(reward):
+        raise ConfigError(
+            f"reward={reward!r} can't be called, expected a function of a batch of samples, or None for no reward. "
+            "Rewards by name work with gymnasium.make."
+        )
+    return reward
+
+
 class TextMDP:
     """The Markov decision process that the single and the vector environment play, ``mdp`` in both.
 
@@ -228,12 +242,7 @@ class TextMDP:
             raise ConfigError(f"task={task!r} is no task, expected a sequence of textgym.Prompt.")
         if len(task) == 0:
             raise ConfigError(f"Task {getattr(task, 'name', type(task).__name__)!r} has no prompts.")
-        if reward is not None and not callable(reward):
-            raise ConfigError(
-                f"reward={reward!r} can't be called, expected a function of a batch of samples, or None for no reward. "
-                "Rewards by name work with gymnasium.make."
-            )
-        self.task, self.reward = task, reward
+        self.task, self.reward = task, checked_reward(reward)
         self.tokenizer = load_tokenizer(tokenizer)
         self.rules = TokenRules(self.tokenizer, task, options)
         self.next_prompt_id = 0
@@ -317,6 +326,25 @@ class TextMDP:
             "reward_components": components,
         }
         return info if score.value is not None else {**info, "reward_abstained": True}
+
+
+class WithReward:
+    """What the single and the vector environment have in common: the reward of their ``mdp``, to read and to set."""
+
+    mdp: TextMDP
+
+    @property
+    def reward(self) -> Reward | None:
+        """What scores completions. A new one scores those that end from now on.
+
+        Raises:
+            ConfigError: (when set) it can't be called.
+        """
+        return self.mdp.reward
+
+    @reward.setter
+    def reward(self, reward: Reward | None) -> None:
+        self.mdp.reward = checked_reward(reward)
 
 
 class TextEnv(Protocol):

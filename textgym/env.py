@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from textgym.arguments import check_reset_options, check_seed
 from textgym.border import reading
-from textgym.core import Prompt, Reward, Sample, Task, TextMDP
+from textgym.core import Prompt, Reward, Sample, Task, TextMDP, WithReward
 from textgym.errors import ConfigError, RenderModeError, ResetNeededError, did_you_mean
 from textgym.importable import SpecByName
 from textgym.infos import InfoNumbers
@@ -21,7 +21,7 @@ from textgym.token_buffer import Observation, TokenBuffer
 from textgym.tokenizer import Tokenizer
 
 
-class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
+class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.int64]):
     """A Gymnasium environment in which one step writes one token.
 
     Description:
@@ -101,7 +101,7 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
             )
         self.render_mode = render_mode
         self.mdp = TextMDP(task, reward, tokenizer, options)
-        self.task, self.reward, self.tokenizer = task, reward, self.mdp.tokenizer
+        self.task, self.tokenizer = task, self.mdp.tokenizer
         self.observation_space: TextSpace = TextSpace(self.mdp.rules)  # type: ignore[assignment]
         self.action_space = gymnasium.spaces.Discrete(self.mdp.rules.vocab_size)
         self.last_sample: Sample | None = None  # of the last finished episode
@@ -169,7 +169,7 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
             if self._numbers is not None:
                 self._numbers.end(0, code, info)
         if self.render_mode == "human":
-            self._printer.show(self._text(), reward if info else None, info)
+            self._printer.show(self.completion_so_far, reward if info else None, info)
         truncated = code == LENGTH and rules.length_is_truncation
         return buffer.observation(0), reward, self.finished and not truncated, truncated, self._shown(info)
 
@@ -208,7 +208,9 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
         """The actions that write ``text`` as the completion, and the end token."""
         return self.mdp.rules.encode_completion(text)
 
-    def _text(self) -> str:
+    @property
+    def completion_so_far(self) -> str:
+        """The text that the running, or else the last, episode has written: what its completion is when it ends."""
         return self.mdp.rules.decode_completion(self._buffer.generated(0))
 
     def render(self) -> str | None:
@@ -217,4 +219,4 @@ class TextGenerationEnv(SpecByName, gymnasium.Env[Observation, np.int64]):
             return None
         if self._prompt is None:
             return ""
-        return frame(self._prompt.text, self._text(), None if self._running else self._score)
+        return frame(self._prompt.text, self.completion_so_far, None if self._running else self._score)

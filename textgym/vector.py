@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 from textgym.arguments import MOST_TOKENS, check_reset_options, check_seed, count
 from textgym.border import reading
-from textgym.core import Prompt, Reward, Sample, Task, TextMDP
+from textgym.core import Prompt, Reward, Sample, Task, TextMDP, WithReward
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
 from textgym.importable import SpecByName
 from textgym.infos import InfoNumbers
@@ -26,7 +26,7 @@ from textgym.tokenizer import Tokenizer
 Floats = npt.NDArray[np.float64]
 
 
-class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArray[Any]]):
+class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Ints, npt.NDArray[Any]]):
     """``num_envs`` text environments that step together; episodes that end together are scored in one call.
 
     One seed gives other prompts here than in ``make_vec``'s modes "sync" and "async", which seed row i with seed + i:
@@ -68,7 +68,7 @@ class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArr
             raise ConfigError(f"render_mode={render_mode!r} is unknown to the vector form, expected 'ansi' or None.")
         self.num_envs, self.copy, self.render_mode = int(num_envs), copy, render_mode
         self.mdp = TextMDP(task, reward, tokenizer, options)
-        self.task, self.reward, self.tokenizer = task, reward, self.mdp.tokenizer
+        self.task, self.tokenizer = task, self.mdp.tokenizer
         self.metadata = {"render_modes": ["ansi"], "render_fps": 10}
         self.set_autoreset_mode(autoreset_mode)
         self.single_observation_space: TextSpace = TextSpace(self.mdp.rules)
@@ -338,10 +338,14 @@ class TextGenerationVectorEnv(SpecByName, VectorEnv[Observation, Ints, npt.NDArr
         """The actions that write ``text`` and end it."""
         return self.mdp.rules.encode_completion(text)
 
+    @property
+    def completion_so_far(self) -> list[str]:
+        """The text that the running, or else the last, episode of each row has written."""
+        return [self.mdp.rules.decode_completion(self._buffer.generated(row)) for row in range(self.num_envs)]
+
     def render(self) -> tuple[str, ...] | None:
         """With render_mode "ansi": prompt and text so far of every row."""
         if self.render_mode is None:
             return None
-        texts = [self.mdp.rules.decode_completion(self._buffer.generated(row)) for row in range(self.num_envs)]
         prompts = [prompt.text if prompt else "" for prompt in self._prompts]
-        return tuple(frame(prompt, text, None) for prompt, text in zip(prompts, texts, strict=True))
+        return tuple(frame(prompt, text, None) for prompt, text in zip(prompts, self.completion_so_far, strict=True))

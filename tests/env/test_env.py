@@ -1,6 +1,7 @@
 """TextGenerationEnv: observations, ends, infos, errors, seeds, rendering, copies."""
 
 import copy
+import itertools
 import pickle
 import warnings
 
@@ -439,3 +440,30 @@ def test_the_text_environment_is_found_in_sb3_s_vectors():
 def test_other_environments_hold_no_text_environment():
     with pytest.raises(ConfigError, match="holds no text environment"):
         text_env(gymnasium.make("CartPole-v1"))
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_a_reward_that_is_set_scores_and_one_that_cannot_be_called_is_refused(make):
+    env = make("textgym/Copy-v0", reward="chrf").unwrapped
+    env.reward = lambda samples: [0.75] * len(samples)
+    env.reset(seed=0)
+    one = env.action_space.shape == ()
+    end = env.tokenizer.eos_token_id
+    assert env.step(end if one else np.array([end]))[1] == 0.75
+    assert env.mdp.reward is env.reward
+    with pytest.raises(ConfigError, match="can't be called"):
+        env.reward = "chrf"
+    env.reward = None
+    assert env.mdp.reward is None
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_the_completion_so_far_grows_to_the_completion(make):
+    env = make("textgym/Copy-v0").unwrapped
+    env.reset(seed=0)
+    one, texts = env.action_space.shape == (), []
+    for token in env.encode_completion(" lamp river"):
+        env.step(token if one else np.array([token]))
+        texts.append(env.completion_so_far if one else env.completion_so_far[0])
+    assert texts[-1] == " lamp river"
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(texts))
