@@ -139,7 +139,7 @@ def test_the_spec_can_make_a_reward_wrapper_again(registered):
 
 
 def test_wrappers_say_what_they_wrap():
-    with pytest.raises(TypeError, match="Env or a VectorEnv"):
+    with pytest.raises(TypeError, match="wraps an Env, a VectorEnv or a TextVecEnv, got int"):
         Doubled(3)
     for wrapper in (Doubled, CompletionAction):
         with pytest.raises(ConfigError, match="text environment"):

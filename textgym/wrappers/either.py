@@ -21,6 +21,9 @@ class EitherWrapper(_Base):
     Gymnasium's ``Wrapper`` and ``VectorWrapper`` have nothing in common that one class could inherit from. So calling a
     subclass makes an object of a class that is derived from the subclass and from its ``env_base`` or ``vector_base``.
     It is an instance of the subclass, it is what Gymnasium expects, and it pickles by the subclass's name.
+
+    Around an SB3 ``VecEnv`` that holds a vector environment, ``textgym_agents``' TextVecEnv, it goes to the inside: the
+    result is a VecEnv again, which holds the wrapped vector environment.
     """
 
     env_base: ClassVar[type]
@@ -28,7 +31,14 @@ class EitherWrapper(_Base):
 
     def __new__(cls, env: Any, *args: Any, **kwargs: Any) -> Self:
         if not isinstance(env, gymnasium.Env | VectorEnv):
-            raise TypeError(f"{cls.__name__} wraps an Env or a VectorEnv, got {type(env).__name__}.")
+            # A TextVecEnv of textgym_agents. An SB3 wrapper around one shows its attributes as if they were its own.
+            if isinstance(getattr(env, "__dict__", {}).get("env"), VectorEnv):
+                around: Any = type(env)
+                return around(cls(env.env, *args, **kwargs))  # type: ignore[no-any-return]
+            raise TypeError(
+                f"{cls.__name__} wraps an Env, a VectorEnv or a TextVecEnv, got {type(env).__name__}. Wrap what is "
+                f"inside it first: textgym_agents.make_vec_env(id, wrappers=[{cls.__name__}])."
+            )
         wrapper = _blank(cls, isinstance(env, VectorEnv))
         # What gymnasium.utils.RecordConstructorArgs would record, so that env.spec can make the wrapper again.
         given = dict(inspect.signature(cls.__init__).bind(None, env, *args, **kwargs).arguments)

@@ -225,6 +225,7 @@ def make_vec_env(
     *,
     model: Any = None,
     seed: int | None = None,
+    wrappers: Sequence[Callable[[Any], Any]] = (),
     env_kwargs: Mapping[str, Any] | None = None,
     **further: Any,
 ) -> VecEnv:
@@ -239,6 +240,9 @@ def make_vec_env(
             and the form and start token that an encoder-decoder model needs, unless ``env_kwargs`` says otherwise.
             None: the environment's defaults, which suit the built-in decoder-only model.
         seed: of the first reset.
+        wrappers: each takes an environment and returns one, the first is the innermost: subclasses of
+            ``textgym.wrappers.RewardWrapper``, functions such as ``lambda env: ClipReward(env, 0, 1)``. They get the
+            vector environment, or the single one if ``env`` is that.
         env_kwargs: arguments of the environment, when ``env`` is an id; a ``seed`` among them is the task's.
         further: more of them.
 
@@ -260,13 +264,18 @@ def make_vec_env(
         raise ConfigError(f"{', '.join(env_kwargs)}: only with an id; this environment is already made.")
     needed = {} if model is None else _form(model)
     if isinstance(env, VecEnv):
+        if wrappers:
+            raise ConfigError(
+                "wrappers: this is an SB3 VecEnv already. Give what it holds, or an id, and the wrappers."
+            )
         vec_env = env
     elif isinstance(env, VectorEnv):
-        vec_env = TextVecEnv(env)
+        vec_env = TextVecEnv(_wrapped(env, wrappers))
     elif isinstance(env, gym.Env) and isinstance(env.unwrapped, TextGenerationEnv):
-        vec_env = TextVecEnv(SingleEnvs([env]))
+        vec_env = TextVecEnv(SingleEnvs([_wrapped(env, wrappers)]))
     elif isinstance(env, str):
-        vec_env = TextVecEnv(_made(env, n_envs, {**needed, **_tokenizer(model, env_kwargs), **env_kwargs}))
+        made = _made(env, n_envs, {**needed, **_tokenizer(model, env_kwargs), **env_kwargs})
+        vec_env = TextVecEnv(_wrapped(made, wrappers))
     else:
         raise ConfigError(
             f"env is a {type(env).__name__}, expected an id such as 'textgym/Copy-v0', a text environment, a gymnasium "
@@ -282,6 +291,12 @@ def make_vec_env(
     if seed is not None:
         vec_env.seed(seed)
     return vec_env
+
+
+def _wrapped(env: Any, wrappers: Sequence[Callable[[Any], Any]]) -> Any:
+    for wrapper in wrappers:
+        env = wrapper(env)
+    return env
 
 
 def _made(id: str, n_envs: int, env_kwargs: Mapping[str, Any]) -> VectorEnv[Any, Any, Any]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
 import textgym
 from tests.agents.tiny_models import tiny_model
@@ -165,3 +165,42 @@ def test_infos_that_callbacks_could_not_read_are_refused(infos):
         make_vec_env("textgym/Copy-v0", 2, infos=infos)
     with pytest.raises(ConfigError, match=f'infos="{infos}"'):
         make_vec_env(gym.make("textgym/Copy-v0", infos=infos))
+
+
+class Brief(textgym.wrappers.RewardWrapper):
+    def __init__(self, env, cost=0.1):
+        super().__init__(env)
+        self.cost = cost
+
+    def reward(self, sample, reward):
+        return reward - self.cost * len(sample.token_ids)
+
+
+@pytest.mark.parametrize("id", ["textgym/Copy-v0", "vector", "single"])
+def test_wrappers_by_the_list_and_around_a_vec_env(id):
+    def given():
+        if id == "single":
+            return gym.make("textgym/Copy-v0", reward=None)
+        if id == "vector":
+            same = AutoresetMode.SAME_STEP
+            return gym.make_vec("textgym/Copy-v0", num_envs=1, autoreset_mode=same, reward=None)
+        return id
+
+    options = {"n_envs": 1, **({"reward": None} if given() == id else {})}
+    for env, expected in (
+        (make_vec_env(given(), **options, wrappers=[Brief, lambda env: Brief(env, 1)]), -1.1),
+        (Brief(make_vec_env(given(), **options), cost=0.5), -0.5),
+    ):
+        env.reset()
+        _, rewards, dones, infos = env.step(np.array([env.observation_space.eos_token_ids[0]]))
+        assert rewards.tolist() == [pytest.approx(expected)]
+        assert dones.all()
+        assert infos[0]["untransformed_reward"] == 0
+
+
+def test_wrappers_around_what_can_not_be_opened_say_what_to_do():
+    env = make_vec_env("textgym/Copy-v0", n_envs=1)
+    with pytest.raises(ConfigError, match="an SB3 VecEnv already"):
+        make_vec_env(env, wrappers=[Brief])
+    with pytest.raises(TypeError, match=r"make_vec_env\(id, wrappers=\[Brief\]\)"):
+        Brief(VecNormalize(env, norm_obs=False))
