@@ -1,5 +1,7 @@
 """Rewards written as text."""
 
+import pickle
+
 import pytest
 
 from textgym.core import Sample, score_samples
@@ -23,6 +25,10 @@ from textgym.rewards.registry import formula_names
         ("1 - bleu/2", "-0.5 * BLEU() + 1"),
         ("(bleu + chrf)*coverage", "(BLEU() + ChrF()) * KeywordCoverage()"),
         ("2*(bleu - (chrf - 1))", "2 * BLEU() - 2 * ChrF() + 2"),
+        ("min(bleu, chrf + 1, 0.5, .25)", "Min(BLEU(), ChrF() + 1, 0.25)"),
+        ("MAX(bleu,chrf)*2", "2 * Max(BLEU(), ChrF())"),
+        ("clip(bleu - chrf, -0.5, 1/2)", "Clip(BLEU() - ChrF(), -0.5, 0.5)"),
+        ("sentiment * gate(min(bleu, chrf), .3)", "Sentiment() * Gate(Min(BLEU(), ChrF()), 0.3)"),
         ("--bleu*-3", "-3 * BLEU()"),
         ("sentiment+length+exact_match", "Sentiment() + Length() + ExactMatch()"),
     ],
@@ -53,6 +59,14 @@ def test_every_name_is_a_reward(name):
         ("bleu)", r"'\)' is where"),
         ("()", r"'\)' is where a number or a name is expected, at character 2"),
         ("bleu ^ 2", r"'\^' is unknown, at character 6"),
+        ("min()", r"'\)' is where a number or a name is expected, at character 5"),
+        ("min(1, 2)", "min takes rewards, and numbers, at character 1"),
+        ("2*clip(bleu, 1, 0)", "clip takes a reward and two numbers, the lower one first, at character 3"),
+        ("gate(bleu)", "gate takes a reward and a number, at character 1"),
+        ("gate(0.5, bleu)", "gate takes a reward and a number, at character 1"),
+        ("min(bleu; chrf)", "';' is unknown"),
+        ("min(bleu chrf)", r"'chrf' is where ',' or '\)' is expected"),
+        ("min", "No reward is called 'min'"),
         ("1/bleu", "only a number other than 0 can be divided by, at character 2"),
         ("bleu/0", "only a number other than 0 can be divided by, at character 5"),
         ("(" * 10_000 + "bleu", "more than 50 parentheses or signs are within each other, at character 51"),
@@ -66,3 +80,19 @@ def test_every_name_is_a_reward(name):
 def test_errors_say_where(text, message):
     with pytest.raises(ConfigError, match=message):
         parse_reward(text)
+
+
+def test_what_compares_rewards_abstains_with_them_and_scores_each_part_once():
+    sample = Sample("", "a cat", ("a cat",), metadata={"keywords": ["cat", "dog"]})
+    (score,) = score_samples(
+        parse_reward("max(min(exact_match, coverage), 0.25) + 2*clip(exact_match, 0, 0.3)"), [sample]
+    )
+    assert score.value == pytest.approx(0.5 + 2 * 0.3)
+    unknown = Sample("", "a cat", ("a cat",))
+    for formula in ("min(coverage, 0.5)", "max(exact_match, coverage)", "clip(coverage, 0, 1)", "gate(coverage, 0.1)"):
+        assert score_samples(parse_reward(formula), [unknown])[0].value is None
+    assert score_samples(parse_reward("exact_match * gate(coverage, 0.5)"), [sample, unknown])[0].value == 1
+    assert score_samples(parse_reward("exact_match * gate(coverage, 0.6)"), [sample])[0].value == 0
+    reward = parse_reward("gate(coverage, 0.5)")
+    assert pickle.loads(pickle.dumps(reward))([sample])[0] == score_samples(reward, [sample])[0]
+    assert reward.name == "gate(coverage, 0.5)"

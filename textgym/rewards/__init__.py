@@ -8,6 +8,7 @@ from functools import partial
 
 from textgym.rewards.base import BatchReward
 from textgym.rewards.bleu import BLEU
+from textgym.rewards.bounds import Clip, Gate, Max, Min
 from textgym.rewards.chrf import ChrF
 from textgym.rewards.classifier import ClassifierReward
 from textgym.rewards.combine import Product, WeightedSum
@@ -53,14 +54,18 @@ __all__ = [
     "CallableReward",
     "ChrF",
     "ClassifierReward",
+    "Clip",
     "EmbeddingSimilarity",
     "EvaluateReward",
     "ExactMatch",
     "Fluency",
     "FunctionReward",
+    "Gate",
     "KeywordCoverage",
     "LLMJudge",
     "Length",
+    "Max",
+    "Min",
     "NoRepeats",
     "Product",
     "Sentiment",

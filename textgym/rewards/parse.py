@@ -1,22 +1,31 @@
 """Rewards as formulas, for the command line and ``gymnasium.make``: ``0.7*bleu + 0.3*rougeL``."""
 
 import re
+from collections.abc import Callable
 
 from textgym.errors import ConfigError
 from textgym.rewards.base import BatchReward
+from textgym.rewards.bounds import Clip, Gate, Max, Min
 from textgym.rewards.registry import formula_names, make_reward
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*/()]))"
+    r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*/(),]))"
 )
+# What makes a reward from others, and what it takes.
+FUNCTIONS: dict[str, tuple[Callable[..., BatchReward], str]] = {
+    "min": (Min, "rewards, and numbers"),
+    "max": (Max, "rewards, and numbers"),
+    "clip": (Clip, "a reward and two numbers, the lower one first"),
+    "gate": (Gate, "a reward and a number"),
+}
 _DEPTH = 50  # of parentheses and signs within each other
 
 
 def parse_reward(text: str) -> BatchReward:
     """The reward that a formula of numbers, names, ``+ - * /`` and parentheses describes. Case doesn't matter in names.
 
-    Names: those of ``textgym.rewards.REWARDS`` that need no arguments, each with its default settings. A reward can be
-    divided by a number alone.
+    Names: those of ``textgym.rewards.REWARDS`` that need no arguments, each with its default settings. Functions:
+    ``min(...)``, ``max(...)``, ``clip(reward, low, high)``, ``gate(reward, at)``. A reward can be divided by a number.
 
     Raises:
         ConfigError: an unknown name, a misplaced or unknown character, or no name. The message names the place.
@@ -25,6 +34,8 @@ def parse_reward(text: str) -> BatchReward:
     0.7 * BLEU() + 0.3 * ROUGE('L')
     >>> parse_reward("sentiment*coverage"), parse_reward("(bleu - chrf/2) * no_repeats")
     (Sentiment() * KeywordCoverage(), (BLEU() - 0.5 * ChrF()) * NoRepeats())
+    >>> parse_reward("sentiment * gate(no_repeats, 0.8)")
+    Sentiment() * Gate(NoRepeats(), 0.8)
     """
     result = _Reader(text).read()
     if not isinstance(result, BatchReward):
@@ -103,9 +114,28 @@ class _Reader:
             return inner
         if kind not in ("number", "name"):
             raise self.expected("a number or a name")
-        value = float(token) if kind == "number" else _named(self.text, token)
+        place = self.place
         self.advance()
-        return value
+        if kind == "name" and token.lower() in FUNCTIONS and self.token == "(":
+            return self.call(token.lower(), place)
+        return float(token) if kind == "number" else _named(self.text, token)
+
+    def call(self, name: str, place: int) -> BatchReward:
+        """A function of the formulas, from its parenthesis on."""
+        self.depth += 1
+        arguments: list[BatchReward | float] = []
+        while not arguments or self.token == ",":
+            self.advance()
+            arguments.append(self.sum())
+        self.depth -= 1
+        if self.token != ")":
+            raise self.expected("',' or ')'")
+        self.advance()
+        made, signature = FUNCTIONS[name]
+        try:
+            return made(*arguments)
+        except (TypeError, ConfigError):
+            raise _error(self.text, place, f"{name} takes {signature}") from None
 
 
 def _named(text: str, name: str) -> BatchReward:
