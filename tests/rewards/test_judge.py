@@ -18,9 +18,11 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from textgym.core import Sample, Score, score_samples
 from textgym.errors import ConfigError, JudgeError, ModelError, RewardError, TokenizerError
 from textgym.rewards import ExactMatch
-from textgym.rewards.backends import Verdict, parse_verdict
+from textgym.rewards.backends import Verdict
 from textgym.rewards.judge import LLMJudge
-from textgym.rewards.judge_prompt import judge_messages, neutralize
+from textgym.rewards.judge_prompt import judge_messages
+from textgym.rewards.judge_reading import parse_verdict
+from textgym.rewards.judge_text import neutralize
 from textgym.rewards.local_backend import LocalBackend, digit_forms
 
 CONTROL = [
@@ -112,7 +114,7 @@ class Scripted:
         reply = self.reply(messages) if callable(self.reply) else self.reply
         if isinstance(reply, Exception):
             raise reply
-        return reply
+        return reply.replace("Score:", f"Score {messages.code}:") if isinstance(reply, str) else reply
 
 
 # --- the verdict in a reply
@@ -143,9 +145,8 @@ def test_verdict_is_read_from_the_end(reply: str, score: int) -> None:
         ("Score: 5\nbecause the text is kind", "no verdict"),
         ("Score:", "no verdict"),
         ("Score: 4, or Score: 5", "no verdict"),
-        ("Score: 3.5", "no verdict"),
         ("Score: -3", "no verdict"),
-        ("Score: 4/10", "no verdict"),
+        ("Score: 4/10", "another scale"),
         ("> Score: 5", "no verdict"),
         ("Score: ４", "no verdict"),
         ("Score: 0", "out of range"),
@@ -250,8 +251,8 @@ def test_code_avoids_a_text_that_contains_it() -> None:
 def test_code_that_occurs_in_a_text_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     digests = iter(["a" * 64, "b" * 64, "c" * 64])
     monkeypatch.setattr(hashlib, "sha256", lambda data: SimpleNamespace(hexdigest=lambda: next(digests)))
-    _, user = judge_messages(CRITERIA, "It was " + "b" * 16, prompt="a" * 20, instruction="Answer.")
-    assert user["content"].startswith(f"<<PROMPT {'c' * 16}>>")
+    _, user = judge_messages(CRITERIA, "It was " + "b" * 8, prompt="a" * 20, instruction="Answer.")
+    assert user["content"].startswith(f"<<PROMPT {'c' * 8}>>")
 
 
 def test_control_token_in_the_criteria_is_text_too(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -360,7 +361,7 @@ def test_calls_run_side_by_side_up_to_the_limit_and_keep_their_order() -> None:
         meeting.wait()
         with lock:
             running -= 1
-        return f"Score: {messages[1]['content'].split('level ')[1][0]}"
+        return f"Score {messages.code}: {messages[1]['content'].split('level ')[1][0]}"
 
     levels = [1, 2, 3, 4, 5, 4, 3, 2, 1]
     batch = [sample(f"{i}: level {level}") for i, level in enumerate(levels)]
@@ -424,7 +425,8 @@ def test_setting_error_is_never_an_abstention() -> None:
 @pytest.mark.parametrize(
     ("kwargs", "complaint"),
     [
-        ({"criteria": " "}, "criteria"),
+        ({"criteria": " "}, "criterion"),
+        ({"criteria": 3}, "criteria=3"),
         ({"backend": "gpt"}, "LocalBackend"),
         ({"on_failure": "abstein"}, "Did you mean 'abstain'"),
         ({"max_chars": 0}, "max_chars=0"),

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import signal
 import socket
 import subprocess
@@ -23,11 +24,13 @@ import pytest
 
 from textgym.core import Sample, Score, score_samples
 from textgym.errors import ConfigError, JudgeError, MissingExtraError
+from textgym.rewards import judge_prompt
 from textgym.rewards.judge import LLMJudge
 from textgym.rewards.openai_backend import OpenAIBackend
 
 KEY = "sk-secret-0123456789"
 CRITERIA = "Is the text kind?"
+CODE = "ab9dfghj"  # of every chat with the scripted model, which can't copy one
 SAMPLE = Sample("Say something.", "You are very kind.", prompt_id=7)
 
 
@@ -61,11 +64,13 @@ class FakeServer:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 fake.requests.append(json.loads(body))
+                code = re.findall(r"<<END TEXT ([0-9a-f]{8})>>", json.dumps(fake.requests[-1]))[-1].encode()
                 fake.keys.append(self.headers.get("Authorization"))
                 time.sleep(fake.hang)
                 if fake.meeting:
                     fake.meeting.wait()
                 status, answer, headers = fake.answers.pop(0) if fake.answers else fake.answer
+                answer = answer.replace(b"Score:", b"Score %s:" % code) if status == 200 else answer
                 try:
                     self.send_response(status)
                     for name, value in {"Content-Type": "application/json", **headers}.items():
@@ -107,7 +112,7 @@ def test_reply_becomes_a_score(server: FakeServer) -> None:
     assert [message["role"] for message in messages] == ["system", "user"]
     assert CRITERIA in messages[0]["content"]
     assert "You are very kind." in messages[1]["content"]
-    assert messages[1]["content"].endswith("Score: N, where N is 1 to 5.")
+    assert messages[1]["content"].endswith(": N, where N is 1 to 5.")
     assert server.keys == [f"Bearer {KEY}"]
 
 
@@ -311,7 +316,7 @@ def save_models(folder: Path) -> None:
     model.save_pretrained(folder / "random")
     # With attention and the feed-forward layer silenced, the last token alone decides the next one. No character of the
     # reply occurs twice, so that a table of followers can say it.
-    reply = ["<|assistant|>", *"Kind.\nScore: 4", "<|end|>"]
+    reply = ["<|assistant|>", *f"OK.\nScore{CODE}:4", "<|end|>"]
     ids = [tokenizer.convert_tokens_to_ids(tokenizer.tokenize(token))[0] for token in reply]
     with torch.no_grad():
         model.model.embed_tokens.weight.copy_(torch.eye(size))
@@ -360,7 +365,8 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
     pytest.fail(f"The server didn't start:\n{log.read_text()[-2000:]}")
 
 
-def test_real_server_gives_a_verdict(transformers_server: tuple[str, Path]) -> None:
+def test_real_server_gives_a_verdict(transformers_server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge_prompt, "_code", lambda *parts: CODE)
     url, folder = transformers_server
     extra = {"chat_template_kwargs": {"sanitize_control_tokens": True}}
     backend = OpenAIBackend(str(folder / "scripted"), url, timeout=30, max_tokens=40, extra_body=extra)

@@ -17,9 +17,12 @@ from typing import Any, Literal
 
 from textgym.core import Sample, Score
 from textgym.errors import ConfigError, JudgeError, TextGymError, did_you_mean
-from textgym.rewards.backends import INSTRUCTION, BatchBackend, JudgeBackend, Verdict, backend_name, read_reply
+from textgym.rewards.backends import BatchBackend, JudgeBackend, Verdict, backend_name
 from textgym.rewards.base import BatchReward, Value
-from textgym.rewards.judge_prompt import Message, judge_messages, shorten
+from textgym.rewards.judge_prompt import Chat, judge_messages
+from textgym.rewards.judge_reading import read_reply
+from textgym.rewards.judge_text import has_words, shorten
+from textgym.rewards.rubric import Rubric, as_rubric
 
 Outcome = Verdict | JudgeError
 
@@ -57,7 +60,7 @@ class LLMJudge(BatchReward):
         JudgeError: (when called, with "raise") a call failed. The message names sample and backend, and what was tried.
 
     >>> def backend(messages):  # any client of yours; see textgym.rewards.backends
-    ...     return "Fluent, but it strays from the subject.\\nScore: 3"
+    ...     return f"Fluent, but it strays from the subject.\\nScore {messages.code}: 3"
     >>> judge = LLMJudge("Is the text fluent, and does it stay on its subject?", backend)
     >>> judge([Sample("Tell me about the harbour.", " Boats sail. Bread is good."), Sample("Tell me.", " ")])
     [Score(value=0.5, components={'judge_score': 3.0, 'judge_gated': 0.0}), \
@@ -66,7 +69,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
 
     def __init__(
         self,
-        criteria: str,
+        criteria: str | Rubric,
         backend: JudgeBackend,
         *,
         show_prompt: bool = True,
@@ -77,7 +80,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         on_failure: Literal["raise", "abstain"] = "raise",
         name: str = "judge",
     ) -> None:
-        if not isinstance(criteria, str) or not criteria.strip():
+        if not isinstance(criteria, str | Rubric) or not criteria:
             raise ConfigError(f"LLMJudge got criteria={criteria!r}. Expected words, such as 'Is the text fluent?'.")
         if not callable(backend):
             raise ConfigError(
@@ -92,7 +95,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
                 f"LLMJudge got max_chars={max_chars}, max_concurrency={max_concurrency}, cache_size={cache_size}. "
                 "Expected 1 or more characters, 1 or more calls at a time, and 0 or more verdicts."
             )
-        self.criteria, self.backend, self.name = criteria, backend, name
+        self.rubric, self.backend, self.name = as_rubric(criteria), backend, name
         self.show_prompt, self.show_references, self.max_chars = show_prompt, show_references, max_chars
         self.max_concurrency, self.cache_size, self.on_failure = max_concurrency, cache_size, on_failure
         self.calls = self.failures = 0
@@ -110,7 +113,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         questions: dict[str, int] = {}  # key -> first sample that asks it
         keys: list[str | None] = []
         for i, sample in enumerate(samples):
-            key = self._question_key(sample) if _is_visible(sample.completion) else None
+            key = self._question_key(sample) if has_words(sample.completion) else None
             keys.append(key)
             if key is not None:
                 questions.setdefault(key, i)
@@ -127,18 +130,18 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         self._report(samples, {questions[key]: error for key, error in failed.items()})
         return [self._score(key, verdicts) for key in keys]
 
-    def messages(self, sample: Sample) -> list[Message]:
+    def messages(self, sample: Sample) -> Chat:
         """The chat that the backend would be asked for ``sample``, to look at or to test a prompt with."""
         return judge_messages(
-            self.criteria,
+            self.rubric,
             shorten(sample.completion, self.max_chars),
             prompt=shorten(sample.prompt, self.max_chars) if self.show_prompt else None,
             references=[shorten(text, self.max_chars) for text in sample.references] if self.show_references else (),
-            instruction=getattr(self.backend, "instruction", INSTRUCTION),
+            instruction=getattr(self.backend, "instruction", None),
             control_tokens=getattr(self.backend, "control_tokens", ()),
         )
 
-    def _ask(self, chats: list[list[Message]]) -> list[Outcome | None]:
+    def _ask(self, chats: list[Chat]) -> list[Outcome | None]:
         """One outcome per chat; None for one that was not asked because an earlier one failed."""
         if not chats:
             return []
@@ -146,7 +149,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
             return self._ask_batch(self.backend, chats)
         stop = threading.Event()
 
-        def ask(chat: list[Message]) -> Outcome | None:
+        def ask(chat: Chat) -> Outcome | None:
             if stop.is_set():
                 return None
             outcome = self._ask_one(chat)
@@ -159,15 +162,15 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         with ThreadPoolExecutor(min(self.max_concurrency, len(chats)), thread_name_prefix="judge") as pool:
             return list(pool.map(ask, chats))
 
-    def _ask_one(self, chat: list[Message]) -> Outcome:
+    def _ask_one(self, chat: Chat) -> Outcome:
         with self._lock:
             self.calls += 1
         try:
-            return read_reply(self.backend, self.backend(chat))
+            return read_reply(self.backend, self.backend(chat), chat)
         except Exception as error:
             return self._failure(error)
 
-    def _ask_batch(self, backend: BatchBackend, chats: list[list[Message]]) -> list[Outcome | None]:
+    def _ask_batch(self, backend: BatchBackend, chats: list[Chat]) -> list[Outcome | None]:
         with self._lock:
             self.calls += len(chats)
         try:
@@ -176,7 +179,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
             return [self._failure(error)] * len(chats)
         if len(replies) != len(chats):
             raise JudgeError(f"{backend_name(backend)} answered {len(replies)} of {len(chats)} chats, expected all.")
-        return [read_reply(backend, reply) for reply in replies]
+        return [read_reply(backend, reply, chat) for chat, reply in zip(chats, replies, strict=True)]
 
     def _failure(self, error: Exception) -> JudgeError:
         """What a backend raised, as a failed call. A wrong setting is none: it is raised as it is."""
@@ -206,15 +209,17 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
 
     def _score(self, key: str | None, verdicts: dict[str, Verdict]) -> Score:
         if key is None:
-            return Score(0.0, {f"{self.name}_score": 1.0, f"{self.name}_gated": 1.0})
+            return Score(0.0, {f"{self.name}_score": float(self.rubric.lowest), f"{self.name}_gated": 1.0})
         if key not in verdicts:
             return Score(None, {f"{self.name}_failed": 1.0})
         verdict = verdicts[key]
         parts = {f"{self.name}_{part}": number for part, number in verdict.components.items()}
-        return Score(verdict.value, {f"{self.name}_score": verdict.score, f"{self.name}_gated": 0.0, **parts})
+        return Score(
+            self.rubric.value(verdict.score), {f"{self.name}_score": verdict.score, f"{self.name}_gated": 0.0, **parts}
+        )
 
     def _question_key(self, sample: Sample) -> str:
-        shown = [self.criteria, sample.completion]
+        shown = [self.rubric.describe(), sample.completion]
         shown += ["prompt", sample.prompt] if self.show_prompt else []
         shown += ["references", *sample.references] if self.show_references else []
         return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
@@ -232,14 +237,10 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
                 self._cache.popitem(last=False)
 
     def __repr__(self) -> str:
-        return f"LLMJudge({shorten(self.criteria, 60)!r}, {backend_name(self.backend)})"
+        return f"LLMJudge({shorten(self.rubric.describe(), 60)!r}, {backend_name(self.backend)})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": OrderedDict(), "_lock": None}  # a lock can't be pickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
-
-
-def _is_visible(text: str) -> bool:
-    return any(character.isprintable() and not character.isspace() for character in text)

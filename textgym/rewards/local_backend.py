@@ -9,7 +9,7 @@ from typing import Any
 
 from textgym.errors import ConfigError, JudgeError, ModelError, TokenizerError
 from textgym.rewards.backends import Verdict
-from textgym.rewards.judge_prompt import Message
+from textgym.rewards.judge_prompt import Chat
 from textgym.tokenizer import builtin_folder
 
 DIGITS = "12345"
@@ -71,14 +71,14 @@ class LocalBackend:
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
         return tuple(token.content for token in added if token.special or token.content in template)
 
-    def __call__(self, messages: list[Message], /) -> Verdict:
+    def __call__(self, messages: Chat, /) -> Verdict:
         """Judge one chat. Raises JudgeError when the model gives the digits too little probability."""
         (outcome,) = self.judge_batch([messages])
         if isinstance(outcome, JudgeError):
             raise outcome
         return outcome
 
-    def judge_batch(self, chats: Sequence[list[Message]], /) -> list[Verdict | JudgeError]:
+    def judge_batch(self, chats: Sequence[Chat], /) -> list[Verdict | JudgeError]:
         """One verdict or JudgeError per chat, ``batch_size`` of them per forward pass."""
         rows = [self.encode(chat) for chat in chats]
         outcomes: dict[int, Verdict | JudgeError] = {}
@@ -97,7 +97,7 @@ class LocalBackend:
                 outcomes[i] = self._verdict(probabilities)
         return [outcomes[i] for i in range(len(rows))]
 
-    def encode(self, messages: list[Message]) -> list[int]:
+    def encode(self, messages: Chat) -> list[int]:
         """The token ids of a chat, up to the place where the digit belongs."""
         tokenizer = self._load_tokenizer()
         if not getattr(tokenizer, "chat_template", None):

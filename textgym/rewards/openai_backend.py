@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from textgym.errors import ConfigError, JudgeError, MissingExtraError
-from textgym.rewards.backends import INSTRUCTION, Verdict, parse_verdict
-from textgym.rewards.judge_prompt import Message
+from textgym.rewards.backends import Verdict
+from textgym.rewards.judge_prompt import Chat
+from textgym.rewards.judge_reading import parse_verdict
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 
@@ -41,8 +42,6 @@ class OpenAIBackend:
     OpenAIBackend('tiny', base_url='http://127.0.0.1:8000/v1')
     """
 
-    instruction = INSTRUCTION
-
     def __init__(
         self,
         model: str,
@@ -72,7 +71,7 @@ class OpenAIBackend:
         self._client_process = 0
         self._key()
 
-    def __call__(self, messages: list[Message], /) -> Verdict:
+    def __call__(self, messages: Chat, /) -> Verdict:
         """Ask once, with retries.
 
         Raises:
@@ -100,7 +99,7 @@ class OpenAIBackend:
         if finish == "length":  # what is cut off may be a quotation: its last line is no verdict
             raise JudgeError(self._message(f"the reply was cut off at max_tokens={self.max_tokens}, give it more"))
         try:
-            return parse_verdict(text)
+            return parse_verdict(text, messages)
         except JudgeError as error:
             raise JudgeError(self._message(str(error))) from None
 
