@@ -78,7 +78,7 @@ class PluginError(TextGymError, ImportError):
 
 # What each extra consists of. Naming it works whether textgym came from a clone or from an index.
 EXTRAS = {
-    "judge": ("openai>=2,<4",),
+    "judge": ("openai>=2,<4", "tenacity>=8.2"),
     "peft": ("peft>=0.18",),
     "stemmer": ("nltk>=3.8",),
     "contrib": ("sb3-contrib>=2.7",),

@@ -85,11 +85,13 @@ def judge_messages(
     return Chat([{"role": "system", "content": system}, {"role": "user", "content": user}], code, rubric)
 
 
-def reminder(chat: Chat) -> Message:
-    """A user's turn that asks for the verdict alone, for a judge whose reply had none."""
+def reminded(chat: Chat) -> Chat:
+    """The chat with a request for the verdict alone, for a judge whose reply had none."""
     lines = [f"Score {chat.code}{name and f' {name}'}: N" for name in chat.rubric.names]
     scale = f"{chat.rubric.lowest} to {chat.rubric.highest}"
-    return {"role": "user", "content": "\n".join([f"Answer with nothing but this, where N is {scale}:", *lines])}
+    request = "\n".join([f"Answer with nothing but this, where N is {scale}:", *lines])
+    *before, last = chat
+    return Chat([*before, {**last, "content": f"{last['content']}\n\n{request}"}], chat.code, chat.rubric)
 
 
 def _instruction(rubric: Rubric) -> str:

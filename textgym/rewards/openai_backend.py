@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from textgym.errors import ConfigError, JudgeError, MissingExtraError
 from textgym.rewards.backends import Verdict
-from textgym.rewards.judge_prompt import Chat
+from textgym.rewards.judge_prompt import Chat, Message, reminded
 from textgym.rewards.judge_reading import parse_verdict
+from textgym.rewards.judge_retry import AGAIN, Failure, ask_until_verdict, retry_after
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 
@@ -27,7 +28,10 @@ class OpenAIBackend:
         api_key: the key. None: ``OPENAI_API_KEY``. A server on this machine needs none. The key is in no repr, message
             or pickle: an unpickled backend reads ``OPENAI_API_KEY``. Copies within the process keep it.
         timeout: seconds to wait for the server before the call fails.
-        max_retries: further attempts after a timeout, a broken connection, or status 408, 409, 429 or 5xx.
+        max_retries: further attempts after a timeout, a broken connection, status 408, 409, 425, 429 or 5xx, a body
+            that is cut, a refusal, or a reply without a verdict. After a reply, only the verdict is asked for.
+        first_wait: bound in seconds of the wait before the second attempt. Waits are random, and their bound doubles.
+        longest_wait: bound in seconds of every wait. A server that asks for a longer one (``Retry-After``) has failed.
         temperature: 0 for the same verdict each time. None leaves it out, for models that refuse it.
         max_tokens: budget of the reply; a reply that is cut off is a failure. Reasoning models need thousands.
         extra_body: further fields of the request. ``{"chat_template_kwargs": {"sanitize_control_tokens": True}}``
@@ -49,21 +53,25 @@ class OpenAIBackend:
         api_key: str | None = None,
         *,
         timeout: float = 60,
-        max_retries: int = 2,
+        max_retries: int = 5,
+        first_wait: float = 0.5,
+        longest_wait: float = 60,
         temperature: float | None = 0,
         max_tokens: int = 1024,
         extra_body: Mapping[str, Any] | None = None,
         control_tokens: Sequence[str] = (),
     ) -> None:
-        if importlib.util.find_spec("openai") is None:
+        if any(importlib.util.find_spec(name) is None for name in ("openai", "tenacity")):
             raise MissingExtraError("LLMJudge with an OpenAI-compatible server", "judge")
-        if timeout <= 0 or max_retries < 0 or max_tokens < 1:
+        if timeout <= 0 or max_retries < 0 or max_tokens < 1 or not 0 <= first_wait <= longest_wait:
             raise ConfigError(
-                f"OpenAIBackend got timeout={timeout}, max_retries={max_retries}, max_tokens={max_tokens}. Expected a "
-                "timeout above 0 seconds, 0 or more retries, and 1 or more tokens."
+                f"OpenAIBackend got timeout={timeout}, max_retries={max_retries}, max_tokens={max_tokens}, "
+                f"first_wait={first_wait}, longest_wait={longest_wait}. Expected a timeout above 0 seconds, 0 or more "
+                "retries, 1 or more tokens, and a first wait of 0 or more seconds, no longer than the longest one."
             )
         self.model, self.base_url = model, base_url or os.environ.get("OPENAI_BASE_URL") or None
         self.timeout, self.max_retries = timeout, max_retries
+        self.first_wait, self.longest_wait = first_wait, longest_wait
         self.temperature, self.max_tokens = temperature, max_tokens
         self.extra_body, self.control_tokens = dict(extra_body or {}), tuple(control_tokens)
         self._api_key, self._unpickled = api_key, False
@@ -72,16 +80,33 @@ class OpenAIBackend:
         self._key()
 
     def __call__(self, messages: Chat, /) -> Verdict:
-        """Ask once, with retries.
+        """The verdict of the first attempt that gives one.
 
         Raises:
-            JudgeError: no reply, a refusal, an empty or truncated reply, or one without a verdict.
+            JudgeError: the last attempt gave no reply, a refusal, an empty or truncated reply, or none with a verdict.
         """
-        client = self._connect()
+        client, attempts, chat = self._connect(), 0, messages
+
+        def ask() -> Verdict | Failure:
+            nonlocal attempts, chat
+            attempts += 1
+            outcome = self._attempt(client, chat)
+            if isinstance(outcome, Failure) and outcome.replied and isinstance(messages, Chat):
+                chat = reminded(messages)  # at temperature 0 the same words would get the same reply
+            return outcome
+
+        outcome = ask_until_verdict(
+            ask, attempts=self.max_retries + 1, first_wait=self.first_wait, longest_wait=self.longest_wait
+        )
+        if isinstance(outcome, Verdict):
+            return outcome
+        raise JudgeError(f"{self!r}: {outcome.reason} (attempts: {attempts}, timeout {self.timeout:g} s)")
+
+    def _attempt(self, client: Any, messages: list[Message]) -> Verdict | Failure:
+        """One request. Nothing that the client raised leaves it: its exceptions hold the request, hence the key."""
         # OpenAI's own models refuse the old name of this field; other servers may not accept the new one.
         budget = {"max_tokens" if self.base_url else "max_completion_tokens": self.max_tokens}
         temperature = {} if self.temperature is None else {"temperature": self.temperature}
-        failure = ""
         try:
             completion = client.chat.completions.create(
                 model=self.model, messages=messages, extra_body=self.extra_body or None, **budget, **temperature
@@ -89,28 +114,29 @@ class OpenAIBackend:
             choice = completion.choices[0]
             text, refusal, finish = choice.message.content, choice.message.refusal, choice.finish_reason
         except Exception as error:
-            failure = self._reason(error)
-        if failure:  # raised out here so as not to be chained: the client's exception holds the request, hence the key
-            raise JudgeError(self._message(failure))
+            status = getattr(error, "status_code", None)
+            again = status is None or status in AGAIN or status >= 500 or status == 200
+            headers = getattr(getattr(error, "response", None), "headers", {})
+            return Failure(self._reason(error), again, retry_after(headers))
         if refusal or finish == "content_filter":
-            raise JudgeError(self._message(f"the judge refused: {str(refusal or finish)[:200]!r}"))
-        if not isinstance(text, str) or not text.strip():
-            raise JudgeError(self._message(f"the reply is empty (finish_reason {finish!r})"))
-        if finish == "length":  # what is cut off may be a quotation: its last line is no verdict
-            raise JudgeError(self._message(f"the reply was cut off at max_tokens={self.max_tokens}, give it more"))
-        try:
-            return parse_verdict(text, messages)
-        except JudgeError as error:
-            raise JudgeError(self._message(str(error))) from None
+            reason = f"the judge refused: {str(refusal or finish)[:200]!r}"
+        elif not isinstance(text, str) or not text.strip():
+            reason = f"the reply is empty (finish_reason {finish!r})"
+        elif finish == "length":  # what is cut off may be a quotation: its last line is no verdict
+            reason = f"the reply was cut off at max_tokens={self.max_tokens}, give it more"
+        else:
+            try:
+                return parse_verdict(text, messages if isinstance(messages, Chat) else None)
+            except JudgeError as error:
+                reason = str(error)
+        return Failure(self._redacted(reason), replied=True)
 
     def _connect(self) -> Any:
         if self._client is None or self._client_process != os.getpid():  # a forked copy would share the connections
             from openai import OpenAI
 
             self._client_process = os.getpid()
-            self._client = OpenAI(
-                api_key=self._key(), base_url=self.base_url, timeout=self.timeout, max_retries=self.max_retries
-            )
+            self._client = OpenAI(api_key=self._key(), base_url=self.base_url, timeout=self.timeout, max_retries=0)
         return self._client
 
     def _key(self) -> str:
@@ -126,10 +152,7 @@ class OpenAIBackend:
         what = f"{type(error).__name__}: {self._redacted(str(error))[:300]}"
         if isinstance(error, AttributeError | TypeError | IndexError | KeyError):
             return f"the server's answer is no chat completion ({what})"
-        return f"the call failed ({what}), attempts: up to {self.max_retries + 1}, timeout {self.timeout:g} s"
-
-    def _message(self, reason: str) -> str:
-        return f"{self!r}: {self._redacted(reason)}"
+        return f"the call failed ({what})"
 
     def _redacted(self, text: str) -> str:
         key = self._api_key or os.environ.get(KEY_VARIABLE)
