@@ -118,7 +118,7 @@ def test_a_saved_folder_answers_chats_with_the_prompt_as_it_is(begins, tmp_path)
     saved = models.load_tokenizer(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # no warning of a template that isn't used
-        env = gym.make("textgym/Copy-v0", tokenizer=saved).unwrapped
+        env = gym.make("textgym/DataToText-v0", tokenizer=saved).unwrapped
     prompt = "Repeat: {{ a }}  b\n"
     ids = saved.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True)["input_ids"]
     assert ids == env.mdp.rules.encode_prompt(prompt)[0].tolist()
