@@ -115,7 +115,7 @@ def test_gym_make_and_formulas_take_them(folder):
         "import gymnasium, textgym\n"
         "from textgym.plugins import load_plugins\n"
         "load_plugins(['my_task', 'my_reward.py'])\n"
-        "env = gymnasium.make('textgym/Copy-v0', reward='0.5*brevity + 0.5*chrf').unwrapped\n"
+        "env = gymnasium.make('textgym/DataToText-v0', reward='0.5*brevity + 0.5*chrf').unwrapped\n"
         "print(env.reward)\n"
         "print(gymnasium.make('mine/Echo-v0', split='test', reward='brevity').reset(seed=0)[1]['prompt'])\n"
     )

@@ -66,7 +66,7 @@ BAD = {
         "CartPole-v1",
         "",
         "Nosuch",
-        "copy-v0",
+        "kopie-v0",
         "a:b",
         "nosuchmodule:a/B-v0",
         "os:a/B-v0",

@@ -268,7 +268,8 @@ def test_the_default_reward_is_the_one_registered_or_else_the_task_s_own(mode):
 def test_registered_environments_are_listed_after_the_built_in_ones():
     textgym.register("mine/Letters-v0", letters(), exact)
     later = [registration.env_id(name, 1) for name, task in TASKS.items() if task.guarded_reward]
-    assert registration.text_ids() == [*map(registration.env_id, [*TASKS, *PROBES]), *later, "mine/Letters-v0"]
+    listed = [one for one in registration.text_ids() if not one.startswith("text/")]  # the benchmark's, once imported
+    assert listed == [*map(registration.env_id, [*TASKS, *PROBES]), *later, "mine/Letters-v0"]
     assert registration.task_of("mine/Letters-v0") == letters()
     assert registration.default_reward("mine/Letters-v0") is exact
     with pytest.raises(ConfigError, match=r"'mine/Leters-v0' is no text environment\. Did you mean 'mine/Letters-v0'"):

@@ -16,7 +16,7 @@ from textgym.rewards.model_reward import ModelReward
 
 
 class ClassifierReward(ModelReward):
-    """The probability of a label, in [0, 1], or the number that a reward model gives, by a sequence classifier.
+    """A label's probability by a sequence classifier, in [0, 1], or a reward model's number.
 
     A model with several labels gives the probability of ``label``: a softmax over the labels, or a sigmoid where the
     model's ``problem_type`` is "multi_label_classification". A model with one label is a reward model, whose number is

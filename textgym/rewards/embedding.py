@@ -19,7 +19,7 @@ REMEMBERED = 8192  # embeddings of references
 
 
 class EmbeddingSimilarity(ModelReward):
-    """The cosine similarity with the nearest reference, in [0, 1], of the mean of an encoder's last hidden states.
+    """The cosine similarity of an encoder's mean hidden state with the nearest reference's, in [0, 1].
 
     That is what the sentence encoders of the sentence-transformers package compute (Reimers and Gurevych, 2019). A
     negative cosine scores 0. Texts longer than the encoder reads are read in windows that overlap by half, and the mean

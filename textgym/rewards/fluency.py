@@ -17,7 +17,7 @@ from textgym.tokenizer import BUILTIN_MODEL
 
 
 class Fluency(ModelReward):
-    """How probable a frozen language model finds the least probable tokens of the completion, clipped to [0, 1].
+    """How probable a frozen model finds the least probable tokens, in [0, 1].
 
     With l the mean log-probability of a quarter of the completion's tokens, the least probable ones, given the prompt:
     (l - low) / (high - low), at least 0 and at most 1. One word that doesn't fit its sentence or its prompt counts,

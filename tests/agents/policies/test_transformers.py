@@ -16,7 +16,9 @@ SMALL = {"max_prompt_tokens": 12, "max_new_tokens": 10}
 def test_a_rollout_and_an_update_raise_no_future_warning(kind):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        made = make("ppo", "textgym/DataToText-v0", tiny_model(kind), n_envs=4, n_steps=4, batch_size=16, env_kwargs=SMALL)
+        made = make(
+            "ppo", "textgym/DataToText-v0", tiny_model(kind), n_envs=4, n_steps=4, batch_size=16, env_kwargs=SMALL
+        )
         made.learn(16)
     assert not [str(w.message) for w in caught if issubclass(w.category, FutureWarning | DeprecationWarning)]
     assert made.policy.use_cache
