@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
+import textgym_agents.benchmark.text_tasks  # noqa: F401  # registers ids, which a test that does so first would take away
 from tests.agents.benchmark.test_benchmark import COPY, DATA, make_run, without_time
 from tests.agents.saved_model import save_tiny_model
 from textgym.core import Sample, score_samples
