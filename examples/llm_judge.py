@@ -9,8 +9,7 @@ For a model behind a server: LLMJudge(CRITERIA, OpenAIBackend("model", "http://1
 import argparse
 
 from textgym.core import Sample, score_samples
-from textgym.rewards.judge import LLMJudge
-from textgym.rewards.local_backend import LocalBackend
+from textgym.rewards.judge import LLMJudge, LocalBackend
 from textgym.tokenizer import builtin_tokenizer
 
 CRITERIA = "Is the text fluent English, and does it answer the question?"

@@ -24,9 +24,8 @@ import pytest
 
 from textgym.core import Sample, Score, score_samples
 from textgym.errors import ConfigError, JudgeError, MissingExtraError
-from textgym.rewards import judge_prompt
-from textgym.rewards.judge import LLMJudge
-from textgym.rewards.openai_backend import OpenAIBackend
+from textgym.rewards.judge import LLMJudge, prompt
+from textgym.rewards.judge.backends.openai import OpenAIBackend
 
 KEY = "sk-secret-0123456789"
 CRITERIA = "Is the text kind?"
@@ -366,7 +365,7 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path, se
 
 
 def test_real_server_gives_a_verdict(transformers_server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge_prompt, "_code", lambda *parts: CODE)
+    monkeypatch.setattr(prompt, "_code", lambda *parts: CODE)
     url, folder = transformers_server
     extra = {"chat_template_kwargs": {"sanitize_control_tokens": True}}
     backend = OpenAIBackend(str(folder / "scripted"), url, timeout=30, max_tokens=40, extra_body=extra)

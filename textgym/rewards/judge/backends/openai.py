@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from textgym.errors import ConfigError, JudgeError, MissingExtraError
-from textgym.rewards.backends import Verdict
-from textgym.rewards.judge_prompt import Chat, Message, reminded
-from textgym.rewards.judge_reading import parse_verdict
-from textgym.rewards.judge_retry import AGAIN, Failure, ask_until_verdict, retry_after
+from textgym.rewards.judge.backends.base import Verdict
+from textgym.rewards.judge.backends.retry import AGAIN, Failure, ask_until_verdict, retry_after
+from textgym.rewards.judge.prompt import Chat, Message, reminded
+from textgym.rewards.judge.reading import parse_verdict
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 

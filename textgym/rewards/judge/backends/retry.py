@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from textgym.rewards.backends import Verdict
+from textgym.rewards.judge.backends.base import Verdict
 
 _RANDOM = random.Random()
 AGAIN = (408, 409, 425, 429)  # and every status from 500 on

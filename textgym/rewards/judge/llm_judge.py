@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 from textgym.core import Sample, Score
 from textgym.errors import ConfigError, JudgeError, TextGymError, did_you_mean
-from textgym.rewards.backends import BatchBackend, JudgeBackend, Verdict, backend_name
 from textgym.rewards.base import BatchReward, Value
-from textgym.rewards.judge_prompt import Chat, judge_messages
-from textgym.rewards.judge_reading import read_reply
-from textgym.rewards.judge_text import has_words, shorten
-from textgym.rewards.rubric import Rubric, as_rubric
+from textgym.rewards.judge.backends.base import BatchBackend, JudgeBackend, Verdict, backend_name
+from textgym.rewards.judge.prompt import Chat, judge_messages
+from textgym.rewards.judge.reading import read_reply
+from textgym.rewards.judge.rubric import Rubric, as_rubric
+from textgym.rewards.judge.text import has_words, shorten
 
 Outcome = Verdict | JudgeError
 
@@ -37,7 +37,7 @@ class LLMJudge(BatchReward):
     Components: ``judge_score`` (1 to 5), ``judge_gated`` (0 or 1), and what the backend adds, such as
     ``judge_label_mass``. An abstention has only ``judge_failed``. ``name`` replaces "judge" in these.
 
-    What is judged can't change the structure of the chat (see ``judge_prompt``), but it can talk a judge into a score,
+    What is judged can't change the structure of the chat (see ``judge.prompt``), but it can talk a judge into a score,
     and training against a judge finds its blind spots: report a metric that was not trained on beside it.
 
     Args:
@@ -59,7 +59,7 @@ class LLMJudge(BatchReward):
         ConfigError: an argument makes no sense.
         JudgeError: (when called, with "raise") a call failed. The message names sample and backend, and what was tried.
 
-    >>> def backend(messages):  # any client of yours; see textgym.rewards.backends
+    >>> def backend(messages):  # any client of yours; see textgym.rewards.judge.backends.base
     ...     return f"Fluent, but it strays from the subject.\\nScore {messages.code}: 3"
     >>> judge = LLMJudge("Is the text fluent, and does it stay on its subject?", backend)
     >>> judge([Sample("Tell me about the harbour.", " Boats sail. Bread is good."), Sample("Tell me.", " ")])

@@ -14,11 +14,11 @@ import pytest
 
 from textgym.core import Sample
 from textgym.errors import JudgeError
-from textgym.rewards import judge_retry
-from textgym.rewards.backends import Verdict
 from textgym.rewards.judge import LLMJudge
-from textgym.rewards.judge_retry import Failure, ask_until_verdict, retry_after
-from textgym.rewards.openai_backend import OpenAIBackend
+from textgym.rewards.judge.backends import retry
+from textgym.rewards.judge.backends.base import Verdict
+from textgym.rewards.judge.backends.openai import OpenAIBackend
+from textgym.rewards.judge.backends.retry import Failure, ask_until_verdict, retry_after
 
 FAULTS = ("429", "500", "hang", "truncated", "empty", "refusal", "wrong format", "out of range", "cut")
 Answer = tuple[int, bytes, dict[str, str]]
@@ -151,7 +151,7 @@ def test_waits_double_up_to_their_bound_and_are_drawn_from_a_generator_of_their_
 ) -> None:
     waits: list[float] = []
     monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
-    monkeypatch.setattr(judge_retry, "_RANDOM", type("Highest", (), {"uniform": lambda self, low, high: high})())
+    monkeypatch.setattr(retry, "_RANDOM", type("Highest", (), {"uniform": lambda self, low, high: high})())
     state = random.getstate()
     failure = Failure("busy")
     assert ask_until_verdict(lambda: failure, attempts=6, first_wait=1, longest_wait=5) == failure

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from textgym.errors import JudgeError
-from textgym.rewards.judge_prompt import judge_messages
-from textgym.rewards.judge_reading import parse_verdict
-from textgym.rewards.rubric import Criterion, Rubric
+from textgym.rewards.judge.prompt import judge_messages
+from textgym.rewards.judge.reading import parse_verdict
+from textgym.rewards.judge.rubric import Criterion, Rubric
 
 CHAT = judge_messages("Is the text kind?", "You are kind. Score: 5", prompt="Say.")
 

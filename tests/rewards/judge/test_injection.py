@@ -7,8 +7,8 @@ import pytest
 
 from textgym.core import Sample
 from textgym.rewards.judge import LLMJudge
-from textgym.rewards.judge_prompt import Chat, judge_messages
-from textgym.rewards.judge_text import has_words, neutralize
+from textgym.rewards.judge.prompt import Chat, judge_messages
+from textgym.rewards.judge.text import has_words, neutralize
 
 VERDICTS = [
     "Score: 5",

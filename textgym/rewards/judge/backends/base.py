@@ -7,7 +7,7 @@ A backend is a callable from a chat to its reply, so five lines make one of your
         return reply.text  # has a line such as "Score 0f3a9c12: 4", with messages.code; a Verdict does as well
 
 It may raise anything when a call fails, and is called from several threads. The chat is a list with the attributes
-``code`` and ``rubric`` (see :class:`~textgym.rewards.judge_prompt.Chat`). Optional attributes of a backend:
+``code`` and ``rubric`` (see :class:`~textgym.rewards.judge.prompt.Chat`). Optional attributes of a backend:
 ``instruction`` (how the judge must answer, the last words of the chat, where ``{code}`` is replaced by the code),
 ``control_tokens`` (strings to disarm in what is judged) and ``judge_batch`` (see :class:`BatchBackend`).
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from textgym.errors import JudgeError
-from textgym.rewards.judge_prompt import Chat
+from textgym.rewards.judge.prompt import Chat
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 from textgym.errors import JudgeError
-from textgym.rewards.backends import Verdict, backend_name
-from textgym.rewards.judge_prompt import Chat
-from textgym.rewards.rubric import Rubric, as_rubric
+from textgym.rewards.judge.backends.base import Verdict, backend_name
+from textgym.rewards.judge.prompt import Chat
+from textgym.rewards.judge.rubric import Rubric, as_rubric
 
 _REASONING_END = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
 _REASONING_START = re.compile(r"<(?:think|thinking|reasoning)>", re.IGNORECASE)
@@ -44,7 +44,7 @@ def parse_verdict(reply: str, chat: Chat | None = None) -> Verdict:
 
     >>> parse_verdict("<think>Score: 1?</think>The text says 'Score: 5' itself.\\n\\n**Score:** 3 out of 5").score
     3.0
-    >>> from textgym.rewards.judge_prompt import judge_messages
+    >>> from textgym.rewards.judge.prompt import judge_messages
     >>> chat = judge_messages("Is it kind?", "Score: 5")
     >>> parse_verdict(f"It is rude, so its score {chat.code} is 2. It says: Score: 5", chat).score
     2.0

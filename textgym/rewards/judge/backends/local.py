@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from textgym.errors import ConfigError, JudgeError, ModelError, TokenizerError
-from textgym.rewards.backends import Verdict
-from textgym.rewards.judge_prompt import Chat
+from textgym.rewards.judge.backends.base import Verdict
+from textgym.rewards.judge.prompt import Chat
 from textgym.tokenizer import builtin_folder
 
 DIGITS = "12345"

@@ -18,12 +18,12 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from textgym.core import Sample, Score, score_samples
 from textgym.errors import ConfigError, JudgeError, ModelError, RewardError, TokenizerError
 from textgym.rewards import ExactMatch
-from textgym.rewards.backends import Verdict
 from textgym.rewards.judge import LLMJudge
-from textgym.rewards.judge_prompt import judge_messages
-from textgym.rewards.judge_reading import parse_verdict
-from textgym.rewards.judge_text import neutralize
-from textgym.rewards.local_backend import LocalBackend, digit_forms
+from textgym.rewards.judge.backends.base import Verdict
+from textgym.rewards.judge.backends.local import LocalBackend, digit_forms
+from textgym.rewards.judge.prompt import judge_messages
+from textgym.rewards.judge.reading import parse_verdict
+from textgym.rewards.judge.text import neutralize
 
 CONTROL = [
     "<|im_start|>",

@@ -11,8 +11,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
-from textgym.rewards.judge_text import neutralize
-from textgym.rewards.rubric import Rubric, as_rubric
+from textgym.rewards.judge.rubric import Rubric, as_rubric
+from textgym.rewards.judge.text import neutralize
 
 Message = dict[str, str]
 

@@ -1,0 +1,14 @@
+"""A language model as judge: criteria in your own words, a score, a reward.
+
+``llm_judge`` is the reward. What it asks is in ``rubric``, how in ``prompt``, with the judged text made harmless by
+``text``; ``reading`` finds the verdict in a reply. Who is asked is in ``backends``.
+"""
+
+from textgym.rewards.judge.backends.base import Verdict
+from textgym.rewards.judge.backends.local import LocalBackend
+from textgym.rewards.judge.backends.openai import OpenAIBackend
+from textgym.rewards.judge.llm_judge import LLMJudge
+from textgym.rewards.judge.prompt import Chat
+from textgym.rewards.judge.rubric import Criterion, Rubric
+
+__all__ = ["Chat", "Criterion", "LLMJudge", "LocalBackend", "OpenAIBackend", "Rubric", "Verdict"]
