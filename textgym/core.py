@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 import numpy as np
 
 from textgym.errors import ConfigError, PromptIdError, RewardError, TextGymError
+from textgym.infos import Metadata
 from textgym.rules import LENGTH, STOP, TextOptions, TokenRules
 from textgym.token_buffer import TokenBuffer
 from textgym.tokenizer import Tokenizer, load_tokenizer
@@ -174,7 +175,7 @@ def score_samples(reward: Reward, samples: Sequence[Sample]) -> list[Score]:
     return [_checked(name, value, i, samples[i]) for i, value in enumerate(values)]
 
 
-def say_whose(error: Exception, reward: Reward, samples: Sequence[Sample]) -> None:
+def say_whose(error: Exception, reward: object, samples: Sequence[Sample]) -> None:
     """Add to an exception of a user's reward which reward it comes from and what was scored, unless it says so."""
     begin = "Raised by the reward"
     if isinstance(error, TextGymError) or any(note.startswith(begin) for note in getattr(error, "__notes__", ())):
@@ -295,7 +296,11 @@ class TextMDP:
         codes: Sequence[int],
         generators: Sequence[np.random.Generator | None],
     ) -> tuple[list[Sample], list[float], list[dict[str, Any]]]:
-        """Score episodes that ended together, in one call of the reward. Returns samples, rewards and final infos."""
+        """Score episodes that ended together, in one call of the reward. Returns samples, rewards and final infos.
+
+        What the reward raises leaves the generators as they were.
+        """
+        before: list[Any] = [None if one is None else one.bit_generator.state for one in generators]
         noise = [0.0 if one is None else float(one.standard_normal()) for one in generators]
         samples = [
             Sample(
@@ -310,7 +315,13 @@ class TextMDP:
             )
             for prompt, prompt_id, ids, code, drawn in zip(prompts, prompt_ids, token_ids, codes, noise, strict=True)
         ]
-        scores = [Score(0.0)] * len(samples) if self.reward is None else score_samples(self.reward, samples)
+        try:
+            scores = [Score(0.0)] * len(samples) if self.reward is None else score_samples(self.reward, samples)
+        except BaseException:
+            for generator, state in zip(generators, before, strict=True):
+                if generator is not None:
+                    generator.bit_generator.state = state
+            raise
         infos = [self._final_info(sample, score) for sample, score in zip(samples, scores, strict=True)]
         return samples, [score.value or 0.0 for score in scores], infos
 
@@ -319,6 +330,9 @@ class TextMDP:
         if not components and self.reward is not None and score.value is not None:
             components = {reward_name(self.reward): score.value}  # a reward without parts is its own only part
         info: dict[str, Any] = {
+            "prompt": sample.prompt,
+            "prompt_id": sample.prompt_id,
+            "metadata": Metadata(sample.metadata),
             "completion": sample.completion,
             "references": sample.references,
             "finish_reason": sample.finish_reason,

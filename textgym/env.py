@@ -52,7 +52,8 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
     Episode End:
         Terminated by an end token ("eos"), a stop string ("stop") or after T tokens ("length"), as
         ``info["finish_reason"]`` says. With ``length_is_truncation=True`` the last one is a truncation.
-        ``info`` then also has completion, references, num_tokens (the end token counts) and reward_components.
+        ``info`` then also has completion, num_tokens (the end token counts), reward_components, and of the prompt
+        prompt, prompt_id, references and metadata.
 
     Arguments:
         task: a sequence of ``Prompt``.
@@ -144,6 +145,8 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
     def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
         """Write one token.
 
+        Where the reward raises, the token is taken back: the same step may be tried again.
+
         Raises:
             ResetNeededError: no episode is running.
             InvalidActionError: the action is no integer, outside the vocabulary, or masked.
@@ -159,11 +162,15 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
             raise rules.outside(token)
         code = int(buffer.play(np.array([token]))[0])
         reward, info = 0.0, {}
-        self.finished = code != RUNNING
-        if self.finished:
-            self._running = False
+        self.finished = False
+        if code != RUNNING:
             drawing = [self.np_random if self.mdp.stochastic else None]
-            ended = self.mdp.finish([self._prompt], [self._prompt_id], [buffer.generated(0)], [code], drawing)
+            try:
+                ended = self.mdp.finish([self._prompt], [self._prompt_id], [buffer.generated(0)], [code], drawing)
+            except BaseException:
+                buffer.take_back()
+                raise
+            self._running, self.finished = False, True
             self.last_sample, reward, info = ended[0][0], ended[1][0], ended[2][0]
             self._score = reward
             if self._numbers is not None:

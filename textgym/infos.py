@@ -1,12 +1,41 @@
-"""What ``infos="numbers"`` puts into an environment's infos: integers, under the same keys at every step."""
+"""Parts of infos: a prompt's metadata, and what ``infos="numbers"`` has, integers under the same keys at every step."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from textgym.rules import RUNNING, Ints
+
+
+class Metadata(Mapping[str, Any]):
+    """A prompt's metadata as an info holds it: read like a dict, but no dict.
+
+    Gymnasium's vector environments take a dict in an info apart, key by key, which loses values that are not there or
+    not alike in every row. So ``infos["metadata"][row]`` is one row's metadata, as ``info["metadata"]`` is.
+
+    >>> metadata = Metadata({"keywords": ["cat"]})
+    >>> metadata, metadata["keywords"], metadata == {"keywords": ["cat"]}, dict(metadata)
+    ({'keywords': ['cat']}, ['cat'], True, {'keywords': ['cat']})
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(dict(self._values))
 
 
 class InfoNumbers:

@@ -101,6 +101,14 @@ class TokenBuffer:
                     codes[i] = STOP
         return codes
 
+    def take_back(self, rows: Ints | None = None) -> None:
+        """Undo the last :meth:`play` of these rows."""
+        chosen = slice(None) if rows is None else rows
+        self._next[chosen] -= 1
+        at = self._next[chosen]
+        self._flat_ids[at], self._flat_mask[at] = self.rules.pad_token_id, 0
+        self._safe_steps = 0  # the next step looks at every row
+
     def _end_full_rows(self, codes: Codes, rows: Ints | None) -> None:
         most, counts = self.rules.max_new_tokens, self.counts
         full = counts >= most

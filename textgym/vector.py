@@ -175,6 +175,8 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
     def step(self, actions: npt.ArrayLike) -> tuple[Observation, Floats, Bools, Bools, dict[str, Any]]:
         """Write one token (num_envs,) in every row that is running.
 
+        Where the reward raises, all tokens are taken back: the same step may be tried again.
+
         Raises:
             ResetNeededError: before the first reset; with DISABLED autoreset also when every row has ended.
             InvalidActionError: an action is no integer, outside the vocabulary, or masked.
@@ -199,14 +201,23 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
             codes = np.zeros(self.num_envs, dtype=np.int8)
             if len(rows):
                 codes[rows] = self._buffer.play(tokens[rows], rows)
+        ends = np.flatnonzero(codes).tolist() if np.count_nonzero(codes) else []
+        if ends:
+            try:
+                scored = self._scored(ends, codes)
+            except BaseException:
+                self._buffer.take_back(rows)
+                raise
+        if rows is not None:
             self._reset_ended(infos)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         terminated, truncated = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs, dtype=np.bool_)
-        if np.count_nonzero(codes):
+        if ends:
             if self.mdp.rules.length_is_truncation:
                 truncated = codes == LENGTH
             terminated = (codes != RUNNING) & ~truncated
-            self._finish(np.flatnonzero(codes).tolist(), codes, rewards, infos)
+            samples, rewards[ends], finals = scored
+            self._finish(ends, codes, samples, finals, infos)
         return self._buffer.observations(self.copy), rewards, terminated, truncated, self._with_numbers(infos)
 
     def _running_rows(self) -> Ints:
@@ -222,18 +233,20 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         self._add_infos(infos, rows, [self._start(row) for row in rows])
         self._any_ended = False
 
-    def _finish(self, rows: list[int], codes: Codes, rewards: Floats, infos: dict[str, Any]) -> None:
-        self._ended[rows] = True
-        self._any_ended = True
-        prompts = [prompt for row in rows if (prompt := self._prompts[row]) is not None]
-        samples, values, finals = self.mdp.finish(
-            prompts,
+    def _scored(self, rows: list[int], codes: Codes) -> tuple[list[Sample], list[float], list[dict[str, Any]]]:
+        return self.mdp.finish(
+            [prompt for row in rows if (prompt := self._prompts[row]) is not None],
             [self._prompt_ids[row] for row in rows],
             [self._buffer.generated(row) for row in rows],
             codes[rows].tolist(),
             [self._generators[row] if self.mdp.stochastic else None for row in rows],
         )
-        rewards[rows] = values
+
+    def _finish(
+        self, rows: list[int], codes: Codes, samples: list[Sample], finals: list[dict[str, Any]], infos: dict[str, Any]
+    ) -> None:
+        self._ended[rows] = True
+        self._any_ended = True
         for row, sample in zip(rows, samples, strict=True):
             self.last_samples[row] = sample
         if self._numbers is not None:

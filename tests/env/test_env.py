@@ -1,5 +1,6 @@
 """TextGenerationEnv: observations, ends, infos, errors, seeds, rendering, copies."""
 
+import contextlib
 import copy
 import itertools
 import pickle
@@ -8,7 +9,8 @@ import warnings
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from stable_baselines3.common.vec_env import VecNormalize
 
@@ -25,6 +27,7 @@ from textgym.errors import (
     SeedError,
     TokenizerError,
 )
+from textgym.wrappers import CompletionAction
 from textgym_agents.envs.vec_env import TextVecEnv
 
 
@@ -56,6 +59,9 @@ def test_the_reference_gets_its_reward_and_the_info_is_complete(env):
     _, total, terminated, truncated, info = played(env, "b", prompt_id=1)
     assert (total, terminated, truncated) == (1.0, True, False)
     assert info == {
+        "prompt": "Write b:",
+        "prompt_id": 1,
+        "metadata": {"index": 1},
         "completion": "b",
         "references": ("b",),
         "finish_reason": "eos",
@@ -467,3 +473,67 @@ def test_the_completion_so_far_grows_to_the_completion(make):
         texts.append(env.completion_so_far if one else env.completion_so_far[0])
     assert texts[-1] == " lamp river"
     assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(texts))
+
+
+class Flaky:
+    """Pays the noise and the length, and fails at some of its calls, as a server may."""
+
+    def __init__(self, fails):
+        self.fails, self.calls = fails, 0
+
+    def __call__(self, samples):
+        self.calls += 1
+        if self.calls in self.fails:
+            raise ConnectionError("no answer")
+        return paid(samples)
+
+
+def paid(samples):
+    return [sample.noise + len(sample.completion) for sample in samples]
+
+
+class Noisy(ListTask):
+    stochastic = True
+
+
+def noisy(num_envs, reward, **options):
+    task = Noisy(letters())
+    if num_envs is None:
+        return TextGenerationEnv(task, reward, byte_tokenizer(), **options)
+    return textgym.TextGenerationVectorEnv(num_envs, task, reward, byte_tokenizer(), **options)
+
+
+@pytest.mark.parametrize("mode", [None, *AutoresetMode])
+def test_a_step_whose_reward_raised_can_be_tried_again(mode):
+    """And then all goes on as if nothing had been: the same tokens, noise and prompts."""
+    rows = None if mode is None else 3
+    options = {"infos": "numbers", **({} if mode is None else {"autoreset_mode": mode})}
+    env, twin = noisy(rows, Flaky({*range(1, 99, 2)}), **options), noisy(rows, paid, **options)
+    letter, end = env.encode_completion("a")
+    env.reset(seed=5), twin.reset(seed=5)
+    for step in range(12):
+        waits = step % 4 == 3  # episodes end at the second, the third or the fourth token, or wait
+        action = end if step % 4 == 2 else letter
+        if mode is not None:
+            action = np.array([end if step % 4 == row else letter for row in range(3)])
+        if waits and mode in (None, AutoresetMode.DISABLED):
+            assert data_equivalence(env.reset(), twin.reset(), exact=True)
+            continue
+        expected, result = twin.step(action), None
+        while result is None:
+            with contextlib.suppress(ConnectionError):
+                result = env.step(action)
+        assert data_equivalence(result, expected, exact=True)
+    assert env.reward.calls >= 6  # half of which failed
+
+
+@pytest.mark.parametrize(("rows", "text"), [(None, "abc"), (2, ["abc", "d"])])
+def test_a_completion_whose_reward_raised_can_be_written_again(rows, text):
+    env, twin = (CompletionAction(noisy(rows, reward)) for reward in (Flaky({1, 3}), paid))
+    env.reset(seed=3), twin.reset(seed=3)
+    with pytest.raises(ConnectionError):
+        env.step(text)
+    if rows is not None:  # "d" is scored, and scored again
+        with pytest.raises(ConnectionError):
+            env.step(text)
+    assert data_equivalence(env.step(text)[:4], twin.step(text)[:4], exact=True)

@@ -142,7 +142,8 @@ def test_next_step_ignores_the_action_that_resets():
     assert envs.ended.tolist() == [True, False, False]
     observation, rewards, terminated, _, infos = envs.step([10**9, EOS, LETTERS[0]])
     assert terminated.tolist() == [False, True, False]
-    assert infos["_prompt"].tolist() == [True, False, False]
+    assert infos["_prompt_truncated"].tolist() == [True, False, False]
+    assert infos["_prompt"].tolist() == [True, True, False]
     assert observation["attention_mask"][:, 24:].sum(axis=1).tolist() == [0, 2, 2]
     assert rewards[0] == 0
 

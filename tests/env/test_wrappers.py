@@ -101,6 +101,26 @@ def test_reward_wrappers_stack_with_each_other_and_with_gymnasium_s(registered):
     assert env.get_wrapper_attr("action_masks")().all()
 
 
+def test_a_reward_that_is_set_through_a_wrapper_is_what_the_wrapper_changes(registered):
+    env = Doubled(gymnasium.make(registered))
+    env.set_wrapper_attr("reward", lambda samples: [10.0])
+    env.set_wrapper_attr("factor", 2)
+    env.reset(seed=0)
+    assert env.step(EOS)[1] == 2 * (2 * 10 + 1)
+
+
+def test_an_exception_of_a_wrapper_says_whose_it_is():
+    class Divides(RewardWrapper):
+        def reward(self, sample, reward):
+            return reward / len(sample.completion)
+
+    env = Divides(single())
+    env.reset(seed=0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        env.step(EOS)
+    assert caught.value.__notes__[0].startswith("Raised by the reward 'Divides', scoring the sample of prompt_id ")
+
+
 def test_a_reward_wrapper_leaves_alone_an_episode_that_a_time_limit_cut():
     env = Doubled(gymnasium.wrappers.TimeLimit(single(), 2))
     env.reset(seed=0)

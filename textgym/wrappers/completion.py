@@ -1,6 +1,7 @@
 """Completion-level actions: one action is a whole completion, one episode one step (a contextual bandit)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -29,13 +30,14 @@ class _EnvCompletion(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArg
 
     def step(self, action: "str | Sequence[int]") -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         total, done, result = 0.0, False, None
-        for token in _tokens(self._mdp, action):
-            observation, reward, terminated, truncated, info = self.env.step(token)
-            total += float(reward)
-            result = (observation, total, terminated, truncated, info)
-            done = terminated or truncated
-            if done:
-                break
+        with _all_or_nothing(self.unwrapped):
+            for token in _tokens(self._mdp, action):
+                observation, reward, terminated, truncated, info = self.env.step(token)
+                total += float(reward)
+                result = (observation, total, terminated, truncated, info)
+                done = terminated or truncated
+                if done:
+                    break
         if result is None or not done:  # the last token is an end token, so only a foreign inner wrapper can do this
             raise InvalidActionError(f"Completion {action!r} didn't end the episode.")
         return result
@@ -82,14 +84,15 @@ class _VectorCompletion(VectorWrapperBase):
             raise ResetNeededError("No episode is running: call reset() before the first step and after the end.")
         rows = [_tokens(self._base.mdp, text) if running else [] for text, running in zip(texts, ~waiting, strict=True)]
         observations, infos = None, {}
-        for column in range(max(map(len, rows))):
-            if self._base.ended.all():
-                break
-            # A row that has ended waits: its placeholder action is never read.
-            tokens = np.array([row[column] if column < len(row) else 0 for row in rows])
-            observations, reward, ended, cut, info = self.env.step(tokens)
-            rewards, terminated, truncated = rewards + reward, terminated | ended, truncated | cut
-            _merge(infos, info)
+        with _all_or_nothing(self._base):
+            for column in range(max(map(len, rows))):
+                if self._base.ended.all():
+                    break
+                # A row that has ended waits: its placeholder action is never read.
+                tokens = np.array([row[column] if column < len(row) else 0 for row in rows])
+                observations, reward, ended, cut, info = self.env.step(tokens)
+                rewards, terminated, truncated = rewards + reward, terminated | ended, truncated | cut
+                _merge(infos, info)
         if self._mode == AutoresetMode.SAME_STEP:
             final = {"final_obs": _split(observations, self.num_envs), "final_info": infos}
             everyone = {f"_{name}": np.ones(self.num_envs, dtype=np.bool_) for name in final}
@@ -103,7 +106,8 @@ class CompletionAction(EitherWrapper):
     """One step plays a whole episode: the action is the completion, as text or as a sequence of token ids.
 
     The tokens go through the wrapped environment one by one: returns, infos and errors are those of token-level
-    actions. An end token is appended where it lacks one. A vector environment takes one completion per row.
+    actions. An end token is appended where it lacks one. A vector environment takes one completion per row. After an
+    error, such as one that the reward raises, nothing of the completion is written, and the step may be tried again.
 
     >>> import textgym
     >>> env = textgym.TextGenerationEnv([textgym.Prompt("Say hi:", ("hi",))], max_prompt_tokens=16, max_new_tokens=8,
@@ -117,6 +121,17 @@ class CompletionAction(EitherWrapper):
 
     env_base = _EnvCompletion
     vector_base = _VectorCompletion
+
+
+@contextmanager
+def _all_or_nothing(base: Any) -> Iterator[None]:
+    """A step that fails within the block leaves the text environment as it was before."""
+    state = base.get_state()
+    try:
+        yield
+    except BaseException:
+        base.set_state(state)
+        raise
 
 
 def _space(mdp: TextMDP, actions: object) -> CompletionSpace:

@@ -23,23 +23,28 @@ class EitherWrapper(_Base):
     It is an instance of the subclass, it is what Gymnasium expects, and it pickles by the subclass's name.
 
     Around an SB3 ``VecEnv`` that holds a vector environment, ``textgym_agents``' TextVecEnv, it goes to the inside: the
-    result is a VecEnv again, which holds the wrapped vector environment.
+    result is a VecEnv again, which holds the wrapped vector environment. Around any other VecEnv it is a
+    ``VecEnvWrapper``, if ``textgym_agents`` has given it a ``vec_env_base``.
     """
 
     env_base: ClassVar[type]
     vector_base: ClassVar[type]
+    vec_env_base: ClassVar[type | None] = None  # textgym itself imports no Stable-Baselines3
 
     def __new__(cls, env: Any, *args: Any, **kwargs: Any) -> Self:
-        if not isinstance(env, gymnasium.Env | VectorEnv):
+        kind = "env" if isinstance(env, gymnasium.Env) else "vector" if isinstance(env, VectorEnv) else "vec_env"
+        if kind == "vec_env":
             # A TextVecEnv of textgym_agents. An SB3 wrapper around one shows its attributes as if they were its own.
             if isinstance(getattr(env, "__dict__", {}).get("env"), VectorEnv):
                 around: Any = type(env)
                 return around(cls(env.env, *args, **kwargs))  # type: ignore[no-any-return]
-            raise TypeError(
-                f"{cls.__name__} wraps an Env, a VectorEnv or a TextVecEnv, got {type(env).__name__}. Wrap what is "
-                f"inside it first: textgym_agents.make_vec_env(id, wrappers=[{cls.__name__}])."
-            )
-        wrapper = _blank(cls, isinstance(env, VectorEnv))
+            foreign = any(base.__module__.startswith("stable_baselines3.") for base in type(env).__mro__)
+            if not foreign or cls.vec_env_base is None:
+                raise TypeError(
+                    f"{cls.__name__} wraps an Env, a VectorEnv or a TextVecEnv, got {type(env).__name__}. Wrap what is "
+                    f"inside it first: textgym_agents.make_vec_env(id, wrappers=[{cls.__name__}])."
+                )
+        wrapper = _blank(cls, kind)
         # What gymnasium.utils.RecordConstructorArgs would record, so that env.spec can make the wrapper again.
         given = dict(inspect.signature(cls.__init__).bind(None, env, *args, **kwargs).arguments)
         extra = given.pop("kwargs", {})
@@ -47,16 +52,17 @@ class EitherWrapper(_Base):
         return wrapper  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _blank, (self._declared_class, isinstance(self, VectorEnv)), dict(self.__dict__)  # type: ignore[attr-defined]
+        return _blank, (self._declared_class, self._kind), dict(self.__dict__)  # type: ignore[attr-defined]
 
 
 @cache
-def _concrete(cls: Any, is_vector: bool) -> type:
+def _concrete(cls: Any, kind: str) -> type:
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    base = cls.vector_base if is_vector else cls.env_base
-    return type(cls.__name__, (cls, base), {**names, "_declared_class": cls})
+    base = getattr(cls, f"{kind}_base")
+    made: type = type(base)(cls.__name__, (cls, base), {**names, "_declared_class": cls, "_kind": kind})
+    return made
 
 
-def _blank(cls: type[EitherWrapper], is_vector: bool) -> Any:
+def _blank(cls: type[EitherWrapper], kind: str) -> Any:
     made: Any = cls  # mypy holds that a type is not hashable
-    return object.__new__(_concrete(made, is_vector))
+    return object.__new__(_concrete(made, kind))

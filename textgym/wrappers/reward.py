@@ -9,7 +9,7 @@ import numpy.typing as npt
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from textgym.core import Sample
+from textgym.core import Sample, say_whose
 from textgym.errors import ConfigError, RewardError
 from textgym.wrappers.either import EitherWrapper, VectorWrapperBase
 
@@ -22,13 +22,21 @@ class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             raise ConfigError(f"{type(self).__name__} needs a text environment, got {env}.")
         gymnasium.Wrapper.__init__(self, env)
 
+    def set_wrapper_attr(self, name: str, value: Any, *, force: bool = True) -> bool:
+        """Set an attribute of this wrapper or of what it wraps; "reward" is what the text environment scores with."""
+        return (
+            super().set_wrapper_attr(name, value, force=force)
+            if name != "reward"
+            else self.env.set_wrapper_attr(name, value, force=force)
+        )
+
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         base: Any = self.env.unwrapped
         if base.finished:  # not where a TimeLimit cuts an episode
             if "finish_reason" in info:
                 info.setdefault(UNTRANSFORMED, float(reward))
-            reward = _changed(self, base.last_sample, float(reward))
+            reward = changed(self, base.last_sample, float(reward))
         return observation, reward, terminated, truncated, info
 
 
@@ -61,13 +69,14 @@ class _VectorReward(VectorWrapperBase):
             samples = base.last_samples if hasattr(base, "last_samples") else base.get_attr("last_sample")
             rewards = np.array(rewards, dtype=np.float64)
             for row in np.flatnonzero(finished):
-                rewards[row] = _changed(self, samples[row], float(rewards[row]))
+                rewards[row] = changed(self, samples[row], float(rewards[row]))
         return observations, rewards, terminated, truncated, infos
 
 
 class RewardWrapper(EitherWrapper):
-    """Override ``reward`` to change the reward of each completion, of an ``Env`` or a ``VectorEnv``.
+    """Override ``reward`` to change the reward of each completion, of an ``Env``, a ``VectorEnv`` or an SB3 ``VecEnv``.
 
+    A VecEnv of Stable-Baselines3's own can be wrapped once ``textgym_agents`` is imported.
     ``info["untransformed_reward"]`` at an episode's end is the reward before the innermost of such wrappers.
 
     >>> import textgym
@@ -103,8 +112,17 @@ def _finished(base: Any, before: list[Sample | None], ended: npt.NDArray[np.bool
     return finished
 
 
-def _changed(wrapper: Any, sample: Sample, reward: float) -> float:
-    value = wrapper.reward(sample, reward)
+def changed(wrapper: Any, sample: Sample, reward: float) -> float:
+    """What a wrapper makes of the reward of a completion.
+
+    Raises:
+        RewardError: no finite number.
+    """
+    try:
+        value = wrapper.reward(sample, reward)
+    except Exception as error:
+        say_whose(error, wrapper, [sample])
+        raise
     try:
         finite = math.isfinite(value)
     except TypeError:

@@ -1,7 +1,7 @@
 """Building and loading the algorithms of the table, with the environment and the policy that a model needs."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import VecEnv
 
-from textgym import wrappers
 from textgym.border import reading, sentence
 from textgym.errors import ConfigError, TextGymError, did_you_mean
 from textgym.tokenizer import BUILTIN_MODEL
+from textgym.wrappers import transform_reward
 from textgym_agents import models
 from textgym_agents.algorithms.binding import bind_policy
 from textgym_agents.algorithms.options import check_arguments
@@ -39,6 +39,7 @@ def make(
     tokenizer: Any = None,
     env_kwargs: Mapping[str, Any] | None = None,
     policy_kwargs: Mapping[str, Any] | None = None,
+    wrappers: Sequence[Callable[[Any], Any]] = (),
     reward_transform: str | Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> BaseAlgorithm:
@@ -60,8 +61,10 @@ def make(
             ``env`` is an id.
         env_kwargs: arguments of the environment, when ``env`` is an id.
         policy_kwargs: further arguments of the policy.
-        reward_transform: what training adds to the reward, when ``env`` is an id: ``"length_penalty=0.01, clip=-1:1"``,
-            see :func:`textgym.wrappers.transform_reward`.
+        wrappers: what goes around the environment, the first innermost, such as subclasses of
+            ``textgym.wrappers.RewardWrapper``; see :func:`textgym_agents.make_vec_env`. Evaluations have none of them.
+        reward_transform: what training adds to the reward, around these, when ``env`` is an id:
+            ``"length_penalty=0.01, clip=-1:1"``, see :func:`textgym.wrappers.transform_reward`.
         overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ... ``n_steps=None``
             is the environment's ``max_new_tokens``: a rollout as long as the longest completion.
 
@@ -92,14 +95,14 @@ def make(
         if env_kwargs and "tokenizer" in env_kwargs:
             raise ConfigError("tokenizer is given twice: as an argument and in env_kwargs. Leave one out.")
         env_kwargs = {**(env_kwargs or {}), "tokenizer": tokenizer}
-    vec_env = make_vec_env(env, n_envs, model=model, env_kwargs=env_kwargs)
+    vec_env = make_vec_env(env, n_envs, model=model, wrappers=wrappers, env_kwargs=env_kwargs)
     if reward_transform:
         if not isinstance(env, str):
             raise ConfigError(
                 f"reward_transform={reward_transform!r} only goes with an id: wrap the environment with "
                 "textgym.wrappers.transform_reward."
             )
-        vec_env = TextVecEnv(wrappers.transform_reward(vec_env.env, reward_transform))  # type: ignore[attr-defined]
+        vec_env = TextVecEnv(transform_reward(vec_env.env, reward_transform))  # type: ignore[attr-defined]
     if row.wrap is not None:
         wrap = {name: overrides.pop(name, default) for name, default in row.wrap_defaults.items()}
         vec_env = row.wrap(vec_env, model, **wrap)

@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from textgym.core import Sample, text_env
+from textgym.core import Reward, Sample, text_env
 from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError
 
@@ -115,6 +115,21 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
 
     def _batch(self) -> Obs:
         return {name: np.stack([one[name] for one in self._observations]) for name in self._observations[0]}
+
+    @property
+    def reward(self) -> Reward | None:
+        """What scores completions in all rows. A new one scores those that end from now on."""
+        return self.mdp.reward
+
+    @reward.setter
+    def reward(self, reward: Reward | None) -> None:
+        for env in self.envs:
+            env.unwrapped.reward = reward  # type: ignore[attr-defined]
+
+    @property
+    def completion_so_far(self) -> list[str]:
+        """The text that the running, or else the last, episode of each row has written."""
+        return [env.unwrapped.completion_so_far for env in self.envs]  # type: ignore[attr-defined]
 
     @property
     def last_samples(self) -> list[Sample | None]:

@@ -21,8 +21,11 @@ from textgym.errors import ConfigError
 from textgym.registration import spec_of
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents import models
+from textgym_agents.envs import reward_vec_env  # noqa: F401  (for RewardWrapper around any VecEnv)
 from textgym_agents.envs.prefixes import write_tokens
 from textgym_agents.envs.sync_vector import Obs, SingleEnvs
+
+PER_ROW = ("last_samples", "completion_so_far", "ended")  # attributes of a vector environment: one for each row
 
 
 @runtime_checkable
@@ -197,12 +200,37 @@ class TextVecEnv(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """An attribute of the outermost wrapper that has it, or else of the vector environment, once for each row."""
-        owner = self.env if hasattr(self.env, attr_name) else self.env.unwrapped
-        return [getattr(owner, attr_name)] * len(list(self._get_indices(indices)))
+        """An attribute of the outermost wrapper that has it, or else of the vector environment, once for each row.
+
+        Of ``last_sample``, ``completion_so_far`` and ``ended`` each row gets its own.
+        """
+        rows = list(self._get_indices(indices))
+        base, name = self.env.unwrapped, "last_samples" if attr_name == "last_sample" else attr_name
+        if name in PER_ROW and hasattr(base, name):
+            values = getattr(base, name)
+        elif hasattr(self.env, name) and name != "reward":  # which is a method of a RewardWrapper
+            values = [getattr(self.env, name)] * self.num_envs
+        elif hasattr(base, "get_attr") and not hasattr(base, name):  # Gymnasium's own vectors of single environments
+            values = base.get_attr(attr_name)
+        else:
+            values = [getattr(base, name)] * self.num_envs
+        return [values[row] for row in rows]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        setattr(self.env.unwrapped, attr_name, value)
+        """Set an attribute of the vector environment, which all rows share, such as ``reward``.
+
+        Raises:
+            ConfigError: for some of the rows only.
+        """
+        if set(self._get_indices(indices)) != set(range(self.num_envs)):
+            raise ConfigError(
+                f"{attr_name} can't be set for rows {indices} alone, all rows share it: leave indices out."
+            )
+        base = self.env.unwrapped
+        if hasattr(base, "set_attr"):  # Gymnasium's own vectors of single environments
+            base.set_attr(attr_name, [value] * self.num_envs)
+        else:
+            setattr(base, attr_name, value)
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
         """Call a method of the vector environment once; a result with one entry per row is split over the rows."""
@@ -242,7 +270,7 @@ def make_vec_env(
         seed: of the first reset.
         wrappers: each takes an environment and returns one, the first is the innermost: subclasses of
             ``textgym.wrappers.RewardWrapper``, functions such as ``lambda env: ClipReward(env, 0, 1)``. They get the
-            vector environment, or the single one if ``env`` is that.
+            vector environment, or the single one if ``env`` is that, or a VecEnv of Stable-Baselines3's own.
         env_kwargs: arguments of the environment, when ``env`` is an id; a ``seed`` among them is the task's.
         further: more of them.
 
@@ -263,12 +291,10 @@ def make_vec_env(
     if env_kwargs and not isinstance(env, str):
         raise ConfigError(f"{', '.join(env_kwargs)}: only with an id; this environment is already made.")
     needed = {} if model is None else _form(model)
-    if isinstance(env, VecEnv):
-        if wrappers:
-            raise ConfigError(
-                "wrappers: this is an SB3 VecEnv already. Give what it holds, or an id, and the wrappers."
-            )
-        vec_env = env
+    if isinstance(env, TextVecEnv) and wrappers:
+        vec_env = TextVecEnv(_wrapped(env.env, wrappers))
+    elif isinstance(env, VecEnv):
+        vec_env = _wrapped(env, wrappers)
     elif isinstance(env, VectorEnv):
         vec_env = TextVecEnv(_wrapped(env, wrappers))
     elif isinstance(env, gym.Env) and isinstance(env.unwrapped, TextGenerationEnv):
@@ -294,6 +320,8 @@ def make_vec_env(
 
 
 def _wrapped(env: Any, wrappers: Sequence[Callable[[Any], Any]]) -> Any:
+    if callable(wrappers) or isinstance(wrappers, str):
+        raise ConfigError(f"wrappers is {wrappers!r}, expected a list: wrappers=[{wrappers!r}].")
     for wrapper in wrappers:
         env = wrapper(env)
     return env

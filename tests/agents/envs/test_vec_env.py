@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecMonitor
 
 import textgym
 from tests.agents.tiny_models import tiny_model
 from textgym.errors import ConfigError
 from textgym_agents import TextVecEnv, make, make_vec_env
+from textgym_agents.envs.sync_vector import SingleEnvs
 
 SMALL = {"max_prompt_tokens": 12, "max_new_tokens": 6}
 
@@ -198,9 +199,84 @@ def test_wrappers_by_the_list_and_around_a_vec_env(id):
         assert infos[0]["untransformed_reward"] == 0
 
 
-def test_wrappers_around_what_can_not_be_opened_say_what_to_do():
-    env = make_vec_env("textgym/Copy-v0", n_envs=1)
-    with pytest.raises(ConfigError, match="an SB3 VecEnv already"):
-        make_vec_env(env, wrappers=[Brief])
-    with pytest.raises(TypeError, match=r"make_vec_env\(id, wrappers=\[Brief\]\)"):
-        Brief(VecNormalize(env, norm_obs=False))
+class Dropped(VecEnvWrapper):
+    """A wrapper of a user's, which reads what infos have at an episode's end."""
+
+    def reset(self):
+        return self.venv.reset()
+
+    def step_wait(self):
+        observations, rewards, dones, infos = self.venv.step_wait()
+        self.seen = [infos[row] for row in np.flatnonzero(dones)]
+        return observations, rewards, dones, infos
+
+
+def dummy(**options):
+    return DummyVecEnv([lambda: gym.make("textgym/DataToText-v0", reward=None, **options)] * 2)
+
+
+@pytest.mark.parametrize("inside", [dummy, lambda: VecMonitor(make_vec_env("textgym/DataToText-v0", 2, reward=None))])
+def test_a_reward_wrapper_around_any_vec_env_and_what_another_wrapper_sees(inside):
+    env = Dropped(make_vec_env(inside(), wrappers=[Brief, lambda env: Brief(env, 1)]))
+    end = env.get_attr("mdp", 0)[0].rules.eos_token_id
+    env.reset()
+    env.step(np.array([20, end]))
+    _, rewards, dones, infos = env.step(np.array([end, 20]))
+    assert rewards.tolist() == [pytest.approx(-2.2), 0]
+    assert dones.tolist() == [True, False]
+    assert infos[0]["untransformed_reward"] == 0
+    (seen,) = env.seen
+    prompt = env.get_attr("task", 0)[0][seen["prompt_id"]]
+    assert (seen["prompt"], seen["references"], seen["metadata"]) == (prompt.text, prompt.references, prompt.metadata)
+    assert seen["metadata"]["keywords"]
+    assert env.get_attr("last_sample")[0].completion == seen["completion"]
+
+
+def test_a_reward_wrapper_says_what_it_can_not_wrap():
+    with pytest.raises(ConfigError, match="needs a VecEnv of text environments"):
+        Brief(DummyVecEnv([lambda: gym.make("CartPole-v1")]))
+    env = Brief(dummy(infos="none"))
+    env.reset()
+    with pytest.raises(ConfigError, match='Leave infos="all"'):
+        env.step(np.array([env.get_attr("mdp", 0)[0].rules.eos_token_id] * 2))
+    with pytest.raises(TypeError, match=r"make_vec_env\(id, wrappers=\[CompletionAction\]\)"):
+        textgym.wrappers.CompletionAction(dummy())
+    with pytest.raises(ConfigError, match="expected a list"):
+        make_vec_env("textgym/Copy-v0", 1, wrappers=Brief)
+
+
+def own_rows(reward):
+    return make_vec_env(SingleEnvs([gym.make("textgym/Copy-v0", reward=reward) for _ in range(2)]))
+
+
+def gymnasium_rows(reward):
+    same = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    return make_vec_env(
+        gym.make_vec("textgym/Copy-v0", 2, vectorization_mode="sync", reward=reward, vector_kwargs=same)
+    )
+
+
+@pytest.mark.parametrize(
+    "made", [lambda reward: make_vec_env("textgym/Copy-v0", 2, reward=reward), own_rows, gymnasium_rows]
+)
+def test_a_reward_that_is_set_scores_every_row_and_rows_have_their_own_texts(made):
+    env = Brief(made(None))
+    env.set_attr("reward", lambda samples: [0.5] * len(samples))
+    env.reset()
+    end = env.observation_space.eos_token_ids[0]
+    env.step(np.array([20, 21]))
+    texts = env.get_attr("completion_so_far")
+    assert texts[0] != texts[1] == env.get_attr("completion_so_far", 1)[0]
+    _, rewards, _, _ = env.step(np.array([end, end]))
+    assert rewards.tolist() == [pytest.approx(0.3)] * 2
+    assert [sample.completion for sample in env.get_attr("last_sample")] == texts
+    if made is not gymnasium_rows:  # whose get_attr calls what can be called
+        assert env.get_attr("reward")[1]([0]) == [0.5]
+    with pytest.raises(ConfigError, match="can't be set for rows 0 alone"):
+        env.set_attr("reward", None, indices=0)
+
+
+def test_an_algorithm_with_wrappers_by_the_list():
+    ppo = make("ppo", "textgym/Copy-v0", tiny_model("gpt2"), n_envs=2, n_steps=8, wrappers=[Brief], env_kwargs=SMALL)
+    assert isinstance(ppo.env.env, Brief)
+    assert ppo.env.env.unwrapped.mdp.rules.max_new_tokens == 6
