@@ -6,13 +6,14 @@ import io
 import pickle
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from textgym.core import Prompt, Reward, Sample, Score, Task, reward_name, score_samples
+from textgym.core import Prompt, Reward, Sample, Score, Task, groups_of, reward_name, score_samples, scores_groups
 from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError, InvalidActionError, RewardError, TextGymError, did_you_mean
 
@@ -113,6 +114,7 @@ def check_reward(reward: Reward, samples: Sequence[Sample] | None = None) -> Non
 
     The built-in samples have references and no metadata; among them are an empty and a very long completion. Give
     samples of your task's kind to a reward that needs metadata. A judge that samples its verdicts fails this check.
+    A reward that compares completions of one prompt is checked group by group: two of these samples are of one prompt.
 
     Raises:
         RewardError: it doesn't. The message has what to change.
@@ -130,12 +132,15 @@ def check_reward(reward: Reward, samples: Sequence[Sample] | None = None) -> Non
         raise RewardError(f"Reward {name!r} changed the samples it was given. Work on copies.")
     _compare(name, scores, score_samples(reward, batch), "called twice on the same samples")
     _compare(name, scores[::-1], score_samples(reward, batch[::-1]), "given the samples in reverse order")
-    alone = [score_samples(reward, [sample])[0] for sample in batch]
-    _compare(name, scores, alone, "given one sample at a time: a sample's value must not depend on its batch")
-    empty = score_samples(reward, [_with_completion(batch[0], "")])
-    _compare(
-        name, empty, score_samples(reward, [_with_completion(batch[0], "")]), "called twice on an empty completion"
-    )
+    groups = groups_of(batch) if scores_groups(reward) else [[i] for i in range(len(batch))]
+    alone = [score for group in groups for score in score_samples(reward, [batch[i] for i in group])]
+    what = "group" if scores_groups(reward) else "sample"
+    where = f"given one {what} at a time: a sample's value must not depend on "
+    where += "other groups" if scores_groups(reward) else "its batch"
+    _compare(name, [scores[i] for group in groups for i in group], alone, where)
+    with_empty = [_with_completion(batch[groups[0][0]], ""), *(batch[i] for i in groups[0][1:])]
+    empty = score_samples(reward, with_empty)
+    _compare(name, empty, score_samples(reward, with_empty), "called twice on an empty completion")
     _compare(
         name,
         scores,
@@ -145,7 +150,7 @@ def check_reward(reward: Reward, samples: Sequence[Sample] | None = None) -> Non
 
 
 def _with_completion(sample: Sample, completion: str) -> Sample:
-    return Sample(sample.prompt, completion, sample.references, (), "eos", sample.metadata, sample.prompt_id)
+    return replace(sample, completion=completion, token_ids=(), finish_reason="eos")
 
 
 def _compare(name: str, expected: Sequence[Score], got: Sequence[Score], how: str) -> None:

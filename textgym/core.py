@@ -63,6 +63,7 @@ class Sample:
         prompt_id: the prompt's index in its task.
         noise: a standard normal number that the environment drew for this episode alone, if the task is ``stochastic``;
             otherwise 0.
+        group: which completions of the prompt belong together, for a reward that compares them; any number.
     """
 
     prompt: str
@@ -73,6 +74,7 @@ class Sample:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     prompt_id: int = -1
     noise: float = 0.0
+    group: int = -1
 
     def __post_init__(self) -> None:
         if isinstance(self.references, str):
@@ -91,7 +93,10 @@ class Score:
 
 
 class Reward(Protocol):
-    """Any callable that scores a batch of completions: one value (or None, to abstain) per sample, in order."""
+    """Any callable that scores a batch of completions: one value (or None, to abstain) per sample, in order.
+
+    One with the attribute ``scope = "group"`` compares completions of one prompt, see :func:`scores_groups`.
+    """
 
     def __call__(self, samples: Sequence[Sample], /) -> Sequence[float | Score | None]: ...
 
@@ -138,6 +143,30 @@ def reward_name(reward: object) -> str:
     """The name that a reward goes by in messages and in ``info["reward_components"]``."""
     name = getattr(reward, "name", None) or getattr(reward, "__name__", None)
     return str(name or type(reward).__name__)
+
+
+def scores_groups(reward: object) -> bool:
+    """Whether a reward compares the completions of a prompt, so that it needs all of a group at once.
+
+    An environment can't ask it at an episode's end: it gives 0 with ``info["reward_abstained"]`` and
+    ``info["reward_pending"]``. Who plays a group scores its samples together when the last of them has ended.
+
+    >>> scores_groups(lambda samples: [0.0 for _ in samples])
+    False
+    """
+    return getattr(reward, "scope", "sample") == "group"
+
+
+def groups_of(samples: Sequence[Sample]) -> list[list[int]]:
+    """The positions of the samples that belong together: equal in ``group`` and prompt.
+
+    >>> groups_of([Sample("a:", "x"), Sample("b:", "x"), Sample("a:", "y"), Sample("a:", "z", group=7)])
+    [[0, 2], [1], [3]]
+    """
+    groups: dict[tuple[int, int, str], list[int]] = {}
+    for i, sample in enumerate(samples):
+        groups.setdefault((sample.group, sample.prompt_id, sample.prompt), []).append(i)
+    return list(groups.values())
 
 
 def score_samples(reward: Reward, samples: Sequence[Sample]) -> list[Score]:
@@ -316,7 +345,7 @@ class TextMDP:
             for prompt, prompt_id, ids, code, drawn in zip(prompts, prompt_ids, token_ids, codes, noise, strict=True)
         ]
         try:
-            scores = [Score(0.0)] * len(samples) if self.reward is None else score_samples(self.reward, samples)
+            scores = self._scores(samples)
         except BaseException:
             for generator, state in zip(generators, before, strict=True):
                 if generator is not None:
@@ -324,6 +353,13 @@ class TextMDP:
             raise
         infos = [self._final_info(sample, score) for sample, score in zip(samples, scores, strict=True)]
         return samples, [score.value or 0.0 for score in scores], infos
+
+    def _scores(self, samples: Sequence[Sample]) -> list[Score]:
+        if self.reward is None:
+            return [Score(0.0)] * len(samples)
+        if scores_groups(self.reward):  # the others of a group have yet to end
+            return [Score(None)] * len(samples)
+        return score_samples(self.reward, samples)
 
     def _final_info(self, sample: Sample, score: Score) -> dict[str, Any]:
         components = dict(score.components)
@@ -339,7 +375,10 @@ class TextMDP:
             "num_tokens": len(sample.token_ids),
             "reward_components": components,
         }
-        return info if score.value is not None else {**info, "reward_abstained": True}
+        if score.value is not None:
+            return info
+        pending = {"reward_pending": True} if scores_groups(self.reward) else {}
+        return {**info, "reward_abstained": True, **pending}
 
 
 class WithReward:

@@ -1,6 +1,7 @@
 """Rewards written as text."""
 
 import pickle
+from dataclasses import replace
 
 import pytest
 
@@ -41,7 +42,8 @@ def test_formulas(text, expected):
 def test_every_name_is_a_reward(name):
     words = " lamp river old"  # which a model can only find probable after this prompt
     sample = Sample(f"Words:{words}\nCopy:", words, (words.strip(),), metadata={"keywords": ["lamp"]})
-    (score,) = score_samples(parse_reward(name), [sample])
+    other = replace(sample, completion=" none of these")  # for those that compare the completions of a prompt
+    score, _ = score_samples(parse_reward(name), [sample, other])
     assert 0.5 <= score.value <= 1
 
 

@@ -6,7 +6,7 @@ package is a file here, with its import and its row in ``REWARDS``; one from els
 
 from functools import partial
 
-from textgym.rewards.base import BatchReward
+from textgym.rewards.base import BatchReward, GroupReward
 from textgym.rewards.bleu import BLEU
 from textgym.rewards.bounds import Clip, Gate, Max, Min
 from textgym.rewards.chrf import ChrF
@@ -16,14 +16,16 @@ from textgym.rewards.embedding import EmbeddingSimilarity
 from textgym.rewards.evaluate_reward import EvaluateReward
 from textgym.rewards.exact_match import ExactMatch
 from textgym.rewards.fluency import Fluency
-from textgym.rewards.functions import CallableReward, FunctionReward, as_reward, reward
+from textgym.rewards.functions import CallableReward, FunctionReward, as_reward, group_reward, reward
 from textgym.rewards.judge import LLMJudge
 from textgym.rewards.keywords import KeywordCoverage
 from textgym.rewards.length import Length
 from textgym.rewards.no_repeats import NoRepeats
+from textgym.rewards.novelty import Novelty
 from textgym.rewards.parse import parse_reward
 from textgym.rewards.registry import REWARDS, register_reward
 from textgym.rewards.rouge import ROUGE
+from textgym.rewards.self_bleu import SelfBLEU
 from textgym.rewards.sentiment import Sentiment
 
 REWARDS.update(
@@ -40,6 +42,8 @@ REWARDS.update(
         "exact_match": ExactMatch,
         "no_repeats": NoRepeats,
         "fluency": Fluency,
+        "self_bleu": SelfBLEU,  # which compares the completions of a prompt, as the next one does
+        "novelty": Novelty,
         "classifier": ClassifierReward,  # which needs a model, as the next one does
         "embedding": EmbeddingSimilarity,
         "judge": LLMJudge,  # which needs criteria and a backend: in Python only
@@ -61,16 +65,20 @@ __all__ = [
     "Fluency",
     "FunctionReward",
     "Gate",
+    "GroupReward",
     "KeywordCoverage",
     "LLMJudge",
     "Length",
     "Max",
     "Min",
     "NoRepeats",
+    "Novelty",
     "Product",
+    "SelfBLEU",
     "Sentiment",
     "WeightedSum",
     "as_reward",
+    "group_reward",
     "parse_reward",
     "register_reward",
     "reward",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textgym.core import Reward, Sample, Score, reward_name, say_whose
+from textgym.core import Reward, Sample, Score, groups_of, reward_name, say_whose
 from textgym.errors import RewardError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class BatchReward:
     """
 
     name: str = ""
+    scope: str = "sample"  # "group": it compares completions of one prompt, see GroupReward
     shown: ClassVar[tuple[str, ...]] = ()  # arguments that the repr gives even when they have their default value
     __array_ufunc__ = None  # so that numpy's numbers leave the arithmetic to this class
 
@@ -89,6 +90,53 @@ class BatchReward:
         if float(other) == 0:
             raise ZeroDivisionError(f"{self!r} can't be divided by zero.")
         return _sum(self, 0.0, 1 / float(other), 1.0)
+
+
+class GroupReward(BatchReward):
+    """A reward that compares the completions of a prompt with each other: it sees all of a group at once.
+
+    Subclasses override ``score_group`` and set ``name``. A completion that is alone in its group has nothing to be
+    compared with: the reward abstains. GRPO, RLOO and others that play several completions of each prompt ask when the
+    last of a group has ended; ``evaluate(..., group_size=k)`` does so too.
+
+    >>> class Shortest(GroupReward):
+    ...     name = "shortest"
+    ...     def score_group(self, samples):
+    ...         shortest = min(len(sample.completion) for sample in samples)
+    ...         return [float(len(sample.completion) == shortest) for sample in samples]
+    >>> Shortest()([Sample("Say hi:", "hi"), Sample("Say hi:", "hello"), Sample("Count:", "one")])
+    [1.0, 0.0, None]
+    """
+
+    scope = "group"
+
+    def score_group(self, samples: Sequence[Sample], /) -> Sequence[Value]:
+        """One value for each of two or more completions of one prompt, in order."""
+        raise NotImplementedError(f"{type(self).__name__} doesn't define score_group. Define it.")
+
+    def score(self, sample: Sample, /) -> Value:
+        return self([sample])[0]
+
+    def __call__(self, samples: Sequence[Sample], /) -> list[Value]:
+        check_batch(self, samples)
+        values: list[Value] = [None] * len(samples)
+        for members in groups_of(samples):
+            if len(members) < 2:
+                continue
+            group = [samples[i] for i in members]
+            try:
+                scored = self.score_group(group)
+            except Exception as error:
+                say_whose(error, self, group)
+                raise
+            if len(scored) != len(group):
+                raise RewardError(
+                    f"Reward {reward_name(self)!r} returned {len(scored)} values for a group of {len(group)} samples, "
+                    "expected one per sample."
+                )
+            for i, value in zip(members, scored, strict=True):
+                values[i] = value
+        return values
 
 
 def check_batch(reward: Reward, samples: object) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from textgym.core import Reward, Sample, Score, reward_name, score_samples
+from textgym.core import Reward, Sample, Score, reward_name, score_samples, scores_groups
 from textgym.errors import ConfigError, did_you_mean
 from textgym.rewards.base import BatchReward, Value, check_batch
 from textgym.rewards.functions import as_reward
@@ -28,6 +28,11 @@ class Composite(BatchReward):
     @abstractmethod
     def parts(self) -> "tuple[BatchReward, ...]":
         """The rewards directly below."""
+
+    @property
+    def scope(self) -> str:  # type: ignore[override]
+        """ "group" if one of the leaves compares completions of one prompt."""
+        return "group" if any(scores_groups(leaf) for leaf in self.leaves()) else "sample"
 
     @abstractmethod
     def value_of(self, values: Mapping[int, float | None], /) -> float | None:

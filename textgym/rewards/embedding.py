@@ -19,11 +19,11 @@ REMEMBERED = 8192  # embeddings of references
 
 
 class EmbeddingSimilarity(ModelReward):
-    """The cosine similarity of an encoder's mean hidden state with the nearest reference's, in [0, 1].
+    """The cosine with the nearest reference by an encoder, in [0, 1].
 
-    That is what the sentence encoders of the sentence-transformers package compute (Reimers and Gurevych, 2019). A
-    negative cosine scores 0. Texts longer than the encoder reads are read in windows that overlap by half, and the mean
-    is over all of them. The embeddings of references are kept.
+    It is that of the mean hidden states, which is what the sentence encoders of the sentence-transformers package
+    compute (Reimers and Gurevych, 2019). A negative cosine scores 0. Texts longer than the encoder reads are read in
+    windows that overlap by half, and the mean is over all of them. The embeddings of references are kept.
 
     Args:
         model: an encoder: a folder, a hub name, or a loaded model. Names are loaded at the first call, from safetensors

@@ -14,7 +14,9 @@ from textgym.rewards.base import BatchReward
 
 
 class ExactMatch(BatchReward):
-    """1 if the completion equals one of the references, otherwise 0. Two empty texts are equal.
+    """1 if the completion equals one of the references, otherwise 0.
+
+    Two empty texts are equal.
 
     Args:
         normalize: what is ignored. "squad": case, ASCII punctuation, the words a, an, the, and extra whitespace

@@ -1,13 +1,16 @@
-"""A user's functions as rewards: ``@reward`` for a function of one sample, ``as_reward`` for one of a batch."""
+"""A user's functions as rewards: ``@reward`` for one of a sample, ``@group_reward`` for one of a prompt's completions.
+
+``as_reward`` is for one of a batch.
+"""
 
 import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
-from textgym.core import Reward, Sample, reward_name, score_samples
+from textgym.core import Reward, Sample, reward_name, score_samples, scores_groups
 from textgym.errors import ConfigError
-from textgym.rewards.base import BatchReward, Value
+from textgym.rewards.base import BatchReward, GroupReward, Value
 
 
 class CallableReward(BatchReward):
@@ -16,6 +19,7 @@ class CallableReward(BatchReward):
     def __init__(self, function: Reward, name: str | None = None) -> None:
         self.function = function
         self.name = name or reward_name(function)
+        self.scope = "group" if scores_groups(function) else "sample"
 
     def __call__(self, samples: Sequence[Sample], /) -> list[Value]:
         return self.function(samples)  # type: ignore[return-value]  # score_samples checks what comes back
@@ -45,20 +49,14 @@ def as_reward(function: Reward, name: str | None = None) -> BatchReward:
     return function if isinstance(function, BatchReward) and name is None else CallableReward(function, name)
 
 
-class FunctionReward(BatchReward):
-    """A function of one sample as a reward. Made by :func:`reward`; the function itself is ``__wrapped__``."""
+class _Wrapper(BatchReward):
+    """A reward in the place of a function of a module, whose name it takes over: ``__wrapped__`` is the function."""
 
-    __wrapped__: Callable[[Sample], Value]
+    __wrapped__: Callable[..., Any]
 
-    def __init__(self, function: Callable[[Sample], Value], name: str | None = None) -> None:
+    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
         functools.update_wrapper(self, function)
         self.name = name or reward_name(function)
-
-    def score(self, sample: Sample, /) -> Value:
-        return self.__wrapped__(sample)
-
-    def __repr__(self) -> str:
-        return f"reward({self.name})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         function = self.__wrapped__
@@ -68,9 +66,33 @@ class FunctionReward(BatchReward):
         path = getattr(function, "__qualname__", "")
         for step in path.split("."):
             owner = getattr(owner, step, None)
-        if isinstance(owner, FunctionReward) and owner.__wrapped__ is function:
+        if isinstance(owner, _Wrapper) and owner.__wrapped__ is function:
             function.__qualname__ = f"{path}.__wrapped__"
         return type(self), (function, self.name)
+
+
+class FunctionReward(_Wrapper):
+    """A function of one sample as a reward. Made by :func:`reward`; the function itself is ``__wrapped__``."""
+
+    __wrapped__: Callable[[Sample], Value]
+
+    def score(self, sample: Sample, /) -> Value:
+        return self.__wrapped__(sample)
+
+    def __repr__(self) -> str:
+        return f"reward({self.name})"
+
+
+class GroupFunctionReward(_Wrapper, GroupReward):
+    """A function of a prompt's completions as a reward. Made by :func:`group_reward`."""
+
+    __wrapped__: Callable[[Sequence[Sample]], Sequence[Value]]
+
+    def score_group(self, samples: Sequence[Sample], /) -> Sequence[Value]:
+        return self.__wrapped__(samples)
+
+    def __repr__(self) -> str:
+        return f"group_reward({self.name})"
 
 
 @overload
@@ -105,3 +127,23 @@ def reward(
             f"@reward decorates a function of one sample, got {function!r}. To name it: @reward(name=...)."
         )
     return FunctionReward(function, name)
+
+
+def group_reward(function: Callable[[Sequence[Sample]], Sequence[Value]], /) -> GroupFunctionReward:
+    """Turn a function of the completions of one prompt into a reward that compares them: ``@group_reward``.
+
+    The function gets two or more samples and returns a number, a Score or None for each. See
+    :class:`textgym.rewards.GroupReward` for who calls it, and when.
+
+    >>> @group_reward
+    ... def unlike_others(samples):
+    ...     texts = [sample.completion for sample in samples]
+    ...     return [float(texts.count(text) == 1) for text in texts]
+    >>> unlike_others([Sample("Say hi:", "hi"), Sample("Say hi:", "hello"), Sample("Say hi:", "hi")])
+    [0.0, 1.0, 0.0]
+    >>> 0.5 * unlike_others
+    0.5 * group_reward(unlike_others)
+    """
+    if isinstance(function, type) or not callable(function):
+        raise ConfigError(f"@group_reward decorates a function of several samples, got {function!r}.")
+    return GroupFunctionReward(function)

@@ -11,9 +11,10 @@ from textgym.rewards.base import BatchReward
 
 
 class Sentiment(BatchReward):
-    """How positive the text is, in [0, 1]: VADER's compound value mapped from [-1, 1] (Hutto and Gilbert, 2014).
+    """How positive the text is, in [0, 1], by VADER.
 
-    A text without a word of the lexicon, and so an empty one, scores 0.5.
+    The compound value of Hutto and Gilbert (2014), mapped from [-1, 1]. A text without a word of the lexicon, and so an
+    empty one, scores 0.5.
 
     Args:
         text: "completion" scores the generated text alone, "full" the prompt and what follows it.

@@ -28,7 +28,7 @@ Outcome = Verdict | JudgeError
 
 
 class LLMJudge(BatchReward):
-    """A reward from 0 to 1 that a language model gives by your criteria: (score - 1) / 4 for a score from 1 to 5.
+    """What a language model gives by your criteria, in [0, 1].
 
     A call that fails (no reply, a refusal, no verdict) is a JudgeError and never a score. Only a completion without a
     visible character gets the lowest score unasked, with the component ``judge_gated`` set to 1: there is nothing to
