@@ -1,14 +1,27 @@
 """A language model as judge: criteria in your own words, a score, a reward.
 
-``llm_judge`` is the reward. What it asks is in ``rubric``, how in ``prompt``, with the judged text made harmless by
-``text``; ``reading`` finds the verdict in a reply. Who is asked is in ``backends``.
+``llm_judge`` is the reward. What it asks is in ``rubric``, ``presets`` and ``rubric_file``, how in ``prompt``, with the
+judged text made harmless by ``text``; ``reading`` finds the verdict in a reply. Who is asked is in ``backends``.
 """
 
 from textgym.rewards.judge.backends.base import Verdict
 from textgym.rewards.judge.backends.local import LocalBackend
 from textgym.rewards.judge.backends.openai import OpenAIBackend
 from textgym.rewards.judge.llm_judge import LLMJudge
+from textgym.rewards.judge.presets import preset_rubric
 from textgym.rewards.judge.prompt import Chat
 from textgym.rewards.judge.rubric import Criterion, Rubric
+from textgym.rewards.judge.rubric_file import load_rubric, parse_rubric
 
-__all__ = ["Chat", "Criterion", "LLMJudge", "LocalBackend", "OpenAIBackend", "Rubric", "Verdict"]
+__all__ = [
+    "Chat",
+    "Criterion",
+    "LLMJudge",
+    "LocalBackend",
+    "OpenAIBackend",
+    "Rubric",
+    "Verdict",
+    "load_rubric",
+    "parse_rubric",
+    "preset_rubric",
+]

@@ -1,31 +1,34 @@
-"""A judge in this process: a transformers causal language model, asked for one digit and read by its probabilities."""
+"""A judge in this process: a causal language model of transformers, asked for one number, read by its probabilities."""
 
 import inspect
 import math
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 from textgym.errors import ConfigError, JudgeError, ModelError, TokenizerError
 from textgym.rewards.judge.backends.base import Verdict
+from textgym.rewards.judge.backends.next_token import next_token_probabilities
 from textgym.rewards.judge.prompt import Chat
+from textgym.rewards.judge.rubric import Rubric
 from textgym.tokenizer import builtin_folder
-
-DIGITS = "12345"
 
 
 class LocalBackend:
     """A transformers causal language model as judge: no text is generated and none is parsed.
 
-    The score is the expected value over the digits 1 to 5 as the next token after the chat. So completions with the
-    same most probable digit differ in score (G-Eval, https://arxiv.org/abs/2303.16634; direct RLAIF,
-    https://arxiv.org/abs/2309.00267).
-    Every single-token form of a digit counts, with and without a leading space. Without a chat template, the model gets
-    plain text that ends in "Score:".
+    The score is the expected value over the numbers of the scale, 1 to 5 unless the rubric has another, as the next
+    token after the chat. So completions with the same most probable number differ in score (G-Eval,
+    https://arxiv.org/abs/2303.16634; direct RLAIF, https://arxiv.org/abs/2309.00267).
+    Every single-token form of a number counts, with and without a leading space. Without a chat template, the model
+    gets plain text that ends in "Score:".
 
-    The verdict's component ``label_mass`` is the probability of all the digits together: near 1 for a model that
-    understood the question, near 0 for one that would have said something else.
+    With several criteria, each is asked for by itself, after the same chat: the chat is computed once, and the few
+    tokens that name the criterion once for each.
+
+    The verdict's component ``label_mass`` is the probability of all the numbers together, of several criteria the
+    smallest: near 1 for a model that understood the question, near 0 for one that would have said something else.
 
     Args:
         model: a folder, a hub name, ``"textgym/small"``, or a loaded model. Names are loaded at the first call, from
@@ -37,10 +40,11 @@ class LocalBackend:
             all; 0.5 is a good value for a model that follows instructions.
 
     Raises:
-        ModelError, TokenizerError: (at the first call) one of them can't be loaded, or a digit is no single token.
+        ModelError, TokenizerError: (at the first call) one of them can't be loaded, or a number of the scale is no
+            single token.
     """
 
-    instruction = "Answer with one digit from 1 to 5 and nothing else."
+    instruction = "Answer with one number from {lowest} to {highest} and nothing else."
 
     def __init__(
         self,
@@ -61,7 +65,7 @@ class LocalBackend:
         self.device, self.batch_size, self.min_label_mass = device, batch_size, min_label_mass
         self._model: Any = None
         self._tokenizer: Any = None
-        self._digit_ids: list[list[int]] = []
+        self._level_ids: dict[int, list[int]] = {}
 
     @property
     def control_tokens(self) -> tuple[str, ...]:
@@ -72,7 +76,7 @@ class LocalBackend:
         return tuple(token.content for token in added if token.special or token.content in template)
 
     def __call__(self, messages: Chat, /) -> Verdict:
-        """Judge one chat. Raises JudgeError when the model gives the digits too little probability."""
+        """Judge one chat. Raises JudgeError when the model gives the numbers too little probability."""
         (outcome,) = self.judge_batch([messages])
         if isinstance(outcome, JudgeError):
             raise outcome
@@ -80,25 +84,30 @@ class LocalBackend:
 
     def judge_batch(self, chats: Sequence[Chat], /) -> list[Verdict | JudgeError]:
         """One verdict or JudgeError per chat, ``batch_size`` of them per forward pass."""
-        rows = [self.encode(chat) for chat in chats]
+        rows = [[self.encode(question) for question in by_criterion(chat)] for chat in chats]
+        levels = [self._levels(chat.rubric) for chat in chats]
         outcomes: dict[int, Verdict | JudgeError] = {}
-        model = self._load_model()
+        model, pad = self._load_model(), getattr(self._load_tokenizer(), "pad_token_id", None) or 0
         limit = getattr(model.config, "max_position_embeddings", None) or math.inf
-        for i, row in enumerate(rows):
-            if len(row) > limit:
+        for i, questions in enumerate(rows):
+            if (longest := max(map(len, questions))) > limit:
                 outcomes[i] = JudgeError(
-                    f"{self!r}: the chat has {len(row)} tokens, but the model reads {limit}. Give LLMJudge a smaller "
+                    f"{self!r}: the chat has {longest} tokens, but the model reads {limit}. Give LLMJudge a smaller "
                     "max_chars."
                 )
-        todo = sorted((i for i in range(len(rows)) if i not in outcomes), key=lambda i: len(rows[i]))
-        for start in range(0, len(todo), self.batch_size):
-            batch = todo[start : start + self.batch_size]
-            for i, probabilities in zip(batch, self._digit_probabilities([rows[i] for i in batch]), strict=True):
-                outcomes[i] = self._verdict(probabilities)
+        todo = sorted((i for i in range(len(rows)) if i not in outcomes), key=lambda i: (len(rows[i]), len(rows[i][0])))
+        for _, same in groupby(todo, key=lambda i: len(rows[i])):  # as many criteria
+            waiting = list(same)
+            for start in range(0, len(waiting), self.batch_size):
+                batch = waiting[start : start + self.batch_size]
+                probabilities = next_token_probabilities(model, [rows[i] for i in batch], pad)  # (chats, criteria, V)
+                for i, each in zip(batch, probabilities, strict=True):
+                    masses = [{level: float(one[ids].sum()) for level, ids in levels[i].items()} for one in each]
+                    outcomes[i] = self._verdict(chats[i].rubric, masses)
         return [outcomes[i] for i in range(len(rows))]
 
     def encode(self, messages: Chat) -> list[int]:
-        """The token ids of a chat, up to the place where the digit belongs."""
+        """The token ids of a chat, up to the place where the number belongs."""
         tokenizer = self._load_tokenizer()
         if not getattr(tokenizer, "chat_template", None):
             text = "\n\n".join(message["content"] for message in messages)
@@ -117,40 +126,36 @@ class LocalBackend:
             encoded = tokenizer.apply_chat_template([{"role": "user", "content": merged}], **kwargs)
         return list(encoded["input_ids"])
 
-    def _digit_probabilities(self, rows: list[list[int]]) -> list[list[float]]:
-        import torch
+    def _verdict(self, rubric: Rubric, masses: Sequence[Mapping[int, float]]) -> Verdict | JudgeError:
+        """The verdict from the probability of each level, by criterion."""
+        scores: dict[str, float] = {}
+        totals = [math.fsum(mass.values()) for mass in masses]
+        for name, mass, total in zip(rubric.names, masses, totals, strict=True):
+            if not total >= self.min_label_mass or total == 0:  # NaN fails too
+                about = f" for {name}" if name else ""
+                return JudgeError(
+                    f"{self!r}: the numbers {rubric.lowest} to {rubric.highest} have probability {total:.2g} together"
+                    f"{about}, expected {self.min_label_mass:g} or more. The model doesn't answer with a number: take "
+                    "one that follows instructions."
+                )
+            mean = math.fsum(level * p for level, p in mass.items()) / total
+            scores[name] = min(max(mean, rubric.lowest), rubric.highest)  # rounding may overshoot
+        parts = {name: score for name, score in scores.items() if name}
+        return Verdict(rubric.score(scores), {**parts, "label_mass": min(*totals, 1.0)})
 
-        model, digit_ids = self._load_model(), self._load_digit_ids()
-        width = max(map(len, rows))
-        pad = getattr(self._load_tokenizer(), "pad_token_id", None) or 0  # masked out: any id does
-        input_ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])  # (batch, tokens)
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-        inputs = {"input_ids": input_ids, "attention_mask": mask, "position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
-        inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # an adapter hides the names
-        known = inspect.signature(inner.forward).parameters
-        inputs = {name: value.to(model.device) for name, value in inputs.items() if name in known}
-        extra = {name: value for name, value in (("use_cache", False), ("logits_to_keep", 1)) if name in known}
-        training = [module for module in model.modules() if module.training]  # dropout would blur the score
-        model.eval()
-        try:
-            with torch.inference_mode():
-                logits = model(**inputs, **extra).logits[:, -1].double()  # (batch, vocabulary)
-        finally:
-            for module in training:
-                module.training = True
-        probabilities = logits.softmax(-1)
-        columns = [probabilities[:, ids].sum(-1) for ids in digit_ids]
-        return [[float(p) for p in row] for row in torch.stack(columns, 1)]
-
-    def _verdict(self, probabilities: list[float]) -> Verdict | JudgeError:
-        mass = sum(probabilities)
-        if not mass >= self.min_label_mass or mass == 0:  # NaN fails too
-            return JudgeError(
-                f"{self!r}: the digits 1 to 5 have probability {mass:.2g} together, expected {self.min_label_mass:g} "
-                "or more. The model doesn't answer with a digit: take one that follows instructions."
+    def _levels(self, rubric: Rubric) -> dict[int, list[int]]:
+        """The token ids of each number of a rubric's scale."""
+        levels = range(rubric.lowest, rubric.highest + 1)
+        for level in levels:
+            if level not in self._level_ids:
+                self._level_ids[level] = digit_forms(self._load_tokenizer(), str(level))
+        missing = [str(level) for level in levels if not self._level_ids[level]]
+        if missing:
+            raise TokenizerError(
+                f"{self!r}: the tokenizer has no single token for {', '.join(missing)}, and the score is read from one "
+                "token. Give the rubric a scale within 0 to 9, or take a backend that reads replies."
             )
-        score = sum(digit * p for digit, p in enumerate(probabilities, start=1)) / mass
-        return Verdict(min(max(score, 1.0), 5.0), {"label_mass": min(mass, 1.0)})  # rounding may overshoot
+        return {level: self._level_ids[level] for level in levels}
 
     def _load_model(self) -> Any:
         if self._model is None and not isinstance(self.model_source, str):
@@ -187,27 +192,41 @@ class LocalBackend:
                 ) from error
         return self._tokenizer
 
-    def _load_digit_ids(self) -> list[list[int]]:
-        if not self._digit_ids:
-            forms = [digit_forms(self._load_tokenizer(), digit) for digit in DIGITS]
-            missing = [digit for digit, ids in zip(DIGITS, forms, strict=True) if not ids]
-            if missing:
-                raise TokenizerError(f"{self!r}: the tokenizer has no single token for {', '.join(missing)}.")
-            self._digit_ids = forms
-        return self._digit_ids
-
     def __repr__(self) -> str:
         source = self.model_source
         name = source if isinstance(source, str) else getattr(source, "name_or_path", "") or type(source).__name__
         return f"LocalBackend({name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_model": None, "_tokenizer": None, "_digit_ids": []}  # what has a name loads again
+        return {**self.__dict__, "_model": None, "_tokenizer": None, "_level_ids": {}}  # what has a name loads again
 
 
 def _path(name: str) -> str:
     """The folder of a built-in model, or the name as it is."""
     return str(builtin_folder(name)) if name.startswith("textgym/") else name
+
+
+def by_criterion(chat: Chat) -> list[Chat]:
+    """The chat once for each criterion, which the end of its last turn names; one criterion alone needs no name.
+
+    >>> from textgym.rewards.judge.prompt import judge_messages
+    >>> from textgym.rewards.judge.rubric import Criterion
+    >>> rubric = Rubric((Criterion("Is it fluent?", "fluency"), Criterion("Is it short?", "brevity")))
+    >>> [one[1]["content"].splitlines()[-1] for one in by_criterion(judge_messages(rubric, "Hello."))]
+    ['The criterion to score now: fluency.', 'The criterion to score now: brevity.']
+    """
+    names = chat.rubric.names
+    if len(names) == 1:
+        return [chat]
+    *before, last = chat
+    return [
+        Chat(
+            [*before, {**last, "content": f"{last['content']}\nThe criterion to score now: {name}."}],
+            chat.code,
+            chat.rubric,
+        )
+        for name in names
+    ]
 
 
 def digit_forms(tokenizer: Any, digit: str) -> list[int]:
