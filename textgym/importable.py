@@ -26,6 +26,15 @@ def name_of(thing: object) -> str | None:
     return f"{module}:{name}" if imported is thing else None
 
 
+def names_object(text: str) -> bool:
+    """Whether ``text`` is ``"module:name"``, and no formula of a reward with a colon in quotes.
+
+    >>> names_object("my_module:my_reward"), names_object("classifier('http://host/model')"), names_object("bleu")
+    (True, False, False)
+    """
+    return ":" in text and not {"'", '"'} & set(text)
+
+
 def named(name: str) -> Any:
     """What ``"module:name"`` imports.
 

@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from textgym.core import Prompt, Reward, Task
 from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError, UnknownArgumentError, did_you_mean
-from textgym.importable import name_of, named
+from textgym.importable import name_of, named, names_object
 from textgym.plugins import load_plugins
 from textgym.rewards import parse_reward
 from textgym.rules import DEFAULTS
@@ -205,7 +205,7 @@ class _Entry:
                 chosen = default
         if not isinstance(chosen, str):
             return chosen
-        return cast(Reward, named(chosen) if ":" in chosen else parse_reward(chosen))
+        return cast(Reward, named(chosen) if names_object(chosen) else parse_reward(chosen))
 
     def _check_world(self, chosen: "Reward | str | None", own: Mapping[str, Any]) -> None:
         """A guarded reward whose model was trained on the small world alone would be 0 for every text of a dataset."""

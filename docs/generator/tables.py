@@ -66,11 +66,13 @@ def probe_suite() -> str:
 def rewards() -> str:
     """The rewards, from their classes and their names in formulas."""
     from textgym.rewards import REWARDS
-    from textgym.rewards.registry import class_of, formula_names
+    from textgym.rewards.registry import class_of, needed_arguments
 
     names: dict[Any, list[str]] = {}
     for name, factory in REWARDS.items():
-        names.setdefault(class_of(factory), []).append(f"`{name}`" if name in formula_names() else "-")
+        needed = needed_arguments(factory)  # a backend is no text
+        call = f"`{name}({', '.join(needed)})`" if needed else f"`{name}`"
+        names.setdefault(class_of(factory), []).append("-" if "backend" in needed else call)
     rows = [(f"`{cls.__name__}`", ", ".join(known), first_line(cls)) for cls, known in names.items()]
     return table(("class", "in formulas", "what it is"), rows)
 

@@ -66,7 +66,7 @@ def test_a_model_in_training_mode_scores_without_dropout_and_stays_in_it(model):
 
 
 def test_a_reward_with_a_model_has_a_short_repr_and_pickles(model):
-    assert repr(tiny(model)) == "Fluency(model='GPT2LMHeadModel', tokenizer='BuiltinTokenizer', low=-9, high=-6)"
+    assert repr(tiny(model)) == "Fluency(model=<GPT2LMHeadModel>, tokenizer=<BuiltinTokenizer>, low=-9, high=-6)"
     assert repr(Fluency()) == "Fluency()"
     reward = Fluency()
     prompt = "Words: lamp river old\nCopy:"

@@ -6,11 +6,13 @@ import subprocess
 import sys
 
 import cloudpickle
+import gymnasium
 import pytest
 
+import textgym  # noqa: F401  (registers the ids)
 from textgym.core import Sample, Score, score_samples
 from textgym.errors import ConfigError, RewardError
-from textgym.rewards import BLEU, FunctionReward, reward
+from textgym.rewards import BLEU, BatchReward, FunctionReward, reward
 
 SAMPLES = [Sample("", "one two", ("one two",)), Sample("", "")]
 
@@ -132,3 +134,28 @@ def test_an_exception_of_a_reward_says_whose_it_is_and_of_which_sample():
     with pytest.raises(ZeroDivisionError) as caught:
         score_samples(divides, [Sample("", "a"), Sample("", "", prompt_id=9)])
     assert "prompt_id 9, completion ''." in caught.value.__notes__[0]
+
+
+class Layers:
+    """Prints as a torch module does."""
+
+    def __repr__(self):
+        return "Sequential(\n" + "  (0): Linear(in_features=2, out_features=2, bias=True)\n" * 40 + ")"
+
+
+class ByModel(BatchReward):
+    name = "by_model"
+
+    def __init__(self, model, words=()):
+        self.model, self.words = model, words
+
+    def score(self, sample):
+        return 1.0
+
+
+def test_a_reward_that_holds_a_model_has_a_short_repr():
+    assert repr(0.5 * ByModel(Layers()) + BLEU()) == "0.5 * ByModel(model=<Layers>) + BLEU()"
+    assert repr(ByModel("a" * 300)) == f"ByModel(model={'a' * 300!r})"
+    assert repr(ByModel(None, ["word"] * 100)) == "ByModel(model=None, words=<list>)"
+    env = gymnasium.make("textgym/Copy-v1", reward=ByModel(Layers()))
+    assert len(str(env.spec)) < 800

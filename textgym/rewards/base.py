@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textgym.core import Reward, Sample, Score, groups_of, reward_name, say_whose
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from textgym.rewards.combine import Product, WeightedSum
 
 Value = float | Score | None
+LONGEST = 200  # characters of an argument in a repr
 
 
 class BatchReward:
@@ -53,14 +55,14 @@ class BatchReward:
         return values
 
     def __repr__(self) -> str:
-        """The constructor's call, without most arguments that have their default value."""
+        """The constructor's call, without most arguments that have their default value, and long ones by their type."""
         parts = []
         for key, parameter in inspect.signature(type(self)).parameters.items():
             value = getattr(self, key, parameter.default)
             if key in self.shown:
-                parts.append(repr(value))
+                parts.append(_short(value))
             elif repr(value) != repr(parameter.default):  # arrays have no plain equality
-                parts.append(f"{key}={value!r}")
+                parts.append(f"{key}={_short(value)}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def __add__(self, other: "Reward | float") -> "WeightedSum":
@@ -137,6 +139,15 @@ class GroupReward(BatchReward):
             for i, value in zip(members, scored, strict=True):
                 values[i] = value
         return values
+
+
+def _short(value: object) -> str:
+    """The repr of an argument; where it is long, of several lines or an address, the object's name, or its type's."""
+    text = repr(value)
+    if isinstance(value, str) or not (len(text) > LONGEST or "\n" in text or " at 0x" in text):
+        return text
+    path, name = getattr(value, "name_or_path", ""), getattr(value, "__name__", type(value).__name__)
+    return repr(path) if path and not Path(path).is_absolute() else f"<{name}>"
 
 
 def check_batch(reward: Reward, samples: object) -> None:

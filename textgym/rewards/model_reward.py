@@ -141,14 +141,6 @@ class ModelReward(BatchReward):
                 results[i] = value
         return results
 
-    def __repr__(self) -> str:
-        """The constructor's call, with the name of a loaded model, or its class, in place of what it prints."""
-        shown = super().__repr__()
-        for part, known in ((self.model, getattr(self.model, "name_or_path", "")), (self.tokenizer, "")):
-            if part is not None and not isinstance(part, str):
-                shown = shown.replace(repr(part), repr(known or type(part).__name__))
-        return shown
-
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded_model": None, "_loaded_tokenizer": None}  # what has a name loads again
 

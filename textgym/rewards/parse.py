@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from textgym.errors import ConfigError
 from textgym.rewards.base import BatchReward
@@ -9,8 +10,11 @@ from textgym.rewards.bounds import Clip, Gate, Max, Min
 from textgym.rewards.registry import formula_names, make_reward
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*/(),]))"
+    r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*/(),=])"
+    r"|(?P<text>'[^']*'|\"[^\"]*\"))"
 )
+_EQUALS = re.compile(r"\s*=")
+CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 # What makes a reward from others, and what it takes.
 FUNCTIONS: dict[str, tuple[Callable[..., BatchReward], str]] = {
     "min": (Min, "rewards, and numbers"),
@@ -24,18 +28,20 @@ _DEPTH = 50  # of parentheses and signs within each other
 def parse_reward(text: str) -> BatchReward:
     """The reward that a formula of numbers, names, ``+ - * /`` and parentheses describes. Case doesn't matter in names.
 
-    Names: those of ``textgym.rewards.REWARDS`` that need no arguments, each with its default settings. Functions:
-    ``min(...)``, ``max(...)``, ``clip(reward, low, high)``, ``gate(reward, at)``. A reward can be divided by a number.
+    Names: those of ``textgym.rewards.REWARDS``, with arguments in parentheses, such as ``length(maximum=20)``: numbers,
+    texts in quotes, ``true``, ``false``, ``none`` or rewards. Functions: ``min(...)``, ``max(...)``,
+    ``clip(reward, low, high)``, ``gate(reward, at)``. A reward can be divided by a number.
 
     Raises:
-        ConfigError: an unknown name, a misplaced or unknown character, or no name. The message names the place.
+        ConfigError: an unknown name, a misplaced or unknown character, no name, or an argument that a reward doesn't
+            take. The message names the place.
 
     >>> parse_reward("0.7*bleu + 0.3*rougeL")
     0.7 * BLEU() + 0.3 * ROUGE('L')
     >>> parse_reward("sentiment*coverage"), parse_reward("(bleu - chrf/2) * no_repeats")
     (Sentiment() * KeywordCoverage(), (BLEU() - 0.5 * ChrF()) * NoRepeats())
-    >>> parse_reward("sentiment * gate(no_repeats, 0.8)")
-    Sentiment() * Gate(NoRepeats(), 0.8)
+    >>> parse_reward("sentiment * gate(no_repeats, 0.8)"), parse_reward("length(8, unit='words') - 1")
+    (Sentiment() * Gate(NoRepeats(), 0.8), Length(target=8, unit='words') - 1)
     """
     result = _Reader(text).read()
     if not isinstance(result, BatchReward):
@@ -116,33 +122,61 @@ class _Reader:
             raise self.expected("a number or a name")
         place = self.place
         self.advance()
-        if kind == "name" and token.lower() in FUNCTIONS and self.token == "(":
-            return self.call(token.lower(), place)
-        return float(token) if kind == "number" else _named(self.text, token)
-
-    def call(self, name: str, place: int) -> BatchReward:
-        """A function of the formulas, from its parenthesis on."""
-        self.depth += 1
-        arguments: list[BatchReward | float] = []
-        while not arguments or self.token == ",":
-            self.advance()
-            arguments.append(self.sum())
-        self.depth -= 1
-        if self.token != ")":
-            raise self.expected("',' or ')'")
-        self.advance()
-        made, signature = FUNCTIONS[name]
+        if kind == "number":
+            return float(token)
+        if self.token != "(":
+            return self.named(token, place, [], {})
+        positional, named = self.arguments()
+        if token.lower() not in FUNCTIONS:
+            return self.named(token, place, positional, named)
+        made, signature = FUNCTIONS[token.lower()]
         try:
-            return made(*arguments)
+            return made(*positional, **named)
         except (TypeError, ConfigError):
-            raise _error(self.text, place, f"{name} takes {signature}") from None
+            raise _error(self.text, place, f"{token.lower()} takes {signature}") from None
 
+    def arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        """What is in parentheses after a name: values, and then values with names."""
+        self.depth += 1
+        positional: list[Any] = []
+        named: dict[str, Any] = {}
+        self.advance()
+        while self.token != ")":
+            if self.kind == "name" and _EQUALS.match(self.text, self.position):
+                name, place = self.token, self.place
+                self.advance()
+                self.advance()
+                if name in named:
+                    raise _error(self.text, place, f"{name} is given twice")
+                named[name] = self.value()
+            elif named:
+                raise self.expected("name=value")
+            else:
+                positional.append(self.value())
+            if self.token == ",":
+                self.advance()
+            elif self.token != ")":
+                raise self.expected("',' or ')'")
+        self.depth -= 1
+        self.advance()
+        return positional, named
 
-def _named(text: str, name: str) -> BatchReward:
-    try:
-        return make_reward(name)
-    except ConfigError as error:
-        raise ConfigError(str(error) if text.strip() == name else f"{error} The formula is {text!r}.") from None
+    def value(self) -> Any:
+        """An argument: a text, a constant, a number or a formula. A number without a fraction is an integer."""
+        kind, token = self.kind, self.token
+        if kind == "text" or (kind == "name" and token.lower() in CONSTANTS):
+            self.advance()
+            return token[1:-1] if kind == "text" else CONSTANTS[token.lower()]
+        value = self.sum()
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    def named(self, name: str, place: int, positional: list[Any], named: dict[str, Any]) -> BatchReward:
+        """The reward of a name."""
+        try:
+            return make_reward(name, *positional, **named)
+        except ConfigError as error:
+            whole = self.text.strip() == name
+            raise ConfigError(str(error) if whole else f"{error} The formula is {self.text!r}.") from None
 
 
 def _error(text: str, position: int, problem: str) -> ConfigError:

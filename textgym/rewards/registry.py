@@ -2,12 +2,12 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from textgym.core import Reward
-from textgym.errors import ConfigError, did_you_mean
+from textgym.errors import ConfigError, TextGymError, did_you_mean
 from textgym.rewards.base import BatchReward
 from textgym.rewards.functions import as_reward
 
@@ -61,14 +61,15 @@ def register_reward(name: str, factory: RewardFactory) -> None:
     REWARDS[name if known is None else known] = factory
 
 
-def make_reward(name: str) -> BatchReward:
-    """The reward of this name, case ignored.
+def make_reward(name: str, *arguments: Any, **named: Any) -> BatchReward:
+    """The reward of this name, case ignored, with arguments of its factory.
 
     Raises:
-        ConfigError: there is none, it needs arguments, or its factory made something else than a reward.
+        ConfigError: there is none, the arguments aren't those that it takes, or its factory made something else than a
+            reward.
 
-    >>> make_reward("rougel")
-    ROUGE('L')
+    >>> make_reward("rougel"), make_reward("length", maximum=20)
+    (ROUGE('L'), Length(maximum=20))
     """
     known = next((other for other in REWARDS if other.lower() == name.lower()), None)
     if known is None:
@@ -76,15 +77,47 @@ def make_reward(name: str) -> BatchReward:
             f"No reward is called {name!r}. {did_you_mean(name, formula_names())} One of your own: "
             "textgym.register_reward, and on the command line --import its module."
         )
-    if needed := needed_arguments(REWARDS[known]):
+    factory, given = REWARDS[known], bool(arguments or named)
+    if not given and (needed := needed_arguments(factory)):
+        how = f"In a formula: {known}({needed[0]}=...). Or make" if len(needed) == 1 else "Make"
         raise ConfigError(
-            f"The reward {known!r} can't be made by its name, it needs {', '.join(needed)}. Make it in Python, "
+            f"The reward {known!r} can't be made by its name, it needs {', '.join(needed)}. {how} it in Python, "
             f"{describe(known)[0]}, and pass the object."
         )
-    made = REWARDS[known]()
+    if given:
+        _check_arguments(known, factory, arguments, named)
+    try:
+        made = factory(*arguments, **named)
+    except TextGymError:
+        raise
+    except (TypeError, ValueError) as error:
+        if not given:
+            raise
+        raise ConfigError(f"The reward {known!r} can't be made with {_written(arguments, named)}: {error}") from error
     if not callable(made) or isinstance(made, type):
         raise ConfigError(f"The factory of the reward {known!r} made {made!r}, expected a function of samples.")
     return as_reward(made)
+
+
+def _check_arguments(name: str, factory: RewardFactory, arguments: Sequence[Any], named: Mapping[str, Any]) -> None:
+    """Raise ConfigError for arguments that the factory doesn't take."""
+    try:
+        signature = inspect.signature(factory)
+    except ValueError:
+        return
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError as error:
+        takes = list(signature.parameters)
+        unknown = [key for key in named if key not in takes]
+        hint = did_you_mean(unknown[0], takes) if unknown else f"It takes {', '.join(takes) or 'no arguments'}."
+        raise ConfigError(
+            f"The reward {name!r} can't be made with {_written(arguments, named)}: {error}. {hint}"
+        ) from None
+
+
+def _written(arguments: Sequence[Any], named: Mapping[str, Any]) -> str:
+    return ", ".join([*map(repr, arguments), *(f"{key}={value!r}" for key, value in named.items())])
 
 
 def formula_names() -> list[str]:

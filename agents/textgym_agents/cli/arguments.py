@@ -193,13 +193,14 @@ def checked_reward(text: str) -> str:
     """The word "default", a formula, or ``module:function``, with ``file.py`` without its ending; else an error."""
     if text == "default":
         return text
-    module, colon, function = text.rpartition(":")
-    if not colon:
+    from textgym.importable import named, names_object
+
+    module, _, function = text.rpartition(":")
+    if not names_object(text):
         from textgym.rewards import parse_reward
 
         parse_reward(text)
         return text
-    from textgym.importable import named
     from textgym.plugins import load_plugins
 
     load_plugins([module], installed=False)

@@ -86,9 +86,10 @@ def load_plugins(modules: Iterable[str] | None, *things: str | None) -> tuple[st
     Returns:
         The modules, files with their whole path.
     """
+    from textgym.importable import names_object
     from textgym.plugins import load_plugins as load
 
-    modules = [*(modules or ()), *(thing.rpartition(":")[0] for thing in things if thing is not None and ":" in thing)]
+    modules = [*(modules or ()), *(one.rpartition(":")[0] for one in things if one is not None and names_object(one))]
     named = tuple(
         str(Path(one).expanduser().absolute()) if one.endswith(".py") else one for one in dict.fromkeys(modules)
     )
