@@ -47,7 +47,8 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         ``action_masks``) is an error.
 
     Rewards:
-        0 at every step but the last, then the reward's value; 0 if it abstains, with ``info["reward_abstained"]``.
+        0 at every step but the last, then the reward's value. Where the reward abstains there is none: 0, as Gymnasium
+        wants a number, with ``info["reward_abstained"]``. Algorithms, evaluations and reward wrappers leave it out.
 
     Episode End:
         Terminated by an end token ("eos"), a stop string ("stop") or after T tokens ("length"), as
@@ -106,6 +107,7 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         self.observation_space: TextSpace = TextSpace(self.mdp.rules)  # type: ignore[assignment]
         self.action_space = gymnasium.spaces.Discrete(self.mdp.rules.vocab_size)
         self.last_sample: Sample | None = None  # of the last finished episode
+        self.last_abstained = False  # whether its reward abstained
         self._buffer = TokenBuffer(self.mdp.rules, 1)
         self._prompt: Prompt | None = None
         self._prompt_id = -1
@@ -172,6 +174,7 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
                 raise
             self._running, self.finished = False, True
             self.last_sample, reward, info = ended[0][0], ended[1][0], ended[2][0]
+            self.last_abstained = "reward_abstained" in info
             self._score = reward
             if self._numbers is not None:
                 self._numbers.end(0, code, info)

@@ -76,6 +76,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.last_samples: list[Sample | None] = [None] * self.num_envs  # of each row's last finished episode
+        self.last_abstained: Bools = np.zeros(self.num_envs, dtype=np.bool_)  # whether its reward abstained
         self._buffer = TokenBuffer(self.mdp.rules, self.num_envs)
         self._prompts: list[Prompt | None] = [None] * self.num_envs
         self._prompt_ids = [-1] * self.num_envs
@@ -249,6 +250,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         self._any_ended = True
         for row, sample in zip(rows, samples, strict=True):
             self.last_samples[row] = sample
+        self.last_abstained[rows] = ["reward_abstained" in info for info in finals]
         if self._numbers is not None:
             for row, info in zip(rows, finals, strict=True):
                 self._numbers.end(row, int(codes[row]), info)
@@ -286,7 +288,8 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         """All that decides what comes next: a dict of plain values and numpy arrays, for :meth:`set_state`.
 
         The rows' tokens, which of them wait, the random generators (as ``bit_generator.state``), and the
-        next prompt of ``sampling="sequential"``. A prompt is named by its index. ``last_samples`` is left out.
+        next prompt of ``sampling="sequential"``. A prompt is named by its index. ``last_samples`` and
+        ``last_abstained`` are left out.
 
         A wrapper with a state of its own, such as a running mean of rewards, defines ``get_state`` and ``set_state``
         in the same way, for that state alone. Whoever saves an environment walks along ``env`` from wrapper to wrapper.

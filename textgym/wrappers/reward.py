@@ -33,7 +33,7 @@ class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         base: Any = self.env.unwrapped
-        if base.finished:  # not where a TimeLimit cuts an episode
+        if base.finished and not base.last_abstained:  # not where a TimeLimit cuts an episode
             if "finish_reason" in info:
                 info.setdefault(UNTRANSFORMED, float(reward))
             reward = changed(self, base.last_sample, float(reward))
@@ -63,8 +63,10 @@ class _VectorReward(VectorWrapperBase):
         else:  # with infos="numbers" or "none"
             finished = _finished(base, before, terminated | truncated)
         if finished.any():
+            abstained = base.last_abstained if hasattr(base, "last_abstained") else base.get_attr("last_abstained")
+            finished = finished & ~np.asarray(abstained)
             for part in ends:  # the innermost wrapper has it right
-                part.setdefault(f"_{UNTRANSFORMED}", part["_finish_reason"].copy())
+                part.setdefault(f"_{UNTRANSFORMED}", part["_finish_reason"] & finished)
                 part.setdefault(UNTRANSFORMED, np.where(part["_finish_reason"], rewards, 0.0))
             samples = base.last_samples if hasattr(base, "last_samples") else base.get_attr("last_sample")
             rewards = np.array(rewards, dtype=np.float64)
@@ -77,7 +79,8 @@ class RewardWrapper(EitherWrapper):
     """Override ``reward`` to change the reward of each completion, of an ``Env``, a ``VectorEnv`` or an SB3 ``VecEnv``.
 
     A VecEnv of Stable-Baselines3's own can be wrapped once ``textgym_agents`` is imported.
-    ``info["untransformed_reward"]`` at an episode's end is the reward before the innermost of such wrappers.
+    ``info["untransformed_reward"]`` at an episode's end is the reward before the innermost of such wrappers. Where the
+    environment's reward abstained, there is nothing to change: ``reward`` isn't called, and the number stays 0.
 
     >>> import textgym
     >>> class Brief(textgym.wrappers.RewardWrapper):

@@ -120,17 +120,21 @@ class ARS(contrib.ARS):  # type: ignore[misc]
         self.ep_info_buffer: Any = []
         prompt_ids = np.array([inner.mdp.draw(inner.np_random) for _ in range(self.n_eval_episodes)])
         stream = int(inner.np_random.integers(2**32))
-        returns = torch.zeros(len(candidate_weights), device=self.device)
+        returns = torch.full((len(candidate_weights),), torch.nan, device=self.device)
         for index, weights in enumerate(candidate_weights):
             self.policy.load_from_vector(weights)
             with self.policy.sampling_from(stream):
-                returns[index] = float(self._returns(prompt_ids, callback).mean())
+                each = self._returns(prompt_ids, callback)
+            if np.isfinite(each).any():
+                returns[index] = float(np.nanmean(each))
+        # A candidate of which nothing is known is neither better nor worse than the others.
+        returns = returns.where(returns.isfinite(), returns.nanmean().nan_to_num(0.0))
         self.policy.load_from_vector(self.weights)
         callback.on_rollout_end()
         return returns
 
     def _returns(self, prompt_ids: NDArray[np.integer], callback: BaseCallback) -> NDArray[np.float64]:
-        """(episodes,) the return of one episode for each prompt, under the policy's present weights."""
+        """(episodes,) returns of one episode for each prompt, under the present weights; NaN: the reward abstained."""
         returns = np.zeros(len(prompt_ids))
         with self.env.rows_wait():
             queue = PromptQueue(self.env, prompt_ids)
@@ -139,6 +143,7 @@ class ARS(contrib.ARS):  # type: ignore[misc]
                 rewards, dones, infos = queue.step(actions)
                 playing = queue.episode_of >= 0
                 returns[queue.episode_of[playing]] += rewards[playing]
+                returns[queue.episode_of[self.env.abstained]] = np.nan
                 self.num_timesteps += int(playing.sum())
                 self._update_info_buffer(infos)
                 callback.update_locals(locals())

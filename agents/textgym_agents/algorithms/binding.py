@@ -6,6 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
+from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
+from textgym_agents.envs.abstained import abstained_rows
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.policies.limits import check_values
 
@@ -22,18 +24,35 @@ def bind_policy(algorithm: BaseAlgorithm) -> None:
     """Give the policy to the rollout buffer and to each layer of the environment that has a ``bind`` for it.
 
     ``make`` and ``load`` do so, and so do textgym's own algorithms when SB3 sets them up. With one of SB3's classes by
-    hand, call ``algorithm.rollout_buffer.bind(algorithm.policy)``, or ``bind`` of the environment.
+    hand, call this function: a rollout buffer also learns of rewards that abstain, which SB3 doesn't show it.
     """
     parts: list[Any] = [getattr(algorithm, name, None) for name in ("rollout_buffer", "replay_buffer")]
     env = algorithm.get_env()
     while env is not None:
         parts.append(env)
         env = env.venv if isinstance(env, VecEnvWrapper) else None
+    policy: Any = algorithm.policy
     for part in parts:
-        if isinstance(part, NeedsPolicy):
-            part.bind(algorithm.policy)
+        if isinstance(part, EpisodeRolloutBuffer):
+            part.bind(policy, _Abstained(algorithm))
+        elif isinstance(part, NeedsPolicy):
+            part.bind(policy)
         if isinstance(part, TextVecEnv):
             part.before_reset = _LengthCheck(algorithm)
+
+
+class _Abstained:
+    """In which rows of an algorithm's environment, which may be another one later, the last reward abstained."""
+
+    def __init__(self, algorithm: BaseAlgorithm) -> None:
+        self._algorithm = weakref.ref(algorithm)
+
+    def __call__(self) -> Any:
+        algorithm = self._algorithm()
+        return False if algorithm is None or algorithm.env is None else abstained_rows(algorithm.env)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()  # a pickled buffer has no algorithm
 
 
 class _LengthCheck:

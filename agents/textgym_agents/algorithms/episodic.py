@@ -1,7 +1,8 @@
 """Bases of the algorithms that learn from whole episodes: how they are collected, and what policy gradients share.
 
 A rollout plays ``prompts_per_rollout`` prompts, ``group_size`` times each, see :class:`PromptQueue`. Each episode is
-worth what it scored, also one that reached the length limit where the environment calls that a truncation.
+worth what it scored, also one that reached the length limit where the environment calls that a truncation. One whose
+reward abstained is worth nothing known: it is in no group's mean, no whitening and no minibatch.
 """
 
 from collections import defaultdict
@@ -28,7 +29,7 @@ from textgym_agents.algorithms.options import EpisodicOptions, SB3Options, check
 from textgym_agents.buffers.episodes import Episode, EpisodeSamples, EpisodeStore, Recorder
 from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
-from textgym_agents.objectives.advantages import whiten, without_signal
+from textgym_agents.objectives.advantages import comparable, whiten, without_signal
 from textgym_agents.objectives.arrays import Floats
 from textgym_agents.objectives.returns import returns_to_go
 from textgym_agents.policies.base import LanguageModelPolicy
@@ -157,11 +158,15 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
             return False
         rollout_buffer.fill(episodes, self.group_size)
         returns = returns_to_go(rollout_buffer.rewards[:, 0].astype(np.float64), rollout_buffer.lengths)
-        rollout_buffer.values = self.policy.value_net.follow(returns, rollout_buffer.values)
-        if self.group_size > 1:
+        scored = rollout_buffer.scored
+        known = returns[scored.reshape(-1).repeat(rollout_buffer.lengths)]
+        rollout_buffer.values = self.policy.value_net.follow(known, rollout_buffer.values)
+        groups = comparable(scored).any(1)
+        if self.group_size > 1 and groups.any():
             scores = rollout_buffer.scores
-            self.logger.record("group/zero_variance", float(without_signal(scores).mean()))
-            self.logger.record("group/reward_std", float(scores.std(1, ddof=1).mean()))
+            deviations = [scores[group, scored[group]].std(ddof=1) for group in np.flatnonzero(groups)]
+            self.logger.record("group/zero_variance", float(without_signal(scores, scored)[groups].mean()))
+            self.logger.record("group/reward_std", float(np.mean(deviations)))
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
@@ -200,9 +205,11 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                     masks = self.policy.sampled_masks
                 actions = actions.cpu().numpy()
                 rewards, dones, infos = queue.step(actions)
+                abstained = env.abstained
                 if deterministic or beginnings is not None:
                     for info in infos:
                         info.pop("episode", None)
+                        info.pop("reward_abstained", None)
                 self.num_timesteps += int((queue.episode_of >= 0).sum())
                 callback.update_locals(locals())
                 if not callback.on_step():
@@ -211,7 +218,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                 record.add(actions, rewards, values, log_probs, masks)
                 record.follow(queue.observations, (queue.episode_of >= 0) & ~dones)
                 for row in np.flatnonzero(dones):
-                    record.end(int(queue.episode_of[row]))
+                    record.end(int(queue.episode_of[row]), bool(abstained[row]))
                 self._last_obs = queue.observations
         return record.episodes()
 
@@ -270,9 +277,15 @@ class EpisodicPolicyGradient(EpisodicAlgorithm):
     def _minibatches(self, advantages: Floats) -> Iterator[EpisodeSamples]:
         """The rollout's episodes in random order, with these advantages: (groups, k) or (tokens,)."""
         store = self.rollout_buffer
-        store.set_advantages(whiten(advantages) if self.normalize_advantage else advantages)
-        skipped = without_signal(store.scores) & self.skip_without_signal & (self.group_size > 1)
-        return store.get(self.batch_size, ~np.repeat(skipped, self.group_size))
+        if self.normalize_advantage:
+            scored = store.scored.reshape(-1).repeat(1 if advantages.shape == store.scores.shape else store.lengths)
+            known = scored.reshape(advantages.shape)
+            if known.all() or known.sum() > 1:
+                advantages = advantages.copy()
+                advantages[known] = whiten(advantages[known])
+        store.set_advantages(advantages)
+        skipped = without_signal(store.scores, store.scored) & self.skip_without_signal & (self.group_size > 1)
+        return store.get(self.batch_size, ~np.repeat(skipped, store.group_size))
 
 
 class Means:

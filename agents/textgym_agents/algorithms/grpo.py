@@ -12,7 +12,7 @@ from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.options import PolicyGradientOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
-from textgym_agents.objectives.advantages import group_normalized
+from textgym_agents.objectives.advantages import comparable, group_normalized
 from textgym_agents.policies.limits import check_values
 
 
@@ -96,7 +96,10 @@ class GRPO(EpisodicPolicyGradient):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         store, means, (low, high) = self.rollout_buffer, Means(), self._clip_ranges()
-        advantages = group_normalized(store.episode_returns, normalize_std=self.normalize_std)  # (groups, k)
+        store.scored = comparable(store.scored)  # one completion alone has no group
+        advantages = group_normalized(
+            store.episode_returns, store.scored, normalize_std=self.normalize_std
+        )  # (groups, k)
         for _ in range(self.n_epochs):
             for batch in self._minibatches(advantages):
                 _, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)  # (tokens,)

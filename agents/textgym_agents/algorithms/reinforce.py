@@ -100,9 +100,12 @@ class REINFORCE(EpisodicPolicyGradient):
             self.policy.optimizer.step()
             means.add(policy_loss=policy_loss, entropy_loss=-entropy.mean(), loss=loss, grad_norm=grad_norm)
         self._log_update(means)
+        returns = store.episode_returns[store.scored]
+        if not returns.size:
+            return
         if self.baseline == "prompt":
-            self.prompt_baseline.update(self.prompt_ids, store.episode_returns.reshape(-1))
-        mean = float(store.episode_returns.mean())
+            self.prompt_baseline.update(self.prompt_ids[store.scored.reshape(-1)], returns)
+        mean = float(returns.mean())
         before = mean if self.running_mean is None else self.running_mean
         self.running_mean = self.baseline_decay * before + (1 - self.baseline_decay) * mean
 
@@ -114,15 +117,18 @@ class REINFORCE(EpisodicPolicyGradient):
             return values
         if self.baseline == "none":
             return 0.0
-        if self.baseline == "prompt":
-            baselines = self.prompt_baseline.baselines(self.prompt_ids, store.episode_returns.reshape(-1))
-            self.logger.record("train/baseline", float(baselines.mean()))
+        scored = store.scored.reshape(-1)
+        if self.baseline == "prompt" and scored.any():
+            baselines = np.zeros(len(scored))
+            returns = store.episode_returns[store.scored]
+            baselines[scored] = self.prompt_baseline.baselines(self.prompt_ids[scored], returns)
+            self.logger.record("train/baseline", float(baselines[scored].mean()))
             return baselines.repeat(store.lengths)
         if self.running_mean is not None:
             self.logger.record("train/baseline", self.running_mean)
             return self.running_mean
         returns = store.episode_returns.reshape(1, -1)
-        others = mean_of_others(returns) if returns.size > 1 else np.zeros_like(returns)
+        others = mean_of_others(returns, scored[None]) if returns.size > 1 else np.zeros_like(returns)
         return others.repeat(store.lengths)
 
 

@@ -5,7 +5,7 @@ from torch.nn.utils import clip_grad_norm_
 from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
 from textgym_agents.algorithms.row import Algorithm, Learning
-from textgym_agents.objectives.advantages import leave_one_out
+from textgym_agents.objectives.advantages import comparable, leave_one_out
 
 
 class RLOO(EpisodicPolicyGradient):
@@ -29,7 +29,9 @@ class RLOO(EpisodicPolicyGradient):
         """Up the gradient of  1/n sum_i [R(y_i, x) - 1/(k-1) sum_{j != i} R(y_j, x)] log pi(y_i | x)."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        advantages = leave_one_out(self.rollout_buffer.episode_returns)  # (groups, k)
+        store = self.rollout_buffer
+        store.scored = comparable(store.scored)  # one completion alone has no baseline
+        advantages = leave_one_out(store.episode_returns, store.scored)  # (groups, k)
         means = Means()
         for batch in self._minibatches(advantages):
             _, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)  # (tokens,)

@@ -65,11 +65,17 @@ class SCST(EpisodicPolicyGradient):
         prompt_ids = self._draw_prompts(env)
         sampled = self._play(env, callback, np.repeat(prompt_ids, self.group_size))
         greedy = None if sampled is None else self._play(env, callback, prompt_ids, deterministic=True)
-        if greedy is None:
+        if sampled is None or greedy is None:
             return None
         self.greedy_scores = np.array([[episode.rewards.sum(dtype=np.float64)] for episode in greedy])
-        self.logger.record("rollout/greedy_reward", float(self.greedy_scores.mean()))
-        return sampled
+        known = [not episode.abstained for episode in greedy]
+        if any(known):
+            self.logger.record("rollout/greedy_reward", float(self.greedy_scores[known].mean()))
+        # Where the reward abstained for the greedy completion, samples of its prompt have nothing to compare with.
+        return [
+            episode._replace(abstained=episode.abstained or not known[number // self.group_size])
+            for number, episode in enumerate(sampled)
+        ]
 
     def train(self) -> None:
         """Up the gradient of  1/n sum_i [r(w_i) - r(greedy w)] log p(w_i)."""

@@ -17,7 +17,7 @@ from textgym_agents.algorithms.options import EpisodicOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.envs.vec_env import TextVecEnv
-from textgym_agents.objectives.advantages import mean_of_others, segment_advantages, segment_starts
+from textgym_agents.objectives.advantages import comparable, mean_of_others, segment_advantages, segment_starts
 from textgym_agents.objectives.arrays import Floats
 from textgym_agents.policies.limits import check_values
 
@@ -102,14 +102,24 @@ class VinePPO(EpisodicPolicyGradient):
         values = self._values(env, callback, episodes)
         if values is None:
             return None
-        self.state_values = values
+        self.state_values, episodes = values, self._with_values(episodes)
         self.logger.record("rollout/branch_share", 1 - completions / (self.num_timesteps - before))
         return episodes
 
     def _values(self, env: TextVecEnv, callback: BaseCallback, episodes: list[Episode]) -> Floats | None:
-        """(segments,) mean returns of branches from the states at which segments begin."""
+        """(segments,) mean returns of branches from the states at which segments begin.
+
+        Where the reward abstained for all branches of a state, its value is that of the state before. The first state
+        of a completion then has none, and the completion is left out.
+        """
         returns = np.array([episode.rewards.sum(dtype=np.float64) for episode in episodes])
-        first = mean_of_others(returns.reshape(-1, self.group_size)).reshape(-1) if self.group_size > 1 else None
+        first, self._first_known = None, np.ones(len(episodes), dtype=np.bool_)
+        if self.group_size > 1:
+            groups, scored = (
+                array.reshape(-1, self.group_size) for array in (returns, np.array([not e.abstained for e in episodes]))
+            )
+            first = mean_of_others(groups, scored).reshape(-1)
+            self._first_known = comparable(scored).reshape(-1)
         states = [
             (number, int(start))
             for number, starts in enumerate(segment_starts(np.array([len(e.actions) for e in episodes]), self.stride))
@@ -119,14 +129,30 @@ class VinePPO(EpisodicPolicyGradient):
         of_episode = np.repeat([number for number, _ in played], self.branches).astype(np.int64)
         beginnings = [episodes[number].actions[:start] for number, start in played for _ in range(self.branches)]
         sampled: Floats = np.zeros(0)
+        counts = np.zeros(0)
         if played:
             branches = self._play(env, callback, self.prompt_ids[of_episode], beginnings=beginnings)
             if branches is None:
                 return None
-            scores = np.array([branch.rewards.sum(dtype=np.float64) for branch in branches])
-            sampled = scores.reshape(-1, self.branches).mean(1)
-        known = dict(zip(played, sampled.tolist(), strict=True))
-        return np.array([known[state] if state in known else first[state[0]] for state in states])  # type: ignore[index]
+            scores = np.array([0.0 if b.abstained else b.rewards.sum(dtype=np.float64) for b in branches])
+            counts = np.array([not branch.abstained for branch in branches]).reshape(-1, self.branches).sum(1)
+            sampled = scores.reshape(-1, self.branches).sum(1) / np.maximum(counts, 1)
+        known = {state: v for state, v, n in zip(played, sampled.tolist(), counts.tolist(), strict=True) if n}
+        values: list[float] = []
+        for number, start in states:
+            if (number, start) in known:
+                values.append(known[number, start])
+            elif start == 0:
+                self._first_known[number] &= first is not None
+                values.append(0.0 if first is None else float(first[number]))
+            else:
+                values.append(values[-1])
+        return np.array(values)
+
+    def _with_values(self, episodes: list[Episode]) -> list[Episode]:
+        """Episodes whose first state has no value count as those whose reward abstained: nothing to compare with."""
+        known = zip(episodes, self._first_known.tolist(), strict=True)
+        return [episode._replace(abstained=episode.abstained or not has_value) for episode, has_value in known]
 
     def train(self) -> None:
         """Up the gradient of  mean_t min(rho_t A_t, clip(rho_t) A_t),  A_t = V(state after t) - V(state before t)."""

@@ -11,6 +11,7 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from textgym.core import score_samples
+from textgym.errors import RewardError
 from textgym.registration import split_argument
 from textgym_agents.benchmark.composites import base
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
@@ -89,6 +90,11 @@ class HeldOut:
             statistics = None if name in by_name else of_metric(name, evaluation.samples)
             if statistics is not None:
                 by_name[name] = statistics
+        if evaluation.abstained:
+            raise RewardError(
+                f"The reward abstained for {evaluation.abstained:.0%} of {len(evaluation.samples)} held-out texts. "
+                "Runs are compared prompt by prompt, so each needs its reward: let the judge ask again, and --retry."
+            )
         rewards = {"reward": rounded(evaluation.rewards.tolist())}
         gold = self._gold(evaluation)
         if gold is not None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import transformers
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -194,7 +195,7 @@ def _curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     size = 1 if len(rows) <= MAX_POINTS else -(-len(rows) // (MAX_POINTS // 2))
     groups = [rows[start : start + size] for start in range(0, len(rows), size)]
     rewards = [
-        sum(row["reward"] * row["episodes"] for row in group) / sum(row["episodes"] for row in group)
+        float(np.average([row["reward"] for row in group], weights=[_scored(row) for row in group]))
         if len(group) > 1
         else group[0]["reward"]
         for group in groups
@@ -203,6 +204,11 @@ def _curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
         "timesteps": [int(group[-1]["timesteps"]) for group in groups],
         "reward": [round(reward, 6) for reward in rewards],
     }
+
+
+def _scored(row: Mapping[str, float]) -> float:
+    """The completions that a rollout's mean reward is of."""
+    return row["episodes"] * (1 - row.get("text/abstained", 0.0))
 
 
 def do(job: str | bytes) -> str:

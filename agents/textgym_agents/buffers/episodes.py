@@ -5,6 +5,7 @@
 | `actions`, `rewards`, `values`, `log_probs`, ... | (tokens, 1) | of all episodes, one after another |
 | `lengths` | (episodes,) | tokens of each episode |
 | `scores` | (groups, k) | the environment's return of each of k completions of one prompt |
+| `scored` | (groups, k) | False where the reward abstained: there is no return, and minibatches leave the episode out |
 | `episode_returns` | (groups, k) | the same minus the KL penalty, where that is part of the reward |
 """
 
@@ -36,6 +37,7 @@ class Episode(NamedTuple):
         prompt: what the encoder reads, None for a decoder-only model.
         actions, rewards, values, log_probs: (tokens,).
         masks: (tokens, words) what the policy chose among, where it left tokens out.
+        abstained: whether the reward abstained, so that the rewards mean nothing and the episode teaches nothing.
     """
 
     context: TokenIds
@@ -45,6 +47,7 @@ class Episode(NamedTuple):
     values: Floats
     log_probs: Floats
     masks: NDArray[np.int64] | None = None
+    abstained: bool = False
 
 
 def given_episode(rules: TokenRules, prompt_ids: Ints, actions: Sequence[int] | Ints, reward: float = 0.0) -> Episode:
@@ -165,6 +168,7 @@ class EpisodeStore(EpisodeRolloutBuffer):
         ]
         self.pos, self.full = self.buffer_size, True
         self.group_size, self._starts = group_size, starts
+        self.scored = ~np.array([episode.abstained for episode in episodes]).reshape(-1, group_size)
         self.reference_log_probs = self.log_probs
         self.kl_coef = 0.0
         self.scores = self._sums()
@@ -200,15 +204,16 @@ class EpisodeStore(EpisodeRolloutBuffer):
     def get(  # type: ignore[override]
         self, batch_size: int | None = None, keep: NDArray[np.bool_] | None = None
     ) -> Iterator[EpisodeSamples]:
-        """Minibatches of whole episodes, in random order.
+        """Minibatches of whole episodes, in random order, without those whose reward abstained.
 
         Args:
             batch_size: about how many tokens each has; None: all in one.
-            keep: (episodes,) which of them to use. None: all.
+            keep: (episodes,) which of the others to use. None: all.
         """
         if not self.full:
             raise ResetNeededError("The store is empty: fill it first.")
-        segments = [s for i, s in enumerate(self._segments) if keep is None or keep[i]]
+        used = self.scored.reshape(-1) if keep is None else self.scored.reshape(-1) & keep
+        segments = [self._segments[i] for i in np.flatnonzero(used)]
         for chunk in self._minibatches(segments, batch_size or self.buffer_size):
             at = self._index(chunk)
             lengths = np.array([len(segment) for segment in chunk])
@@ -242,6 +247,7 @@ class Recorder:
         self.rewards: list[Floats] = []
         self.tensors: list[tuple[Tensor, Tensor]] = []  # values and log-probabilities, wherever they were computed
         self.masks: list[Tensor] = []  # what the policy chose among, where it left tokens out
+        self.abstained: NDArray[np.bool_] = np.zeros(episodes, dtype=np.bool_)
         self._live: Ints = np.zeros(0, dtype=np.int64)  # (rows,) tokens of each row's last observation
 
     def begin(self, obs: dict[str, NDArray[Any]], row: int, episode: int) -> None:
@@ -278,8 +284,9 @@ class Recorder:
         live: Ints = (obs[f"{self.store.prefix}attention_mask"] != 0).sum(1)
         return live
 
-    def end(self, episode: int) -> None:
-        """The step that was just added was the last one of an episode."""
+    def end(self, episode: int, abstained: bool = False) -> None:
+        """The step that was just added was the last one of an episode, whose reward may have abstained."""
+        self.abstained[episode] = abstained
         row, start, _ = self.spans[episode]
         self.spans[episode] = (row, start, len(self.actions))
 
@@ -289,7 +296,8 @@ class Recorder:
         arrays = [np.stack(self.actions), np.stack(self.rewards), values, log_probs]
         if self.masks:
             arrays.append(torch.stack(self.masks).cpu().numpy())
-        return [
+        episodes = [
             Episode(*beginning, *(array[start:stop, row] for array in arrays))
             for beginning, (row, start, stop) in zip(self.beginnings, self.spans, strict=True)
         ]
+        return [one._replace(abstained=bool(of)) for one, of in zip(episodes, self.abstained, strict=True)]

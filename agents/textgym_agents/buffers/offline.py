@@ -44,10 +44,16 @@ class LoggedEpisode:
 def logged(samples: Iterable[Sample], rewards: Iterable[float]) -> list[LoggedEpisode]:
     """A log of any policy's episodes: ``samples`` and ``rewards`` of ``evaluate(policy, env, split="train")``.
 
+    Those whose reward is NaN, since it abstained, are left out.
+
     >>> logged([Sample("2+2=", "4", token_ids=(9, 1), prompt_id=7)], [1.0])
     [LoggedEpisode(token_ids=(9, 1), reward=1.0, prompt_id=7, prompt_ids=None)]
     """
-    return [LoggedEpisode(s.token_ids, float(r), s.prompt_id) for s, r in zip(samples, rewards, strict=True)]
+    return [
+        LoggedEpisode(s.token_ids, float(r), s.prompt_id)
+        for s, r in zip(samples, rewards, strict=True)
+        if not math.isnan(r)
+    ]
 
 
 def write_log(path: str | Path, episodes: Iterable[LoggedEpisode]) -> None:

@@ -54,8 +54,8 @@ class EpisodeReplayBuffer(ReplayBuffer):
     """A replay buffer of whole episodes. Pass it as ``replay_buffer_class`` to DQN or QR-DQN.
 
     A minibatch has exactly ``batch_size`` tokens: whole episodes, drawn with replacement, and a part of the last one.
-    When it is full, the oldest episodes make room. As long as no episode has ended, minibatches teach nothing: their Q
-    values and targets are 0.
+    When it is full, the oldest episodes make room. Episodes whose reward abstained are not kept. As long as no episode
+    has ended, minibatches teach nothing: their Q values and targets are 0.
 
     Args:
         buffer_size: most tokens of episodes that have ended.
@@ -152,7 +152,9 @@ class EpisodeReplayBuffer(ReplayBuffer):
             episode.candidates.append(obs[CANDIDATES][row])
             episode.actions.append(actions[row])
             episode.rewards.append(float(reward[row]))
-            if done[row]:
+            if done[row] and infos[row].get("reward_abstained", False):
+                self.open[row] = None  # there is no return to learn from
+            elif done[row]:
                 if infos[row].get("TimeLimit.truncated", False):
                     episode.candidates.append(next_obs[CANDIDATES][row])
                 self._store(episode)

@@ -15,7 +15,7 @@ return is a value head's guess. PPO's ratio weights the steps that an earlier po
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,8 @@ class EpisodeRolloutBuffer(RolloutBuffer):
     """A rollout buffer of whole completions. Pass it as ``rollout_buffer_class`` to PPO, A2C or TRPO.
 
     What ``get`` hands out are the completions that ended in the last rollout, with the steps that they had in rollouts
-    before it. The rewards have the KL penalty in them. Where no completion ended, a piece of one is handed out whose
+    before it. The rewards have the KL penalty in them. Completions whose reward abstained are dropped: they are in no
+    advantage, no whitening and no statistic of the value head. Where none is left, a piece of one is handed out whose
     update changes nothing, with a warning.
 
     Args:
@@ -93,6 +94,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.kl_estimator, self._estimate = kl_estimator, estimator(kl_estimator)
         self.reference = reference
         self.policy: RolloutPolicy | None = None
+        self._abstained_rows: Callable[[], NDArray[np.bool_]] | None = None
         self.seq2seq = "decoder_input_ids" in observation_space.spaces
         self.prefix = "decoder_" if self.seq2seq else ""
         # The column of the first generated token; None where the space doesn't say.
@@ -105,9 +107,14 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.masks = MaskTable(int(action_space.n))  # type: ignore[attr-defined]
         super().__init__(buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs)
 
-    def bind(self, policy: RolloutPolicy) -> None:
-        """Take the masks of rollouts from a policy, and measure the KL to its reference model, if it has one."""
+    def bind(self, policy: RolloutPolicy, abstained_rows: Callable[[], NDArray[np.bool_]] | None = None) -> None:
+        """Take the masks of rollouts from a policy, and measure the KL to its reference model, if it has one.
+
+        SB3 gives a rollout buffer rewards and no infos. ``abstained_rows`` says, after each step, in which rows (rows,)
+        the reward of the last finished episode abstained.
+        """
         self.reference = self.policy = policy
+        self._abstained_rows = abstained_rows or self._abstained_rows
 
     def get_state(self) -> dict[str, Any]:
         """What outlasts a rollout, for a checkpoint.
@@ -146,6 +153,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         for name, dtype in STEP_ARRAYS.items():
             setattr(self, name, np.zeros(shape, dtype=dtype))
         self.episode_starts = np.zeros(shape, dtype=np.float32)
+        self.abstained = np.zeros(shape, dtype=np.bool_)  # counts where a completion ends
         # (step, row) -> context, prompt for an encoder, tokens generated before
         self.contexts: dict[tuple[int, int], tuple[TokenIds, TokenIds | None, int]] = {}
         self._known: dict[bytes, TokenIds] = {}  # completions of one prompt share its array
@@ -197,6 +205,8 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.actions[self.pos] = np.asarray(action).reshape(self.n_envs)
         self.rewards[self.pos] = reward
         self.episode_starts[self.pos] = starts
+        if self._abstained_rows is not None:
+            self.abstained[self.pos] = self._abstained_rows()
         # What an accelerator computed comes over in one piece at the end: fetching it now would wait for it.
         self._pending.append((value.detach().reshape(-1), log_prob.detach().reshape(-1)))
         self._stores_masks = self.policy is not None and self.policy.sampled_masks is not None
@@ -242,11 +252,11 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         if self._segments:
             return
         self._fetch()
-        ended = self._cut(np.asarray(dones, dtype=bool))
+        ended, dropped = self._cut(np.asarray(dones, dtype=bool))
         self.idle = not ended
         if self.idle:
-            self._warn()
-        self._keep(ended or [next(iter(self._open.values())).new_steps()])
+            self._warn(len(dropped))
+        self._keep(ended or [next(iter([*self._open.values(), *dropped])).new_steps()])
         self.returns, self.advantages = self.values.copy(), np.zeros_like(self.values)
         if not self.idle:
             if self.kl_controller is not None:
@@ -272,14 +282,17 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         for piece, values in zip(self._open.values(), parts, strict=True):
             piece.steps["values"][:] = values
 
-    def _cut(self, dones: NDArray[np.bool_]) -> list[Piece]:
-        """The completions that have ended, in order of row and step; those that haven't stay for the next rollout."""
+    def _cut(self, dones: NDArray[np.bool_]) -> tuple[list[Piece], list[Piece]]:
+        """The completions that have ended, in order of row and step; those that haven't stay for the next rollout.
+
+        In two lists: those that have a reward, and those whose reward abstained.
+        """
         before, self._open = self._open, {}
         arrays = {name: getattr(self, name) for name in STEP_ARRAYS}
         begins: dict[int, list[int]] = {row: [] for row in range(self.n_envs)}
         for step, row in self.contexts:
             begins[row].append(step)
-        ended = []
+        ended: tuple[list[Piece], list[Piece]] = [], []
         for row, starts in begins.items():
             for start, stop in zip(starts, [*starts[1:], self.pos], strict=True):
                 steps = {name: array[start:stop, row].copy() for name, array in arrays.items()}
@@ -288,7 +301,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
                 if start == 0 and not self.episode_starts[0, row] and row in before:
                     piece = before[row].with_next(piece) if before[row].continued_by(piece) else piece
                 if stop < self.pos or dones[row]:
-                    ended.append(piece)
+                    ended[int(self.abstained[stop - 1, row])].append(piece)
                 else:
                     self._open[row] = piece
         return ended
@@ -306,10 +319,17 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.episode_starts[[segment.start for segment in self._segments]] = 1
         self.contexts, self._known = {}, {}
 
-    def _warn(self) -> None:
+    def _warn(self, dropped: int) -> None:
         if self._warned:
             return
         self._warned = True
+        if dropped:
+            warnings.warn(
+                f"In a rollout the reward abstained for all of the {dropped} completions that ended, so there was "
+                "nothing to learn from. A judge that abstains says why when it does so first.",
+                stacklevel=2,
+            )
+            return
         longest = getattr(self.observation_space, "max_new_tokens", None)
         warnings.warn(
             f"In a rollout of {self.buffer_size} steps no completion ended, so there was nothing to learn from. Raise "

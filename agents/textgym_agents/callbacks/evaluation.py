@@ -142,6 +142,8 @@ class EvaluateCallback(BaseCallback):
         for name, value in result.items():
             self.logger.record(f"eval/{name}", value)
         value = result[self.metric]
+        if math.isnan(value):  # the reward abstained for all completions, which says nothing of the policy
+            return
         if value > self.best:
             self.best = value
             if self.best_folder is not None:

@@ -13,6 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from textgym.errors import ConfigError, ModelError
 from textgym_agents.callbacks.ratio_error import ratio_error
+from textgym_agents.objectives.advantages import comparable, without_signal
 
 NEGATIVE_KL = -0.005  # nats per token; above it lies what rounding and the noise of small KLs make
 NOISE = 3.0  # standard errors
@@ -195,15 +196,18 @@ class HealthCheck(BaseCallback):
         )
 
     def _check_groups(self, buffer: Any) -> None:
-        scores = buffer.scores  # (groups, k)
-        self._without_signal.append(float((np.ptp(scores, axis=1) < 1e-8).mean()))
+        scores, scored = buffer.scores, buffer.scored  # (groups, k)
+        groups = comparable(scored).any(1)
+        if not groups.any():
+            return  # hardly a reward that didn't abstain
+        self._without_signal.append(float(without_signal(scores, scored)[groups].mean()))
         most = len(self._without_signal) == self.window and min(self._without_signal) > NO_SIGNAL
         self._tell(
             "zero_variance",
             most,
             f"In {np.mean(self._without_signal):.0%} of the groups of the last {self.window} rollouts all rewards are "
-            f"the same, and such groups have no gradient (mean reward {scores.mean():.3g}). Likely causes: a reward "
-            "with few distinct values; prompts that are too hard (reward near its lowest) or solved (near its "
+            f"the same, and such groups have no gradient (mean reward {scores[scored].mean():.3g}). Likely causes: a "
+            "reward with few distinct values; prompts that are too hard (reward near its lowest) or solved (near its "
             "highest); a temperature so low that all completions of a prompt are alike. Take a finer reward or other "
             "prompts, raise group_size or the temperature.",
         )

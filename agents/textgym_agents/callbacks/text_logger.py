@@ -17,12 +17,13 @@ class TextLogger(BaseCallback):
 
     Scalars: ``text/num_tokens`` (mean length), ``text/finished_<reason>`` (share of completions),
     ``text/reward_<part>`` (mean of each part of the reward), ``text/untransformed_reward`` (before reward wrappers),
+    ``text/abstained`` (share of completions whose reward abstained, which are in no other mean),
     ``kl/...`` (from the buffer: ``kl`` is the KL of an episode to the reference model in nats, ``kl_per_token`` its
     mean per token, ``kl_k3_per_token`` the same by the k3 estimator, ``kl_coef`` its coefficient),
     ``time/rollout_tokens_per_second``, ``time/update_tokens_per_second`` (of the update before; tokens of the rollout,
     however many epochs), ``time/update_padding`` (the share of padding in what updates put through the model until
     now), ``time/cache_mib`` (of the key-value caches) and ``time/peak_memory_mib`` (of this process since it began).
-    What an algorithm doesn't have is left out: without a finished episode there is no reward.
+    What an algorithm doesn't have is left out: without a finished episode that has a reward there is no reward.
 
     Args:
         every: at least so many tokens make a row, of one rollout or of several. Default: 1, or 1,024 for algorithms
@@ -72,7 +73,10 @@ class TextLogger(BaseCallback):
             self._first_step, self._first_tokens = time.perf_counter(), self.num_timesteps
         for row in np.flatnonzero(self.locals.get("dones", ())):
             info: dict[str, Any] = self.locals["infos"][row]
-            if "episode" not in info:
+            abstained = bool(info.get("reward_abstained", False))
+            if "episode" in info or abstained:
+                self._values.setdefault("text/abstained", []).append(float(abstained))
+            if abstained or "episode" not in info:
                 continue
             values = {"reward": info["episode"]["r"], "text/num_tokens": info["episode"]["l"]}
             values |= {f"text/finished_{why}": info.get("finish_reason") == why for why in ("eos", "stop", "length")}
@@ -112,7 +116,7 @@ class TextLogger(BaseCallback):
         for name, value in row.items():
             if name != "reward":  # SB3 logs it as rollout/ep_rew_mean
                 self.logger.record(name, value)
-        episodes = len(self._values.get("reward", ()))
+        episodes = len(self._values.get("text/abstained", ()))
         self.history.append({"timesteps": self.model.num_timesteps, "episodes": episodes, **row})
         self._values, self._spent, self._unlogged = {}, {}, 0
 

@@ -1,6 +1,7 @@
 """``textgym evaluate``: how good a model is at a task."""
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -129,7 +130,8 @@ def _panel(sample: Any, value: float) -> Panel:
     if sample.references:
         text.append("\nreference: ", "dim")
         text.append(options.visible(sample.references[0]), "green not dim")
-    return Panel(text, title=f"prompt {sample.prompt_id}, reward {value:.3f}", title_align="left")
+    worth = "the reward abstained" if math.isnan(value) else f"reward {value:.3f}"
+    return Panel(text, title=f"prompt {sample.prompt_id}, {worth}", title_align="left")
 
 
 def _write(file: Path, env_id: str, model: str, result: Any, bounds: Any, versions: dict[str, str]) -> None:
@@ -146,7 +148,7 @@ def _write(file: Path, env_id: str, model: str, result: Any, bounds: Any, versio
                 "completion": sample.completion,
                 "references": list(sample.references),
                 "finish_reason": sample.finish_reason,
-                "reward": float(value),
+                "reward": None if math.isnan(value) else float(value),  # the reward abstained
             }
             for sample, value in zip(result.samples, result.rewards, strict=True)
         ],

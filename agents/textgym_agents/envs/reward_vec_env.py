@@ -28,7 +28,8 @@ class VecEnvReward(VecEnvWrapper):
 
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         observations, rewards, dones, infos = self.venv.step_wait()
-        ended = [row for row in np.flatnonzero(dones).tolist() if self._finished(infos[row])]
+        scored = [row for row in np.flatnonzero(dones).tolist() if not infos[row].get("reward_abstained")]
+        ended = [row for row in scored if self._finished(infos[row])]
         if ended:
             rewards = np.array(rewards)
             for row, sample in zip(ended, self.venv.get_attr("last_sample", ended), strict=True):

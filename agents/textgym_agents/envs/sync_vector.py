@@ -136,6 +136,11 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
         """Of each row's last finished episode."""
         return [env.unwrapped.last_sample for env in self.envs]  # type: ignore[attr-defined]
 
+    @property
+    def last_abstained(self) -> NDArray[np.bool_]:
+        """(num_envs,) whether the reward of each row's last finished episode abstained."""
+        return np.array([env.unwrapped.last_abstained for env in self.envs])  # type: ignore[attr-defined]
+
     def action_masks(self) -> NDArray[np.int8]:
         """(num_envs, V) int8, 1 where a token is legal now."""
         return np.stack([env.unwrapped.action_masks() for env in self.envs])  # type: ignore[attr-defined]

@@ -25,7 +25,12 @@ from textgym_agents.envs import reward_vec_env  # noqa: F401  (for RewardWrapper
 from textgym_agents.envs.prefixes import write_tokens
 from textgym_agents.envs.sync_vector import Obs, SingleEnvs
 
-PER_ROW = ("last_samples", "completion_so_far", "ended")  # attributes of a vector environment: one for each row
+PER_ROW = (
+    "last_samples",
+    "last_abstained",
+    "completion_so_far",
+    "ended",
+)  # attributes of a vector environment: one for each row
 
 
 @runtime_checkable
@@ -40,7 +45,12 @@ class TextVecEnv(VecEnv):
     """Wrap a vector environment that resets finished rows within the same step, as SB3 expects.
 
     Each finished row's info holds ``terminal_observation``, ``TimeLimit.truncated``, the environment's own keys, and
-    ``episode`` with the return ``r``, the length ``l`` in tokens and the time ``t``, so no VecMonitor is needed.
+    ``episode`` with the return ``r``, the length ``l`` in tokens and the time ``t``, so no VecMonitor is needed. Where
+    the reward abstained there is no return: ``episode`` is left out, so that SB3's means are those of the others, and
+    ``reward_abstained`` is True.
+
+    Attributes:
+        abstained: (rows,) in which rows an episode ended with the last step whose reward abstained.
 
     Args:
         env: a ``gymnasium.vector.VectorEnv`` made with ``autoreset_mode=AutoresetMode.SAME_STEP`` and ``copy=True``
@@ -79,6 +89,7 @@ class TextVecEnv(VecEnv):
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, dtype=np.int64)
         self._waiting: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=np.bool_)
+        self.abstained: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=np.bool_)
         self._rows_wait = False
         self._started = time.time()
         self._seed: int | None = None
@@ -111,8 +122,10 @@ class TextVecEnv(VecEnv):
         self._lengths += ~self._waiting  # the action of a row that waits is ignored
         self._waiting = (self._waiting | dones) & self._rows_wait
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        self.abstained = np.zeros(self.num_envs, dtype=np.bool_)
         for i in np.flatnonzero(dones).tolist():
             infos[i] = self._final_info(i, vector_infos, bool(truncated[i] and not terminated[i]), observations)
+            self.abstained[i] = infos[i].get("reward_abstained", False)
             self._returns[i], self._lengths[i] = 0, 0
         return dict(observations), rewards.astype(np.float32), dones, infos
 
@@ -177,18 +190,16 @@ class TextVecEnv(VecEnv):
 
     def _final_info(self, row: int, infos: dict[str, Any], truncated: bool, observations: Obs) -> dict[str, Any]:
         final = infos.get("final_info", infos)  # rows that wait keep their end where it is
-        info = {k: v[row] for k, v in final.items() if not k.startswith("_") and not isinstance(v, dict)}
-        parts = final.get("reward_components", {})
-        if isinstance(parts, dict):
-            info["reward_components"] = {
-                k: float(v[row])
-                for k, v in parts.items()
-                if not k.startswith("_") and parts.get(f"_{k}", [True] * (row + 1))[row]
-            }
+        info = _of_row({k: v for k, v in final.items() if not isinstance(v, dict)}, row)
+        if isinstance(final.get("reward_components", {}), dict):
+            parts = _of_row(final.get("reward_components", {}), row)
+            info["reward_components"] = {k: float(v) for k, v in parts.items()}
         info["terminal_observation"] = (
             infos["final_obs"][row] if "final_obs" in infos else {k: v[row] for k, v in observations.items()}
         )
         info["TimeLimit.truncated"] = truncated
+        if info.pop("reward_abstained", False):
+            return {**info, "reward_abstained": True}
         info["episode"] = {
             "r": round(float(self._returns[row]), 6),
             "l": int(self._lengths[row]),
@@ -202,7 +213,7 @@ class TextVecEnv(VecEnv):
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute of the outermost wrapper that has it, or else of the vector environment, once for each row.
 
-        Of ``last_sample``, ``completion_so_far`` and ``ended`` each row gets its own.
+        Of ``last_sample``, ``last_abstained``, ``completion_so_far`` and ``ended`` each row gets its own.
         """
         rows = list(self._get_indices(indices))
         base, name = self.env.unwrapped, "last_samples" if attr_name == "last_sample" else attr_name
@@ -317,6 +328,12 @@ def make_vec_env(
     if seed is not None:
         vec_env.seed(seed)
     return vec_env
+
+
+def _of_row(infos: dict[str, Any], row: int) -> dict[str, Any]:
+    """Those of Gymnasium's infos that one row has: ``_name`` says in which rows ``name`` is."""
+    everywhere = [True] * (row + 1)
+    return {k: v[row] for k, v in infos.items() if not k.startswith("_") and infos.get(f"_{k}", everywhere)[row]}
 
 
 def _wrapped(env: Any, wrappers: Sequence[Callable[[Any], Any]]) -> Any:

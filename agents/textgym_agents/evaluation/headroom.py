@@ -1,5 +1,6 @@
 """What a task leaves a model to learn: its reward by decoding alone, from sampling to the best of many samples."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def headroom(
 
     Returns:
         Rewards by name: "sampled", "T=0.7", "T=0.5", "greedy", "best of 4", "best of 16", "best of 64" and
-        "references": the first reference of each prompt as the completion; without it where prompts have none.
+        "references": the first reference of each prompt as the completion; without it where prompts have none. Where
+        the reward abstained there is nothing to average: "abstained" is the share of samples where it did, if any.
 
     >>> list(headroom("textgym/tiny", "textgym/Copy-v0", 2, best_of=(2,), temperatures=(0.5,)))
     ['sampled', 'T=0.5', 'greedy', 'best of 2', 'references']
@@ -73,12 +75,19 @@ def headroom(
         return np.array([play.rewards for play in plays])
 
     sampled = rewards(1.0, max(best_of, default=1))
-    found = {"sampled": float(sampled.mean())}
-    found |= {f"T={one:g}": float(rewards(one, 4).mean()) for one in temperatures}
-    found["greedy"] = float(rewards(1.0, deterministic=True).mean())
-    found |= {f"best of {k}": float(best_of_k(sampled, k).mean()) for k in best_of}
+    found = {"sampled": _mean(sampled)}
+    found |= {f"T={one:g}": _mean(rewards(one, 4)) for one in temperatures}
+    found["greedy"] = _mean(rewards(1.0, deterministic=True))
+    found |= {f"best of {k}": _mean(best_of_k(sampled, k)) for k in best_of}
     references = _rewards_of_references(env_id, num_prompts, {**split_argument(env_id, split), **(env_kwargs or {})})
-    return {**found, **({"references": float(np.mean(references))} if references else {})}
+    abstained = {"abstained": float(np.isnan(sampled).mean())} if np.isnan(sampled).any() else {}
+    return {**found, **({"references": float(np.mean(references))} if references else {}), **abstained}
+
+
+def _mean(rewards: NDArray[np.float64]) -> float:
+    """Of those that are not NaN, as rewards that abstained are; NaN where all are."""
+    scored = rewards[~np.isnan(rewards)]
+    return float(scored.mean()) if scored.size else math.nan
 
 
 def best_of_k(rewards: NDArray[np.float64], k: int) -> NDArray[np.float64]:
@@ -86,14 +95,18 @@ def best_of_k(rewards: NDArray[np.float64], k: int) -> NDArray[np.float64]:
 
     Args:
         rewards: (n, prompts).
-        k: 1 to n.
+        k: 1 to n. Of prompts with NaN, where the reward abstained, the best of k of the others, or of all if fewer.
 
     Returns:
-        (prompts,).
+        (prompts,). NaN for a prompt without a reward.
 
     >>> best_of_k(np.array([[0.0], [1.0], [2.0]]), 2).round(3).tolist()  # of the pairs (0, 1), (0, 2), (1, 2)
     [1.667]
     """
+    if np.isnan(rewards).any():
+        scored = [column[~np.isnan(column)] for column in rewards.T]
+        best = [best_of_k(one[:, None], min(k, len(one)))[0] if len(one) else math.nan for one in scored]
+        return np.array(best)
     n = len(rewards)
     weight = np.zeros(n)  # of the i-th smallest: the share of choices in which it is the largest
     weight[n - 1] = k / n

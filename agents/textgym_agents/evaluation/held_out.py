@@ -1,5 +1,6 @@
 """Let a policy complete held-out prompts and score the completions."""
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ class Evaluation:
 
     Attributes:
         samples: one per prompt, in the order of their ids.
-        rewards: (prompts,) returns, the sums of an episode's rewards.
+        rewards: (prompts,) returns, the sums of an episode's rewards; NaN where the reward abstained.
         metrics: corpus metrics by name, and "num_tokens", the mean length.
         components: mean of each part of the reward.
         kl: (prompts,) KL to the reference policy in nats, summed over a completion's tokens; None: not measured.
@@ -42,12 +43,19 @@ class Evaluation:
 
     @property
     def reward(self) -> float:
-        """Mean return."""
-        return float(self.rewards.mean())
+        """Mean return of the completions that have one; NaN if none has."""
+        scored = self.rewards[~np.isnan(self.rewards)]
+        return float(scored.mean()) if scored.size else math.nan
+
+    @property
+    def abstained(self) -> float:
+        """Share of the completions whose reward abstained, from 0 to 1."""
+        return float(np.isnan(self.rewards).mean())
 
     def summary(self) -> dict[str, float]:
-        """Reward and metrics as one flat dict."""
-        return {"reward": self.reward, **self.metrics}
+        """Reward and metrics as one flat dict, and the share that ``abstained`` where that isn't 0."""
+        share = {"abstained": self.abstained} if self.abstained else {}
+        return {"reward": self.reward, **share, **self.metrics}
 
 
 def evaluate(
@@ -75,10 +83,10 @@ def evaluate(
         metrics: names from ``textgym.metrics.METRICS``. Default: those of the task.
         deterministic: greedy, the most probable token each time, instead of a sample.
         best_of: sample so many completions of each prompt, each with a random stream of its own, and keep the one with
-            the highest return (the first of equals). The reward then selects on the prompts that it is reported for:
-            the result is an upper bound for selection among samples, not to be compared with a policy that samples
-            once. With ``deterministic`` there is one completion, since all would be the same. None: the policy's own,
-            which is 1 except for the algorithm "best_of_n".
+            the highest return (the first of equals; one whose reward abstained only where all did). The reward then
+            selects on the prompts that it is reported for: the result is an upper bound for selection among samples,
+            not to be compared with a policy that samples once. With ``deterministic`` there is one completion, since
+            all would be the same. None: the policy's own, which is 1 except for the algorithm "best_of_n".
         seed: of the sampling, whose random stream is not that of training.
         n_envs: rows, episodes played at once, when ``env`` is an id.
         split: of the environment, when ``env`` is an id: "test" for results; "validation" for choices while a policy
@@ -111,7 +119,7 @@ def evaluate(
     for stream in _streams(seed, 1 if deterministic else best_of):
         with _attribute(policy, "sampling_from", nullcontext)(stream):
             plays.append(_play(policy, env, num_prompts, deterministic, reference, progress))
-    ordered = [max(episodes, key=lambda episode: episode[1]) for episodes in zip(*plays, strict=True)]
+    ordered = [max(episodes, key=_rank) for episodes in zip(*plays, strict=True)]
     samples = [sample for sample, *_ in ordered]
     values = compute_metrics(getattr(task, "metrics", ()) if metrics is None else metrics, samples)
     values["num_tokens"] = float(np.mean([len(s.token_ids) for s in samples]))
@@ -201,6 +209,10 @@ def _check_fit(policy: Any, env: Any) -> None:
 _Episode = tuple[Sample, float, Mapping[str, float], float]  # with its return, reward components and KL
 
 
+def _rank(episode: _Episode) -> float:
+    return -math.inf if math.isnan(episode[1]) else episode[1]
+
+
 def _play(
     policy: Any,
     env: TextVecEnv,
@@ -231,7 +243,8 @@ def _play(
             if sample is not None and sample.prompt_id < num_prompts and sample.prompt_id not in episodes:
                 info = infos[row]
                 parts = info.get("reward_components", {})
-                episodes[sample.prompt_id] = sample, info["episode"]["r"], parts, float(kl[row])
+                returned = info["episode"]["r"] if "episode" in info else math.nan  # the reward abstained
+                episodes[sample.prompt_id] = sample, returned, parts, float(kl[row])
                 next(bar, None)
             kl[row] = 0.0
     next(bar, None)

@@ -3,6 +3,7 @@
 | Symbol | Shape | Meaning |
 |---|---|---|
 | `returns` | (groups, k) | of k completions of each prompt |
+| `scored` | (groups, k) | which of them have a return: False where the reward abstained, whose number means nothing |
 | `lengths` | (episodes,) | tokens of each episode |
 """
 
@@ -12,29 +13,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgym.errors import ConfigError, did_you_mean
-from textgym_agents.objectives.arrays import Floats, Ints
+from textgym_agents.objectives.arrays import Bools, Floats, Ints
 
 LossReduction = Literal["episode", "token", "constant", "sum"]
 LOSS_REDUCTIONS = ("episode", "token", "constant", "sum")
 SAME = 1e-8  # rewards that differ by less are equal
 
 
-def mean_of_others(returns: Floats) -> Floats:
-    """(groups, k) the mean return of the other completions of each one's group.
+def mean_of_others(returns: Floats, scored: Bools | None = None) -> Floats:
+    """(groups, k) the mean return of the other scored completions of each one's group; 0 where there are none.
 
     Raises:
         ConfigError: fewer than two completions in a group, or a return that is not a finite number.
 
     >>> mean_of_others(np.array([[1.0, 0.0, 0.5]])).tolist()
     [[0.25, 0.75, 0.5]]
+    >>> mean_of_others(np.array([[1.0, 0.0, 0.5]]), np.array([[True, False, True]])).tolist()
+    [[0.5, 0.75, 1.0]]
     """
     returns = _groups(returns)
-    others: Floats = (returns.sum(1, keepdims=True) - returns) / (returns.shape[1] - 1)
+    there = np.ones(returns.shape) if scored is None else scored.astype(np.float64)
+    total, count = (returns * there).sum(1, keepdims=True), there.sum(1, keepdims=True)
+    others: Floats = (total - returns * there) / np.maximum(count - there, 1)
     return others
 
 
-def leave_one_out(returns: Floats) -> Floats:
+def comparable(scored: Bools) -> Bools:
+    """(groups, k) which completions have a return, and another one of their group to compare it with.
+
+    >>> comparable(np.array([[True, True, False], [True, False, False]])).tolist()
+    [[True, True, False], [False, False, False]]
+    """
+    several: Bools = scored & (scored.sum(1, keepdims=True) > 1)
+    return several
+
+
+def leave_one_out(returns: Floats, scored: Bools | None = None) -> Floats:
     """(groups, k) each return minus the mean of the others of its group. Unbiased: no return is in its own baseline.
+
+    0 for a completion without a return, or without another one in its group.
 
     Kool et al., "Buy 4 REINFORCE Samples, Get a Baseline for Free!" (2019), https://openreview.net/forum?id=r1lgTGL5DE.
 
@@ -43,8 +60,11 @@ def leave_one_out(returns: Floats) -> Floats:
 
     >>> leave_one_out(np.array([[1.0, 0.0, 0.5]])).tolist()
     [[0.75, -0.75, 0.0]]
+    >>> leave_one_out(np.array([[1.0, 0.0, 0.5]]), np.array([[True, False, True]])).tolist()
+    [[0.5, 0.0, -0.5]]
     """
-    return _groups(returns) - mean_of_others(returns)
+    advantages = _groups(returns) - mean_of_others(returns, scored)
+    return advantages if scored is None else np.where(comparable(scored), advantages, 0.0)
 
 
 def segment_starts(lengths: Ints, stride: int) -> list[Ints]:
@@ -81,7 +101,9 @@ def segment_advantages(rewards: Floats, lengths: Ints, values: Floats, stride: i
     return advantages
 
 
-def group_normalized(returns: Floats, *, normalize_std: bool = True, eps: float = 1e-4) -> Floats:
+def group_normalized(
+    returns: Floats, scored: Bools | None = None, *, normalize_std: bool = True, eps: float = 1e-4
+) -> Floats:
     """Each return minus the mean of its group, divided by the group's standard deviation plus ``eps``, (groups, k).
 
     Shao et al., "DeepSeekMath" (2024), section 4.1.2, https://arxiv.org/abs/2402.03300. The deviation is that of a
@@ -89,6 +111,7 @@ def group_normalized(returns: Floats, *, normalize_std: bool = True, eps: float 
 
     Args:
         returns: (groups, k).
+        scored: (groups, k) which of them count; the others' advantage is 0. None: all.
         normalize_std: False leaves the division out, as Liu et al., "Understanding R1-Zero-Like Training" (2025) do:
             it gives prompts that are nearly solved or nearly hopeless the same weight as the others.
         eps: what keeps a group of nearly equal returns from becoming large.
@@ -100,8 +123,18 @@ def group_normalized(returns: Floats, *, normalize_std: bool = True, eps: float 
     [[1.0, -1.0, 0.0]]
     >>> group_normalized(np.array([[1.0, 0.0, 0.5]]), normalize_std=False).tolist()
     [[0.5, -0.5, 0.0]]
+    >>> scored = np.array([[True, True, False]])
+    >>> group_normalized(np.array([[1.0, 0.0, 0.5]]), scored, normalize_std=False).tolist()
+    [[0.5, -0.5, 0.0]]
     """
     returns = _groups(returns)
+    if scored is not None and not scored.all():
+        advantages = np.zeros_like(returns)
+        for group, there in enumerate(comparable(scored)):
+            if there.any():
+                rest = returns[group : group + 1, there]
+                advantages[group, there] = group_normalized(rest, normalize_std=normalize_std, eps=eps)[0]
+        return advantages
     centered: Floats = returns - returns.mean(1, keepdims=True)
     if not normalize_std:
         return centered
@@ -110,13 +143,18 @@ def group_normalized(returns: Floats, *, normalize_std: bool = True, eps: float 
     return np.where(without_signal(returns)[:, None], 0.0, centered / np.maximum(deviation + eps, SAME))
 
 
-def without_signal(returns: Floats) -> NDArray[np.bool_]:
+def without_signal(returns: Floats, scored: Bools | None = None) -> NDArray[np.bool_]:
     """(groups,) whether all returns of a group are equal, so that nothing in it is better than the rest.
 
     >>> without_signal(np.array([[1.0, 1.0], [1.0, 0.0]])).tolist()
     [True, False]
+    >>> without_signal(np.array([[1.0, 0.0]]), np.array([[True, False]])).tolist()
+    [True]
     """
-    equal: NDArray[np.bool_] = np.ptp(returns, axis=1) < SAME
+    if scored is None:
+        scored = np.ones(returns.shape, dtype=np.bool_)
+    highest = np.where(scored, returns, -np.inf).max(1)
+    equal: NDArray[np.bool_] = highest - np.where(scored, returns, np.inf).min(1) < SAME
     return equal
 
 

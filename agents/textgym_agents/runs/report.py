@@ -1,5 +1,6 @@
 """What a run leaves to look at: ``samples.md`` and ``learning_curve.png``."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,15 @@ def samples_page(config: TrainConfig, timesteps: int, answers: Mapping[str, Show
     for number, (first, *others) in enumerate(zip(*answers.values(), strict=True), start=1):
         reference = {"Reference": first["references"][0]} if first["references"] else {}
         completions = {
-            f"{label} (reward {one['reward']:.3f})": one["completion"]
+            f"{label} ({_worth(one['reward'])})": one["completion"]
             for label, one in zip(answers, (first, *others), strict=True)
         }
         parts.append(markdown.sample_block(f"Prompt {number}", first["prompt"], {**reference, **completions}))
     return "\n\n".join(parts) + "\n"
+
+
+def _worth(reward: float) -> str:
+    return "the reward abstained" if math.isnan(reward) else f"reward {reward:.3f}"
 
 
 def plot(

@@ -281,7 +281,8 @@ def test_a_run_of_what_plays_no_episodes_or_has_a_replay_buffer(tiny_folder, alg
 
 
 def test_many_rollouts_are_put_together():
-    rows = [{"timesteps": i + 1, "reward": float(i % 2), "episodes": 1 + 2 * (i % 2)} for i in range(1000)]
+    counted = [{"episodes": 2, "text/abstained": 0.5}, {"episodes": 3}]  # one of the two has a reward
+    rows = [{"timesteps": i + 1, "reward": float(i % 2), **counted[i % 2]} for i in range(1000)]
     curve = _curve([{"timesteps": 0}, *rows])
     assert len(curve["timesteps"]) == 100
     assert curve["timesteps"][-1] == 1000

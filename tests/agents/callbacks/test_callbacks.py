@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -63,6 +64,14 @@ def test_patience_counts_evaluations_in_a_row(scores):
     ppo().learn(80, held_out)
     assert len(made) == 6
     assert held_out.stopped_early
+
+
+def test_an_evaluation_of_which_nothing_is_known_is_neither_best_nor_counted(scores):
+    """The judge's server was down during the second and the third one."""
+    scores([0.5, math.nan, math.nan, 0.6, 0.5])
+    held_out = EvaluateCallback(ID, 16, metric="bleu", patience=2)
+    ppo().learn(64, held_out)
+    assert (held_out.best, held_out.stopped_early, len(held_out.history)) == (0.6, False, 5)
 
 
 def test_training_can_go_on_after_an_early_stop(scores):

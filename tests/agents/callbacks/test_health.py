@@ -278,6 +278,7 @@ class Driven:
     class Buffer:
         group_size = 2
         log_probs = None
+        scored = np.ones((4, 2), dtype=bool)
 
     def __init__(self):
         self.rollout_buffer, self.num_timesteps = Driven.Buffer(), 0
