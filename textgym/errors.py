@@ -68,6 +68,10 @@ class JudgeError(TextGymError, RuntimeError):
     """A judge's call failed, or its reply holds no verdict. It is never turned into a score."""
 
 
+class BudgetError(JudgeError):
+    """A judge's budget of requests, tokens or money is spent. What it has judged before is kept."""
+
+
 class StorageError(TextGymError, OSError):
     """A file can't be written: the disk is full, or a limit on the size of files is reached."""
 

@@ -23,9 +23,8 @@ from pathlib import Path
 import pytest
 
 from textgym.core import Sample, Score, score_samples
-from textgym.errors import ConfigError, JudgeError, MissingExtraError
-from textgym.rewards.judge import LLMJudge, prompt
-from textgym.rewards.judge.backends.openai import OpenAIBackend
+from textgym.errors import BudgetError, ConfigError, JudgeError, MissingExtraError
+from textgym.rewards.judge import Account, LLMJudge, OpenAIBackend, Prices, Usage, prompt
 
 KEY = "sk-secret-0123456789"
 CRITERIA = "Is the text kind?"
@@ -172,6 +171,25 @@ def test_failed_call_is_an_error_with_its_reason(
     assert caught.value.__context__ is None  # the client's exception holds the request
     server.answer = (200, completion("Score: 2"), {})
     assert judge([SAMPLE])[0].value == 0.25  # the failure wasn't remembered
+
+
+def test_what_requests_took_is_counted_and_bounded(server: FakeServer) -> None:
+    """As the server says; a failed attempt is a request without tokens. A reply without usage is estimated."""
+    account = Account(max_requests=4, prices=Prices(input=10, output=20))
+    with_usage = json.loads(completion("Score: 4")) | {"usage": {"prompt_tokens": 300, "completion_tokens": 20}}
+    server.answers = [(500, b"{}", {})]
+    server.answer = (200, json.dumps(with_usage).encode(), {})
+    judge = LLMJudge(CRITERIA, server.backend(max_retries=1, account=account))
+    judge([SAMPLE, SAMPLE])
+    assert account.used == Usage(2, 300, 20, pytest.approx(0.0034))
+    server.answer = (200, completion("Score: 4"), {})
+    judge([Sample("Say.", "No usage.")])
+    assert 300 + 150 < account.used.input_tokens < 300 + 400
+    server.answer = (500, b"{}", {})
+    with pytest.raises(BudgetError, match=r"budget of 4 requests"):
+        judge([Sample("Say.", "The second attempt has no room.")])
+    assert len(server.requests) == account.used.requests == 4
+    assert KEY not in repr(account) + str(account.used) + server.backend(account=account).identity
 
 
 def test_server_that_hangs_or_is_not_there_is_an_error(server: FakeServer) -> None:

@@ -1,5 +1,6 @@
 """A judge in this process: a causal language model of transformers, asked for one number, read by its probabilities."""
 
+import hashlib
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -74,6 +75,24 @@ class LocalBackend:
         template = str(getattr(tokenizer, "chat_template", None) or "")
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
         return tuple(token.content for token in added if token.special or token.content in template)
+
+    @property
+    def identity(self) -> str:
+        """A hash of the weights as they are now and of the tokenizer: a model that is trained on is another judge."""
+        import torch
+
+        model, tokenizer = self._load_model(), self._load_tokenizer()
+        digest = hashlib.sha256()
+        for name, weight in model.state_dict().items():
+            bits = weight.detach().contiguous()
+            integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}.get(bits.element_size())
+            total = bits.view(integers).sum(dtype=torch.int64) if integers else bits.sum()  # exact, in any order
+            digest.update(f"{name} {tuple(weight.shape)} {total.item()}\n".encode())
+        core = getattr(tokenizer, "backend_tokenizer", None)
+        words = core.to_str() if core is not None else str(sorted(tokenizer.get_vocab().items()))
+        template = getattr(tokenizer, "chat_template", None)
+        digest.update(f"{model.config.to_json_string()}\n{template}\n{words}".encode())
+        return f"LocalBackend {digest.hexdigest()}"
 
     def __call__(self, messages: Chat, /) -> Verdict:
         """Judge one chat. Raises JudgeError when the model gives the numbers too little probability."""

@@ -1,13 +1,17 @@
 """A judge behind any server that speaks the OpenAI chat protocol."""
 
+import hashlib
 import importlib.util
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from textgym.errors import ConfigError, JudgeError, MissingExtraError
+from textgym.rewards.judge.backends.account import CHARS_PER_TOKEN, Account, Usage
 from textgym.rewards.judge.backends.base import Verdict
 from textgym.rewards.judge.backends.retry import AGAIN, Failure, ask_until_verdict, retry_after
 from textgym.rewards.judge.prompt import Chat, Message, reminded
@@ -37,10 +41,12 @@ class OpenAIBackend:
         extra_body: further fields of the request. ``{"chat_template_kwargs": {"sanitize_control_tokens": True}}``
             makes ``transformers serve`` and vLLM disarm control tokens as well.
         control_tokens: the special tokens of the server's model, where they aren't like ``<|...|>`` or ``</s>``.
+        account: a budget and rates, and what is spent, see Account. None: one of its own, without bounds.
 
     Raises:
         MissingExtraError: the ``openai`` package isn't installed.
         ConfigError: no key for a server that isn't on this machine.
+        BudgetError: (at a call) the account's budget has no room for another request.
 
     >>> OpenAIBackend("tiny", "http://127.0.0.1:8000/v1")
     OpenAIBackend('tiny', base_url='http://127.0.0.1:8000/v1')
@@ -60,6 +66,7 @@ class OpenAIBackend:
         max_tokens: int = 1024,
         extra_body: Mapping[str, Any] | None = None,
         control_tokens: Sequence[str] = (),
+        account: Account | None = None,
     ) -> None:
         if any(importlib.util.find_spec(name) is None for name in ("openai", "tenacity")):
             raise MissingExtraError("LLMJudge with an OpenAI-compatible server", "judge")
@@ -74,10 +81,18 @@ class OpenAIBackend:
         self.first_wait, self.longest_wait = first_wait, longest_wait
         self.temperature, self.max_tokens = temperature, max_tokens
         self.extra_body, self.control_tokens = dict(extra_body or {}), tuple(control_tokens)
+        self.account = Account() if account is None else account
         self._api_key, self._unpickled = api_key, False
         self._client: Any = None
         self._client_process = 0
         self._key()
+
+    @property
+    def identity(self) -> str:
+        """The server, the model and the settings of a request."""
+        body = hashlib.sha256(json.dumps(self.extra_body, sort_keys=True, default=str).encode()).hexdigest()
+        settings = [self.model, _without_credentials(self.base_url), self.temperature, self.max_tokens, body]
+        return f"OpenAIBackend {json.dumps(settings)}"
 
     def __call__(self, messages: Chat, /) -> Verdict:
         """The verdict of the first attempt that gives one.
@@ -85,12 +100,13 @@ class OpenAIBackend:
         Raises:
             JudgeError: the last attempt gave no reply, a refusal, an empty or truncated reply, or none with a verdict.
         """
-        client, attempts, chat = self._connect(), 0, messages
+        client, attempts, chat, usage = self._connect(), 0, messages, Usage()
 
         def ask() -> Verdict | Failure:
-            nonlocal attempts, chat
+            nonlocal attempts, chat, usage
             attempts += 1
-            outcome = self._attempt(client, chat)
+            outcome, used = self._attempt(client, chat)
+            usage += used
             if isinstance(outcome, Failure) and outcome.replied and isinstance(messages, Chat):
                 chat = reminded(messages)  # at temperature 0 the same words would get the same reply
             return outcome
@@ -99,25 +115,33 @@ class OpenAIBackend:
             ask, attempts=self.max_retries + 1, first_wait=self.first_wait, longest_wait=self.longest_wait
         )
         if isinstance(outcome, Verdict):
-            return outcome
+            return replace(outcome, usage=usage)
         raise JudgeError(f"{self!r}: {outcome.reason} (attempts: {attempts}, timeout {self.timeout:g} s)")
 
-    def _attempt(self, client: Any, messages: list[Message]) -> Verdict | Failure:
+    def _attempt(self, client: Any, messages: list[Message]) -> tuple[Verdict | Failure, Usage]:
         """One request. Nothing that the client raised leaves it: its exceptions hold the request, hence the key."""
         # OpenAI's own models refuse the old name of this field; other servers may not accept the new one.
         budget = {"max_tokens" if self.base_url else "max_completion_tokens": self.max_tokens}
         temperature = {} if self.temperature is None else {"temperature": self.temperature}
-        try:
-            completion = client.chat.completions.create(
-                model=self.model, messages=messages, extra_body=self.extra_body or None, **budget, **temperature
-            )
-            choice = completion.choices[0]
-            text, refusal, finish = choice.message.content, choice.message.refusal, choice.finish_reason
-        except Exception as error:
-            status = getattr(error, "status_code", None)
-            again = status is None or status in AGAIN or status >= 500 or status == 200
-            headers = getattr(getattr(error, "response", None), "headers", {})
-            return Failure(self._reason(error), again, retry_after(headers))
+        chars = sum(len(message["content"]) for message in messages)
+        with self.account.request(chars) as spend:
+            try:
+                completion = client.chat.completions.create(
+                    model=self.model, messages=messages, extra_body=self.extra_body or None, **budget, **temperature
+                )
+                choice = completion.choices[0]
+                text, refusal, finish = choice.message.content, choice.message.refusal, choice.finish_reason
+            except Exception as error:
+                status = getattr(error, "status_code", None)
+                again = status is None or status in AGAIN or status >= 500 or status == 200
+                headers = getattr(getattr(error, "response", None), "headers", {})
+                return Failure(self._reason(error), again, retry_after(headers)), self.account.usage(0, 0)
+            tokens = _tokens(completion, chars, str(text or refusal or ""))
+            spend(*tokens)
+        return self._read(text, refusal, finish, messages), self.account.usage(*tokens)
+
+    def _read(self, text: Any, refusal: Any, finish: Any, messages: list[Message]) -> Verdict | Failure:
+        """The verdict in a reply."""
         if refusal or finish == "content_filter":
             reason = f"the judge refused: {str(refusal or finish)[:200]!r}"
         elif not isinstance(text, str) or not text.strip():
@@ -126,7 +150,8 @@ class OpenAIBackend:
             reason = f"the reply was cut off at max_tokens={self.max_tokens}, give it more"
         else:
             try:
-                return parse_verdict(text, messages if isinstance(messages, Chat) else None)
+                verdict = parse_verdict(text, messages if isinstance(messages, Chat) else None)
+                return replace(verdict, reply=self._redacted(text))
             except JudgeError as error:
                 reason = str(error)
         return Failure(self._redacted(reason), replied=True)
@@ -168,6 +193,16 @@ class OpenAIBackend:
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__)  # settings aren't changed after construction, and the client is thread-safe
         return copy
+
+
+def _tokens(completion: Any, chars: int, reply: str) -> tuple[int, int]:
+    """Tokens read and written, as the server says; one that doesn't say gets an estimate."""
+    usage = getattr(completion, "usage", None)
+    read, written = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    return (
+        read if isinstance(read, int) else round(chars / CHARS_PER_TOKEN),
+        written if isinstance(written, int) else round(len(reply) / CHARS_PER_TOKEN),
+    )
 
 
 def _is_loopback(url: str | None) -> bool:
