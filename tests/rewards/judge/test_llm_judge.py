@@ -582,6 +582,18 @@ def test_folder_is_loaded_at_the_first_call_and_pickles_as_a_name(tmp_path, toke
     assert pickle.loads(data)([sample("a")])[0].value == pytest.approx(expected.value)
 
 
+def test_a_model_that_is_trained_on_is_another_judge(tmp_path, tokenizer: PreTrainedTokenizerFast) -> None:
+    model = random_gpt2(tokenizer)
+    judge = LLMJudge(CRITERIA, LocalBackend(model, tokenizer), cache=tmp_path / "verdicts")
+    (before,) = judge([sample("a")])
+    with torch.no_grad():
+        model.transformer.wte.weight[7] += 0.5  # a single row: the others stay
+    (after,) = judge([sample("a")])
+    assert (judge.calls, before.value == after.value) == (2, False)
+    again = LLMJudge(CRITERIA, LocalBackend(copy.deepcopy(model), tokenizer), cache=tmp_path / "verdicts")
+    assert (again([sample("a")]), again.calls) == ([after], 0)
+
+
 def test_loaded_model_pickles_with_its_weights(tokenizer: PreTrainedTokenizerFast) -> None:
     judge = LLMJudge(CRITERIA, LocalBackend(random_gpt2(tokenizer), tokenizer))
     assert pickle.loads(pickle.dumps(judge))([sample("a")]) == judge([sample("a")])

@@ -184,7 +184,8 @@ def test_what_requests_took_is_counted_and_bounded(server: FakeServer) -> None:
     assert account.used == Usage(2, 300, 20, pytest.approx(0.0034))
     server.answer = (200, completion("Score: 4"), {})
     judge([Sample("Say.", "No usage.")])
-    assert 300 + 150 < account.used.input_tokens < 300 + 400
+    chars = sum(len(message["content"]) for message in server.requests[-1]["messages"])
+    assert account.used.input_tokens == 300 + round(chars / 4)
     server.answer = (500, b"{}", {})
     with pytest.raises(BudgetError, match=r"budget of 4 requests"):
         judge([Sample("Say.", "The second attempt has no room.")])

@@ -1,12 +1,15 @@
 """A language model as judge: criteria in your own words, a score, a reward.
 
 ``llm_judge`` is the reward. What it asks is in ``rubric``, ``presets`` and ``rubric_file``, how in ``prompt``, with the
-judged text made harmless by ``text``; ``reading`` finds the verdict in a reply. Who is asked is in ``backends``.
+judged text made harmless by ``text``; ``reading`` finds the verdict in a reply. ``asking`` asks each question once, and
+``cache`` keeps the verdicts in a file. Who is asked is in ``backends``, with what it costs in ``backends.account``.
 """
 
+from textgym.rewards.judge.backends.account import Account, Prices, Usage
 from textgym.rewards.judge.backends.base import Verdict
 from textgym.rewards.judge.backends.local import LocalBackend
 from textgym.rewards.judge.backends.openai import OpenAIBackend
+from textgym.rewards.judge.cache import VerdictCache
 from textgym.rewards.judge.llm_judge import LLMJudge
 from textgym.rewards.judge.presets import preset_rubric
 from textgym.rewards.judge.prompt import Chat
@@ -14,13 +17,17 @@ from textgym.rewards.judge.rubric import Criterion, Rubric
 from textgym.rewards.judge.rubric_file import load_rubric, parse_rubric
 
 __all__ = [
+    "Account",
     "Chat",
     "Criterion",
     "LLMJudge",
     "LocalBackend",
     "OpenAIBackend",
+    "Prices",
     "Rubric",
+    "Usage",
     "Verdict",
+    "VerdictCache",
     "load_rubric",
     "parse_rubric",
     "preset_rubric",

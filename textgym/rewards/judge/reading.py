@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -81,7 +82,7 @@ def read_reply(backend: object, reply: object, chat: Chat | None = None) -> Verd
         return reply
     if isinstance(reply, str):
         try:
-            reply = parse_verdict(reply, chat)
+            reply = replace(parse_verdict(reply, chat), reply=reply)
         except JudgeError as error:
             return JudgeError(f"{where}: {error}")
     if not isinstance(reply, Verdict):
@@ -96,7 +97,7 @@ def read_reply(backend: object, reply: object, chat: Chat | None = None) -> Verd
     bad = [part for part, number in parts.items() if not math.isfinite(number)]
     if bad:
         return JudgeError(f"{where} gave {bad[0]}={parts[bad[0]]}, expected a finite number.")
-    return Verdict(score, parts)
+    return replace(reply, score=score, components=parts)
 
 
 def _in_lines(answer: str, code: str, rubric: Rubric) -> Iterator[tuple[str, float]]:
