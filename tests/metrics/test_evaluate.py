@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from textgym.core import Sample
-from textgym.metrics import METRICS
+from textgym.errors import ConfigError
+from textgym.metrics import METRICS, MODULE
 
 PREDICTIONS = ["the cat sat on the mat", "a good dog", ""]
 REFERENCES = [["the cat sat on a mat", "cats sit"], ["the good dog"], ["a bird"]]
@@ -58,3 +59,17 @@ def test_combine(tmp_path):
     result = combined.compute(predictions=PREDICTIONS, references=REFERENCES)
     assert list(result) == names
     assert result["rouge1"] == pytest.approx((10 / 12 + 4 / 6 + 0) / 3)
+
+
+def test_metrics_load_by_path(tmp_path, monkeypatch):
+    import evaluate
+
+    options = {"cache_dir": str(tmp_path), "keep_in_memory": True}
+    loaded = evaluate.load(MODULE, "rougeL", **options)
+    inputs = {"predictions": PREDICTIONS, "references": REFERENCES}
+    assert loaded.compute(**inputs) == METRICS["rougeL"]().as_evaluate(cache_dir=str(tmp_path)).compute(**inputs)
+    assert "|tok:char|" in evaluate.load(MODULE, "bleu", tokenize="char", **options).info.description
+    with pytest.raises(ConfigError, match="Did you mean 'bleu'"):
+        evaluate.load(MODULE, "blue", **options)
+    with pytest.raises(ConfigError, match="Name a metric"):
+        evaluate.load(MODULE, **options)

@@ -36,11 +36,7 @@ class MetricModule(evaluate.Metric):  # type: ignore[misc]
         super().__init__(**module_kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            **self.__dict__,
-            "file_paths": None,
-            "filelocks": None,
-        }  # left from the last compute; locks don't pickle
+        return without_locks(self)
 
     @property
     def name(self) -> str:
@@ -72,3 +68,8 @@ class MetricModule(evaluate.Metric):  # type: ignore[misc]
             key = str(self.metric.settings()["key"])
             return self.metric.compute([_Text(prediction, metadata={key: texts}) for prediction, texts in pairs])
         return self.metric.compute([_Text(prediction, texts) for prediction, texts in pairs])
+
+
+def without_locks(module: evaluate.EvaluationModule) -> dict[str, Any]:
+    """The state of a module that pickles: without what is left from the last compute."""
+    return {**module.__dict__, "file_paths": None, "filelocks": None}

@@ -54,6 +54,18 @@ class BatchReward:
                 raise
         return values
 
+    def as_evaluate(self, name: str | None = None, *, keep_in_memory: bool = True, **module_kwargs: Any) -> Any:
+        """This reward as an ``evaluate.Metric``, made without a download: see ``textgym.rewards.evaluate_module``.
+
+        Args:
+            name: the key of the mean in the result; by default the reward's name.
+            keep_in_memory: hold what was added in memory, not in a file of the evaluate cache.
+            module_kwargs: other arguments of ``evaluate.Metric``, such as ``experiment_id``.
+        """
+        from textgym.rewards.evaluate_module import RewardModule  # evaluate takes seconds to import
+
+        return RewardModule(self, name, keep_in_memory=keep_in_memory, **module_kwargs)
+
     def __repr__(self) -> str:
         """The constructor's call, without most arguments that have their default value, and long ones by their type."""
         parts = []
