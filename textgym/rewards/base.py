@@ -66,6 +66,10 @@ class BatchReward:
 
         return RewardModule(self, name, keep_in_memory=keep_in_memory, **module_kwargs)
 
+    def statistics(self) -> dict[str, float]:
+        """Numbers about the reward itself rather than one text, such as calls until now: a training run logs them."""
+        return {}
+
     def __repr__(self) -> str:
         """The constructor's call, without most arguments that have their default value, and long ones by their type."""
         parts = []

@@ -34,6 +34,11 @@ class Composite(BatchReward):
         """ "group" if one of the leaves compares completions of one prompt."""
         return "group" if any(scores_groups(leaf) for leaf in self.leaves()) else "sample"
 
+    def statistics(self) -> dict[str, float]:
+        """Those of the leaves, under their names."""
+        leaves = self.leaves()
+        return statistics_of(unique_names(reward_name(leaf) for leaf in leaves), leaves)
+
     @abstractmethod
     def value_of(self, values: Mapping[int, float | None], /) -> float | None:
         """The value for one sample, from the values of the leaves by their ``id``; None to abstain."""
@@ -69,6 +74,15 @@ def _components(leaves: Sequence[BatchReward], names: Sequence[str], row: Sequen
             key = f"{name}_{part.removeprefix(f'{reward_name(leaf)}_')}"
             components[next(k for k in _numbered(key) if k not in components and k not in names)] = value
     return components
+
+
+def statistics_of(names: Iterable[str], rewards: Iterable[BatchReward]) -> dict[str, float]:
+    """The statistics of several rewards, each under its name here in place of its own."""
+    found: dict[str, float] = {}
+    for name, reward in zip(names, rewards, strict=True):
+        own = f"{reward_name(reward)}_"
+        found |= {f"{name}_{part.removeprefix(own)}": value for part, value in reward.statistics().items()}
+    return found
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 ``llm_judge`` is the reward. What it asks is in ``rubric``, ``presets`` and ``rubric_file``, how in ``prompt``, with the
 judged text made harmless by ``text``; ``reading`` finds the verdict in a reply. ``asking`` asks each question once, and
 ``cache`` keeps the verdicts in a file. Who is asked is in ``backends``, with what it costs in ``backends.account``.
+``pairwise`` and ``ranking`` are rewards by comparing texts, ``panel`` is one by several judges.
 """
 
 from textgym.rewards.judge.backends.account import Account, Prices, Usage
@@ -11,8 +12,11 @@ from textgym.rewards.judge.backends.local import LocalBackend
 from textgym.rewards.judge.backends.openai import OpenAIBackend
 from textgym.rewards.judge.cache import VerdictCache
 from textgym.rewards.judge.llm_judge import LLMJudge
+from textgym.rewards.judge.pairwise import PairwiseJudge
+from textgym.rewards.judge.panel import JudgeReward
 from textgym.rewards.judge.presets import preset_rubric
 from textgym.rewards.judge.prompt import Chat
+from textgym.rewards.judge.ranking import RankingJudge
 from textgym.rewards.judge.rubric import Criterion, Rubric
 from textgym.rewards.judge.rubric_file import load_rubric, parse_rubric
 
@@ -20,10 +24,13 @@ __all__ = [
     "Account",
     "Chat",
     "Criterion",
+    "JudgeReward",
     "LLMJudge",
     "LocalBackend",
     "OpenAIBackend",
+    "PairwiseJudge",
     "Prices",
+    "RankingJudge",
     "Rubric",
     "Usage",
     "Verdict",

@@ -126,14 +126,8 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         if isinstance(samples, Sample):
             return super().__call__(samples)  # explains the mistake
         chats = {i: self.messages(sample) for i, sample in enumerate(samples) if has_words(sample.completion)}
-        answers = self.questions.ask(
-            self.backend,
-            list(chats.values()),
-            max_concurrency=self.max_concurrency,
-            stop_at_failure=self.on_failure == "raise",
-        )
-        by_sample = dict(zip(chats, answers, strict=True))
-        self._report(samples, by_sample)
+        by_sample = dict(zip(chats, self.ask(list(chats.values())), strict=True))
+        self.report(samples, by_sample)
         return [self._score(by_sample.get(i)) for i in range(len(samples))]
 
     def messages(self, sample: Sample) -> Chat:
@@ -147,7 +141,16 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
             control_tokens=getattr(self.backend, "control_tokens", ()),
         )
 
-    def _report(self, samples: Sequence[Sample], answers: dict[int, Answer]) -> None:
+    def ask(self, chats: Sequence[Chat]) -> list[Answer]:
+        """The answers to chats of any kind, equal and remembered ones asked once. Failures are answers too."""
+        return self.questions.ask(
+            self.backend,
+            chats,
+            max_concurrency=self.max_concurrency,
+            stop_at_failure=self.on_failure == "raise",
+        )
+
+    def report(self, samples: Sequence[Sample], answers: dict[int, Answer]) -> None:
         """Count the failures, and raise or warn of the first."""
         failed = {i: answer.outcome for i, answer in answers.items() if isinstance(answer.outcome, JudgeError)}
         if not failed:

@@ -32,7 +32,7 @@ _LINE = re.compile(rf"{_BEFORE}{_LABEL}(?: for this text)?{_SCORE}[^0-9]*", re.I
 _DRESS = re.compile(r"[*_`~$\"'“”‘’„]|^[-+•·–|# ]+|^[0-9]{1,2}[.)] (?=\D)")
 _TAG = re.compile(r"</?(?=(?:score|rating|verdict|grade)\b)([^<>]{1,80})>", re.IGNORECASE)
 _BOXED = re.compile(r"\\(?:boxed|text|mathbf) ?\{([^{}]{0,20})\}")
-_MARKER = re.compile(r"<<(?:END )?[A-Z]+ [0-9a-f]+>>")
+_MARKER = re.compile(r"<<(?:END )?[A-Z]+(?: [A-Z])? [0-9a-f]+>>")
 _LONGEST_REPLY, _LONGEST_LINE, _JSON_TRIES = 20_000, 1000, 20  # what is longer is read from its end
 
 

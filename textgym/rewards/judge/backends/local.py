@@ -232,7 +232,7 @@ def by_criterion(chat: Chat) -> list[Chat]:
     >>> from textgym.rewards.judge.rubric import Criterion
     >>> rubric = Rubric((Criterion("Is it fluent?", "fluency"), Criterion("Is it short?", "brevity")))
     >>> [one[1]["content"].splitlines()[-1] for one in by_criterion(judge_messages(rubric, "Hello."))]
-    ['The criterion to score now: fluency.', 'The criterion to score now: brevity.']
+    ['Give the number for fluency.', 'Give the number for brevity.']
     """
     names = chat.rubric.names
     if len(names) == 1:
@@ -240,7 +240,7 @@ def by_criterion(chat: Chat) -> list[Chat]:
     *before, last = chat
     return [
         Chat(
-            [*before, {**last, "content": f"{last['content']}\nThe criterion to score now: {name}."}],
+            [*before, {**last, "content": f"{last['content']}\nGive the number for {name}."}],
             chat.code,
             chat.rubric,
         )
