@@ -1,11 +1,13 @@
 """A language model as judge: criteria in your own words, a score, a reward.
 
 ``llm_judge`` is the reward. What it asks is in ``rubric``, ``presets`` and ``rubric_file``, how in ``prompt``, with the
-judged text made harmless by ``text``; ``reading`` finds the verdict in a reply. ``asking`` asks each question once, and
-``cache`` keeps the verdicts in a file. Who is asked is in ``backends``, with what it costs in ``backends.account``.
-``pairwise`` and ``ranking`` are rewards by comparing texts, ``panel`` is one by several judges.
+judged text made harmless by ``text``; ``reading`` finds the verdict in a reply. ``asking`` asks each question once,
+``cache`` keeps verdicts in a file, and ``audit`` is a log that proves rewards. Who is asked is in ``backends``, with
+what it costs in ``backends.account``. ``pairwise`` and ``ranking`` are rewards by comparing texts, ``panel`` is one by
+several judges.
 """
 
+from textgym.rewards.judge.audit import Audit, AuditLog, recompute
 from textgym.rewards.judge.backends.account import Account, Prices, Usage
 from textgym.rewards.judge.backends.base import Verdict
 from textgym.rewards.judge.backends.local import LocalBackend
@@ -22,6 +24,8 @@ from textgym.rewards.judge.rubric_file import load_rubric, parse_rubric
 
 __all__ = [
     "Account",
+    "Audit",
+    "AuditLog",
     "Chat",
     "Criterion",
     "JudgeReward",
@@ -38,4 +42,5 @@ __all__ = [
     "load_rubric",
     "parse_rubric",
     "preset_rubric",
+    "recompute",
 ]

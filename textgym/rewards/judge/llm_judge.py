@@ -16,6 +16,7 @@ from textgym.core import Sample, Score
 from textgym.errors import BudgetError, ConfigError, JudgeError, did_you_mean
 from textgym.rewards.base import BatchReward, Value
 from textgym.rewards.judge.asking import Answer, Questions
+from textgym.rewards.judge.audit import AuditLog, audit_entry
 from textgym.rewards.judge.backends.base import JudgeBackend, Verdict, backend_name
 from textgym.rewards.judge.cache import VerdictCache
 from textgym.rewards.judge.prompt import Chat, judge_messages
@@ -46,6 +47,7 @@ class LLMJudge(BatchReward):
         cache_size: verdicts to remember, least recently used dropped first. Failures aren't remembered. 0 for none.
         cache: a file that keeps all verdicts, for later runs and other processes, see VerdictCache. A question is known
             there by its every word, the rubric and the backend.
+        audit: a file that gets a line for each reward, with its question and its reply: see AuditLog.
         on_failure: "raise", or "abstain": a failed call gives None and is counted in ``failures``; the first one warns.
         name: the name in messages and components.
 
@@ -77,6 +79,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         max_concurrency: int = 4,
         cache_size: int = 10_000,
         cache: str | Path | VerdictCache | None = None,
+        audit: str | Path | AuditLog | None = None,
         on_failure: Literal["raise", "abstain"] = "raise",
         name: str = "judge",
     ) -> None:
@@ -99,6 +102,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         self.show_prompt, self.show_references, self.max_chars = show_prompt, show_references, max_chars
         self.max_concurrency, self.on_failure = max_concurrency, on_failure
         self.questions = Questions(cache_size, VerdictCache(cache) if isinstance(cache, str | Path) else cache)
+        self.audit = AuditLog(audit) if isinstance(audit, str | Path) else audit
         self.failures = 0
         self._lock = threading.Lock()
 
@@ -127,8 +131,15 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
             return super().__call__(samples)  # explains the mistake
         chats = {i: self.messages(sample) for i, sample in enumerate(samples) if has_words(sample.completion)}
         by_sample = dict(zip(chats, self.ask(list(chats.values())), strict=True))
+        scores = [self._score(by_sample.get(i)) for i in range(len(samples))]
+        if self.audit is not None:
+            where = (self.name, backend_name(self.backend), self.rubric)
+            self.audit.write(
+                audit_entry(*where, sample, chats.get(i), by_sample.get(i), scores[i].value)
+                for i, sample in enumerate(samples)
+            )
         self.report(samples, by_sample)
-        return [self._score(by_sample.get(i)) for i in range(len(samples))]
+        return list(scores)
 
     def messages(self, sample: Sample) -> Chat:
         """The chat that the backend would be asked for ``sample``, to look at or to test a prompt with."""

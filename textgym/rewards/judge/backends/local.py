@@ -160,7 +160,8 @@ class LocalBackend:
             mean = math.fsum(level * p for level, p in mass.items()) / total
             scores[name] = min(max(mean, rubric.lowest), rubric.highest)  # rounding may overshoot
         parts = {name: score for name, score in scores.items() if name}
-        return Verdict(rubric.score(scores), {**parts, "label_mass": min(*totals, 1.0)})
+        probabilities = dict(zip(rubric.names, masses, strict=True))
+        return Verdict(rubric.score(scores), {**parts, "label_mass": min(*totals, 1.0)}, probabilities=probabilities)
 
     def _levels(self, rubric: Rubric) -> dict[int, list[int]]:
         """The token ids of each number of a rubric's scale."""

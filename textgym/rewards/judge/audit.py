@@ -1,0 +1,206 @@
+"""A judge's log in JSON lines: each reward with the question, the reply and all from which it can be computed again.
+
+python -m textgym.rewards.judge judge.jsonl
+1,204 rewards: 1,180 agree with their replies, 21 abstained, 3 were gated, 0 differ
+3 requests, 1,290 tokens (1,200 read, 90 written)
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from textgym.core import Sample
+from textgym.errors import ConfigError, JudgeError, StorageError
+from textgym.rewards.judge.asking import Answer
+from textgym.rewards.judge.backends.account import Usage
+from textgym.rewards.judge.backends.base import Verdict
+from textgym.rewards.judge.cache import verdict_as_dict, verdict_from
+from textgym.rewards.judge.prompt import PROMPT_VERSION, Chat
+from textgym.rewards.judge.reading import parse_verdict
+from textgym.rewards.judge.rubric import Criterion, Rubric
+from textgym.rewards.judge.text import has_words
+
+SAME = 1e-9  # difference of two rewards that are equal
+
+
+class AuditLog:
+    """A file to which a judge adds a line for each reward. Threads and processes may share it.
+
+    It holds prompts, completions and replies, is readable for its owner only, and has no key in it.
+
+    Args:
+        path: the file. It is made at the first use, with its folder, and never shortened.
+
+    Raises:
+        StorageError: (at a reward) it can't be written: a log with gaps would prove nothing.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def write(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Add lines, all of them in one piece."""
+        text = "".join(json.dumps(entry, ensure_ascii=True) + "\n" for entry in entries)
+        if not text:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                data = memoryview(text.encode())
+                while data:
+                    data = data[os.write(file, data) :]
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise StorageError(f"The judge's log {self.path} can't be written: {error}.") from error
+
+    def __repr__(self) -> str:
+        return f"AuditLog({str(self.path)!r})"
+
+
+def audit_entry(
+    judge: str,
+    backend: str,
+    rubric: Rubric,
+    sample: Sample,
+    chat: Chat | None,
+    answer: Answer | None,
+    value: float | None,
+) -> dict[str, Any]:
+    """The line of one reward.
+
+    Args:
+        judge: the judge's name.
+        backend: what its backend is called.
+        rubric: what the completion is judged by.
+        sample: the completion.
+        chat: the question; None: the completion has no visible character and was not asked about.
+        answer: what came of it.
+        value: the reward.
+    """
+    outcome = None if answer is None else answer.outcome
+    return {
+        "time": time.time(),
+        "judge": judge,
+        "backend": backend,
+        "prompt_version": PROMPT_VERSION,
+        "rubric": asdict(rubric),
+        "prompt_id": sample.prompt_id,
+        "completion": sample.completion,
+        "messages": None if chat is None else list(chat),
+        "code": None if chat is None else chat.code,
+        "source": "gated" if answer is None else answer.source,
+        "verdict": verdict_as_dict(outcome) if isinstance(outcome, Verdict) else None,
+        "error": str(outcome) if isinstance(outcome, JudgeError) else None,
+        "reward": value,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What a log says when its rewards are computed again.
+
+    Attributes:
+        rewards: lines.
+        agree: rewards that their replies give again.
+        abstained: lines without a verdict and without a reward.
+        gated: completions without a visible character, which have the lowest reward.
+        differ: (number of the line, the reward there, what it should be or why it is none) of all others.
+        usage: what the requests of these lines took, those of remembered verdicts left out.
+    """
+
+    rewards: int
+    agree: int
+    abstained: int
+    gated: int
+    differ: tuple[tuple[int, float | None, float | str | None], ...]
+    usage: Usage
+
+    def __str__(self) -> str:
+        counts = f"{self.agree:,} agree with their replies, {self.abstained:,} abstained, {self.gated:,} were gated"
+        lines = [f"{self.rewards:,} rewards: {counts}, {len(self.differ):,} differ", str(self.usage)]
+        lines += [f"line {number}: {logged} where it should be {right}" for number, logged, right in self.differ]
+        return "\n".join(lines)
+
+
+def recompute(path: str | Path) -> Audit:
+    """Compute every reward of a judge's log again, from the reply or the probabilities in its line.
+
+    Raises:
+        ConfigError: the file can't be read, or a line in it is none of a judge's log.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The judge's log {path} can't be read: {error}.") from error
+    agree = abstained = gated = 0
+    differ: list[tuple[int, float | None, float | str | None]] = []
+    usage, counted = Usage(), set[tuple[str, ...]]()
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            logged, right = entry["reward"], _reward_of(entry)
+            verdict = None if entry["verdict"] is None else verdict_from(entry["verdict"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"Line {number} of {path} is none of a judge's log ({error!r}).") from error
+        question = (entry["judge"], entry["backend"], json.dumps(entry["messages"]))
+        if entry["source"] == "asked" and verdict and verdict.usage and question not in counted:
+            counted.add(question)  # equal completions of a batch have a line each and were asked once
+            usage += verdict.usage
+        if isinstance(right, str) or (right is None) != (logged is None) or not _close(logged, right):
+            differ.append((number, logged, right))
+        elif right is None:
+            abstained += 1
+        elif entry["source"] == "gated":
+            gated += 1
+        else:
+            agree += 1
+    return Audit(len(lines), agree, abstained, gated, tuple(differ), usage)
+
+
+def _close(logged: float | None, right: float | None) -> bool:
+    return logged is None or right is None or math.isclose(logged, right, rel_tol=0, abs_tol=SAME)
+
+
+def _reward_of(entry: Mapping[str, Any]) -> float | str | None:
+    """The reward of a line as its evidence gives it, or what is wrong with the evidence."""
+    rubric = _rubric_from(entry["rubric"])
+    if entry["source"] == "gated":
+        return "a visible completion that was not judged" if has_words(entry["completion"]) else 0.0
+    if entry["verdict"] is None:
+        return None
+    verdict, chat = verdict_from(entry["verdict"]), Chat(entry["messages"], entry["code"], rubric)
+    if not any(chat.code in message["content"] for message in chat):
+        return "another question's code"
+    if verdict.probabilities:
+        means = {name: _mean(levels) for name, levels in verdict.probabilities.items()}
+        return rubric.value(rubric.score(means))
+    if not verdict.reply:
+        return rubric.value(verdict.score)  # the backend's own number is all the evidence there is
+    try:
+        return rubric.value(parse_verdict(verdict.reply, chat).score)
+    except JudgeError as error:
+        return str(error)
+
+
+def _mean(levels: Mapping[int, float]) -> float:
+    """The expected value of the levels.
+
+    >>> _mean({4: 0.5, 5: 0.5})
+    4.5
+    """
+    return math.fsum(level * p for level, p in levels.items()) / math.fsum(levels.values())
+
+
+def _rubric_from(stored: Mapping[str, Any]) -> Rubric:
+    criteria = (
+        Criterion(**{**criterion, "levels": {int(level): words for level, words in criterion["levels"].items()}})
+        for criterion in stored["criteria"]
+    )
+    return Rubric(tuple(criteria), stored["lowest"], stored["highest"])
