@@ -2,7 +2,7 @@
 
 The default takes seconds. Another task, for longer:
 
-python examples/ppo_training.py --env textgym/DataToText-v0 --learning-rate 3e-4 --timesteps 60000
+python examples/ppo_training.py --env textgym/DataToText-v0 --timesteps 60000
 """
 
 import argparse
@@ -16,9 +16,9 @@ from textgym_agents.evaluation import evaluate
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--env", default="textgym/SentimentContinuation-v0")
-    parser.add_argument("--timesteps", type=int, default=3072, help="tokens to train on")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--env", default="textgym/SentimentContinuation-v1")
+    parser.add_argument("--timesteps", type=int, default=4096, help="tokens to train on")
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--num-prompts", type=int, default=50, help="held-out prompts")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -29,7 +29,7 @@ def main() -> None:
         make_vec_env(arguments.env, n_envs=16),
         n_steps=64,
         batch_size=256,
-        n_epochs=2,
+        n_epochs=4,
         gamma=1.0,
         learning_rate=arguments.learning_rate,
         rollout_buffer_class=EpisodeRolloutBuffer,

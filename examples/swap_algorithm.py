@@ -1,7 +1,7 @@
 """The same lines train with any algorithm: only its name changes.
 
 python examples/swap_algorithm.py --algo rloo --timesteps 8000
-python examples/swap_algorithm.py --algo dqn --env textgym/Copy-v0
+python examples/swap_algorithm.py --algo dqn --env textgym/Copy-v1
 """
 
 import argparse
@@ -13,7 +13,7 @@ from textgym_agents.evaluation import evaluate
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--algo", default="rloo", choices=textgym_agents.ALGORITHMS)
-    parser.add_argument("--env", default="textgym/SentimentContinuation-v0")
+    parser.add_argument("--env", default="textgym/SentimentContinuation-v1")
     parser.add_argument("--timesteps", type=int, default=4000, help="tokens to train on")
     parser.add_argument("--num-prompts", type=int, default=50, help="held-out prompts")
     arguments = parser.parse_args()

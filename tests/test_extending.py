@@ -164,7 +164,7 @@ def test_benchmark_takes_them(folder):
     what = ["--algos", "imitate", "--tasks", "mine/Echo-v0,Copy", "--reward", "brevity"]
     textgym(folder, "benchmark", *what, *sizes, *imports, "--out", "results")
     runs = [json.loads(line) for line in (folder / "results" / "results.jsonl").read_text().splitlines()]
-    assert [run["task"] for run in runs] == ["mine/Echo-v0", "textgym/Copy-v0"]
+    assert [run["task"] for run in runs] == ["mine/Echo-v0", "textgym/Copy-v1"]
     assert "exact_match" in runs[0]["evaluations"]["sampled"]["summary"]
     assert f"--import {folder / 'my_task.py'}" in runs[0]["command"]
 

@@ -1,7 +1,7 @@
 """Gymnasium environments for text generation: one step writes one token, a reward scores the completion.
 
 >>> import gymnasium, textgym
->>> env = gymnasium.make("textgym/Copy-v0")
+>>> env = gymnasium.make("textgym/Copy-v1")
 >>> observation, info = env.reset(seed=0)
 """
 

@@ -182,7 +182,7 @@ def check_text_env(env: gymnasium.Env[Any, Any], episodes: int = 3) -> None:
         TextGymError: something is wrong. The message has what to change.
 
     >>> import gymnasium, textgym
-    >>> check_text_env(gymnasium.make("textgym/Copy-v0"))
+    >>> check_text_env(gymnasium.make("textgym/Copy-v1"))
     """
     base = env.unwrapped
     if not isinstance(base, TextGenerationEnv):

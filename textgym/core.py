@@ -416,7 +416,7 @@ def text_env(env: Any) -> TextEnv:
         ConfigError: there is none.
 
     >>> import gymnasium, textgym
-    >>> env = textgym.wrappers.CompletionAction(gymnasium.make("textgym/Copy-v0"))
+    >>> env = textgym.wrappers.CompletionAction(gymnasium.make("textgym/Copy-v1"))
     >>> text_env(env).mdp.task.name
     'Copy'
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import gymnasium
-from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, load_env_creator, parse_env_id
 
 from textgym.core import Prompt, Reward, Task
 from textgym.env import TextGenerationEnv
@@ -33,31 +33,57 @@ def built_in_tasks() -> dict[str, Callable[..., TaskLike]]:
     return {**TASKS, **PROBES}
 
 
-def env_id(task_name: str, version: int = 0) -> str:
-    """The id of a built-in task. Version 1, where there is one, has the task's ``guarded_reward``.
+def versions(task_name: str) -> tuple[int, ...]:
+    """The versions of a built-in task's id, the newest first. Version 1 has the task's ``guarded_reward``.
 
-    >>> env_id("Copy")
-    'textgym/Copy-v0'
+    >>> versions("Copy"), versions("DataToText")
+    ((1, 0), (0,))
     """
-    return f"textgym/{task_name}-v{version}"
+    return (1, 0) if getattr(TASKS.get(task_name), "guarded_reward", None) is not None else (0,)
+
+
+def env_id(task_name: str, version: int | None = None) -> str:
+    """The id of a built-in task, by default the newest.
+
+    >>> env_id("Copy"), env_id("Copy", 0)
+    ('textgym/Copy-v1', 'textgym/Copy-v0')
+    """
+    return f"textgym/{task_name}-v{versions(task_name)[0] if version is None else version}"
+
+
+def built_in_versions() -> list[tuple[str, int]]:
+    """The names of the built-in tasks with each of their versions, the newest first."""
+    return [(name, version) for name in built_in_tasks() for version in versions(name)]
 
 
 def short_name(env_id: str) -> str:
-    """``DataToText`` for ``textgym/DataToText-v0``; other ids stay as they are.
+    """``DataToText`` for the newest version of ``textgym/DataToText``; an older one keeps its number.
 
-    >>> short_name("textgym/Copy-v0"), short_name("textgym/Copy-v1"), short_name("mine/Haiku-v0")
-    ('Copy', 'textgym/Copy-v1', 'mine/Haiku-v0')
+    >>> short_name("textgym/Copy-v1"), short_name("textgym/Copy-v0"), short_name("mine/Haiku-v0")
+    ('Copy', 'Copy-v0', 'mine/Haiku-v0')
     """
-    if env_id.startswith("textgym/") and env_id.endswith("-v0"):
-        return env_id.removeprefix("textgym/").removesuffix("-v0")
-    return env_id
+    if not env_id.startswith("textgym/"):
+        return env_id
+    short = env_id.removeprefix("textgym/")
+    return short.rpartition("-v")[0] or short if newest_id(env_id) == env_id else short
+
+
+def newest_id(id: str) -> str:
+    """The newest version of an id that may have one; an id that is registered without a version is itself the newest.
+
+    >>> newest_id("textgym/Copy"), newest_id("textgym/Copy-v0"), newest_id("mine/Haiku-v0")
+    ('textgym/Copy-v1', 'textgym/Copy-v1', 'mine/Haiku-v0')
+    """
+    namespace, name, version = parse_env_id(id)
+    newest = None if version is None and id in gymnasium.registry else find_highest_version(namespace, name)
+    return id if newest is None else get_env_id(namespace, name, newest)
 
 
 def text_ids() -> list[str]:
-    """The ids of the built-in tasks, then those that :func:`register` has added.
+    """The ids of the built-in tasks, then those that :func:`register` has added. An older version follows the newest.
 
-    >>> text_ids()[0]
-    'textgym/DataToText-v0'
+    >>> text_ids()[:3]
+    ['textgym/DataToText-v0', 'textgym/Summarization-v1', 'textgym/Summarization-v0']
     """
     made_by = (BUILT_IN, REGISTERED)
     return [
@@ -69,8 +95,7 @@ def text_ids() -> list[str]:
 
 def register_all() -> None:
     """Register the ids of the built-in tasks with Gymnasium. Calling it again changes nothing."""
-    guarded = {name: 1 for name, task in TASKS.items() if task.guarded_reward is not None}
-    for name, version in (*((name, 0) for name in built_in_tasks()), *guarded.items()):
+    for name, version in built_in_versions():
         if env_id(name, version) not in gymnasium.registry:
             gymnasium.register(
                 id=env_id(name, version),
@@ -129,7 +154,7 @@ def register(
     >>> gymnasium.make("mine/Hi-v0").reset()[1]["prompt"]
     'Say hi:'
     """
-    if id in {env_id(name, version) for name in built_in_tasks() for version in (0, 1)}:
+    if id in {env_id(*one) for one in built_in_versions()}:
         raise ConfigError(f"{id} is a built-in environment. Choose another id, such as 'mine/{id.partition('/')[2]}'.")
     _check(defaults, (*ENV_ARGUMENTS, *_own_arguments(task)), id)
     names = {"task": name_of(task), "reward": reward if isinstance(reward, str | None) else name_of(reward)}
@@ -157,7 +182,7 @@ def task_of(id: str) -> TaskLike | Callable[..., TaskLike]:
     Raises:
         ConfigError: the id is none of ours.
 
-    >>> task_of("textgym/Copy-v0").__name__
+    >>> task_of("textgym/Copy-v1").__name__
     'Copy'
     """
     return _entry(id).task
@@ -169,8 +194,8 @@ def default_reward(id: str) -> Reward | None:
     Raises:
         ConfigError: the id is none of ours.
 
-    >>> default_reward("textgym/Copy-v0")
-    ChrF()
+    >>> default_reward("textgym/Copy-v1"), default_reward("textgym/Copy-v0")
+    (BLEU(), ChrF())
     """
     return _entry(id).made_reward()
 
@@ -254,19 +279,23 @@ def _entry(id: str) -> _Entry:
 def spec_of(id: str) -> EnvSpec:
     """The spec of an id, or of ``module:id``, whose module is imported as ``gymnasium.make`` does.
 
-    >>> spec_of("textgym:textgym/Copy-v0").id
-    'textgym/Copy-v0'
+    An id without a version means the newest. ``gymnasium.make`` takes the spec too, and says nothing where the version
+    that was asked for isn't the newest.
+
+    >>> spec_of("textgym:textgym/Copy-v0").id, spec_of("textgym/Copy").id
+    ('textgym/Copy-v0', 'textgym/Copy-v1')
     """
     module, colon, rest = id.partition(":")
     if colon:
         load_plugins([module], installed=False)
-    return gymnasium.spec(rest if colon else id)
+    name = rest if colon else id
+    return gymnasium.spec(newest_id(name) if parse_env_id(name)[2] is None else name)
 
 
 def split_argument(id: str, split: str) -> dict[str, Any]:
     """``{"split": split}`` where the id's task has splits, else nothing: a list of prompts of your own has none.
 
-    >>> split_argument("textgym/Copy-v0", "test")
+    >>> split_argument("textgym/Copy-v1", "test")
     {'split': 'test'}
     """
     entry: Any = spec_of(id).entry_point

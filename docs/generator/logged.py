@@ -29,9 +29,9 @@ def logged_by(name: str, *, callbacks: bool = False) -> set[str]:
         **SETTINGS.get(name, {}),
         **({"reward_transform": "scale=1"} if callbacks else {}),
     }
-    algorithm = textgym_agents.make(name, "textgym/Copy-v0", n_envs=4, env_kwargs=SMALL_TASK, **settings)
+    algorithm = textgym_agents.make(name, "textgym/Copy-v1", n_envs=4, env_kwargs=SMALL_TASK, **settings)
     algorithm.set_logger(Logger(None, [Names()]))
-    evaluation = EvaluateCallback("textgym/Copy-v0", every=32, num_prompts=4, env_kwargs=SMALL_TASK)
+    evaluation = EvaluateCallback("textgym/Copy-v1", every=32, num_prompts=4, env_kwargs=SMALL_TASK)
     used = [NoiseScale(), HealthCheck(), TextLogger(), evaluation, Schedules(learning_rate=1e-3)]
     algorithm.learn(96, callback=used if callbacks else None, log_interval=1)
     return seen

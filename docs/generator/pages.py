@@ -43,9 +43,9 @@ these pages show.
 A task's arguments (`split`, `dataset`, `columns`, `seed`, ...) are on its page; those of the environment (`reward`,
 `tokenizer`, `max_new_tokens`, `stop`, ...) are those of
 [TextGenerationEnv](../api/textgym.md#textgym.env.TextGenerationEnv).
-An environment's version changes whenever its prompts or rewards do. A short name, such as Copy, means `-v0`, of which
-the results on these pages are. Some tasks have a `-v1` with the same prompts and a reward that pays less for degenerate
-texts: see the task's page.
+An environment's version changes whenever its prompts or rewards do. A short name, such as Copy, means the newest. Some
+tasks have a `-v0` too, with the same prompts and a reward that pays more for degenerate texts: see the task's page.
+Results that are of such an id name it.
 """
 
 
@@ -68,7 +68,7 @@ def environment(name: str) -> str:
 
 ## Default reward
 ```text
-{known["equation"]}
+{known["equation"].strip()}
 ```
 
 `{reward!r}`: {tables.first_line(type(reward))} {known["paper"]}. All [rewards](../rewards/index.md).
@@ -224,7 +224,7 @@ textgym train SentimentContinuation --algo {name} --timesteps 40000
 ```python no-run: shown on every page; the tests run it for each algorithm in a smaller form
 import textgym_agents
 
-algorithm = textgym_agents.make("{name}", "textgym/SentimentContinuation-v0")
+algorithm = textgym_agents.make("{name}", "textgym/SentimentContinuation-v1")
 algorithm.learn(40_000)
 ```
 
@@ -245,13 +245,14 @@ def _scalars(name: str) -> str:
 
 
 def _proof(learning: Any) -> str:
-    """What a test asks of it on Copy."""
+    """What a test asks of it on Copy-v0."""
     if learning is None:
         return ""
     gains = ", ".join(f"{gain:+.3f}" for gain in learning.measured)
     return (
-        f"A test holds it to learn: on Copy, {learning.timesteps:,} tokens with the defaults must change the reward of "
-        f"200 held-out prompts by more than {learning.gain:+.3g}; three seeds gave {gains} when that was set.\n\n"
+        f"A test holds it to learn: on `Copy-v0`, {learning.timesteps:,} tokens with the defaults must change the "
+        f"reward of 200 held-out prompts by more than {learning.gain:+.3g}; three seeds gave {gains} when that was "
+        "set.\n\n"
     )
 
 

@@ -26,7 +26,7 @@ parser.add_argument("--timesteps", type=int)
 args = parser.parse_args()
 torch.manual_seed(0)
 torch.set_num_threads(1)
-env_id = "textgym:textgym/SentimentContinuation-v0" if args.pretrained else letters.ENV_ID
+env_id = "textgym:textgym/SentimentContinuation-v1" if args.pretrained else letters.ENV_ID
 timesteps = args.timesteps or (4096 if args.pretrained else 40_960)
 num_envs, num_steps, minibatch, epochs = 32, 32 if args.pretrained else 16, 256, 2 if args.pretrained else 4
 learning_rate, entropy_coef = (3e-4, 0.0) if args.pretrained else (1e-3, 0.01)

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--timesteps", type=int, default=40_960)
     timesteps = parser.parse_args().timesteps
     # A worker makes the environment: it imports what is before the colon of "letters:letters/Repeat-v0", as it would
-    # import textgym for "textgym:textgym/Copy-v0".
+    # import textgym for "textgym:textgym/Copy-v1".
     register_env("letters", lambda config: CompactVocabulary(gym.make(letters.ENV_ID, **config)))
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     config = (

@@ -45,7 +45,7 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
 
-    check_env_specs(GymEnv("textgym/Copy-v0", categorical_action_encoding=True))  # built-in ids work as they are
+    check_env_specs(GymEnv("textgym/Copy-v1", categorical_action_encoding=True))  # built-in ids work as they are
 
     envs = CompactVocabulary(gym.make_vec(letters.ENV_ID, num_envs=NUM_ENVS, autoreset_mode="Disabled", infos="none"))
     columns, actions = envs.single_observation_space["input_ids"].shape[0], int(envs.single_action_space.n)

@@ -183,7 +183,7 @@ def test_words_of_several_tokens_are_refused():
 
 def test_probes_are_in_the_registry_and_not_in_what_built_in_models_learn():
     assert not set(PROBES) & set(TASKS)
-    ids = [*map(registration.env_id, TASKS), *map(registration.env_id, PROBES)]
+    ids = [*(registration.env_id(*one) for one in registration.built_in_versions())]
     assert registration.text_ids()[: len(ids)] == ids
     with pytest.raises(ConfigError, match="is a built-in environment"):
         textgym.register("textgym/Bandit-v0", [textgym.Prompt("x:")])

@@ -15,7 +15,7 @@ class WorldTask(ABC):
 
     Attributes:
         name, max_prompt_tokens, max_new_tokens, truncation_side, stop, metrics: as in :class:`textgym.Task`.
-        default_reward: the formula of the reward that ``gymnasium.make`` gives it, in names of ``REWARDS``.
+        default_reward: the formula of the reward of its id ``-v0``, in names of ``REWARDS``.
         guarded_reward: the formula of its id ``-v1``, which no degenerate text gets much of; None: there is no such id.
         needs_world: whether the guarded reward suits the small world's prompts alone.
         template: what surrounds the text of a prompt, with one ``{prompt}``.

@@ -1,6 +1,6 @@
 """Copy: repeat a few words. The diagnostic task: whatever can't learn this has a bug.
 
-A prompt, its reference, and what a completion scores with the default reward (chrF):
+A prompt, its reference, and what a completion scores with the default reward (BLEU):
 
     Words: lamp river old
     Copy:
@@ -36,8 +36,8 @@ class Copy(WorldTask):
     ``Discrete(V)``: the next token, V the size of the tokenizer.
 
     ## Rewards
-    0 at every step but the last. Then the reward of the completion: chrF against the reference by default. In v1 it is
-    BLEU, which pays less for a text that has the words and more.
+    0 at every step but the last. Then the reward of the completion: BLEU against the reference by default. In v0 it is
+    chrF, which pays more for a text that has the words and more.
 
     ## Episode End
     The end token, or 16 tokens.
@@ -55,7 +55,7 @@ class Copy(WorldTask):
     ## Version History
     - v1: BLEU in place of chrF, because chrF weighs recall: writing each word twice was nearly as good as copying. The
       prompts are the same.
-    - v0: first version. The short name Copy means this one, and published figures are of it.
+    - v0: first version.
 
     >>> prompt = Copy()[0]
     >>> prompt.text == f"Words: {prompt.references[0]}\\nCopy:"

@@ -1,6 +1,6 @@
 """SentimentContinuation: go on with a review, and make it a happy one.
 
-A prompt, one of its references, and what a completion scores with the default reward (sentiment, from 0 to 1):
+A prompt, one of its references, and what a completion scores with the default reward (positive and fluent):
 
     Review: We ate at The Red Fox on Friday. The street was loud. The soup
 
@@ -39,9 +39,10 @@ class SentimentContinuation(WorldTask):
     ``Discrete(V)``: the next token, V the size of the tokenizer.
 
     ## Rewards
-    0 at every step but the last. Then the reward of the completion: how positive it is by default, whatever it says.
-    In v1 that is multiplied by how fluent it is after its prompt and by the share of words that repeat nothing. Fluency
-    is that of ``textgym/small``, which was trained on the small world alone: with a dataset, v1 needs a ``reward``.
+    0 at every step but the last. Then the reward of the completion: by default how positive it is, times how fluent it
+    is after its prompt, times the share of words that repeat nothing. Fluency is that of ``textgym/small``, which was
+    trained on the small world alone: with a dataset, give a ``reward``. In v0 it is how positive it is, whatever it
+    says.
 
     ## Episode End
     The end token, or 24 tokens.
@@ -64,7 +65,7 @@ class SentimentContinuation(WorldTask):
     ## Version History
     - v1: sentiment times fluency times no_repeats in place of sentiment alone, to which " good" 24 times is better than
       a reference. The prompts are the same.
-    - v0: first version. The short name SentimentContinuation means this one, and published figures are of it.
+    - v0: first version.
 
     >>> prompt = SentimentContinuation()[0]
     >>> prompt.text.startswith("Review: "), len(prompt.references), prompt.metadata["label"]

@@ -1,6 +1,6 @@
 """Summarization: a story in one sentence.
 
-A prompt, one of its references, and what a completion scores with the default reward (ROUGE-L):
+A prompt, one of its references, and what a completion scores with the default reward (ROUGE-2, without repeats):
 
     Story: On Friday, Mia saw that her key was gone. She looked in every room. She asked Leo for help. Leo went out and
     found it on the bus. Mia was very happy.
@@ -34,8 +34,8 @@ class Summarization(WorldTask):
     ``Discrete(V)``: the next token, V the size of the tokenizer.
 
     ## Rewards
-    0 at every step but the last. Then the reward of the completion: ROUGE-L against the references by default. In v1
-    it is ROUGE-2 times the share of words that repeat nothing.
+    0 at every step but the last. Then the reward of the completion: by default ROUGE-2 against the references, times
+    the share of words that repeat nothing. In v0 it is ROUGE-L.
 
     ## Episode End
     The end token, or 32 tokens.
@@ -55,7 +55,7 @@ class Summarization(WorldTask):
     ## Version History
     - v1: rouge2 times no_repeats in place of ROUGE-L, to which the story's first sentence is worth more than two thirds
       of a reference. The prompts are the same.
-    - v0: first version. The short name Summarization means this one, and published figures are of it.
+    - v0: first version.
 
     >>> prompt = Summarization()[0]
     >>> prompt.text.startswith("Story: ") and prompt.text.endswith("Summary:"), len(prompt.references)

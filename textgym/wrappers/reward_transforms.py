@@ -19,7 +19,7 @@ class LengthPenalty(RewardWrapper):
     """Subtract ``per_token`` for each token of the completion (its end token included) beyond the first ``beyond``.
 
     >>> import gymnasium
-    >>> env = LengthPenalty(gymnasium.make("textgym/Copy-v0"), per_token=0.1, beyond=1)
+    >>> env = LengthPenalty(gymnasium.make("textgym/Copy-v1"), per_token=0.1, beyond=1)
     >>> env.reward(Sample("", "hi", token_ids=(7, 7, 7)), 1.0)
     0.8
     """
@@ -36,7 +36,7 @@ class MissingEOSPenalty(RewardWrapper):
     """Subtract ``penalty`` from the reward of a completion without an end token (``finish_reason`` "length").
 
     >>> import gymnasium
-    >>> MissingEOSPenalty(gymnasium.make("textgym/Copy-v0"), 0.5).reward(Sample("", "hi", finish_reason="length"), 1.0)
+    >>> MissingEOSPenalty(gymnasium.make("textgym/Copy-v1"), 0.5).reward(Sample("", "hi", finish_reason="length"), 1.0)
     0.5
     """
 
@@ -52,7 +52,7 @@ class ClipReward(RewardWrapper):
     """Keep the reward of a completion between ``low`` and ``high``.
 
     >>> import gymnasium
-    >>> ClipReward(gymnasium.make("textgym/Copy-v0"), -1, 1).reward(Sample("", "hi"), 7.0)
+    >>> ClipReward(gymnasium.make("textgym/Copy-v1"), -1, 1).reward(Sample("", "hi"), 7.0)
     1.0
     """
 
@@ -70,7 +70,7 @@ class ScaleReward(RewardWrapper):
     """Multiply the reward of a completion by ``factor``.
 
     >>> import gymnasium
-    >>> ScaleReward(gymnasium.make("textgym/Copy-v0"), 2).reward(Sample("", "hi"), 0.25)
+    >>> ScaleReward(gymnasium.make("textgym/Copy-v1"), 2).reward(Sample("", "hi"), 0.25)
     0.5
     """
 
@@ -95,7 +95,7 @@ class WhitenReward(RewardWrapper):
         squares: sum of their squared distances from the mean.
 
     >>> import gymnasium
-    >>> env = WhitenReward(gymnasium.make("textgym/Copy-v0"))
+    >>> env = WhitenReward(gymnasium.make("textgym/Copy-v1"))
     >>> [round(env.reward(Sample("", "hi"), reward), 4) for reward in (3.0, 1.0, 2.0)]
     [0.0, -1.0, 0.0]
     """
@@ -145,7 +145,7 @@ def transform_reward(env: Any, how: str | Mapping[str, Any] | None) -> Any:
         ConfigError: an unknown name, or a value that it doesn't take.
 
     >>> import gymnasium
-    >>> env = gymnasium.make("textgym/Copy-v0")
+    >>> env = gymnasium.make("textgym/Copy-v1")
     >>> env = transform_reward(env, "length_penalty=0.1:2, missing_eos_penalty=0.5, clip=-1:1, scale=2, whiten")
     >>> type(env).__name__, env.env.factor, env.env.env.low, env.env.env.env.env.beyond
     ('WhitenReward', 2.0, -1.0, 2)

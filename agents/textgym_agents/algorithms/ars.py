@@ -42,7 +42,7 @@ class ARS(contrib.ARS):  # type: ignore[misc]
 
     It is here as the baseline that random search is. The 512 completions of an update are sixteen numbers to it, which
     say next to nothing of the best direction among hundreds of weights. Steps are small, since larger ones carry it far
-    below the initial model (``textgym train Copy --algo ars --learning-rate 0.5``), and it needs millions of tokens.
+    below the initial model (``textgym train Copy-v0 --algo ars --learning-rate 0.5``), and it needs millions of tokens.
 
     Differences from sb3-contrib:
 

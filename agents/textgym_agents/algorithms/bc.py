@@ -139,7 +139,7 @@ def warm_start(
         ConfigError: an algorithm like DQN or ARS, or a task without references.
 
     >>> from textgym_agents import make
-    >>> ppo = make("ppo", "textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16, seed=0)
+    >>> ppo = make("ppo", "textgym/Copy-v1", n_envs=4, n_steps=8, batch_size=16, seed=0)
     >>> warm_start(ppo, 100, references_per_rollout=8).num_timesteps >= 100
     True
     """

@@ -74,7 +74,7 @@ def make(
         MissingExtraError: the algorithm is sb3-contrib's, which isn't installed.
         ModelError: the model doesn't fit the environment.
 
-    >>> ppo = make("ppo", "textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16, seed=0)
+    >>> ppo = make("ppo", "textgym/Copy-v1", n_envs=4, n_steps=8, batch_size=16, seed=0)
     >>> ppo.learn(32).num_timesteps
     32
     """

@@ -30,7 +30,7 @@ class Baseline(BaseAlgorithm):
         sb3: ``policy_kwargs``, ``verbose``, ``seed``, ``device``, ...: as for every SB3 algorithm.
 
     >>> from textgym_agents.policies.base import LanguageModelPolicy
-    >>> Baseline(LanguageModelPolicy, "textgym/Copy-v0").learn(10_000).num_timesteps
+    >>> Baseline(LanguageModelPolicy, "textgym/Copy-v1").learn(10_000).num_timesteps
     0
     """
 
@@ -97,7 +97,7 @@ class ZeroShot(Baseline):
         sb3: as for ``Baseline``.
 
     >>> from textgym_agents.policies.base import LanguageModelPolicy
-    >>> ZeroShot(LanguageModelPolicy, "textgym/Copy-v0", temperature=0.5).policy.sampling
+    >>> ZeroShot(LanguageModelPolicy, "textgym/Copy-v1", temperature=0.5).policy.sampling
     Sampling(temperature=0.5, top_k=0, top_p=1.0)
     """
 

@@ -68,7 +68,7 @@ def register_algorithm(name: str, row: Algorithm) -> None:
     >>> class Pairs(RLOO):
     ...     pass
     >>> textgym_agents.register_algorithm("pairs", Algorithm(Pairs, "none, an example", {"group_size": 2}))
-    >>> textgym_agents.make("pairs", "textgym/Copy-v0", n_envs=4).group_size
+    >>> textgym_agents.make("pairs", "textgym/Copy-v1", n_envs=4).group_size
     2
     >>> del ALGORITHMS["pairs"]
     """

@@ -19,7 +19,7 @@ PLUMBING = {"policy", "env", "replay_buffer_class", "replay_buffer_kwargs", *OnP
 
 @dataclass(frozen=True)
 class Learning:
-    """A run on Copy from the built-in model, and what it must gain: the proof that an algorithm learns.
+    """A run on ``Copy-v0`` from the built-in model, and what it must gain: the proof that an algorithm learns.
 
     Attributes:
         timesteps: tokens.
@@ -49,7 +49,7 @@ class Algorithm:
         wrap_defaults: arguments of ``wrap``, which :func:`make` takes like those of the class.
         small: arguments of ``make`` with which updates come after a few tokens, for tests.
         tests: the files that prove it, below ``tests/agents``.
-        learning: what it must gain on Copy.
+        learning: what it must gain on ``Copy-v0``.
         search: the values that ``textgym tune`` tries, by argument.
         origins: where defaults come from, by argument; those that are a library's own need no entry.
     """

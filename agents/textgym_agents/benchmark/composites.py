@@ -47,8 +47,8 @@ def parts(algo: str) -> tuple[str, ...]:
 def base(part: str) -> str:
     """The algorithm or the id of a task that a name is a variant of.
 
-    >>> base("rloo[group_size=8]"), base("textgym/Copy-v0")
-    ('rloo', 'textgym/Copy-v0')
+    >>> base("rloo[group_size=8]"), base("textgym/Copy-v1")
+    ('rloo', 'textgym/Copy-v1')
     """
     return part.partition("[")[0].strip()
 
@@ -84,8 +84,8 @@ def own_arguments(part: str, kind: str = "algorithm") -> dict[str, Any]:
 def variant(name: str, arguments: Mapping[str, Any]) -> str:
     """The name of a variant, always the same for the same arguments in the same order.
 
-    >>> variant("textgym/Copy-v0", own_arguments("Copy[ max_new_tokens = 8 ]")), variant("ppo", {})
-    ('textgym/Copy-v0[max_new_tokens=8]', 'ppo')
+    >>> variant("textgym/Copy-v1", own_arguments("Copy[ max_new_tokens = 8 ]")), variant("ppo", {})
+    ('textgym/Copy-v1[max_new_tokens=8]', 'ppo')
     """
     written = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in arguments.items()]
     return f"{name}[{','.join(written)}]" if written else name
@@ -104,7 +104,7 @@ def swept(algo: str, values: Mapping[str, Sequence[Any]]) -> list[str]:
 def short_task(task: str) -> str:
     """A task's name for tables: short where the id is one of textgym's.
 
-    >>> short_task("textgym/Copy-v0[max_new_tokens=8]"), short_task("mine/Haiku-v0")
+    >>> short_task("textgym/Copy-v1[max_new_tokens=8]"), short_task("mine/Haiku-v0")
     ('Copy[max_new_tokens=8]', 'mine/Haiku-v0')
     """
     return short_name(base(task)) + task[len(task.partition("[")[0]) :]

@@ -42,7 +42,7 @@ class BenchmarkConfig:
     Attributes:
         algos: names from ``textgym_agents.ALGORITHMS``, two of them as ``"bc+ppo"``, or variants of one as
             ``"rloo[group_size=8]"``: see ``benchmark.composites``.
-        tasks: tokens of training for each environment id, or variant of one: ``"textgym/Copy-v0[max_new_tokens=8]"``.
+        tasks: tokens of training for each environment id, or variant of one: ``"textgym/Copy-v1[max_new_tokens=8]"``.
         seeds: number of seeds, 0 to ``seeds - 1``.
         model: name or folder.
         model_hash: of its files, see ``provenance.model_hash``: a model that changes halfway would mix two benchmarks.
@@ -62,7 +62,7 @@ class BenchmarkConfig:
         gold: a reward, as a formula, "default" or ``"module:function"``, that evaluations report beside the one that is
             trained on, which is its proxy then.
 
-    >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v0": 4096}, seeds=2)
+    >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v1": 4096}, seeds=2)
     >>> [str(key) for key in config.run_keys()]
     ['ppo Copy seed 0', 'ppo Copy seed 1']
     """
@@ -111,7 +111,7 @@ class BenchmarkConfig:
     def for_algorithm(self, part: str) -> dict[str, Any]:
         """The entries of ``algo_kwargs`` that are for one algorithm, and the arguments of its variant.
 
-        >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v0": 9}, algo_kwargs={"n_steps": 8, "ppo.n_epochs": 2})
+        >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v1": 9}, algo_kwargs={"n_steps": 8, "ppo.n_epochs": 2})
         >>> config.for_algorithm("ppo[n_epochs=4]"), config.for_algorithm("a2c")
         ({'n_steps': 8, 'n_epochs': 4}, {'n_steps': 8})
         """
@@ -123,8 +123,8 @@ class BenchmarkConfig:
     def for_task(self, task: str) -> dict[str, Any]:
         """The arguments of a task's environment: ``env_kwargs``, and in their place those of the variant.
 
-        >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v0": 9}, env_kwargs={"max_new_tokens": 16, "stop": ["."]})
-        >>> config.for_task("textgym/Copy-v0[max_new_tokens=8]")
+        >>> config = BenchmarkConfig(("ppo",), {"textgym/Copy-v1": 9}, env_kwargs={"max_new_tokens": 16, "stop": ["."]})
+        >>> config.for_task("textgym/Copy-v1[max_new_tokens=8]")
         {'max_new_tokens': 8, 'stop': ['.']}
         """
         return {**self.env_kwargs, **own_arguments(task, "task")}

@@ -32,7 +32,7 @@ def written(mdp: TextMDP, prompt: Prompt, reference: str, separator: str = " ") 
 
     >>> from textgym.core import text_env
     >>> from textgym_agents.envs.vec_env import make_vec_env
-    >>> mdp = text_env(make_vec_env("textgym/Copy-v0", 1)).mdp
+    >>> mdp = text_env(make_vec_env("textgym/Copy-v1", 1)).mdp
     >>> mdp.rules.decode_completion(written(mdp, mdp.task[0], "an old lamp"))
     ' an old lamp'
     """

@@ -36,7 +36,7 @@ class WeightAveraging(BaseCallback):
         ConfigError: ``decay`` isn't from 0 to less than 1.
 
     >>> import textgym_agents
-    >>> rloo = textgym_agents.make("rloo", "textgym/Copy-v0", n_envs=4, prompts_per_rollout=2, seed=0)
+    >>> rloo = textgym_agents.make("rloo", "textgym/Copy-v1", n_envs=4, prompts_per_rollout=2, seed=0)
     >>> averaging = WeightAveraging(0.9)
     >>> _ = rloo.learn(300, callback=averaging)
     >>> now = rloo.policy.lm.get_output_embeddings().weight.detach().clone()

@@ -56,7 +56,7 @@ class NoiseScale(BaseCallback):
         ConfigError: ``window`` is below 2, or ``decay`` isn't from 0 to less than 1.
 
     >>> import textgym_agents
-    >>> rloo = textgym_agents.make("rloo", "textgym/Copy-v0", n_envs=4, prompts_per_rollout=2, seed=0)
+    >>> rloo = textgym_agents.make("rloo", "textgym/Copy-v1", n_envs=4, prompts_per_rollout=2, seed=0)
     >>> scale = NoiseScale()
     >>> _ = rloo.learn(300, callback=scale)
     >>> scale.rollout_completions, scale.noise_scale > 0

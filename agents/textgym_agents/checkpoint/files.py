@@ -48,7 +48,7 @@ def save_checkpoint(
         StorageError: the disk is full. The checkpoint before stays.
 
     >>> import tempfile, textgym_agents
-    >>> options = dict(env="textgym/Copy-v0", n_envs=4, n_steps=8, batch_size=16)
+    >>> options = dict(env="textgym/Copy-v1", n_envs=4, n_steps=8, batch_size=16)
     >>> ppo = textgym_agents.make("ppo", **options, seed=0).learn(32)
     >>> again = textgym_agents.make("ppo", **options)
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -15,17 +15,17 @@ from textgym.errors import ConfigError, ModelError, did_you_mean
 def resolve_id(name: str) -> str:
     """The id that a user means: an id, one of ours without its beginning, or ``module:id``, whose module is imported.
 
-    A name without a version means the first one, ``-v0``.
+    A name without a version means the newest.
 
     Raises:
         ConfigError: there is no such id.
 
-    >>> resolve_id("Copy"), resolve_id("Copy-v1")
-    ('textgym/Copy-v0', 'textgym/Copy-v1')
+    >>> resolve_id("Copy"), resolve_id("Copy-v0")
+    ('textgym/Copy-v1', 'textgym/Copy-v0')
     """
     import gymnasium
 
-    from textgym.registration import text_ids
+    from textgym.registration import short_name, text_ids
 
     if name in gymnasium.registry:
         if str(gymnasium.registry[name].entry_point).startswith("gymnasium."):
@@ -39,12 +39,11 @@ def resolve_id(name: str) -> str:
         if rest in gymnasium.registry:
             return rest
     ids = text_ids()
-    ours = sorted((one for one in ids if one.startswith("textgym/")), reverse=True)  # so that of versions, v0 is last
-    short = {one.removeprefix("textgym/"): one for one in ours}
-    short |= {one.rpartition("-v")[0]: full for one, full in short.items()}
+    ours = [one for one in ids if one.startswith("textgym/")]
+    short = {one.removeprefix("textgym/"): one for one in ours} | {short_name(one): one for one in ours}
     by_case = {one.lower(): full for one, full in short.items()}
-    if name.lower() in by_case:
-        return by_case[name.lower()]
+    if name.lower().removeprefix("textgym/") in by_case:
+        return by_case[name.lower().removeprefix("textgym/")]
     raise ConfigError(
         f"No environment is called {name!r}. {did_you_mean(name, [*short, *ids])} See: textgym list. Is it your own? "
         "Name the module that registers it with --import."
@@ -58,7 +57,7 @@ def resolve_task(name: str) -> str:
         ConfigError: there is no such id, or the brackets hold no arguments.
 
     >>> resolve_task("Copy[max_new_tokens=8]")
-    'textgym/Copy-v0[max_new_tokens=8]'
+    'textgym/Copy-v1[max_new_tokens=8]'
     """
     from textgym_agents.benchmark.composites import base, own_arguments, variant
 

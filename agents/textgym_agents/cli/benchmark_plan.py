@@ -190,6 +190,7 @@ def _check(config: BenchmarkConfig) -> None:
     """Raise ConfigError for what would make runs fail."""
     import gymnasium
 
+    from textgym.registration import spec_of
     from textgym_agents.algorithms import ALGORITHMS
     from textgym_agents.benchmark.composites import parts
     from textgym_agents.policies.limits import check_values
@@ -216,4 +217,4 @@ def _check(config: BenchmarkConfig) -> None:
     arguments.check_policy_kwargs(config.policy_kwargs, trained)
     for task in config.tasks:
         if own_arguments(task, "task"):
-            gymnasium.make(base(task), **config.for_task(task)).close()
+            gymnasium.make(spec_of(base(task)), **config.for_task(task)).close()

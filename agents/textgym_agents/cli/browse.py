@@ -38,13 +38,14 @@ def list_(
 
 
 def _environments() -> Table:
-    from textgym.registration import default_reward, task_of, text_ids
+    from textgym.registration import default_reward, newest_id, task_of, text_ids
 
-    table = Table()
+    older = [one for one in text_ids() if newest_id(one) != one]
+    table = Table(caption=Text(f"Older versions: {options.visible(', '.join(older))}"))
     table.add_column("id", no_wrap=True)
     for title in ("what", "default reward", "prompts: train, validation, test"):
         table.add_column(title)
-    for env_id in text_ids():
+    for env_id in (one for one in text_ids() if one not in older):
         reward = default_reward(env_id)
         about, made = _about(task_of(env_id)), "none" if reward is None else repr(reward)
         table.add_row(*(Text(options.visible(cell)) for cell in (env_id, about, made, _sizes(env_id))))
@@ -126,13 +127,13 @@ def info(
     """
     import gymnasium
 
-    from textgym.registration import split_argument
+    from textgym.registration import spec_of, split_argument
 
     console = Console()
     options.load_plugins(plugins, task)
     env_id = arguments.resolve_id(task)
     kwargs = arguments.env_arguments(env_kwarg, dataset=dataset, columns=columns)
-    env = gymnasium.make(env_id, **split_argument(env_id, split), **kwargs)
+    env = gymnasium.make(spec_of(env_id), **split_argument(env_id, split), **kwargs)
     base: Any = env.unwrapped
     console.rule(Text(env_id, "bold"))
     console.print(Markdown(options.visible(_docstring(base.task))))

@@ -36,14 +36,14 @@ def play(
     import gymnasium
 
     from textgym.errors import InvalidActionError
-    from textgym.registration import split_argument
+    from textgym.registration import spec_of, split_argument
     from textgym.wrappers import CompletionAction
 
     console = Console()
     options.load_plugins(plugins, task, reward)
     env_id = arguments.resolve_id(task)
     kwargs = arguments.env_arguments(env_kwarg, reward=reward, dataset=dataset, columns=columns)
-    env: Any = CompletionAction(gymnasium.make(env_id, **split_argument(env_id, split), **kwargs))
+    env: Any = CompletionAction(gymnasium.make(spec_of(env_id), **split_argument(env_id, split), **kwargs))
     scores: list[float] = []
     while len(scores) < rounds:
         _, info = env.reset(seed=seed if not scores else None)

@@ -14,7 +14,7 @@ def abstained_rows(env: VecEnv) -> NDArray[np.bool_]:
         env: any vector environment of texts, wrapped as one likes: ``TextVecEnv``, or SB3's own.
 
     >>> from textgym_agents.envs.vec_env import make_vec_env
-    >>> abstained_rows(make_vec_env("textgym/Copy-v0", n_envs=2)).tolist()
+    >>> abstained_rows(make_vec_env("textgym/Copy-v1", n_envs=2)).tolist()
     [False, False]
     """
     while isinstance(env, VecEnvWrapper):

@@ -105,7 +105,7 @@ def candidates(vec_env: VecEnv, model: Any, num_candidates: int = 8) -> VecEnv:
     """``CandidateVecEnv(vec_env, model, num_candidates)``; one that is such an environment stays as it is.
 
     >>> from textgym_agents import make_vec_env
-    >>> env = candidates(make_vec_env("textgym/Copy-v0", n_envs=2, seed=1), "textgym/small", 4)
+    >>> env = candidates(make_vec_env("textgym/Copy-v1", n_envs=2, seed=1), "textgym/small", 4)
     >>> env.action_space, env.reset()["candidates"].shape
     (Discrete(4), (2, 4))
     """

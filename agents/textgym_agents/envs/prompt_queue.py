@@ -31,7 +31,7 @@ class PromptQueue:
         begun: how many episodes have begun.
         new_rows: the rows whose episodes began with the last :meth:`advance`.
 
-    >>> env = make_vec_env("textgym/Copy-v0", n_envs=2, seed=1, max_new_tokens=3)
+    >>> env = make_vec_env("textgym/Copy-v1", n_envs=2, seed=1, max_new_tokens=3)
     >>> returns = np.zeros(5)
     >>> with env.rows_wait():
     ...     queue = PromptQueue(env, np.array([7, 7, 7, 8, 8]))
@@ -93,7 +93,7 @@ def prompt_env(env: Any) -> TextVecEnv:
     if not isinstance(env, TextVecEnv) or not isinstance(env.env.unwrapped, RowsThatWait):
         raise ConfigError(
             f"env is a {type(env).__name__}. This algorithm plays several episodes of one prompt, and needs an "
-            'environment that can begin a given prompt in one row: an id, or make_vec_env("textgym/Copy-v0", '
+            'environment that can begin a given prompt in one row: an id, or make_vec_env("textgym/Copy-v1", '
             "n_envs=16). PPO and A2C take any vector environment of tokens."
         )
     return env

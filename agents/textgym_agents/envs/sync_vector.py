@@ -29,7 +29,7 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
     Raises:
         ConfigError: no environment, or one that is no text environment or has other spaces than the first.
 
-    >>> rows = SingleEnvs([gym.make("textgym/Copy-v0") for _ in range(2)])
+    >>> rows = SingleEnvs([gym.make("textgym/Copy-v1") for _ in range(2)])
     >>> observations, infos = rows.reset(seed=0)
     >>> observations["attention_mask"].shape == (2, *rows.single_observation_space["attention_mask"].shape)
     True

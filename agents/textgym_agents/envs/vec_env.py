@@ -271,7 +271,7 @@ def make_vec_env(
     """An SB3 VecEnv from an id, an environment, a vector environment or a VecEnv.
 
     Args:
-        env: ``"textgym/Copy-v0"`` (an id whose spec has wrappers gives single environments side by side, which are
+        env: ``"textgym/Copy-v1"`` (an id whose spec has wrappers gives single environments side by side, which are
             slower), a ``gymnasium.Env`` (one row), a ``gymnasium.vector.VectorEnv`` or an SB3
             ``VecEnv``.
         n_envs: rows, when ``env`` is an id.
@@ -288,10 +288,10 @@ def make_vec_env(
     Raises:
         ConfigError: no environment, arguments for one that is already made, or one whose form is not the model's.
 
-    >>> env = make_vec_env("textgym/Copy-v0", n_envs=2, seed=1)
+    >>> env = make_vec_env("textgym/Copy-v1", n_envs=2, seed=1)
     >>> env.reset()["input_ids"].shape == (2, *env.observation_space["input_ids"].shape)
     True
-    >>> make_vec_env("textgym/Copy-v0", model="textgym/small-seq2seq").observation_space["decoder_input_ids"].shape
+    >>> make_vec_env("textgym/Copy-v1", model="textgym/small-seq2seq").observation_space["decoder_input_ids"].shape
     (17,)
     """
     env_kwargs = {**(env_kwargs or {}), **further}
@@ -315,7 +315,7 @@ def make_vec_env(
         vec_env = TextVecEnv(_wrapped(made, wrappers))
     else:
         raise ConfigError(
-            f"env is a {type(env).__name__}, expected an id such as 'textgym/Copy-v0', a text environment, a gymnasium "
+            f"env is a {type(env).__name__}, expected an id such as 'textgym/Copy-v1', a text environment, a gymnasium "
             "VectorEnv or an SB3 VecEnv. Several single environments: make_vec_env(SingleEnvs([...]))."
         )
     keys = getattr(vec_env.observation_space, "spaces", {})
@@ -349,9 +349,9 @@ def _made(id: str, n_envs: int, env_kwargs: Mapping[str, Any]) -> VectorEnv[Any,
     spec = spec_of(id)
     if spec.vector_entry_point is not None and not spec.additional_wrappers and spec.max_episode_steps is None:
         same_step, entry = AutoresetMode.SAME_STEP, "vector_entry_point"
-        return gym.make_vec(id, num_envs=n_envs, vectorization_mode=entry, autoreset_mode=same_step, **env_kwargs)
+        return gym.make_vec(spec, num_envs=n_envs, vectorization_mode=entry, autoreset_mode=same_step, **env_kwargs)
     try:
-        return SingleEnvs([gym.make(id, **env_kwargs) for _ in range(n_envs)])
+        return SingleEnvs([gym.make(spec, **env_kwargs) for _ in range(n_envs)])
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise

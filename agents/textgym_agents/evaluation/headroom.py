@@ -54,7 +54,7 @@ def headroom(
         "references": the first reference of each prompt as the completion; without it where prompts have none. Where
         the reward abstained there is nothing to average: "abstained" is the share of samples where it did, if any.
 
-    >>> list(headroom("textgym/tiny", "textgym/Copy-v0", 2, best_of=(2,), temperatures=(0.5,)))
+    >>> list(headroom("textgym/tiny", "textgym/Copy-v1", 2, best_of=(2,), temperatures=(0.5,)))
     ['sampled', 'T=0.5', 'greedy', 'best of 2', 'references']
     """
     policies = {t: load_policy(model, env_id, env_kwargs, temperature=t) for t in (1.0, *temperatures)}

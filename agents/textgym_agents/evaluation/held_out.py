@@ -136,8 +136,8 @@ def divergence(policy: LanguageModelPolicy, reference: LanguageModelPolicy, obs:
     With temperatures, masks, top-k and top-p as each of the two has them. Infinite where the policy may take a token
     that the reference can't.
 
-    >>> policy = load_policy("textgym/tiny", "textgym/Copy-v0")
-    >>> env = make_vec_env("textgym/Copy-v0", 2, model="textgym/tiny")
+    >>> policy = load_policy("textgym/tiny", "textgym/Copy-v1")
+    >>> env = make_vec_env("textgym/Copy-v1", 2, model="textgym/tiny")
     >>> divergence(policy, policy, env.reset()).tolist()
     [0.0, 0.0]
     """
@@ -152,7 +152,7 @@ def load_policy(
 ) -> LanguageModelPolicy:
     """A policy to evaluate with: a model, and the spaces of an environment with its tokenizer and form.
 
-    >>> load_policy("textgym/small", "textgym/Copy-v0").form.name
+    >>> load_policy("textgym/small", "textgym/Copy-v1").form.name
     'causal'
     """
     env = make_vec_env(env_id, 1, model=model, env_kwargs=env_kwargs)

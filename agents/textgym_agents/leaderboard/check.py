@@ -83,7 +83,7 @@ def _of_run(one: Line) -> Iterator[str]:
 def score_of(task: str, reward: float) -> float | None:
     """The score that a probe gives to a mean reward; None: this is no probe.
 
-    >>> score_of("textgym/Copy-v0", 0.5) is None
+    >>> score_of("textgym/Copy-v1", 0.5) is None
     True
     """
     try:

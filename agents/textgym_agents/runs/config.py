@@ -202,9 +202,9 @@ def differences(config: TrainConfig, saved: Mapping[str, Any]) -> list[str]:
 def default_folder(config: TrainConfig) -> Path:
     """Where a run goes if nobody says: ``runs/TASK-ALGO-SEED``, and the options that differ from their defaults.
 
-    >>> str(default_folder(TrainConfig("textgym/Copy-v0", "rloo", timesteps=100)))
+    >>> str(default_folder(TrainConfig("textgym/Copy-v1", "rloo", timesteps=100)))
     'runs/Copy-rloo-0'
-    >>> str(default_folder(TrainConfig("textgym/Copy-v0", lora=4, algo_kwargs={"learning_rate": 1e-3})))
+    >>> str(default_folder(TrainConfig("textgym/Copy-v1", lora=4, algo_kwargs={"learning_rate": 1e-3})))
     'runs/Copy-ppo-0-lora=4-learning_rate=0.001'
     """
     usual = TrainConfig(config.task)

@@ -75,7 +75,7 @@ class TuneConfig:
         Raises:
             ConfigError: there is nothing to search, or an argument that the algorithm doesn't take.
 
-        >>> TuneConfig("bc", "textgym/Copy-v0", search={"learning_rate": "1e-3:1e-2"}).space()["learning_rate"]
+        >>> TuneConfig("bc", "textgym/Copy-v1", search={"learning_rate": "1e-3:1e-2"}).space()["learning_rate"]
         Range(low=0.001, high=0.01)
         """
         row = find(self.algo)

@@ -45,7 +45,7 @@ def tune(config: TuneConfig, out: str | Path, *, test: bool = False, listen: Lis
         MissingExtraError: Optuna isn't installed.
 
     >>> import tempfile
-    >>> config = TuneConfig("rloo", "textgym/Copy-v0", 2, 64, model="textgym/tiny", eval_prompts=2)
+    >>> config = TuneConfig("rloo", "textgym/Copy-v1", 2, 64, model="textgym/tiny", eval_prompts=2)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     found = tune(config, folder)
     >>> [trial.number for trial in found.trials], found.trials[0].settings

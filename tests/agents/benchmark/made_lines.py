@@ -2,7 +2,7 @@
 
 import numpy as np
 
-COPY, DATA = "textgym/Copy-v0", "textgym/DataToText-v0"
+COPY, DATA = "textgym/Copy-v1", "textgym/DataToText-v0"
 PROMPTS = 40
 
 

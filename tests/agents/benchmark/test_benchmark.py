@@ -30,7 +30,7 @@ from textgym_agents.evaluation.statistics import PromptStatistics, intervals, of
 from textgym_agents.report import curves
 from textgym_agents.report.numbers import show
 
-COPY, DATA = "textgym/Copy-v0", "textgym/DataToText-v0"
+COPY, DATA = "textgym/Copy-v1", "textgym/DataToText-v0"
 
 SAMPLES = [
     Sample(
@@ -436,8 +436,9 @@ def is_alive(pid):
 
 def test_a_run_is_a_function_of_its_key(tiny_folder, one_thread):
     config = BenchmarkConfig(
-        ("ppo",), {COPY: 64}, model=tiny_folder, eval_prompts=4, n_envs=4, algo_kwargs={"n_steps": 16}, seeds=2
-    )
+        ("ppo",), {COPY: 64}, model=tiny_folder, eval_prompts=4, n_envs=4, algo_kwargs={"n_steps": 16}, seeds=2,
+        env_kwargs={"reward": "chrf"},
+    )  # fmt: skip
     first = run(config, Key("ppo", COPY, 0))
     torch.manual_seed(123)
     np.random.seed(123)  # noqa: NPY002  (whatever ran before must not matter)

@@ -184,7 +184,7 @@ def test_tasks_and_tokens_of_a_suite(configured):
     [
         (["--suite", "tex"], "Did you mean 'text'?"),
         (["--suite", "text", "--tasks", "Copy"], "--suite text has no task Copy"),
-        (["--suite", "text", "--timesteps", "Copy=9"], "names textgym/Copy-v0, which --suite doesn't"),
+        (["--suite", "text", "--timesteps", "Copy=9"], "names textgym/Copy-v1, which --suite doesn't"),
         (["--algos", "ppo", "--out", "x"], "--suite: textgym benchmark --suite probe"),
         (["--algos", "ppo", "--tasks", "Copy"], "--out"),
         (["--suite", "text", "--algos", "rloo+ppo", "--algo-kwarg", "a2c.n_steps=3"], "is for 'a2c'"),
@@ -459,8 +459,9 @@ def test_variants_of_one_algorithm_are_compared(tiny_folder, tmp_path, configure
     assert config.algos == names
     assert "'rloo,rloo[learning_rate=0.01],ppo[kl_coef=0.5,n_epochs=1]'" in config.command()
     config = BenchmarkConfig(
-        names[:2], {COPY: 64}, seeds=1, model=tiny_folder, n_envs=4, eval_prompts=4, env_kwargs={"max_new_tokens": 4}
-    )
+        names[:2], {COPY: 64}, seeds=1, model=tiny_folder, n_envs=4, eval_prompts=4,
+        env_kwargs={"max_new_tokens": 4, "reward": "chrf"},
+    )  # fmt: skip
     lines = [run(config, key) for key in config.run_keys()]
     assert [line["algo"] for line in lines] == list(names[:2])
     assert lines[0]["curve"]["reward"][0] == lines[1]["curve"]["reward"][0]  # the same model acts first
@@ -557,7 +558,8 @@ def test_variants_of_tasks_that_make_no_sense(configured, task, message):
 
 
 def test_a_run_without_its_own_decoder_a_front_and_a_gold(tiny_folder):
-    config = tiny(tiny_folder, "nlpo", tokens=192, front=3, gold="2*chrf", env_kwargs={"max_new_tokens": 6})
+    own = {"max_new_tokens": 6, "reward": "chrf"}
+    config = tiny(tiny_folder, "nlpo", tokens=192, front=3, gold="2*chrf", env_kwargs=own)
     line = run(replace(config, algo_kwargs={"n_steps": 8, "mask_top_p": 0.5}), Key("nlpo", COPY, 0))
     evaluations = line["evaluations"]
     assert [*evaluations] == ["before", "sampled", "greedy", "plain_sampled", "plain_greedy"]

@@ -166,9 +166,15 @@ def test_an_environment_registered_from_outside_is_listed(monkeypatch):
         del gymnasium.registry["mine/Letters-v0"]
 
 
+def test_a_short_name_is_the_newest_version_and_an_older_one_has_its_number(recwarn):
+    assert "BLEU()" in run("info", "Copy").output
+    assert "ChrF()" in run("info", "Copy-v0").output
+    assert not [one for one in recwarn.list if "out of date" in str(one.message)]
+
+
 def test_info_shows_examples_with_the_reward_of_a_reference():
     output = run("info", "Copy", "--env-kwarg", "max_new_tokens=64").output
-    env = gymnasium.make("textgym/Copy-v0").unwrapped
+    env = gymnasium.make("textgym/Copy-v1").unwrapped
     assert "Repeat a few words" in output
     assert "(88,)" in output  # 24 + 64
     for number in range(3):
@@ -199,7 +205,7 @@ def test_play_ends_when_the_input_does(typed):
 
 
 def test_play_gives_full_marks_to_the_reference():
-    env = gymnasium.make("textgym/Copy-v0", split="train")
+    env = gymnasium.make("textgym/Copy-v1", split="train")
     env.reset(seed=5)
     _, info = env.reset(seed=5)
     reference = env.unwrapped.task[info["prompt_id"]].references[0]
@@ -279,8 +285,8 @@ def test_a_trained_policy_loads_again(trained):
     result = run("evaluate", "Copy", "--model", out / "policy", "--num-prompts", 4)
     assert result.exit_code == 0, result.output
     assert "reward" in result.output
-    policy = load_policy(out / "policy", "textgym/Copy-v0")
-    assert evaluate(policy, "textgym/Copy-v0", 4).rewards.shape == (4,)
+    policy = load_policy(out / "policy", "textgym/Copy-v1")
+    assert evaluate(policy, "textgym/Copy-v1", 4).rewards.shape == (4,)
 
 
 def test_an_existing_run_is_replaced_only_when_asked_to(trained, tiny_folder):
@@ -376,7 +382,7 @@ def test_the_command_in_a_report_gives_the_same_configuration(monkeypatch, tmp_p
     assert jobs == 2
     assert config == BenchmarkConfig(
         ("ppo", "a2c"),
-        {"textgym/Copy-v0": 30, "textgym/DataToText-v0": 40},
+        {"textgym/Copy-v1": 30, "textgym/DataToText-v0": 40},
         eval_prompts=7,
         kl_coef=0.1,
         env_kwargs={"stop": ["."], "reward": "0.5*chrf + 0.5*rougeL"},

@@ -280,3 +280,10 @@ def test_an_algorithm_with_wrappers_by_the_list():
     ppo = make("ppo", "textgym/Copy-v0", tiny_model("gpt2"), n_envs=2, n_steps=8, wrappers=[Brief], env_kwargs=SMALL)
     assert isinstance(ppo.env.env, Brief)
     assert ppo.env.env.unwrapped.mdp.rules.max_new_tokens == 6
+
+
+@pytest.mark.parametrize("id", ["textgym/Copy", "textgym/Copy-v0", "textgym/Copy-v1"])
+def test_an_id_of_any_version_or_none_is_made_without_a_warning(id, recwarn):
+    rewards = [repr(one) for one in make_vec_env(id, n_envs=2).get_attr("reward")]
+    assert rewards == ["ChrF()" if id.endswith("-v0") else "BLEU()"] * 2
+    assert not recwarn.list

@@ -30,5 +30,5 @@ def test_the_command_prints_a_table_and_writes_a_file(tmp_path):
     done = CliRunner().invoke(app, [*common, "--markdown", "--json", str(tmp_path / "rewards.json")])
     assert done.exit_code == 0, done.output
     assert "| task | sampled | T=0.7 | T=0.5 | greedy | best of 2 | references |" in done.output
-    rewards = json.loads((tmp_path / "rewards.json").read_text())["rewards"]["textgym/Copy-v0"]
+    rewards = json.loads((tmp_path / "rewards.json").read_text())["rewards"]["textgym/Copy-v1"]
     assert f"{rewards['greedy']:.3f}" in done.output

@@ -289,13 +289,13 @@ def test_a_full_disk_is_one_sentence_and_the_run_can_be_resumed(file, tiny, fini
 
 def test_default_folders_of_a_sweep_differ_and_hold_no_secret():
     runs = [
-        TrainConfig("textgym/Copy-v0", algo_kwargs={"learning_rate": 1e-3}),
-        TrainConfig("textgym/Copy-v0", algo_kwargs={"learning_rate": 1e-4}),
-        TrainConfig("textgym/Copy-v0", kl_coef=0.1),
-        TrainConfig("textgym/Copy-v0", reward_transform="clip=-1:1"),
-        TrainConfig("textgym/Copy-v0", env_kwargs={"dataset": "/data/a b.csv", "load_kwargs": {"token": "hf_1"}}),
-        TrainConfig("textgym/Copy-v0", env_kwargs={"reward": "bleu" + " + chrf" * 90}),
-        TrainConfig("textgym/Copy-v0", env_kwargs={"reward": "bleu" + " + chrf" * 91}),
+        TrainConfig("textgym/Copy-v1", algo_kwargs={"learning_rate": 1e-3}),
+        TrainConfig("textgym/Copy-v1", algo_kwargs={"learning_rate": 1e-4}),
+        TrainConfig("textgym/Copy-v1", kl_coef=0.1),
+        TrainConfig("textgym/Copy-v1", reward_transform="clip=-1:1"),
+        TrainConfig("textgym/Copy-v1", env_kwargs={"dataset": "/data/a b.csv", "load_kwargs": {"token": "hf_1"}}),
+        TrainConfig("textgym/Copy-v1", env_kwargs={"reward": "bleu" + " + chrf" * 90}),
+        TrainConfig("textgym/Copy-v1", env_kwargs={"reward": "bleu" + " + chrf" * 91}),
     ]
     folders = [default_folder(one) for one in runs]
     assert len(set(folders)) == len(runs)
@@ -304,5 +304,5 @@ def test_default_folders_of_a_sweep_differ_and_hold_no_secret():
         assert len(folder.name) < 150
         assert "hf_1" not in folder.name
         assert " " not in folder.name
-    longer = TrainConfig("textgym/Copy-v0", timesteps=9, log=["csv"])
-    assert default_folder(longer) == default_folder(TrainConfig("textgym/Copy-v0")) == Path("runs/Copy-ppo-0")
+    longer = TrainConfig("textgym/Copy-v1", timesteps=9, log=["csv"])
+    assert default_folder(longer) == default_folder(TrainConfig("textgym/Copy-v1")) == Path("runs/Copy-ppo-0")
