@@ -104,6 +104,22 @@ def test_signatures_tell_settings_apart():
     assert CorpusROUGE("L").signature != CorpusROUGE("L", use_stemmer=True).signature
 
 
+def test_the_signature_of_a_value_says_which_tokenizer_its_references_chose():
+    english, chinese = Sample("", "a", ("a cat", "cats")), Sample("", "a", ("今天天气很好",))
+    for metric, samples, tokenizer, references in (
+        (CorpusBLEU(), [english], "13a", 2),
+        (CorpusBLEU(), [chinese], "zh", 1),
+        (CorpusBLEU(tokenize="char"), [chinese], "char", 1),
+        (CorpusROUGE("L"), [english], "rouge", 2),
+        (CorpusROUGE("L"), [chinese], "unicode", 1),
+        (CorpusROUGE("L"), [english, chinese], "rouge+unicode", "var"),
+    ):
+        assert f"|tok:{tokenizer}|" in metric.signature_of(samples)
+        assert f"|nrefs:{references}|" in metric.signature_of(samples)
+        assert "nrefs" not in metric.signature
+    assert "tok:auto" in CorpusBLEU().signature
+
+
 def test_a_user_writes_a_metric():
     class Commas(Metric):
         name = "commas"

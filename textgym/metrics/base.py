@@ -55,8 +55,8 @@ class Metric(ABC):
     def score(self, samples: Sequence[MetricSample], /) -> float | None:
         """The value over all samples, or None when no sample has what the metric measures."""
 
-    def settings(self) -> dict[str, object]:
-        """What changes the value, for the signature."""
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
+        """What changes the value, for the signature. With samples, what depends on them is as they make it."""
         return {}
 
     def compute(self, samples: Sequence[MetricSample], /) -> dict[str, float]:
@@ -72,9 +72,24 @@ class Metric(ABC):
 
     @property
     def signature(self) -> str:
-        """Name, settings and library version: two values can be compared when their signatures are equal."""
-        settings = [f"{key}:{value}" for key, value in self.settings().items()]
-        return "|".join([self.name, *settings, f"version:{self.library}-{library_version(self.library)}"])
+        """Name, settings and library version. What the texts decide is "auto": see :meth:`signature_of`."""
+        return self.signature_of(())
+
+    def signature_of(self, samples: Sequence[MetricSample], /) -> str:
+        """The signature of the value over these samples: two values can be compared when these are equal.
+
+        It says which tokenizer their references chose, and how many references each has ("nrefs", "var" if that
+        varies), as sacrebleu's signatures do.
+
+        >>> from textgym.metrics import CorpusBLEU
+        >>> from textgym.core import Sample
+        >>> CorpusBLEU().signature_of([Sample("", "a cat", ("the cat", "cats"))]).partition("|version")[0]
+        'bleu|nrefs:2|order:4|case:mixed|eff:no|tok:13a|smooth:exp'
+        """
+        counts = {len(sample.references) for sample in samples} if self.compares_with == "references" else set()
+        settings = {"nrefs": counts.pop() if len(counts) == 1 else "var"} if counts else {}
+        parts = [f"{key}:{value}" for key, value in {**settings, **self.settings(samples)}.items()]
+        return "|".join([self.name, *parts, f"version:{self.library}-{library_version(self.library)}"])
 
     def as_evaluate(self, *, keep_in_memory: bool = True, **module_kwargs: Any) -> Any:
         """This metric as an ``evaluate.Metric``, made without a download.

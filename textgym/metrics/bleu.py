@@ -141,16 +141,18 @@ class CorpusBLEU(Metric):
         check_bleu_settings(max_order, tokenize, smooth)
         self.max_order, self.tokenize, self.smooth, self.lowercase = max_order, tokenize, smooth, lowercase
 
-    def settings(self) -> dict[str, object]:
-        case = "lc" if self.lowercase else "mixed"
-        return {"order": self.max_order, "case": case, "eff": "no", "tok": self.tokenize, "smooth": self.smooth}
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
+        case, tokenize = "lc" if self.lowercase else "mixed", self._tokenizer(samples)
+        return {"order": self.max_order, "case": case, "eff": "no", "tok": tokenize, "smooth": self.smooth}
+
+    def _tokenizer(self, samples: Sequence[MetricSample]) -> str:
+        """The tokenizer, chosen by all references together if it is "auto" and there are samples."""
+        texts = tuple(text for sample in samples for text in sample.references)
+        return bleu_tokenizer(texts) if self.tokenize == "auto" and texts else self.tokenize
 
     def score(self, samples: Sequence[MetricSample], /) -> float:
         references = [references_of(sample, f"Metric {self.name!r}", MetricError) for sample in samples]
-        tokenize = self.tokenize
-        if tokenize == "auto":
-            tokenize = bleu_tokenizer(tuple(text for texts in references for text in texts))
-        scorer = sacrebleu_bleu(self.max_order, tokenize, self.smooth, self.lowercase, False)
+        scorer = sacrebleu_bleu(self.max_order, self._tokenizer(samples), self.smooth, self.lowercase, False)
         score = scorer.corpus_score([sample.completion for sample in samples], reference_streams(references)).score
         return float(min(max(score / 100, 0.0), 1.0))
 

@@ -107,7 +107,7 @@ class CorpusChrF(Metric):
         self.char_order, self.word_order, self.beta = char_order, word_order, beta
         self.name = chrf_name(word_order)
 
-    def settings(self) -> dict[str, object]:
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
         return {"case": "mixed", "eff": "yes", "nc": self.char_order, "nw": self.word_order, "beta": self.beta}
 
     def score(self, samples: Sequence[MetricSample], /) -> float:

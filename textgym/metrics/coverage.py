@@ -54,7 +54,7 @@ class MeanCoverage(Metric):
     def __init__(self, key: str = "keywords", case_sensitive: bool = False) -> None:
         self.key, self.case_sensitive = key, case_sensitive
 
-    def settings(self) -> dict[str, object]:
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
         return {"key": self.key, "case": "mixed" if self.case_sensitive else "folded"}
 
     def score(self, samples: Sequence[MetricSample], /) -> float | None:

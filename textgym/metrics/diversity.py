@@ -39,7 +39,7 @@ class Distinct(Metric):
         self.order = order
         self.name = f"distinct{order}"
 
-    def settings(self) -> dict[str, object]:
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
         return {"tok": "unicode"}
 
     def score(self, samples: Sequence[MetricSample], /) -> float:

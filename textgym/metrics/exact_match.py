@@ -58,7 +58,7 @@ class MeanExactMatch(Metric):
         check_normalization(normalize)
         self.normalize = normalize
 
-    def settings(self) -> dict[str, object]:
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
         return {"norm": self.normalize or "none"}
 
     def score(self, samples: Sequence[MetricSample], /) -> float:

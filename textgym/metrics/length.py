@@ -57,7 +57,7 @@ class MeanLength(Metric):
         self.unit = unit
         self.name = "length" if unit == "tokens" else f"length_{unit}"
 
-    def settings(self) -> dict[str, object]:
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
         return {"unit": self.unit}
 
     def score(self, samples: Sequence[MetricSample], /) -> float:

@@ -161,8 +161,12 @@ class CorpusROUGE(Metric):
         self.variant, self.use_stemmer, self.tokenizer = variant, use_stemmer, tokenizer
         self.name = f"rouge{variant}"
 
-    def settings(self) -> dict[str, object]:
-        return {"measure": "f", "tok": self.tokenizer, "stem": "porter" if self.use_stemmer else "no"}
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
+        used = [self.tokenizer]
+        if self.tokenizer == "auto" and samples:
+            ascii_only = [text.isascii() for sample in samples for text in sample.references]
+            used = [name for name, present in (("rouge", any(ascii_only)), ("unicode", not all(ascii_only))) if present]
+        return {"measure": "f", "tok": "+".join(used), "stem": "porter" if self.use_stemmer else "no"}
 
     def score(self, samples: Sequence[MetricSample], /) -> float:
         total = 0.0

@@ -53,7 +53,7 @@ class MeanSentiment(Metric):
         check_sentiment_settings(text)
         self.text = text
 
-    def settings(self) -> dict[str, object]:
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
         return {"text": self.text}
 
     def score(self, samples: Sequence[MetricSample], /) -> float:

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from textgym.metrics import check_names
+from textgym.metrics import METRICS, check_names
 from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.cli import arguments, options
 from textgym_agents.cli.options import ENVIRONMENT, MODEL, option
@@ -139,6 +139,9 @@ def _write(file: Path, env_id: str, model: str, result: Any, bounds: Any, versio
         "env": env_id,
         "model": model,
         "values": result.summary(),
+        "signatures": {
+            name: METRICS[name]().signature_of(result.samples) for name in result.metrics if name in METRICS
+        },
         "intervals": bounds,
         "components": result.components,
         "samples": [

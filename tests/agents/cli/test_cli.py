@@ -228,6 +228,8 @@ def test_evaluate(tiny_folder, tmp_path):
     low, high = stored["intervals"]["reward"]
     assert low <= stored["values"]["reward"] <= high
     assert stored["intervals"]["distinct1"] is None
+    assert [*stored["signatures"]] == ["chrf", "distinct1"]
+    assert stored["signatures"]["chrf"].startswith("chrf|nrefs:1|")
     assert len(stored["samples"]) == 12
     assert f"{stored['values']['chrf']:.4f}" in result.output
     again = tmp_path / "again.json"
