@@ -1,14 +1,19 @@
 """Two ways to a reward of your own: a function given to the environment, and a wrapper around any environment.
 
-The wrapper is one class for a single environment and for a vector environment.
+The wrapper is one class for a single environment, a vector environment and a VecEnv of Stable-Baselines3.
 """
 
 import argparse
+from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 import textgym
 from textgym.rewards import BLEU
+from textgym_agents import make_vec_env
+
+TASK = "textgym/DataToText-v0"
 
 
 @textgym.reward
@@ -20,7 +25,7 @@ def one_sentence(sample: textgym.Sample) -> float:
 class Brief(textgym.wrappers.RewardWrapper):
     """Takes ``cost`` off the reward for every token."""
 
-    def __init__(self, env: gym.Env | gym.vector.VectorEnv, cost: float = 0.01) -> None:
+    def __init__(self, env: Any, cost: float = 0.01) -> None:
         super().__init__(env)
         self.cost = cost
 
@@ -34,23 +39,28 @@ def main() -> None:
     cost = parser.parse_args().cost
     reward = 0.8 * BLEU() + 0.2 * one_sentence
 
-    env = Brief(gym.make("textgym/DataToText-v0", reward=reward), cost)
+    env = Brief(gym.make(TASK, reward=reward), cost)
     _, info = env.reset(seed=0)
     text = f" {env.unwrapped.task[info['prompt_id']].references[0]}"
-    for token in env.unwrapped.encode_completion(text):
+    tokens = env.unwrapped.encode_completion(text)
+    for token in tokens:
         _, value, _, _, info = env.step(token)
-    print(f"{text}\n  {reward} = {env.unwrapped.reward([env.unwrapped.last_sample])[0].value:.3f}")
-    print(f"  parts {info['reward_components']}, {info['num_tokens']} tokens, reward with their cost {value:.3f}")
+    print(f"{text}\n  {reward} = {info['untransformed_reward']:.3f}, parts {info['reward_components']}")
+    print(f"an Env: {info['num_tokens']} tokens, reward with their cost {value:.3f}")
 
-    envs = Brief(gym.make_vec("textgym/DataToText-v0", num_envs=3, reward=reward), cost)
-    envs.reset(seed=0)
-    envs.action_space.seed(0)
-    ended = 0
-    while ended < 3:
-        _, values, terminated, _, infos = envs.step(envs.action_space.sample())
-        for row in terminated.nonzero()[0]:
-            ended += 1
-            print(f"row {row} wrote {infos['num_tokens'][row]} random tokens: reward {values[row]:.3f}")
+    envs = Brief(gym.make_vec(TASK, num_envs=3, reward=reward), cost)
+    envs.reset(seed=0, options={"prompt_id": info["prompt_id"]})
+    for token in tokens:
+        _, values, _, _, infos = envs.step(np.full(3, token))
+    print(f"a VectorEnv: rewards {values.round(3)}")
+
+    # For an algorithm: textgym_agents.make("ppo", TASK, wrappers=[Brief]), or Brief around a VecEnv that there is.
+    vec_env = make_vec_env(TASK, n_envs=3, reward=reward, wrappers=[lambda env: Brief(env, cost)])
+    vec_env.set_options({"prompt_id": info["prompt_id"]})
+    vec_env.reset()
+    for token in tokens:
+        _, values, _, infos = vec_env.step(np.full(3, token))
+    print(f"a VecEnv: rewards {values.round(3)}, metadata {infos[0]['metadata']}")
 
 
 if __name__ == "__main__":

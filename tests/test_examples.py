@@ -30,6 +30,9 @@ def test_example_runs(name: str, tmp_path: Path) -> None:
     printed = run(name, tmp_path)
     assert any(line.startswith(EXPECTED[name]) for line in printed.splitlines()), printed
     assert not [*tmp_path.iterdir()], "an example leaves files behind"
+    if name == "custom_reward_wrapper.py":
+        assert printed.count("with their cost 0.860") == printed.count("VectorEnv: rewards [0.86 0.86 0.86]") == 1
+        assert "VecEnv: rewards [0.86 0.86 0.86], metadata {'keywords': ('chair'," in printed
     if name == "ppo_training.py":  # its reviews begin near 0.5, half of them happy, and end near 0.9
         before, after = map(float, re.findall(r"([\d.]+) (?:before|after)", printed))
         assert after > before + 0.15

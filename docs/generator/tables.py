@@ -65,16 +65,30 @@ def probe_suite() -> str:
 
 def rewards() -> str:
     """The rewards, from their classes and their names in formulas."""
+    rows = [(f"`{cls}`", ", ".join(f"`{call}`" for call in calls) or "-", line) for cls, calls, line in _rewards()]
+    return table(("class", "in formulas", "what it is"), rows)
+
+
+def reward_list() -> str:
+    """The same in fewer words, without the range that all but reward models have in common."""
+    names = {cls: ", ".join(f"`{call}`" for call in calls) for cls, calls, _ in _rewards()}
+    return "\n".join(
+        f"- `{cls}`{f' ({names[cls]})' if names[cls] else ''}: {line.replace(', in [0, 1]', '')}"
+        for cls, _, line in _rewards()
+    )
+
+
+def _rewards() -> list[tuple[str, list[str], str]]:
+    """Class, calls in formulas and the first line of the documentation of each reward."""
     from textgym.rewards import REWARDS
     from textgym.rewards.registry import class_of, needed_arguments
 
-    names: dict[Any, list[str]] = {}
+    calls: dict[Any, list[str]] = {}
     for name, factory in REWARDS.items():
-        needed = needed_arguments(factory)  # a backend is no text
-        call = f"`{name}({', '.join(needed)})`" if needed else f"`{name}`"
-        names.setdefault(class_of(factory), []).append("-" if "backend" in needed else call)
-    rows = [(f"`{cls.__name__}`", ", ".join(known), first_line(cls)) for cls, known in names.items()]
-    return table(("class", "in formulas", "what it is"), rows)
+        needed, known = needed_arguments(factory), calls.setdefault(class_of(factory), [])
+        if "backend" not in needed:  # which is no text
+            known.append(f"{name}({', '.join(needed)})" if needed else name)
+    return [(cls.__name__, known, first_line(cls)) for cls, known in calls.items()]
 
 
 def metrics() -> str:

@@ -14,7 +14,7 @@ PROBES, BENCHMARK = ROOT / "docs" / "probes.md", ROOT / "docs" / "benchmark.md"
 PAGES = [README, AGENTS_README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 GENERATED: dict[Path, dict[str, Callable[[], str]]] = {
-    README: {"ids": tables.environments, "rewards": tables.rewards, "families": tables.families},
+    README: {"ids": tables.environments, "rewards": tables.reward_list, "families": tables.families},
     AGENTS_README: {"algorithms": tables.algorithms},
     PROBES: {"probes": tables.probes, "suite": tables.probe_suite},
 }
