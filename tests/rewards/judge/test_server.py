@@ -215,7 +215,7 @@ def test_transient_failures_are_retried(server: FakeServer) -> None:
     assert len(server.requests) == 6
     server.answers = [(400, b"{}", {})]
     with pytest.raises(JudgeError, match="BadRequestError"):
-        LLMJudge(CRITERIA, server.backend(max_retries=2))([SAMPLE])
+        LLMJudge(CRITERIA, server.backend(max_retries=2, structured=False, logprobs=False))([SAMPLE])
     assert len(server.requests) == 7
 
 

@@ -56,8 +56,12 @@ def parse_verdict(reply: str, chat: Chat | None = None) -> Verdict:
     answer = answer[-_LONGEST_REPLY:]
     code, rubric = ("", as_rubric("-")) if chat is None else (chat.code, chat.rubric)
     scores: dict[str, float] = {}
-    lines = _in_lines(answer, code, rubric) if code else _at_the_end(answer, rubric)
-    for name, score in [*_in_json(answer, code, rubric), *lines]:
+    if code and (whole := whole_object(answer, code)) is not None:
+        found = list(_in_object(whole, rubric))  # and not what its explanation quotes
+    else:
+        lines = _in_lines(answer, code, rubric) if code else _at_the_end(answer, rubric)
+        found = [*_in_json(answer, code, rubric), *lines]
+    for name, score in found:
         if scores.setdefault(name, score) != score:
             raise JudgeError(f"the reply holds several verdicts that disagree: {_tail(reply)}")
         if not rubric.lowest <= score <= rubric.highest:
@@ -142,6 +146,19 @@ def _at_the_end(answer: str, rubric: Rubric) -> Iterator[tuple[str, float]]:
         if not match:
             return
         yield "", _number(match, rubric)
+
+
+def whole_object(answer: str, code: str) -> Mapping[str, Any] | None:
+    """The JSON object that is all of a reply and names the code, as a server with structured output sends it.
+
+    >>> whole_object('{"explanation": "Score 0f3a: 5, it says.", "code": "0f3a", "score": 2}', "0f3a")["score"]
+    2
+    """
+    try:
+        found = json.loads(answer) if answer.lstrip().startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, Mapping) and str(found.get("code")).lower() == code else None
 
 
 def _in_json(answer: str, code: str, rubric: Rubric) -> Iterator[tuple[str, float]]:

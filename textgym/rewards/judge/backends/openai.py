@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from textgym.errors import ConfigError, JudgeError, MissingExtraError
 from textgym.rewards.judge.backends.account import CHARS_PER_TOKEN, Account, Usage
 from textgym.rewards.judge.backends.base import Verdict
+from textgym.rewards.judge.backends.features import REFUSED, STRUCTURED, Features, request_fields
+from textgym.rewards.judge.backends.logprobs import with_probabilities
 from textgym.rewards.judge.backends.retry import AGAIN, Failure, ask_until_verdict, retry_after
 from textgym.rewards.judge.prompt import Chat, Message, reminded
 from textgym.rewards.judge.reading import parse_verdict
@@ -23,8 +25,9 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 class OpenAIBackend:
     """A judge behind any server with the OpenAI chat protocol: OpenAI, vLLM, Ollama, llama.cpp, ``transformers serve``.
 
-    The verdict is read from the end of the reply. Token probabilities aren't asked for: several servers ignore the
-    request silently. Needs the extra ``judge``.
+    Where the server has them, replies are JSON by a schema, and the score is the expected value over the levels' tokens
+    (component ``label_mass``: their probability together). A server that refuses either is asked without it from then
+    on; where it ignores them, the verdict is read from the reply's text. Needs the extra ``judge``.
 
     Args:
         model: the server's name for the model.
@@ -38,6 +41,8 @@ class OpenAIBackend:
         longest_wait: bound in seconds of every wait. A server that asks for a longer one (``Retry-After``) has failed.
         temperature: 0 for the same verdict each time. None leaves it out, for models that refuse it.
         max_tokens: budget of the reply; a reply that is cut off is a failure. Reasoning models need thousands.
+        structured: ask for replies by a JSON schema (``response_format``).
+        logprobs: ask for the log-probabilities of the reply's tokens.
         extra_body: further fields of the request. ``{"chat_template_kwargs": {"sanitize_control_tokens": True}}``
             makes ``transformers serve`` and vLLM disarm control tokens as well.
         control_tokens: the special tokens of the server's model, where they aren't like ``<|...|>`` or ``</s>``.
@@ -64,6 +69,8 @@ class OpenAIBackend:
         longest_wait: float = 60,
         temperature: float | None = 0,
         max_tokens: int = 1024,
+        structured: bool = True,
+        logprobs: bool = True,
         extra_body: Mapping[str, Any] | None = None,
         control_tokens: Sequence[str] = (),
         account: Account | None = None,
@@ -81,6 +88,8 @@ class OpenAIBackend:
         self.first_wait, self.longest_wait = first_wait, longest_wait
         self.temperature, self.max_tokens = temperature, max_tokens
         self.extra_body, self.control_tokens = dict(extra_body or {}), tuple(control_tokens)
+        self.structured, self.logprobs = structured, logprobs
+        self._features = Features(structured, logprobs)
         self.account = Account() if account is None else account
         self._api_key, self._unpickled = api_key, False
         self._client: Any = None
@@ -92,7 +101,7 @@ class OpenAIBackend:
         """The server, the model and the settings of a request."""
         body = hashlib.sha256(json.dumps(self.extra_body, sort_keys=True, default=str).encode()).hexdigest()
         settings = [self.model, _without_credentials(self.base_url), self.temperature, self.max_tokens, body]
-        return f"OpenAIBackend {json.dumps(settings)}"
+        return f"OpenAIBackend {json.dumps([*settings, self.structured, self.logprobs])}"
 
     def __call__(self, messages: Chat, /) -> Verdict:
         """The verdict of the first attempt that gives one.
@@ -105,10 +114,10 @@ class OpenAIBackend:
         def ask() -> Verdict | Failure:
             nonlocal attempts, chat, usage
             attempts += 1
-            outcome, used = self._attempt(client, chat)
+            outcome, used = self._attempt(client, chat, structured=chat is messages)
             usage += used
             if isinstance(outcome, Failure) and outcome.replied and isinstance(messages, Chat):
-                chat = reminded(messages)  # at temperature 0 the same words would get the same reply
+                chat = reminded(messages)  # at temperature 0 the same words would get the same reply, in the same form
             return outcome
 
         outcome = ask_until_verdict(
@@ -118,30 +127,48 @@ class OpenAIBackend:
             return replace(outcome, usage=usage)
         raise JudgeError(f"{self!r}: {outcome.reason} (attempts: {attempts}, timeout {self.timeout:g} s)")
 
-    def _attempt(self, client: Any, messages: list[Message]) -> tuple[Verdict | Failure, Usage]:
-        """One request. Nothing that the client raised leaves it: its exceptions hold the request, hence the key."""
+    def _attempt(self, client: Any, messages: list[Message], structured: bool) -> tuple[Verdict | Failure, Usage]:
+        """One question: a request, and more where the server refuses an optional field of it."""
+        fields = self._features.wanted(messages)
+        fields = tuple(name for name in fields if structured or name != STRUCTURED)
+        left_out, usage = None, Usage()
+        while True:
+            reply, used = self._request(client, messages, fields)
+            usage += used
+            if not isinstance(reply, Failure):
+                self._features.answered(fields, left_out)
+                return self._read(reply, messages), usage
+            suspect = self._features.suspect(fields, reply.reason) if reply.status in REFUSED else None
+            if suspect is None:
+                return reply, usage
+            left_out, fields = suspect, tuple(name for name in fields if name != suspect)
+
+    def _request(self, client: Any, messages: list[Message], fields: tuple[str, ...]) -> tuple[Any, Usage]:
+        """The choice of a reply, or a failure. Nothing that the client raised leaves this: it holds the key."""
         # OpenAI's own models refuse the old name of this field; other servers may not accept the new one.
-        budget = {"max_tokens" if self.base_url else "max_completion_tokens": self.max_tokens}
-        temperature = {} if self.temperature is None else {"temperature": self.temperature}
+        settings: dict[str, Any] = {"max_tokens" if self.base_url else "max_completion_tokens": self.max_tokens}
+        settings |= {} if self.temperature is None else {"temperature": self.temperature}
+        settings |= request_fields(fields, messages) if isinstance(messages, Chat) else {}
         chars = sum(len(message["content"]) for message in messages)
         with self.account.request(chars) as spend:
             try:
                 completion = client.chat.completions.create(
-                    model=self.model, messages=messages, extra_body=self.extra_body or None, **budget, **temperature
+                    model=self.model, messages=messages, extra_body=self.extra_body or None, **settings
                 )
                 choice = completion.choices[0]
-                text, refusal, finish = choice.message.content, choice.message.refusal, choice.finish_reason
+                text, refusal, _ = choice.message.content, choice.message.refusal, choice.finish_reason
             except Exception as error:
                 status = getattr(error, "status_code", None)
                 again = status is None or status in AGAIN or status >= 500 or status == 200
-                headers = getattr(getattr(error, "response", None), "headers", {})
-                return Failure(self._reason(error), again, retry_after(headers)), self.account.usage(0, 0)
+                wait = retry_after(getattr(getattr(error, "response", None), "headers", {}))
+                return Failure(self._reason(error), again, wait, status=status), self.account.usage(0, 0)
             tokens = _tokens(completion, chars, str(text or refusal or ""))
             spend(*tokens)
-        return self._read(text, refusal, finish, messages), self.account.usage(*tokens)
+        return choice, self.account.usage(*tokens)
 
-    def _read(self, text: Any, refusal: Any, finish: Any, messages: list[Message]) -> Verdict | Failure:
+    def _read(self, choice: Any, messages: list[Message]) -> Verdict | Failure:
         """The verdict in a reply."""
+        text, refusal, finish = choice.message.content, choice.message.refusal, choice.finish_reason
         if refusal or finish == "content_filter":
             reason = f"the judge refused: {str(refusal or finish)[:200]!r}"
         elif not isinstance(text, str) or not text.strip():
@@ -149,9 +176,11 @@ class OpenAIBackend:
         elif finish == "length":  # what is cut off may be a quotation: its last line is no verdict
             reason = f"the reply was cut off at max_tokens={self.max_tokens}, give it more"
         else:
+            chat = messages if isinstance(messages, Chat) else None
             try:
-                verdict = parse_verdict(text, messages if isinstance(messages, Chat) else None)
-                return replace(verdict, reply=self._redacted(text))
+                verdict = replace(parse_verdict(text, chat), reply=self._redacted(text))
+                tokens = getattr(getattr(choice, "logprobs", None), "content", None)
+                return verdict if chat is None else with_probabilities(verdict, chat, tokens)
             except JudgeError as error:
                 reason = str(error)
         return Failure(self._redacted(reason), replied=True)

@@ -26,12 +26,14 @@ class Failure:
         again: whether a further attempt may succeed.
         retry_after: seconds that the server asked to wait, if it did.
         replied: there was a reply, but no verdict in it.
+        status: of the HTTP response, if there was one.
     """
 
     reason: str
     again: bool = True
     retry_after: float | None = None
     replied: bool = False
+    status: int | None = None
 
 
 def ask_until_verdict(
