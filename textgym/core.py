@@ -352,7 +352,24 @@ class TextMDP:
                     generator.bit_generator.state = state
             raise
         infos = [self._final_info(sample, score) for sample, score in zip(samples, scores, strict=True)]
+        if scores_groups(self.reward):
+            infos = [{**info, "reward_pending": True} for info in infos]
         return samples, [score.value or 0.0 for score in scores], infos
+
+    def finish_groups(self, samples: Sequence[Sample]) -> tuple[list[float | None], list[dict[str, Any]]]:
+        """Score all completions of groups whose last one has ended, in one call of a reward that compares them.
+
+        Returns:
+            their rewards, None where the reward abstains, and the final infos in place of those that were pending.
+
+        >>> import gymnasium, textgym
+        >>> mdp = gymnasium.make("textgym/Copy-v1", reward="self_bleu").unwrapped.mdp
+        >>> mdp.finish_groups([Sample("Say hi:", "hi"), Sample("Say hi:", "hello"), Sample("Count:", "one")])[0]
+        [1.0, 1.0, None]
+        """
+        scores = [Score(0.0)] * len(samples) if self.reward is None else score_samples(self.reward, samples)
+        infos = [self._final_info(sample, score) for sample, score in zip(samples, scores, strict=True)]
+        return [score.value for score in scores], infos
 
     def _scores(self, samples: Sequence[Sample]) -> list[Score]:
         if self.reward is None:
@@ -375,10 +392,7 @@ class TextMDP:
             "num_tokens": len(sample.token_ids),
             "reward_components": components,
         }
-        if score.value is not None:
-            return info
-        pending = {"reward_pending": True} if scores_groups(self.reward) else {}
-        return {**info, "reward_abstained": True, **pending}
+        return info if score.value is not None else {**info, "reward_abstained": True}
 
 
 class WithReward:

@@ -56,6 +56,8 @@ class BC(EpisodicAlgorithm):
         ConfigError: the task has no references, or none that the environment lets a policy write.
     """
 
+    groups_compared = None
+
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],

@@ -8,6 +8,7 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.envs.abstained import abstained_rows
+from textgym_agents.envs.groups import check_scope
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.policies.limits import check_values
 
@@ -31,6 +32,8 @@ def bind_policy(algorithm: BaseAlgorithm) -> None:
     while env is not None:
         parts.append(env)
         env = env.venv if isinstance(env, VecEnvWrapper) else None
+    if getattr(algorithm, "groups_compared", False) is False and algorithm.env is not None:
+        check_scope(algorithm.env, type(algorithm).__name__, 1)
     policy: Any = algorithm.policy
     for part in parts:
         if isinstance(part, EpisodeRolloutBuffer):

@@ -2,7 +2,8 @@
 
 A rollout plays ``prompts_per_rollout`` prompts, ``group_size`` times each, see :class:`PromptQueue`. Each episode is
 worth what it scored, also one that reached the length limit where the environment calls that a truncation. One whose
-reward abstained is worth nothing known: it is in no group's mean, no whitening and no minibatch.
+reward abstained is worth nothing known: it is in no group's mean, no whitening and no minibatch. A reward that compares
+the completions of a prompt is asked when all episodes have ended.
 """
 
 from collections import defaultdict
@@ -27,6 +28,7 @@ from textgym.errors import ConfigError
 from textgym_agents.algorithms.binding import bind_policy
 from textgym_agents.algorithms.options import EpisodicOptions, SB3Options, check_arguments
 from textgym_agents.buffers.episodes import Episode, EpisodeSamples, EpisodeStore, Recorder
+from textgym_agents.envs.groups import PendingGroups, check_scope
 from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.objectives.advantages import comparable, whiten, without_signal
@@ -63,6 +65,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
 
     buffer_class: type[EpisodeStore] = EpisodeStore
     least_group_size = 1
+    groups_compared: bool | None = False  # whether rewards may compare a group's completions; None: no reward counts
     policy: LanguageModelPolicy
     rollout_buffer: EpisodeStore
     prompt_ids: NDArray[np.integer]
@@ -127,6 +130,8 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
 
     def _check_env(self, env: VecEnv) -> None:
         """Raise ConfigError unless rollouts can be collected in the environment."""
+        if self.groups_compared:
+            check_scope(env, type(self).__name__, self.group_size)
         episodes = self.prompts_per_rollout * self.group_size
         if env.num_envs > episodes:
             raise ConfigError(
@@ -194,6 +199,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         Deterministic ones and those with a given beginning stay out of SB3's statistics of training episodes.
         """
         record = Recorder(self.rollout_buffer, len(prompt_ids))
+        groups = None if deterministic or beginnings is not None else PendingGroups(env, self.group_size)
         with env.rows_wait():
             queue = PromptQueue(env, prompt_ids, beginnings)
             while queue.advance():
@@ -206,6 +212,8 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                 actions = actions.cpu().numpy()
                 rewards, dones, infos = queue.step(actions)
                 abstained = env.abstained
+                if groups is not None:
+                    groups.add(queue.episode_of, dones, infos)
                 if deterministic or beginnings is not None:
                     for info in infos:
                         info.pop("episode", None)
@@ -220,6 +228,15 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                 for row in np.flatnonzero(dones):
                     record.end(int(queue.episode_of[row]), bool(abstained[row]))
                 self._last_obs = queue.observations
+        if groups is not None and groups.pending:
+            late, infos = groups.score(record.lengths)
+            dones = np.ones(len(infos), dtype=np.bool_)
+            self._update_info_buffer(infos, dones)
+            callback.update_locals(locals())  # one step for callbacks: these are the ends of the episodes
+            if not callback.on_step():
+                return None
+            for episode, reward in late.items():
+                record.set_reward(episode, reward)
         return record.episodes()
 
     def _count(self, tokens: int, callback: BaseCallback) -> bool:
@@ -250,6 +267,8 @@ class EpisodicPolicyGradient(EpisodicAlgorithm):
         skip_without_signal: leave groups whose completions all scored the same out of the update.
         options: further ones of ``EpisodicAlgorithm``: ``learning_rate``, ``ent_coef``, ``max_grad_norm``, ...
     """
+
+    groups_compared = True
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class Baseline(BaseAlgorithm):
     0
     """
 
+    groups_compared = None  # a reward that compares completions of a prompt is a matter of evaluations
     policy: LanguageModelPolicy
 
     def __init__(

@@ -42,6 +42,8 @@ class SCST(EpisodicPolicyGradient):
 
     greedy_scores: NDArray[np.floating]
 
+    groups_compared = False
+
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],

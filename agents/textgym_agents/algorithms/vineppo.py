@@ -59,6 +59,8 @@ class VinePPO(EpisodicPolicyGradient):
 
     state_values: Floats
 
+    groups_compared = False
+
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],

@@ -1,0 +1,117 @@
+"""A reward that compares the completions of a prompt reaches the algorithms that play them together, and no others."""
+
+import numpy as np
+import pytest
+
+from tests.agents.four_tokens import HORIZON, PROMPTS, make_env, make_model, tokenizer
+from textgym import TextGenerationEnv
+from textgym.core import Score
+from textgym.errors import ConfigError
+from textgym.rewards import GroupReward
+from textgym.wrappers import RewardWrapper, ScaleReward
+from textgym_agents import TextLogger, make
+from textgym_agents.envs.sync_vector import SingleEnvs
+from textgym_agents.envs.vec_env import TextVecEnv
+
+
+class Longer(GroupReward):
+    """The share of the others that are shorter, by tokens. It remembers what it was asked."""
+
+    name = "longer"
+
+    def __init__(self, abstains_at=None):
+        self.abstains_at, self.groups = abstains_at, []
+
+    def score_group(self, samples):
+        self.groups.append(list(samples))
+        lengths = [len(sample.token_ids) for sample in samples]
+        shares = [sum(other < length for other in lengths) / (len(lengths) - 1) for length in lengths]
+        return [
+            None if length == self.abstains_at else Score(share, {"longer_than": share, "tokens": length})
+            for length, share in zip(lengths, shares, strict=True)
+        ]
+
+
+class Plus(RewardWrapper):
+    def reward(self, sample, reward):
+        return reward + len(sample.token_ids)
+
+
+def single_envs(rows, reward):
+    envs = [
+        ScaleReward(TextGenerationEnv(PROMPTS, reward, tokenizer(), max_prompt_tokens=2, max_new_tokens=HORIZON), 3)
+        for _ in range(rows)
+    ]
+    return TextVecEnv(SingleEnvs(envs))
+
+
+@pytest.mark.parametrize("name", ["grpo", "rloo", "reinforce"])
+def test_each_completion_is_scored_within_its_group(name):
+    reward, log = Longer(), TextLogger(every=1)
+    options = {"prompts_per_rollout": 4, "group_size": 3, "kl_coef": 0}
+    model = make(name, make_env(5, reward), make_model(), seed=0, **options)
+    model.learn(1, [log])
+    store = model.rollout_buffer
+    assert len(reward.groups) == 4  # once each, when all had ended
+    for group, ids, scores in zip(reward.groups, model.prompt_ids.reshape(4, 3), store.scores, strict=True):
+        assert {sample.prompt_id for sample in group} == set(ids.tolist())
+        assert scores.tolist() == pytest.approx([score.value for score in Longer().score_group(group)])
+    assert [len(sample.token_ids) for group in reward.groups for sample in group] == store.lengths.tolist()
+    assert len({sample.group for group in reward.groups for sample in group}) == 4
+    assert store.scored.all()
+    assert sorted(one["r"] for one in model.ep_info_buffer) == pytest.approx(sorted(store.scores.ravel()), abs=1e-6)
+    assert sorted(one["l"] for one in model.ep_info_buffer) == sorted(store.lengths.tolist())
+    (row,) = log.history
+    assert row["episodes"] == 12
+    assert row["text/abstained"] == 0
+    assert row["reward"] == pytest.approx(store.scores.mean(), abs=1e-6)
+    assert row["text/reward_longer_than"] == row["text/untransformed_reward"] == pytest.approx(store.scores.mean())
+    assert row["text/reward_tokens"] == row["text/num_tokens"] == store.lengths.mean()
+
+
+def test_reward_wrappers_change_what_comes_late():
+    options = {"prompts_per_rollout": 4, "group_size": 3, "kl_coef": 0, "seed": 0}
+    vector = make_env(5, Longer())
+    model = make("rloo", TextVecEnv(Plus(ScaleReward(vector.env, 2))), make_model(), **options)
+    model.learn(1)
+    store = model.rollout_buffer
+    (scores, lengths), groups = (store.scores, store.lengths.reshape(4, 3)), vector.env.reward.groups
+    plain = [[score.value for score in Longer().score_group(group)] for group in groups]
+    assert scores == pytest.approx(2 * np.array(plain) + lengths)
+    reward = Longer()
+    model = make("rloo", single_envs(5, reward), make_model(), **options)
+    model.learn(1)
+    plain = [[score.value for score in Longer().score_group(group)] for group in reward.groups]
+    assert model.rollout_buffer.scores == pytest.approx(3 * np.array(plain))
+
+
+def test_a_completion_of_which_the_group_says_nothing_is_left_out():
+    log = TextLogger(every=1)
+    options = {"prompts_per_rollout": 8, "group_size": 3, "kl_coef": 0, "seed": 0}
+    model = make("rloo", make_env(5, Longer(abstains_at=1)), make_model(), **options)
+    model.learn(1, [log])
+    store = model.rollout_buffer
+    assert (store.scored.ravel() == (store.lengths > 1)).all()
+    assert log.history[0]["text/abstained"] == np.mean(store.lengths == 1) > 0
+    assert len(model.ep_info_buffer) == (store.lengths > 1).sum()
+
+
+@pytest.mark.parametrize("name", ["ppo", "scst", "vineppo", "q_learning"])
+def test_algorithms_that_play_one_of_each_refuse_it(name):
+    with pytest.raises(ConfigError, match=r"'longer' compares completions of one prompt, and \w+ plays one of each"):
+        make(name, make_env(4, Longer()), make_model(), seed=0)
+
+
+def test_a_group_of_one_is_refused_and_imitation_needs_no_group():
+    with pytest.raises(ConfigError, match="REINFORCE plays one of each"):
+        make("reinforce", make_env(4, Longer()), make_model(), group_size=1)
+    make("zero_shot", make_env(4, Longer()), make_model())
+
+
+def test_a_reward_that_is_set_later_and_compares_is_never_a_zero():
+    env = make_env(4)
+    model = make("ppo", env, make_model(), seed=0, n_steps=8, kl_coef=0)
+    env.set_attr("reward", Longer())
+    with pytest.warns(UserWarning, match="the reward abstained for all"):
+        model.learn(32)
+    assert not model.ep_info_buffer
