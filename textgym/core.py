@@ -86,10 +86,18 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A reward's value for one sample, with its named parts. ``value=None`` means that the reward abstains."""
+    """A reward's value for one sample, with its named parts. ``value=None`` means that the reward abstains.
+
+    Attributes:
+        value: a finite number, or None.
+        components: the parts, by name.
+        failure: why the reward, or a part of it, could not do its work, such as a judge whose server is down; empty if
+            it could. It goes into ``info["reward_failure"]``. What there is nothing to measure of is no failure.
+    """
 
     value: float | None
     components: Mapping[str, float] = field(default_factory=dict)
+    failure: str = field(default="", repr=False, compare=False)
 
 
 class Reward(Protocol):
@@ -229,7 +237,7 @@ def _checked(name: str, value: object, index: int, sample: Sample) -> Score:
         if not finite:
             raise RewardError(f"Reward {name!r} returned {number} as {part} of {where}, expected a finite number.")
     value = None if score.value is None else float(score.value)
-    return Score(value, {part: float(number) for part, number in score.components.items()})
+    return Score(value, {part: float(number) for part, number in score.components.items()}, score.failure)
 
 
 def checked_reward(reward: Reward | None) -> Reward | None:
@@ -392,6 +400,8 @@ class TextMDP:
             "num_tokens": len(sample.token_ids),
             "reward_components": components,
         }
+        if score.failure:
+            info["reward_failure"] = score.failure
         return info if score.value is not None else {**info, "reward_abstained": True}
 
 

@@ -54,7 +54,7 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         Terminated by an end token ("eos"), a stop string ("stop") or after T tokens ("length"), as
         ``info["finish_reason"]`` says. With ``length_is_truncation=True`` the last one is a truncation.
         ``info`` then also has completion, num_tokens (the end token counts), reward_components, and of the prompt
-        prompt, prompt_id, references and metadata.
+        prompt, prompt_id, references and metadata; where the reward or a part of it failed, reward_failure, the reason.
 
     Arguments:
         task: a sequence of ``Prompt``.

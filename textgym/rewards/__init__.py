@@ -15,6 +15,7 @@ from textgym.rewards.combine import Product, WeightedSum
 from textgym.rewards.embedding import EmbeddingSimilarity
 from textgym.rewards.evaluate_reward import EvaluateReward
 from textgym.rewards.exact_match import ExactMatch
+from textgym.rewards.fallback import Fallback
 from textgym.rewards.fluency import Fluency
 from textgym.rewards.functions import CallableReward, FunctionReward, as_reward, group_reward, reward
 from textgym.rewards.judge import LLMJudge
@@ -62,6 +63,7 @@ __all__ = [
     "EmbeddingSimilarity",
     "EvaluateReward",
     "ExactMatch",
+    "Fallback",
     "Fluency",
     "FunctionReward",
     "Gate",

@@ -22,7 +22,7 @@ class Composite(BatchReward):
 
     Each leaf object is called once per batch, however often it occurs. The components of a score are the values of
     the leaves, unweighted, by name; a name that occurs again gets a number ("bleu", "bleu_2"). A leaf's own components
-    follow under its name: "judge_clarity".
+    follow under its name: "judge_clarity". The ``failure`` of a leaf is one of the score, also where there is a value.
     """
 
     @abstractmethod
@@ -60,7 +60,8 @@ class Composite(BatchReward):
         for i in range(len(samples)):
             row = [column[i] for column in columns]
             value = self.value_of({id(leaf): score.value for leaf, score in zip(leaves, row, strict=True)})
-            scores.append(Score(value, _components(leaves, names, row)))
+            failures = dict.fromkeys(score.failure for score in row if score.failure)
+            scores.append(Score(value, _components(leaves, names, row), "; ".join(failures)))
         return scores
 
     def score(self, sample: Sample, /) -> Value:

@@ -7,6 +7,7 @@ from typing import Any
 from textgym.errors import ConfigError
 from textgym.rewards.base import BatchReward
 from textgym.rewards.bounds import Clip, Gate, Max, Min
+from textgym.rewards.fallback import Fallback
 from textgym.rewards.registry import formula_names, make_reward
 
 _TOKEN = re.compile(
@@ -21,6 +22,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., BatchReward], str]] = {
     "max": (Max, "rewards, and numbers"),
     "clip": (Clip, "a reward and two numbers, the lower one first"),
     "gate": (Gate, "a reward and a number"),
+    "fallback": (Fallback, "a reward, and 'raise', 'abstain', 'mean' or a number"),
 }
 _DEPTH = 50  # of parentheses and signs within each other
 
@@ -30,7 +32,8 @@ def parse_reward(text: str) -> BatchReward:
 
     Names: those of ``textgym.rewards.REWARDS``, with arguments in parentheses, such as ``length(maximum=20)``: numbers,
     texts in quotes, ``true``, ``false``, ``none`` or rewards. Functions: ``min(...)``, ``max(...)``,
-    ``clip(reward, low, high)``, ``gate(reward, at)``. A reward can be divided by a number.
+    ``clip(reward, low, high)``, ``gate(reward, at)``, ``fallback(reward, on_failure)``. A
+    reward can be divided by a number.
 
     Raises:
         ConfigError: an unknown name, a misplaced or unknown character, no name, or an argument that a reward doesn't

@@ -17,7 +17,8 @@ class TextLogger(BaseCallback):
 
     Scalars: ``text/num_tokens`` (mean length), ``text/finished_<reason>`` (share of completions),
     ``text/reward_<part>`` (mean of each part of the reward), ``text/untransformed_reward`` (before reward wrappers),
-    ``text/abstained`` (share of completions whose reward abstained, which are in no other mean),
+    ``text/abstained`` (share of completions whose reward abstained, which are in no other mean), ``text/failed`` (share
+    of those for which it failed, or a part of it),
     ``kl/...`` (from the buffer: ``kl`` is the KL of an episode to the reference model in nats, ``kl_per_token`` its
     mean per token, ``kl_k3_per_token`` the same by the k3 estimator, ``kl_coef`` its coefficient),
     ``time/rollout_tokens_per_second``, ``time/update_tokens_per_second`` (of the update before; tokens of the rollout,
@@ -76,6 +77,7 @@ class TextLogger(BaseCallback):
             abstained = bool(info.get("reward_abstained", False))
             if "episode" in info or abstained:
                 self._values.setdefault("text/abstained", []).append(float(abstained))
+                self._values.setdefault("text/failed", []).append(float("reward_failure" in info))
             if abstained or "episode" not in info:
                 continue
             values = {"reward": info["episode"]["r"], "text/num_tokens": info["episode"]["l"]}

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
-from textgym.core import Sample
+from textgym.core import Sample, Score
 from textgym.errors import JudgeError
+from textgym.rewards.fallback import OnFailure
 from textgym.rewards.judge.asking import Answer
 from textgym.rewards.judge.backends.base import JudgeBackend, Verdict
 from textgym.rewards.judge.cache import VerdictCache
@@ -24,7 +25,7 @@ class JudgeOptions(TypedDict, total=False):
     max_concurrency: int
     cache_size: int
     cache: str | Path | VerdictCache | None
-    on_failure: Literal["raise", "abstain"]
+    on_failure: OnFailure
     name: str
 
 
@@ -42,6 +43,10 @@ class Comparisons:
 
     def __init__(self, criteria: str | Rubric, backend: JudgeBackend, **options: Unpack[JudgeOptions]) -> None:
         self.judge = LLMJudge(criteria, backend, **options)
+
+    def failure(self) -> Score:
+        """The score of a text whose comparisons failed."""
+        return Score(None, {f"{self.judge.name}_failed": 1.0}, f"{self.judge.name}: {self.judge.last_failure}")
 
     def preferences(self, pairs: Sequence[tuple[Sample, Sample]]) -> list[tuple[float, float] | None]:
         """How much the first of each pair is preferred, 0 to 1: shown first and shown second. None: a call failed.

@@ -10,11 +10,12 @@ import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from textgym.core import Sample, Score
-from textgym.errors import BudgetError, ConfigError, JudgeError, did_you_mean
+from textgym.errors import BudgetError, ConfigError, JudgeError
 from textgym.rewards.base import BatchReward, Value
+from textgym.rewards.fallback import OnFailure, checked_policy, described, settled
 from textgym.rewards.judge.asking import Answer, Questions
 from textgym.rewards.judge.audit import AuditLog, audit_entry
 from textgym.rewards.judge.backends.base import JudgeBackend, Verdict, backend_name
@@ -48,13 +49,15 @@ class LLMJudge(BatchReward):
         cache: a file that keeps all verdicts, for later runs and other processes, see VerdictCache. A question is known
             there by its every word, the rubric and the backend.
         audit: a file that gets a line for each reward, with its question and its reply: see AuditLog.
-        on_failure: "raise", or "abstain": a failed call gives None and is counted in ``failures``; the first one warns.
+        on_failure: what a completion gets whose call failed: "raise", "abstain", "mean" or a number, see
+            :class:`textgym.rewards.Fallback`. Failed calls are counted in ``failures``; the first one warns.
         name: the name in messages and components.
 
     Attributes:
         calls: chats sent to the backend so far. Equal questions, in a batch or of several threads at a time, and
             remembered ones are asked once.
         failures: how many of them failed.
+        last_failure: why, of the last batch in which some did.
 
     Raises:
         ConfigError: an argument makes no sense.
@@ -80,7 +83,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         cache_size: int = 10_000,
         cache: str | Path | VerdictCache | None = None,
         audit: str | Path | AuditLog | None = None,
-        on_failure: Literal["raise", "abstain"] = "raise",
+        on_failure: OnFailure = "raise",
         name: str = "judge",
     ) -> None:
         if not isinstance(criteria, str | Rubric) or not criteria:
@@ -90,9 +93,6 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
                 f"LLMJudge got backend={backend!r}. Expected LocalBackend('folder or name'), OpenAIBackend('model', "
                 "'http://127.0.0.1:8000/v1'), or a callable from a list of messages to a reply."
             )
-        if on_failure not in ("raise", "abstain"):
-            hint = did_you_mean(str(on_failure), ("raise", "abstain"))
-            raise ConfigError(f"LLMJudge got on_failure={on_failure!r}. {hint}")
         if max_chars < 1 or max_concurrency < 1 or cache_size < 0:
             raise ConfigError(
                 f"LLMJudge got max_chars={max_chars}, max_concurrency={max_concurrency}, cache_size={cache_size}. "
@@ -100,10 +100,10 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
             )
         self.rubric, self._backend, self.name = as_rubric(criteria), backend, name
         self.show_prompt, self.show_references, self.max_chars = show_prompt, show_references, max_chars
-        self.max_concurrency, self.on_failure = max_concurrency, on_failure
+        self.max_concurrency, self.on_failure = max_concurrency, checked_policy(on_failure, "LLMJudge")
         self.questions = Questions(cache_size, VerdictCache(cache) if isinstance(cache, str | Path) else cache)
         self.audit = AuditLog(audit) if isinstance(audit, str | Path) else audit
-        self.failures = 0
+        self.failures, self.last_failure = 0, ""
         self._lock = threading.Lock()
 
     @property
@@ -126,7 +126,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         return self([sample])[0]
 
     def __call__(self, samples: Sequence[Sample], /) -> list[Value]:
-        """One Score per sample. Raises JudgeError when a call fails, unless ``on_failure="abstain"``."""
+        """One Score per sample. Raises JudgeError when a call fails and ``on_failure`` is "raise"."""
         if isinstance(samples, Sample):
             return super().__call__(samples)  # explains the mistake
         chats = {i: self.messages(sample) for i, sample in enumerate(samples) if has_words(sample.completion)}
@@ -139,7 +139,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
                 for i, sample in enumerate(samples)
             )
         self.report(samples, by_sample)
-        return list(scores)
+        return [*settled(scores, self.on_failure)]
 
     def messages(self, sample: Sample) -> Chat:
         """The chat that the backend would be asked for ``sample``, to look at or to test a prompt with."""
@@ -175,17 +175,19 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         calls = {id(answer) for i, answer in answers.items() if i in failed and answer.source == "asked"}
         with self._lock:
             before, self.failures = self.failures, self.failures + len(calls)
+            self.last_failure = str(error)
         if self.on_failure == "raise":
             raise (BudgetError if isinstance(error, BudgetError) else JudgeError)(message) from error.__cause__
         if not before:
-            warnings.warn(f"{message} It abstains; further failures are only counted.", RuntimeWarning, stacklevel=3)
+            then = f"{described(self.on_failure)}; further failures are only counted."
+            warnings.warn(f"{message} {then}", RuntimeWarning, stacklevel=3)
 
     def _score(self, answer: Answer | None) -> Score:
         if answer is None:
             return Score(0.0, {f"{self.name}_score": float(self.rubric.lowest), f"{self.name}_gated": 1.0})
         verdict = answer.outcome
         if not isinstance(verdict, Verdict):
-            return Score(None, {f"{self.name}_failed": 1.0})
+            return Score(None, {f"{self.name}_failed": 1.0}, f"{self.name}: {verdict or 'it was not asked'}")
         parts = {f"{self.name}_{part}": number for part, number in verdict.components.items()}
         return Score(
             self.rubric.value(verdict.score), {f"{self.name}_score": verdict.score, f"{self.name}_gated": 0.0, **parts}

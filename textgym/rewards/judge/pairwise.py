@@ -14,6 +14,7 @@ from textgym.core import Sample, Score
 from textgym.errors import RewardError
 from textgym.metrics.base import references_of
 from textgym.rewards.base import BatchReward, Value, check_batch
+from textgym.rewards.fallback import settled
 from textgym.rewards.judge.backends.base import JudgeBackend, backend_name
 from textgym.rewards.judge.comparison import Comparisons, JudgeOptions, consistent
 from textgym.rewards.judge.rubric import Rubric
@@ -59,11 +60,12 @@ class PairwiseJudge(BatchReward):
         check_batch(self, samples)
         references = [references_of(sample, f"Reward {self.name!r}", RewardError)[0] for sample in samples]
         others = [Sample(sample.prompt, text) for sample, text in zip(samples, references, strict=True)]
-        return [self._score(both) for both in self.comparisons.preferences(list(zip(samples, others, strict=True)))]
+        preferences = self.comparisons.preferences(list(zip(samples, others, strict=True)))
+        return [*settled(map(self._score, preferences), self.comparisons.judge.on_failure)]
 
     def _score(self, both: tuple[float, float] | None) -> Score:
         if both is None:
-            return Score(None, {f"{self.name}_failed": 1.0})
+            return self.comparisons.failure()
         parts = {"first": both[0], "second": both[1], "consistent": float(consistent(both))}
         return Score(sum(both) / 2, {f"{self.name}_{part}": value for part, value in parts.items()})
 

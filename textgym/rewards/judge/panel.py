@@ -126,13 +126,14 @@ Score(value=None, components={'strict': 0.25, 'judges_spread': 0.0})]
             for part, value in score.components.items():
                 if (key := f"{name}_{part.removeprefix(f'{reward_name(judge)}_')}") not in components:
                     components[key] = value
+        failure = "; ".join(dict.fromkeys(score.failure for score in row if score.failure))
         given = [score.value for score in row if score.value is not None]
         if given:
             components[f"{self.name}_spread"] = max(given) - min(given)
         if len(given) < self.quorum:
-            return Score(None, components)
+            return Score(None, components, failure)
         penalty = self.disagreement_penalty * statistics.pstdev(given)
-        return Score(COMBINE[self.combine](given) - penalty, components)
+        return Score(COMBINE[self.combine](given) - penalty, components, failure)
 
     def agreement(self) -> Agreement:
         """Of the judges on the last ``window`` texts. NaN where there are too few."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, Unpack
 from textgym.core import Sample, Score, groups_of
 from textgym.errors import ConfigError, did_you_mean
 from textgym.rewards.base import GroupReward, Value, check_batch
+from textgym.rewards.fallback import settled
 from textgym.rewards.judge.agreement import ranks
 from textgym.rewards.judge.backends.base import JudgeBackend, backend_name
 from textgym.rewards.judge.comparing import MOST_TEXTS
@@ -78,7 +79,8 @@ class RankingJudge(GroupReward):
         values: list[Value] = [None] * len(samples)
         scored = self._by_pairs(samples, groups) if self.method == "pairs" else self._by_lists(samples, groups)
         for members, preferences in zip(groups, scored, strict=True):
-            for i, score in zip(members, self._scores(preferences), strict=True):
+            scores = settled(self._scores(preferences), self.comparisons.judge.on_failure)
+            for i, score in zip(members, scores, strict=True):
                 values[i] = score
         return values
 
@@ -117,7 +119,7 @@ class RankingJudge(GroupReward):
         scores = []
         for i, each in enumerate(preferences):
             if i not in means or (len(known) < 2 and self.as_ranks):
-                scores.append(Score(None, {f"{self.name}_failed": 1.0}))
+                scores.append(self.comparisons.failure())
                 continue
             parts = {f"{self.name}_preference": means[i]}
             if self.method == "pairs":
