@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
+from textgym.core import text_env
+from textgym.errors import ConfigError
+
 REPLAY_TOKENS = 1024  # in a row of TextLogger, for an algorithm with a replay buffer
 
 
@@ -16,7 +19,8 @@ class TextLogger(BaseCallback):
     """Log statistics of the finished completions once a rollout.
 
     Scalars: ``text/num_tokens`` (mean length), ``text/finished_<reason>`` (share of completions),
-    ``text/reward_<part>`` (mean of each part of the reward), ``text/untransformed_reward`` (before reward wrappers),
+    ``text/reward_<part>`` (mean of each part of the reward, and what the reward counts itself, such as the agreement of
+    judges: see ``BatchReward.statistics``), ``text/untransformed_reward`` (before reward wrappers),
     ``text/abstained`` (share of completions whose reward abstained, which are in no other mean), ``text/failed`` (share
     of those for which it failed, or a part of it),
     ``kl/...`` (from the buffer: ``kl`` is the KL of an episode to the reference model in nats, ``kl_per_token`` its
@@ -112,6 +116,7 @@ class TextLogger(BaseCallback):
         if getattr(policy, "packed_tokens", 0):
             row["time/update_padding"] = policy.padding_tokens / policy.packed_tokens
         row["time/cache_mib"] = getattr(policy, "cache_nbytes", 0) / 2**20
+        row |= {f"text/reward_{name}": value for name, value in self._statistics().items()}
         for name, (tokens, seconds) in self._spent.items():
             row[f"time/{name}_tokens_per_second"] = tokens / seconds
         row |= _peak_memory()
@@ -121,6 +126,14 @@ class TextLogger(BaseCallback):
         episodes = len(self._values.get("text/abstained", ()))
         self.history.append({"timesteps": self.model.num_timesteps, "episodes": episodes, **row})
         self._values, self._spent, self._unlogged = {}, {}, 0
+
+    def _statistics(self) -> dict[str, float]:
+        """What the reward of the environment says of itself."""
+        try:
+            reward: Any = text_env(self.training_env).mdp.reward
+        except ConfigError:  # environments in processes, or others than textgym's
+            return {}
+        return dict(reward.statistics()) if hasattr(reward, "statistics") else {}
 
     def _spend(self, name: str, tokens: float, seconds: float) -> None:
         spent = self._spent.setdefault(name, [0.0, 1e-9])

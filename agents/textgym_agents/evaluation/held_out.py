@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from rich.progress import track
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from textgym.core import Sample
+from textgym.core import Sample, scores_groups
 from textgym.errors import ConfigError
 from textgym.metrics import compute_metrics
 from textgym.registration import split_argument
 from textgym.vector import TextGenerationVectorEnv
+from textgym.wrappers.late import late_reward
 from textgym_agents.envs.sync_vector import SingleEnvs
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.policies.base import LanguageModelPolicy
@@ -66,6 +67,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     deterministic: bool = False,
     best_of: int | None = None,
+    group_size: int = 4,
     seed: int = 0,
     n_envs: int = 32,
     split: str = "test",
@@ -87,6 +89,8 @@ def evaluate(
             selects on the prompts that it is reported for: the result is an upper bound for selection among samples,
             not to be compared with a policy that samples once. With ``deterministic`` there is one completion, since
             all would be the same. None: the policy's own, which is 1 except for the algorithm "best_of_n".
+        group_size: for a reward that compares the completions of a prompt: so many are played, the first of which
+            counts (with ``best_of``, the best of the first so many). With ``deterministic`` the others are samples.
         seed: of the sampling, whose random stream is not that of training.
         n_envs: rows, episodes played at once, when ``env`` is an id.
         split: of the environment, when ``env`` is an id: "test" for results; "validation" for choices while a policy
@@ -98,8 +102,9 @@ def evaluate(
         progress: show a bar.
 
     Raises:
-        ConfigError: fewer prompts in the split than asked for, ``best_of`` below 1, an environment that isn't
-            sequential, or whose observations have another length than those that the policy was made for.
+        ConfigError: fewer prompts in the split than asked for, ``best_of`` below 1, ``group_size`` below 2, an
+            environment that isn't sequential, or whose observations have another length than those that the policy was
+            made for.
     """
     if isinstance(policy, BaseAlgorithm):
         policy = policy.policy
@@ -115,11 +120,18 @@ def evaluate(
     best_of = _attribute(policy, "best_of", 1) if best_of is None else best_of
     if best_of < 1:
         raise ConfigError(f"best_of is {best_of}, expected at least 1 completion of each prompt.")
+    if group_size < 2:
+        raise ConfigError(f"group_size is {group_size}, expected 2 or more completions of each prompt.")
+    counted = 1 if deterministic else best_of
+    grouped = scores_groups(_sequential(env).mdp.reward)
     plays = []
-    for stream in _streams(seed, 1 if deterministic else best_of):
+    for number, stream in enumerate(_streams(seed, max(counted, group_size) if grouped else counted)):
         with _attribute(policy, "sampling_from", nullcontext)(stream):
-            plays.append(_play(policy, env, num_prompts, deterministic, reference, progress))
-    ordered = [max(episodes, key=_rank) for episodes in zip(*plays, strict=True)]
+            greedy = deterministic and number == 0
+            plays.append(_play(policy, env, num_prompts, greedy, reference, progress))
+    if grouped:
+        plays = _compared(env, plays)
+    ordered = [max(episodes, key=_rank) for episodes in zip(*plays[:counted], strict=True)]
     samples = [sample for sample, *_ in ordered]
     values = compute_metrics(getattr(task, "metrics", ()) if metrics is None else metrics, samples)
     values["num_tokens"] = float(np.mean([len(s.token_ids) for s in samples]))
@@ -211,6 +223,18 @@ _Episode = tuple[Sample, float, Mapping[str, float], float]  # with its return, 
 
 def _rank(episode: _Episode) -> float:
     return -math.inf if math.isnan(episode[1]) else episode[1]
+
+
+def _compared(env: TextVecEnv, plays: Sequence[Sequence[_Episode]]) -> list[list[_Episode]]:
+    """The plays of all prompts, with what a reward gives that compares the completions of a prompt."""
+    flat = [episode for play in plays for episode in play]
+    values, infos = _sequential(env).mdp.finish_groups([sample for sample, *_ in flat])
+    scored = []
+    for (sample, _, _, kl), value, info in zip(flat, values, infos, strict=True):
+        returned = math.nan if value is None else late_reward(env.env, sample, value)
+        scored.append((sample, returned, info["reward_components"], kl))
+    size = len(plays[0])
+    return [scored[start : start + size] for start in range(0, len(scored), size)]
 
 
 def _play(

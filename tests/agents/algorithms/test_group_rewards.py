@@ -8,10 +8,12 @@ from textgym import TextGenerationEnv
 from textgym.core import Score
 from textgym.errors import ConfigError
 from textgym.rewards import GroupReward
+from textgym.rewards.judge import JudgeReward
 from textgym.wrappers import RewardWrapper, ScaleReward
 from textgym_agents import TextLogger, make
 from textgym_agents.envs.sync_vector import SingleEnvs
 from textgym_agents.envs.vec_env import TextVecEnv
+from textgym_agents.evaluation.held_out import evaluate
 
 
 class Longer(GroupReward):
@@ -115,3 +117,35 @@ def test_a_reward_that_is_set_later_and_compares_is_never_a_zero():
     with pytest.warns(UserWarning, match="the reward abstained for all"):
         model.learn(32)
     assert not model.ep_info_buffer
+
+
+@pytest.mark.parametrize("how", [{}, {"deterministic": True}, {"best_of": 3}])
+def test_an_evaluation_plays_groups_and_reports_one_completion_of_each(how):
+    reward = Longer()
+    env = make_env(2, reward, sampling="sequential")
+    policy = make("zero_shot", make_env(2), make_model(), seed=0)
+    found = evaluate(policy, TextVecEnv(ScaleReward(env.env, 2)), 3, metrics=(), group_size=4, **how)
+    assert len(reward.groups) == 3
+    assert all(len(group) == 4 for group in reward.groups)
+    plain = np.array([[score.value for score in Longer().score_group(group)] for group in reward.groups])
+    expected = plain[:, :3].max(1) if how == {"best_of": 3} else plain[:, 0]
+    assert found.rewards.tolist() == pytest.approx((2 * expected).tolist())
+    assert [sample.prompt_id for sample in found.samples] == [0, 1, 2]
+    assert found.components["longer_than"] == pytest.approx(expected.mean())
+    with pytest.raises(ConfigError, match="group_size is 1"):
+        evaluate(policy, env, 3, group_size=1)
+
+
+def test_what_a_reward_counts_itself_is_logged():
+    panel = JudgeReward({"one": lambda samples: [len(s.token_ids) / 3 for s in samples], "two": Milder()})
+    log = TextLogger(every=1)
+    make("rloo", make_env(4, 0.5 * panel + 1), make_model(), seed=0, kl_coef=0).learn(1, [log])
+    assert log.history[0]["text/reward_judges_alpha"] == panel.agreement().alpha
+    assert log.history[0]["text/reward_judges_spread"] > 0
+
+
+class Milder:
+    """Longer texts are better, but less so than "one" finds."""
+
+    def __call__(self, samples):
+        return [0.2 + len(sample.token_ids) / 9 for sample in samples]
