@@ -9,9 +9,12 @@ import torch
 from tests.agents.tiny_models import SMALL, tiny_model
 from textgym import Prompt, TextGenerationVectorEnv
 from textgym.errors import ConfigError
-from textgym_agents import cli, make, make_vec_env
+from textgym_agents import make, make_vec_env
 from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
+from textgym_agents.cli import benchmark as benchmark_command
+from textgym_agents.cli import evaluate as evaluate_command
+from textgym_agents.cli import train as train_command
 from textgym_agents.evaluation import evaluate
 from textgym_agents.runs.config import TrainConfig
 
@@ -60,7 +63,7 @@ def test_evaluating_changes_no_training_run():
 def test_the_number_of_rows_and_the_held_out_prompts_have_one_default_everywhere():
     def defaults(*names):
         functions = (make, make_vec_env, evaluate, EvaluateCallback, TrainConfig, BenchmarkConfig)
-        commands = (cli.train.train, cli.evaluate.evaluate, cli.benchmark.benchmark)
+        commands = (train_command.train, evaluate_command.evaluate, benchmark_command.benchmark)
         for function in (*functions, *commands):
             for name, parameter in inspect.signature(function).parameters.items():
                 if name in names:
