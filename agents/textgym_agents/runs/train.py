@@ -34,6 +34,7 @@ from textgym_agents.report.provenance import command_line, model_hash, versions
 from textgym_agents.report.secrets import without_secrets
 from textgym_agents.runs.config import TrainConfig, as_json, differences, read_config, store_config, with_whole_paths
 from textgym_agents.runs.folder import check_free, clear, leaving_nothing, tidy
+from textgym_agents.runs.judge_costs import judge_costs
 from textgym_agents.runs.loggers import logger_for
 from textgym_agents.runs.report import SamplesOnTheWay, Shown, after, as_plain, plot, samples_page
 from textgym_agents.storage import locked, replacing_folder, write_atomically
@@ -221,9 +222,10 @@ def _run(config: TrainConfig, algorithm: BaseAlgorithm, out: Path, progress: boo
         folder = out / "logs" / f"from-{len(list((out / 'logs').glob('from-*')))}"
         algorithm.set_logger(logger_for(folder, config.log, config=without_secrets(asdict(config))))
     callbacks = _callbacks(config, out, lambda: _samples(algorithm, config))
-    if resumed:
-        kept = load_checkpoint(algorithm, out / CHECKPOINT, callbacks=callbacks.named())
-    else:
+    kept = load_checkpoint(algorithm, out / CHECKPOINT, callbacks=callbacks.named()) if resumed else {}
+    if progress and (costs := judge_costs(algorithm, config)) is not None:
+        console.print(f"judge: {costs}", highlight=False, markup=False, soft_wrap=True)
+    if not resumed:
         kept = {"before": _samples(algorithm, config)}
         if config.warm_start:
             console.print(f"warm start: {config.warm_start:,} tokens of references", highlight=False)

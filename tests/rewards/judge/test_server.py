@@ -1,5 +1,6 @@
 """The OpenAI-compatible backend: failures from a scripted server, and verdicts from a real ``transformers serve``."""
 
+import base64
 import copy
 import importlib.util
 import json
@@ -283,6 +284,17 @@ def test_other_servers_need_a_key(url: str | None, monkeypatch: pytest.MonkeyPat
 def test_credentials_in_the_address_are_not_shown() -> None:
     backend = OpenAIBackend("m", f"http://user:{KEY}@127.0.0.1:1/v1?token={KEY}")
     assert repr(backend) == "OpenAIBackend('m', base_url='http://127.0.0.1:1/v1')"
+
+
+def test_credentials_in_the_address_are_in_no_message(server: FakeServer) -> None:
+    """They are sent as a Basic login and as a parameter, and a server may repeat both."""
+    login = base64.b64encode(f"user:{KEY}".encode()).decode()
+    complaint = json.dumps({"error": {"message": f"Basic {login} is wrong, and so is token-{KEY[3:]}"}})
+    server.answer = (401, complaint.encode(), {})
+    url = server.url.replace("http://", f"http://user:{KEY}@") + f"?key=token-{KEY[3:]}"
+    with pytest.raises(JudgeError, match=r"Basic \*\*\* is wrong, and so is \*\*\*"):
+        LLMJudge(CRITERIA, OpenAIBackend("m", url, "another", max_retries=0))([SAMPLE])
+    assert server.keys[0] == f"Basic {login}"
 
 
 def test_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

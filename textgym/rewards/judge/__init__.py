@@ -3,8 +3,8 @@
 ``llm_judge`` is the reward. What it asks is in ``rubric``, ``presets`` and ``rubric_file``, how in ``prompt``, with the
 judged text made harmless by ``text``; ``reading`` finds the verdict in a reply. ``asking`` asks each question once,
 ``cache`` keeps verdicts in a file, and ``audit`` is a log that proves rewards. Who is asked is in ``backends``, with
-what it costs in ``backends.account``. ``pairwise`` and ``ranking`` are rewards by comparing texts, ``panel`` is one by
-several judges.
+what is spent in ``backends.account``; ``costs`` says so before. ``pairwise`` and ``ranking`` are rewards by comparing
+texts, ``panel`` is one by several judges.
 """
 
 from textgym.rewards.judge.audit import Audit, AuditLog, recompute
@@ -13,6 +13,7 @@ from textgym.rewards.judge.backends.base import Verdict
 from textgym.rewards.judge.backends.local import LocalBackend
 from textgym.rewards.judge.backends.openai import OpenAIBackend
 from textgym.rewards.judge.cache import VerdictCache
+from textgym.rewards.judge.costs import Estimate, estimate
 from textgym.rewards.judge.llm_judge import LLMJudge
 from textgym.rewards.judge.pairwise import PairwiseJudge
 from textgym.rewards.judge.panel import JudgeReward
@@ -28,6 +29,7 @@ __all__ = [
     "AuditLog",
     "Chat",
     "Criterion",
+    "Estimate",
     "JudgeReward",
     "LLMJudge",
     "LocalBackend",
@@ -39,6 +41,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "VerdictCache",
+    "estimate",
     "load_rubric",
     "parse_rubric",
     "preset_rubric",

@@ -8,7 +8,8 @@ from textgym.core import Sample, Score
 from textgym.errors import JudgeError
 from textgym.rewards.fallback import OnFailure
 from textgym.rewards.judge.asking import Answer
-from textgym.rewards.judge.backends.base import JudgeBackend, Verdict
+from textgym.rewards.judge.audit import AuditLog, audit_entry
+from textgym.rewards.judge.backends.base import JudgeBackend, Verdict, backend_name
 from textgym.rewards.judge.cache import VerdictCache
 from textgym.rewards.judge.comparing import list_messages, pair_messages
 from textgym.rewards.judge.llm_judge import LLMJudge
@@ -25,6 +26,7 @@ class JudgeOptions(TypedDict, total=False):
     max_concurrency: int
     cache_size: int
     cache: str | Path | VerdictCache | None
+    audit: str | Path | AuditLog | None
     on_failure: OnFailure
     name: str
 
@@ -107,7 +109,14 @@ class Comparisons:
         )
 
     def _ask(self, chats: list[Chat], about: Sequence[Sample]) -> list[Answer]:
+        """The answers; what is logged are the verdicts, from 0 to 1 as their chats' scales have them."""
         answers = self.judge.ask(chats)
+        if self.judge.audit is not None:
+            where = (self.judge.name, backend_name(self.judge.backend))
+            self.judge.audit.write(
+                audit_entry(*where, chat.rubric, sample, chat, answer, self._value(answer, chat))
+                for sample, chat, answer in zip(about, chats, answers, strict=True)
+            )
         self.judge.report(about, dict(enumerate(answers)))
         return answers
 

@@ -33,8 +33,8 @@ class PairwiseJudge(BatchReward):
     Args:
         criteria: which of two texts is better, in your own words, or a rubric.
         backend: what answers, as for LLMJudge.
-        options: ``show_prompt``, ``max_chars``, ``max_concurrency``, ``cache_size``, ``cache``, ``on_failure`` and
-            ``name``, as for LLMJudge.
+        options: ``show_prompt``, ``max_chars``, ``max_concurrency``, ``cache_size``, ``cache``, ``audit`` (of
+            the verdicts that the reward is made of), ``on_failure`` and ``name``, as for LLMJudge.
 
     Raises:
         ConfigError: an argument makes no sense.

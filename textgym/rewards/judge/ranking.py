@@ -40,8 +40,8 @@ class RankingJudge(GroupReward):
         opponents: with "pairs" and m here, each is compared with m neighbors on either side, in a circle by text, for
             2 k m calls. None: with all.
         as_ranks: False gives the preference itself.
-        options: ``show_prompt``, ``max_chars``, ``max_concurrency``, ``cache_size``, ``cache``, ``on_failure`` and
-            ``name``, as for LLMJudge.
+        options: ``show_prompt``, ``max_chars``, ``max_concurrency``, ``cache_size``, ``cache``, ``audit`` (of
+            the verdicts that the reward is made of), ``on_failure`` and ``name``, as for LLMJudge.
 
     Raises:
         ConfigError: an argument makes no sense.

@@ -193,25 +193,28 @@ max_requests to go on.
                     moment[1] = float(sum(running.used))
                 self._changed.notify_all()
 
+    def beyond(self, total: Usage) -> list[str]:
+        """The bounds that so much passes: "requests", "tokens", "money"."""
+        bounds = {"requests": self.max_requests, "tokens": self.max_tokens, "money": self.max_money}
+        needed = {"requests": total.requests, "tokens": total.tokens, "money": total.money or 0.0}
+        return [what for what, bound in bounds.items() if bound is not None and needed[what] > bound]
+
     def _has_room(self, new: Spending) -> bool:
         """Whether the budget has room for one more request beside those that run; BudgetError if not even without."""
-        if self._is_beyond([new]):
-            what, bound = self._is_beyond([new])[0]
+        if passed := self.beyond(self._with([new])):
+            what = passed[0]
+            bound = {"requests": self.max_requests, "tokens": self.max_tokens, "money": self.max_money}[what]
             raise BudgetError(
                 f"The judge's budget of {bound:,g} {what} has no room for another request: spent so far are "
                 f"{self.used}. Verdicts so far are kept. Give the Account a larger max_{what} to go on."
             )
-        return not self._is_beyond([*self._running, new])
+        return not self.beyond(self._with([*self._running, new]))
 
-    def _is_beyond(self, planned: list[Spending]) -> list[tuple[str, float]]:
-        """The bounds that what is spent and what is planned pass together."""
-        tokens = self.used.tokens + sum(each.input_tokens + each.output_tokens for each in planned)
-        money = self.used.money or 0.0
-        if self.prices is not None:
-            money += sum(self.prices.of(each.input_tokens, each.output_tokens) for each in planned)
-        bounds = {"requests": self.max_requests, "tokens": self.max_tokens, "money": self.max_money}
-        needed = {"requests": self.used.requests + 1, "tokens": tokens, "money": money}
-        return [(what, bound) for what, bound in bounds.items() if bound is not None and needed[what] > bound]
+    def _with(self, planned: list[Spending]) -> Usage:
+        """What is spent and what is planned, of which the last is a request that isn't counted yet."""
+        read = sum(each.input_tokens for each in planned)
+        written = sum(each.output_tokens for each in planned)
+        return self.used + replace(self.usage(round(read), round(written)), requests=1)
 
     def _seconds_to_wait(self, new: Spending) -> float | None:
         """None if the request may start now, else seconds until something could have changed."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from textgym.errors import ConfigError, JudgeError, ModelError, TokenizerError
 from textgym.rewards.judge.backends.base import Verdict
-from textgym.rewards.judge.backends.next_token import next_token_probabilities
+from textgym.rewards.judge.backends.next_token import common_tokens, next_token_probabilities
 from textgym.rewards.judge.prompt import Chat
 from textgym.rewards.judge.rubric import Rubric
 from textgym.tokenizer import builtin_folder
@@ -124,6 +124,11 @@ class LocalBackend:
                     masses = [{level: float(one[ids].sum()) for level, ids in levels[i].items()} for one in each]
                     outcomes[i] = self._verdict(chats[i].rubric, masses)
         return [outcomes[i] for i in range(len(rows))]
+
+    def count_tokens(self, chat: Chat) -> float:
+        """Tokens that the model reads for a chat."""
+        questions = [self.encode(question) for question in by_criterion(chat)]
+        return float(len(questions[0]) + sum(len(row) - common_tokens(questions) for row in questions[1:]))
 
     def encode(self, messages: Chat) -> list[int]:
         """The token ids of a chat, up to the place where the number belongs."""

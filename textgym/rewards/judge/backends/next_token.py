@@ -37,7 +37,7 @@ def _shared(model: Any, groups: Sequence[Rows], pad: int) -> "Tensor | None":
     argument = "cache" if "cache" in known else "past_key_values"  # its name before transformers 5.24
     if not {argument, "position_ids"} <= known.keys():
         return None
-    heads = [_common(group) for group in groups]
+    heads = [common_tokens(group) for group in groups]
     if not all(heads):
         return None
     first = _forward(model, [group[0][:head] for group, head in zip(groups, heads, strict=True)], pad, use_cache=True)
@@ -79,10 +79,10 @@ def _forward(model: Any, rows: Rows, pad: int, use_cache: bool = False) -> Any:
     return model(**inputs, **extra)
 
 
-def _common(rows: Rows) -> int:
+def common_tokens(rows: Rows) -> int:
     """How many first tokens the rows have in common; each keeps one of its own.
 
-    >>> _common([[5, 6, 7, 8], [5, 6, 9]]), _common([[5], [5]])
+    >>> common_tokens([[5, 6, 7, 8], [5, 6, 9]]), common_tokens([[5], [5]])
     (2, 0)
     """
     shortest = min(map(len, rows)) - 1

@@ -1,5 +1,6 @@
 """A judge behind any server that speaks the OpenAI chat protocol."""
 
+import base64
 import hashlib
 import importlib.util
 import json
@@ -8,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from textgym.errors import ConfigError, JudgeError, MissingExtraError
 from textgym.rewards.judge.backends.account import CHARS_PER_TOKEN, Account, Usage
@@ -209,8 +210,9 @@ class OpenAIBackend:
         return f"the call failed ({what})"
 
     def _redacted(self, text: str) -> str:
-        key = self._api_key or os.environ.get(KEY_VARIABLE)
-        return text.replace(key, "***") if key else text  # a server may echo what it was sent
+        for secret in _secrets(self._api_key or os.environ.get(KEY_VARIABLE), self.base_url):
+            text = text.replace(secret, "***")  # a server may echo what it was sent
+        return text
 
     def __repr__(self) -> str:
         return f"OpenAIBackend({self.model!r}, base_url={_without_credentials(self.base_url)!r})"
@@ -244,3 +246,13 @@ def _without_credentials(url: str | None) -> str | None:
         return None
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _secrets(key: str | None, url: str | None) -> list[str]:
+    """What a request holds that belongs in no text: the key, and the password and the parameters in the address."""
+    parts = urlsplit(url or "")
+    found = [key or "", *(value for _, value in parse_qsl(parts.query))]
+    if parts.password:
+        login = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
+        found += [base64.b64encode(login.encode()).decode(), parts.password, unquote(parts.password)]
+    return sorted({secret for secret in found if secret}, key=len, reverse=True)
