@@ -82,6 +82,20 @@ def test_a_line_that_was_changed_is_found(log: Path, line: int, change, right: f
     assert main([str(log)]) == 1
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("on_failure", "paid"), [("mean", 0.5), (-1, -1.0), ("abstain", None)])
+def test_what_a_failed_call_is_paid_can_be_computed_too(tmp_path: Path, on_failure, paid: float | None) -> None:
+    judge = LLMJudge(RUBRIC, by_letter, on_failure=on_failure, audit=tmp_path / "log")
+    assert judge([Sample("", text) for text in ("as a reply", "as a number", "as an error")])[2].value == paid
+    judge([Sample("", "\u2800")])  # another batch
+    audit = recompute(tmp_path / "log")
+    assert (audit.agree, audit.abstained, audit.differ) == (2, 1, ())
+    lines = (tmp_path / "log").read_text().splitlines()
+    entry = json.loads(lines[2]) | {"reward": 0.9}
+    (tmp_path / "log").write_text("\n".join([*lines[:2], json.dumps(entry), lines[3]]))
+    assert recompute(tmp_path / "log").differ == ((3, 0.9, paid),)
+
+
 def test_a_judge_that_raises_has_logged_it(tmp_path: Path) -> None:
     judge = LLMJudge(RUBRIC, by_letter, max_concurrency=1, audit=tmp_path / "log")
     with pytest.raises(JudgeError, match="no idea"):

@@ -8,8 +8,11 @@ python -m textgym.rewards.judge judge.jsonl
 import json
 import math
 import os
+import statistics
 import time
-from collections.abc import Iterable, Mapping
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,9 +67,26 @@ class AuditLog:
         return f"AuditLog({str(self.path)!r})"
 
 
+def batch_fields(judge: str, backend: str, on_failure: str | float) -> dict[str, Any]:
+    """What the lines of a batch have in common.
+
+    Args:
+        judge: the judge's name.
+        backend: what its backend is called.
+        on_failure: what a failed call is paid.
+    """
+    return {
+        "time": time.time(),
+        "batch": uuid.uuid4().hex,
+        "judge": judge,
+        "backend": backend,
+        "on_failure": on_failure,
+        "prompt_version": PROMPT_VERSION,
+    }
+
+
 def audit_entry(
-    judge: str,
-    backend: str,
+    batch: Mapping[str, Any],
     rubric: Rubric,
     sample: Sample,
     chat: Chat | None,
@@ -76,8 +96,7 @@ def audit_entry(
     """The line of one reward.
 
     Args:
-        judge: the judge's name.
-        backend: what its backend is called.
+        batch: what the lines of its batch have in common.
         rubric: what the completion is judged by.
         sample: the completion.
         chat: the question; None: the completion has no visible character and was not asked about.
@@ -86,10 +105,7 @@ def audit_entry(
     """
     outcome = None if answer is None else answer.outcome
     return {
-        "time": time.time(),
-        "judge": judge,
-        "backend": backend,
-        "prompt_version": PROMPT_VERSION,
+        **batch,
         "rubric": asdict(rubric),
         "prompt_id": sample.prompt_id,
         "completion": sample.completion,
@@ -109,7 +125,7 @@ class Audit:
     Attributes:
         rewards: lines.
         agree: rewards that their replies give again.
-        abstained: lines without a verdict and without a reward.
+        abstained: lines without a verdict, which have no reward or what the judge's ``on_failure`` pays.
         gated: completions without a visible character, which have the lowest reward.
         differ: (number of the line, the reward there, what it should be or why it is none) of all others.
         usage: what the requests of these lines took, those of remembered verdicts left out.
@@ -139,29 +155,45 @@ def recompute(path: str | Path) -> Audit:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The judge's log {path} can't be read: {error}.") from error
-    agree = abstained = gated = 0
+    entries = [_entry(line, f"Line {number} of {path}") for number, line in enumerate(lines, start=1)]
+    found: dict[str, list[float]] = {}  # the rewards of each batch that come from verdicts
+    for entry, right in entries:
+        if isinstance(right, float):
+            found.setdefault(entry["batch"], []).append(right)
+    counts = Counter[str]()
     differ: list[tuple[int, float | None, float | str | None]] = []
     usage, counted = Usage(), set[tuple[str, ...]]()
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-            logged, right = entry["reward"], _reward_of(entry)
-            verdict = None if entry["verdict"] is None else verdict_from(entry["verdict"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"Line {number} of {path} is none of a judge's log ({error!r}).") from error
-        question = (entry["judge"], entry["backend"], json.dumps(entry["messages"]))
-        if entry["source"] == "asked" and verdict and verdict.usage and question not in counted:
-            counted.add(question)  # equal completions of a batch have a line each and were asked once
-            usage += verdict.usage
+    for number, (entry, right) in enumerate(entries, start=1):
+        logged, failed = entry["reward"], right is None
+        right = _instead(entry["on_failure"], found.get(entry["batch"], [])) if failed else right
         if isinstance(right, str) or (right is None) != (logged is None) or not _close(logged, right):
             differ.append((number, logged, right))
-        elif right is None:
-            abstained += 1
-        elif entry["source"] == "gated":
-            gated += 1
         else:
-            agree += 1
-    return Audit(len(lines), agree, abstained, gated, tuple(differ), usage)
+            counts["abstained" if failed else "gated" if entry["source"] == "gated" else "agree"] += 1
+        question = (entry["judge"], entry["backend"], json.dumps(entry["messages"]))
+        taken = (entry["verdict"] or {}).get("usage")
+        if entry["source"] == "asked" and taken and question not in counted:
+            counted.add(question)  # equal completions of a batch have a line each and were asked once
+            usage += Usage(**taken)
+    return Audit(len(lines), counts["agree"], counts["abstained"], counts["gated"], tuple(differ), usage)
+
+
+def _entry(line: str, where: str) -> tuple[dict[str, Any], float | str | None]:
+    """A line, and the reward that its evidence gives."""
+    try:
+        entry = json.loads(line)
+        right = _reward_of(entry)
+        _ = entry["reward"], entry["batch"], entry["judge"], entry["backend"], entry["on_failure"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{where} is none of a judge's log ({error!r}).") from error
+    return entry, right
+
+
+def _instead(on_failure: str | float, others: Sequence[float]) -> float | None:
+    """What a failed call was paid."""
+    if on_failure == "mean":
+        return statistics.fmean(others) if others else None
+    return None if isinstance(on_failure, str) else float(on_failure)
 
 
 def _close(logged: float | None, right: float | None) -> bool:

@@ -8,7 +8,7 @@ from textgym.core import Sample, Score
 from textgym.errors import JudgeError
 from textgym.rewards.fallback import OnFailure
 from textgym.rewards.judge.asking import Answer
-from textgym.rewards.judge.audit import AuditLog, audit_entry
+from textgym.rewards.judge.audit import AuditLog, audit_entry, batch_fields
 from textgym.rewards.judge.backends.base import JudgeBackend, Verdict, backend_name
 from textgym.rewards.judge.cache import VerdictCache
 from textgym.rewards.judge.comparing import list_messages, pair_messages
@@ -112,9 +112,9 @@ class Comparisons:
         """The answers; what is logged are the verdicts, from 0 to 1 as their chats' scales have them."""
         answers = self.judge.ask(chats)
         if self.judge.audit is not None:
-            where = (self.judge.name, backend_name(self.judge.backend))
+            batch = batch_fields(self.judge.name, backend_name(self.judge.backend), "abstain")
             self.judge.audit.write(
-                audit_entry(*where, chat.rubric, sample, chat, answer, self._value(answer, chat))
+                audit_entry(batch, chat.rubric, sample, chat, answer, self._value(answer, chat))
                 for sample, chat, answer in zip(about, chats, answers, strict=True)
             )
         self.judge.report(about, dict(enumerate(answers)))

@@ -17,7 +17,7 @@ from textgym.errors import BudgetError, ConfigError, JudgeError
 from textgym.rewards.base import BatchReward, Value
 from textgym.rewards.fallback import OnFailure, checked_policy, described, settled
 from textgym.rewards.judge.asking import Answer, Questions
-from textgym.rewards.judge.audit import AuditLog, audit_entry
+from textgym.rewards.judge.audit import AuditLog, audit_entry, batch_fields
 from textgym.rewards.judge.backends.base import JudgeBackend, Verdict, backend_name
 from textgym.rewards.judge.cache import VerdictCache
 from textgym.rewards.judge.prompt import Chat, judge_messages
@@ -132,14 +132,16 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         chats = {i: self.messages(sample) for i, sample in enumerate(samples) if has_words(sample.completion)}
         by_sample = dict(zip(chats, self.ask(list(chats.values())), strict=True))
         scores = [self._score(by_sample.get(i)) for i in range(len(samples))]
+        if self.on_failure != "raise":
+            scores = settled(scores, self.on_failure)
         if self.audit is not None:
-            where = (self.name, backend_name(self.backend), self.rubric)
+            batch = batch_fields(self.name, backend_name(self.backend), self.on_failure)
             self.audit.write(
-                audit_entry(*where, sample, chats.get(i), by_sample.get(i), scores[i].value)
+                audit_entry(batch, self.rubric, sample, chats.get(i), by_sample.get(i), scores[i].value)
                 for i, sample in enumerate(samples)
             )
         self.report(samples, by_sample)
-        return [*settled(scores, self.on_failure)]
+        return list(scores)
 
     def messages(self, sample: Sample) -> Chat:
         """The chat that the backend would be asked for ``sample``, to look at or to test a prompt with."""
