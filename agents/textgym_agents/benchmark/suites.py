@@ -51,18 +51,17 @@ SUITES: dict[str, Suite] = {
         {"model": "textgym/tiny"},
     ),
     "text": Suite(
-        "Small tasks of text, on some of which likelihood points the wrong way or is silent: sentiment both ways, "
-        "keywords that must all appear, exact copies; and data to text, summaries and translation.",
+        "Small tasks of text, on some of which likelihood points the wrong way or is silent: sentiment both ways and "
+        "exact copies; and data to text and summaries, all of few words.",
+        # Ten times the completions at which signal equals noise: textgym headroom --suite text --signal --tokens 60000
         {
-            "text/Happy-v0": 60_000,
-            "text/Unhappy-v0": 60_000,
-            "text/Keywords-v0": 60_000,
-            "text/Exact-v0": 60_000,
-            "textgym/DataToText-v0": 60_000,
-            "textgym/Summarization-v0": 60_000,
-            "textgym/Translation-v0": 60_000,
+            "text/Happy-v0": 100_000,
+            "text/Unhappy-v0": 90_000,
+            "text/Exact-v0": 150_000,
+            "text/Table-v0": 130_000,
+            "text/Summary-v0": 130_000,
         },
-        {"model": "textgym/tiny", "front": 5, "plugins": (TEXT_TASKS,)},
+        {"model": "textgym/tiny", "front": 4, "plugins": (TEXT_TASKS,)},
         BASELINES,
     ),
     "goodhart": Suite(

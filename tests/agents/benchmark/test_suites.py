@@ -138,7 +138,7 @@ def test_a_suite_by_name(configured):
     config, out, jobs, _ = configured("--suite", "text", "--algos", "all", "--seeds", 3)
     everything = (*suites.every_algorithm(), *suites.BASELINES)
     assert (config.algos, config.tasks, config.seeds) == (everything, TEXT.tasks, 3)
-    assert (config.model, config.front, config.plugins) == ("textgym/tiny", 5, (suites.TEXT_TASKS,))
+    assert (config.model, config.front, config.plugins) == ("textgym/tiny", 4, (suites.TEXT_TASKS,))
     assert str(out) == os.path.join("runs", "benchmark-text")
     assert jobs >= 1
     assert config.command() == "textgym benchmark --suite text --algos all --seeds 3"
@@ -148,8 +148,8 @@ def test_a_suite_by_name(configured):
     "more",
     [
         [],
-        ["--tasks", "Translation", "--timesteps", 50, "--seeds", 1],
-        ["--timesteps", "DataToText=70", "--eval-prompts", 100, "--algos", "ppo,a2c,rloo,grpo"],
+        ["--tasks", "text/Summary-v0", "--timesteps", 50, "--seeds", 1],
+        ["--timesteps", "text/Table-v0=70", "--eval-prompts", 100, "--algos", "ppo,a2c,rloo,grpo"],
         [
             "--n-envs",
             8,
@@ -174,9 +174,11 @@ def test_options_replace_single_values_of_a_suite_and_the_command_says_so(config
 
 
 def test_tasks_and_tokens_of_a_suite(configured):
-    config, *_ = configured("--suite", "text", "--tasks", "Translation,DataToText", "--timesteps", "DataToText=70")
-    tokens = TEXT.tasks["textgym/Translation-v0"]
-    assert config.tasks == {"textgym/DataToText-v0": 70, "textgym/Translation-v0": tokens}
+    config, *_ = configured(
+        "--suite", "text", "--tasks", "text/Summary-v0,text/Table-v0", "--timesteps", "text/Table-v0=70"
+    )
+    tokens = TEXT.tasks["text/Summary-v0"]
+    assert config.tasks == {"text/Table-v0": 70, "text/Summary-v0": tokens}
 
 
 @pytest.mark.parametrize(
