@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from textgym_agents.buffers.masked_rollout import MaskedEpisodeRolloutBuffer as MaskedEpisodeRolloutBuffer
     from textgym_agents.buffers.replay import EpisodeReplayBuffer as EpisodeReplayBuffer
     from textgym_agents.buffers.rollout import EpisodeRolloutBuffer as EpisodeRolloutBuffer
+    from textgym_agents.callbacks import CircuitBreaker as CircuitBreaker
     from textgym_agents.callbacks import EvaluateCallback as EvaluateCallback
     from textgym_agents.callbacks import HealthCheck as HealthCheck
     from textgym_agents.callbacks import NoiseScale as NoiseScale
@@ -55,6 +56,7 @@ _MODULES = {
     "BC": "algorithms.bc",
     "BestOfN": "algorithms.no_training",
     "CheckpointCallback": "checkpoint",
+    "CircuitBreaker": "callbacks",
     "EpisodeReplayBuffer": "buffers.replay",
     "EpisodeRolloutBuffer": "buffers.rollout",
     "evaluate": "evaluation",

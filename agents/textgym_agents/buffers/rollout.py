@@ -326,7 +326,8 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         if dropped:
             warnings.warn(
                 f"In a rollout the reward abstained for all of the {dropped} completions that ended, so there was "
-                "nothing to learn from. A judge that abstains says why when it does so first.",
+                "nothing to learn from. A reward that fails says why when it does so first; "
+                "textgym_agents.callbacks.CircuitBreaker pauses training until it answers again.",
                 stacklevel=2,
             )
             return

@@ -66,7 +66,12 @@ class CheckpointCallback(BaseCallback):
         self._whole = True
 
     def _on_training_end(self) -> None:
-        if self._whole and self.model.num_timesteps > self._last:
+        if self._whole:
+            self.save_if_new()
+
+    def save_if_new(self) -> None:
+        """Save one now, unless the last one is of these tokens. Only between an update and the next rollout."""
+        if self.model.num_timesteps > self._last:
             self.save()
 
     def save(self) -> None:

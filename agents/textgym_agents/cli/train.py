@@ -62,6 +62,12 @@ def train(
     warm_start: Annotated[
         int, option("First learn from so many tokens of the task's references.", RUN, min=0)
     ] = TrainConfig.warm_start,
+    pause_at: Annotated[
+        float,
+        option(
+            "Pause while more than this share of the rewards fail, until they don't. 1: never.", RUN, metavar="SHARE"
+        ),
+    ] = TrainConfig.pause_at,
     average: Annotated[
         float | None,
         option("Keep a moving average of the weights, with this decay; evaluate and save that.", RUN, metavar="DECAY"),

@@ -20,7 +20,7 @@ STORED = ("command", "versions", "model_hash", "directory", "config")  # in conf
 # A resumed run may have another length, and the model another place: its hash is compared.
 # Not in the name of a run's folder, or at its beginning.
 NOT_NAMED = {"task", "algo", "seed", "timesteps", "plugins", "checkpoint_every", "log", "split", "eval_split"}
-NOT_NAMED |= {"eval_every", "eval_prompts", "stop_metric"}
+NOT_NAMED |= {"eval_every", "eval_prompts", "stop_metric", "pause_at"}
 LONGEST_NAME = 120
 MAY_CHANGE = ("timesteps", "schedule_timesteps", "log", "model")
 
@@ -45,6 +45,7 @@ class TrainConfig:
         stop_metric: what the best policy is chosen by, and ``patience`` looks at: "reward" or a metric of the task.
         patience: end after so many evaluations in a row without an improvement; None: never. Needs ``eval_every``.
         average: decay of an average of the weights, which is evaluated and saved as the policy; None: none is kept.
+        pause_at: share of rewards that failed lately above which training pauses, see ``CircuitBreaker``; 1: never.
         warm_start: tokens of the task's references to learn from first.
         checkpoint_every: tokens between checkpoints; None: a tenth of ``timesteps``, at most 100,000.
         schedule_timesteps: tokens over which schedules run, such as that of a learning rate; None: ``timesteps``.
@@ -71,6 +72,7 @@ class TrainConfig:
     stop_metric: str = "reward"
     patience: int | None = None
     average: float | None = None
+    pause_at: float = 0.5
     warm_start: int = 0
     checkpoint_every: int | None = None
     schedule_timesteps: int | None = None
@@ -94,6 +96,8 @@ class TrainConfig:
                 raise ConfigError(f"{name} is {value}, expected at least 1, or None.")
         if self.average is not None and not 0 <= self.average < 1:
             raise ConfigError(f"average is {self.average}, expected at least 0 and less than 1, or None.")
+        if not 0 < self.pause_at <= 1:
+            raise ConfigError(f"pause_at is {self.pause_at}, expected a share above 0, or 1 for never.")
         if self.warm_start < 0:
             raise ConfigError(f"warm_start is {self.warm_start}, expected a number of tokens, 0 for none.")
         if self.patience is not None and self.eval_every is None:

@@ -21,6 +21,7 @@ from textgym_agents.algorithms import make
 from textgym_agents.algorithms.bc import warm_start
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.callbacks.averaging import WeightAveraging
+from textgym_agents.callbacks.circuit_breaker import CircuitBreaker
 from textgym_agents.callbacks.evaluation import MODEL_FILES
 from textgym_agents.callbacks.health import HealthCheck
 from textgym_agents.callbacks.noise_scale import NoiseScale
@@ -200,11 +201,13 @@ class _Callbacks(NamedTuple):
     """What watches a run, in the order in which SB3 calls it.
 
     The first three come before checkpoints: what they take from an update is saved with it, and no broken weights are.
+    The breaker comes right after them: evaluations need a reward that answers too.
     """
 
     noise: NoiseScale
     health: HealthCheck
     averaging: WeightAveraging | None
+    breaker: CircuitBreaker
     schedules: Schedules | None
     completions: TextLogger
     evaluations: EvaluateCallback
@@ -238,6 +241,7 @@ def _run(config: TrainConfig, algorithm: BaseAlgorithm, out: Path, progress: boo
         more={"before": kept["before"], "config": as_json(config)},
         resumed=kept if resumed else None,
     )
+    callbacks.breaker.checkpoint = checkpoint
     first = [callback for callback in callbacks[:3] if callback is not None]
     others = [callback for callback in callbacks[3:] if callback is not None]
     bar = TrainingBar(config.timesteps, callbacks.completions, callbacks.evaluations, console)
@@ -299,7 +303,10 @@ def _callbacks(config: TrainConfig, out: Path, take: Callable[[], Shown]) -> _Ca
             return take()
 
     samples = SamplesOnTheWay(take_averaged)
-    return _Callbacks(NoiseScale(), HealthCheck(), averaging, scheduled, completions, evaluations, samples, record)
+    breaker = CircuitBreaker(config.pause_at)
+    return _Callbacks(
+        NoiseScale(), HealthCheck(), averaging, breaker, scheduled, completions, evaluations, samples, record
+    )
 
 
 def _learn(algorithm: BaseAlgorithm, config: TrainConfig, callbacks: list[BaseCallback], resumed: bool) -> bool:
