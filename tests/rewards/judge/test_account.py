@@ -56,6 +56,18 @@ def test_a_spent_budget_ends_it_and_loses_nothing(bounds: dict[str, float], allo
     assert account.used.requests == 12  # none was asked twice
 
 
+def test_what_earlier_runs_spent_is_of_the_budget() -> None:
+    account = Account(max_money=1.0, prices=PRICES, spent=Usage(5, 500, 100, 0.6))
+    judge = LLMJudge(CRITERIA, backend_with(account), max_concurrency=1)
+    with pytest.raises(BudgetError, match="spent so far are 8 requests, 930 tokens"):
+        judge(samples(9))
+    statistics = {"judge_calls": 4, "judge_failures": 1}  # of a backend without an account
+    assert judge.statistics() == statistics
+    judge.backend.account = account
+    assert judge.statistics() == statistics | {"judge_tokens": 930, "judge_money": pytest.approx(0.93)}
+    assert pickle.loads(pickle.dumps(account)).used == account.spent
+
+
 def test_a_judge_that_raises_says_what_is_spent() -> None:
     judge = LLMJudge(CRITERIA, backend_with(Account(max_requests=2)), max_concurrency=1)
     with pytest.raises(BudgetError, match=r"sample 2 .*budget of 2 requests.*spent so far are 2 requests, 220 tokens"):

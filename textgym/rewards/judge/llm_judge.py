@@ -18,6 +18,7 @@ from textgym.rewards.base import BatchReward, Value
 from textgym.rewards.fallback import OnFailure, checked_policy, described, settled
 from textgym.rewards.judge.asking import Answer, Questions
 from textgym.rewards.judge.audit import AuditLog, audit_entry, batch_fields
+from textgym.rewards.judge.backends.account import Account
 from textgym.rewards.judge.backends.base import JudgeBackend, Verdict, backend_name
 from textgym.rewards.judge.cache import VerdictCache
 from textgym.rewards.judge.prompt import Chat, judge_messages
@@ -183,6 +184,15 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         if not before:
             then = f"{described(self.on_failure)}; further failures are only counted."
             warnings.warn(f"{message} {then}", RuntimeWarning, stacklevel=3)
+
+    def statistics(self) -> dict[str, float]:
+        """Calls and failures in this process, and the tokens and money of a backend with an account."""
+        found = {"calls": float(self.calls), "failures": float(self.failures)}
+        account = getattr(self.backend, "account", None)
+        if isinstance(account, Account):
+            found["tokens"] = float(account.used.tokens)
+            found |= {} if account.used.money is None else {"money": account.used.money}
+        return {f"{self.name}_{what}": number for what, number in found.items()}
 
     def _score(self, answer: Answer | None) -> Score:
         if answer is None:

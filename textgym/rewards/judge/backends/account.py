@@ -85,13 +85,14 @@ class Account:
     """What judges have spent, with bounds on it: a budget, and rates that a server allows.
 
     Give one account to several backends, and they share its bounds. Threads share it as well, and so do copies; each
-    process counts for itself, from 0. What a request will take is not known before its reply, so that tokens and money
+    process counts for itself. What a request will take is not known before its reply, so that tokens and money
     are reserved by what earlier ones took. A running request is never cut off: the budget may be passed by what the
     requests that run at the time take more than those before. A request that failed counts without tokens.
 
     Args:
         max_requests, max_tokens, max_money: the budget. Attempts that failed are requests too. None: no bound.
         prices: what tokens cost; ``max_money`` needs them.
+        spent: what earlier runs took of the budget, such as ``recompute("judge.jsonl").usage`` of a judge's log.
         requests_per_minute, tokens_per_minute: the rates. What would go beyond one waits its turn.
         max_concurrency: requests at a time, over all judges with this account.
 
@@ -123,6 +124,7 @@ max_requests to go on.
         max_tokens: int | None = None,
         max_money: float | None = None,
         prices: Prices | None = None,
+        spent: Usage | None = None,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
         max_concurrency: int | None = None,
@@ -143,17 +145,22 @@ max_requests to go on.
         self.max_requests, self.max_tokens, self.max_money = max_requests, max_tokens, max_money
         self.prices, self.max_concurrency = prices, max_concurrency
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
-        self.used = Usage(money=None if prices is None else 0.0)
+        self.spent = Usage() if spent is None else spent
+        self.used = self._unused()
         self._answered, self._chars = 0, 0  # requests with a reply, and the characters that these sent
         self._running: list[Spending] = []
         self._minute: deque[list[float]] = deque()  # [time, tokens] of the requests in the last minute
         self._changed = threading.Condition()
 
+    def _unused(self) -> Usage:
+        return self.spent + Usage(money=None if self.prices is None else 0.0)
+
     def expected(self, chars: int) -> tuple[float, float]:
         """Tokens that a request of so many characters reads and its reply has, by what earlier ones took."""
         if not self._answered:
             return chars / CHARS_PER_TOKEN, TOKENS_PER_REPLY
-        return chars * self.used.input_tokens / max(self._chars, 1), self.used.output_tokens / self._answered
+        new = (self.used.input_tokens - self.spent.input_tokens, self.used.output_tokens - self.spent.output_tokens)
+        return chars * new[0] / max(self._chars, 1), new[1] / self._answered
 
     def usage(self, input_tokens: int, output_tokens: int) -> Usage:
         """One request of so many tokens, with its price."""
@@ -237,7 +244,7 @@ max_requests to go on.
         return f"Account({', '.join(f'{name}={value}' for name, value in given.items() if value is not None)})"
 
     def __getstate__(self) -> dict[str, Any]:
-        fresh = {"used": Usage(money=None if self.prices is None else 0.0), "_answered": 0, "_chars": 0}
+        fresh = {"used": self._unused(), "_answered": 0, "_chars": 0}
         return {**self.__dict__, **fresh, "_running": [], "_minute": deque(), "_changed": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
