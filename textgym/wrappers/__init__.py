@@ -2,6 +2,7 @@
 
 from textgym.wrappers.completion import CompletionAction
 from textgym.wrappers.either import EitherWrapper
+from textgym.wrappers.groups import GroupedRows
 from textgym.wrappers.observation import CompactVocabulary, MaskObservation
 from textgym.wrappers.reward import RewardWrapper
 from textgym.wrappers.reward_transforms import (
@@ -20,6 +21,7 @@ __all__ = [
     "CompactVocabulary",
     "CompletionAction",
     "EitherWrapper",
+    "GroupedRows",
     "LengthPenalty",
     "MaskObservation",
     "MissingEOSPenalty",
