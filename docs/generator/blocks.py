@@ -5,9 +5,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 RUNNER = """
 import contextlib, io, json, os, sys, types
 printed, folder = {}, os.getcwd()
-for number, (page, blocks) in enumerate(json.load(sys.stdin).items()):
+for number, (page, blocks) in enumerate(json.loads(sys.argv[1]).items()):
     os.makedirs(f"{folder}/{number}")
     os.chdir(f"{folder}/{number}")
     sys.modules["__main__"] = module = types.ModuleType("__main__")  # what pickling looks functions up in
@@ -61,8 +62,22 @@ def outputs_of(page: str) -> dict[int, Block]:
     }
 
 
-def run_blocks(paths: Sequence[Path], folder: Path) -> Mapping[str, list[str]]:
+def in_process(arguments: Sequence[object], folder: Path, env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run Python in a process of its own."""
+    sources = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "agents")]), "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env={**os.environ, **sources, **env})
+
+
+def run_blocks(
+    paths: Sequence[Path], folder: Path, run: Callable[[Sequence[object], Path, Mapping[str, str]], Any] = in_process
+) -> Mapping[str, list[str]]:
     """Run the Python blocks of pages in one process, offline. Returns what each block printed, by page.
+
+    Args:
+        paths: the pages.
+        folder: an empty one, to run in.
+        run: runs Python with arguments, in a folder, with variables; what it returns is as subprocess.run's.
 
     Raises:
         RuntimeError: a block failed; the message ends with its traceback.
@@ -73,20 +88,7 @@ def run_blocks(paths: Sequence[Path], folder: Path) -> Mapping[str, list[str]]:
         ]
         for path in paths
     }
-    ended = subprocess.run(
-        [sys.executable, "-c", RUNNER],
-        input=json.dumps(pages),
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "agents")]),
-            "PYTHONIOENCODING": "utf-8",
-            "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "1",
-        },
-    )
+    ended = run(["-c", RUNNER, json.dumps(pages)], folder, {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"})
     if ended.returncode != 0:
         raise RuntimeError(ended.stderr[-3000:])
     printed: Mapping[str, list[str]] = json.loads(ended.stdout.splitlines()[-1])

@@ -360,7 +360,7 @@ def test_own_tasks_work_in_every_command(folder, module):
         ):
             assert result.exit_code == 0, (result.output, result.exception)
     words = ["--algos", "zero_shot", "--tasks", ",".join(ids), "--seeds", "1", "--eval-prompts", "2", "--out", "b[/]x"]
-    result = run("benchmark", *words, "--timesteps", "8", "--reward", f"{module}:short")
+    result = run("benchmark", *words, "--timesteps", "8", "--reward", f"{module}:short", "--jobs", "0")
     assert result.exit_code == 0, (result.output, result.exception)
     assert "b[/]x" in result.stdout
 
@@ -451,7 +451,7 @@ def test_a_secret_reaches_no_file(folder, command, monkeypatch):
         assert run("train", "--resume", "o", "--timesteps", "40").exit_code == 0
     else:
         words = ["--algos", "zero_shot", "--tasks", "Copy", "--seeds", "1", "--eval-prompts", "1", "--timesteps", "8"]
-        result = run("benchmark", *words, "--dataset", "x.csv", *secret, "--out", "o")
+        result = run("benchmark", *words, "--dataset", "x.csv", *secret, "--out", "o", "--jobs", "0")
         assert '"eval_split": "held_out"' in Path("o/config.json").read_text()
     assert result.exit_code == 0, (result.output, result.exception)
     files = [path for path in folder.rglob("*") if path.is_file()]

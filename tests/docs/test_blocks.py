@@ -7,13 +7,14 @@ import pytest
 
 from docs.generator.blocks import ROOT, blocks_of, outputs_of, run_blocks
 from docs.generator.write import AGENTS_README, PAGES, README
+from tests.processes import run_python
 
 GROUPS = {"README.md": [README], "agents/README.md": [AGENTS_README], "docs": PAGES[2:]}
 
 
 @pytest.mark.parametrize("paths", GROUPS.values(), ids=GROUPS.keys())
 def test_python_blocks_run_and_print_what_the_page_says(paths: list[Path], tmp_path: Path) -> None:
-    printed = run_blocks(paths, tmp_path)
+    printed = run_blocks(paths, tmp_path, run_python)
     for path in paths:
         outputs = printed[path.relative_to(ROOT).as_posix()]
         for number, block in outputs_of(path.read_text(encoding="utf-8")).items():

@@ -131,7 +131,7 @@ def test_the_command_with_the_builtin_model(tmp_path):
 
 def test_benchmark_runs_an_encoder_decoder_model(folder, tmp_path):
     few = ["--n-envs", 4, "--algo-kwarg", "n_steps=16", "--algo-kwarg", "batch_size=32", "--eval-prompts", 4]
-    few += ["--seeds", 1, "--timesteps", 64]
+    few += ["--seeds", 1, "--timesteps", 64, "--jobs", 0]
     run("benchmark", "--algos", "ppo", "--tasks", "Copy", "--model", folder, "--out", tmp_path / "results", *few)
     assert "Copy" in (tmp_path / "results" / "results.md").read_text()
 

@@ -390,7 +390,7 @@ def test_killed_and_resumed_gives_what_an_uninterrupted_benchmark_gives(tmp_path
     log = out / "logs" / "a2c-Copy-0.log"
     assert not log.exists() or "tokens, reward" not in log.read_text(), "the orphan went on working"
 
-    resumed = CliRunner().invoke(app, command[3:])
+    resumed = CliRunner().invoke(app, [*command[3:], "--jobs", "0"])
     assert resumed.exit_code == 0, resumed.output
     assert "ppo Copy seed 0: ended earlier" in resumed.stderr
 
