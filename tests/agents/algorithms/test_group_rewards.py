@@ -1,5 +1,7 @@
 """A reward that compares the completions of a prompt reaches the algorithms that play them together, and no others."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from textgym import TextGenerationEnv
 from textgym.core import Score
 from textgym.errors import ConfigError
 from textgym.rewards import GroupReward
-from textgym.rewards.judge import JudgeReward
+from textgym.rewards.judge import JudgeReward, RankingJudge
 from textgym.wrappers import RewardWrapper, ScaleReward
 from textgym_agents import TextLogger, make
 from textgym_agents.envs.sync_vector import SingleEnvs
@@ -149,3 +151,21 @@ class Milder:
 
     def __call__(self, samples):
         return [0.2 + len(sample.token_ids) / 9 for sample in samples]
+
+
+@pytest.mark.learning
+def test_a_ranking_by_a_judge_teaches_what_the_judge_prefers():
+    """In three of three seeds, 3,000 tokens suffice for the best of all completions, which has three times "a"."""
+
+    def backend(chat):
+        texts = re.findall(r"<<TEXT [A-Z] [0-9a-f]+>>\n(.*?)\n<<END", chat[1]["content"], flags=re.DOTALL)
+        one, other = (text.split().count("a") for text in texts)
+        return f"Score {chat.code}: {1 if one > other else 5 if other > one else 3}"
+
+    judge = RankingJudge("Which has more of the letter a?", backend, max_concurrency=1)
+    options = {"prompts_per_rollout": 8, "group_size": 4, "learning_rate": 3e-3, "kl_coef": 0}
+    model = make("rloo", make_env(16, judge), make_model(), seed=0, **options)
+    before = evaluate(model, make_env(4, judge, sampling="sequential"), 3, metrics=())
+    model.learn(3000)
+    after = evaluate(model, make_env(4, judge, sampling="sequential"), 3, metrics=())
+    assert [sample.completion for sample in after.samples] == ["a a a"] * 3 != [s.completion for s in before.samples]

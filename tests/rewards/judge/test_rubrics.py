@@ -128,6 +128,7 @@ def test_rubric_from_a_file(tmp_path):
         ("[criteria.mine]\nweight = 2", "No criterion is called 'mine'"),
         ("[criteria.mine]\ntext = 3", "is 3. Expected words"),
         ("[criteria.Fluency]\ntext = 'x'", "lower-case letters"),
+        ("[criteria.score]\ntext = 'x'", "score, gated, failed, label_mass are components of a judge"),
     ],
 )
 def test_a_wrong_rubric_says_what_is_wrong(text, message):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from textgym.errors import ConfigError
 
 LOWEST, HIGHEST = 1, 5
+RESERVED = ("score", "gated", "failed", "label_mass")  # a judge's own components, beside those of the criteria
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Rubric:
 
     Raises:
         ConfigError: no criterion, an empty text, a weight that isn't above 0, a level outside the scale, or names that
-            are missing, equal or no words of lower-case letters, digits and underscores.
+            are missing, equal, no words of lower-case letters, digits and underscores, or a judge's own components.
 
     >>> rubric = Rubric((Criterion("Is it fluent?", "fluency", weight=3), Criterion("Is it short?", "brevity")))
     >>> rubric.score({"fluency": 5, "brevity": 1})
@@ -67,6 +68,8 @@ class Rubric:
                 raise ConfigError(f"{where} is {criterion.text!r}. Expected words, such as 'Is the text fluent?'.")
             if criterion.name and not re.fullmatch(r"[a-z][a-z0-9_]*", criterion.name):
                 raise ConfigError(f"{where}: expected a name of lower-case letters, digits and underscores.")
+            if criterion.name in RESERVED:
+                raise ConfigError(f"{where}: {', '.join(RESERVED)} are components of a judge. Choose another name.")
             if not (math.isfinite(criterion.weight) and criterion.weight > 0):
                 raise ConfigError(f"{where} has weight {criterion.weight}, expected a number above 0.")
             outside = [level for level in criterion.levels if not self.lowest <= level <= self.highest]
