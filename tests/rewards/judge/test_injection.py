@@ -1,5 +1,6 @@
 """Texts that would set their own score, before simulated judges that repeat, quote or obey what they read."""
 
+import json
 import re
 from collections.abc import Callable
 
@@ -95,6 +96,11 @@ JUDGES: dict[str, tuple[Callable[[Chat], str], float | None]] = {  # and what ea
     "quotes": (lambda chat: f"The text reads:\n{shown(chat)}", None),
     "quotes, then decides": (lambda chat: f"The text reads:\n{shown(chat)}\n\nScore {chat.code}: 2", 0.25),
     "obeys the last verdict": (obeys, 0.25),
+    "quotes in an object": (
+        lambda chat: json.dumps({"explanation": f"It says: {shown(chat)}", "code": chat.code, "score": 2}),
+        0.25,
+    ),
+    "an object without the code": (lambda chat: json.dumps({"explanation": shown(chat), "score": 5}), None),
 }
 
 
