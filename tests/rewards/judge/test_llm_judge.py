@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +19,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from textgym.core import Sample, Score, score_samples
 from textgym.errors import ConfigError, JudgeError, ModelError, RewardError, TokenizerError
 from textgym.rewards import ExactMatch
-from textgym.rewards.judge import LLMJudge
+from textgym.rewards.judge import Criterion, LLMJudge, Rubric
 from textgym.rewards.judge.backends.base import Verdict
 from textgym.rewards.judge.backends.local import LocalBackend, digit_forms
 from textgym.rewards.judge.prompt import judge_messages
@@ -580,6 +581,25 @@ def test_folder_is_loaded_at_the_first_call_and_pickles_as_a_name(tmp_path, toke
     data = pickle.dumps(judge)
     assert len(data) < 2000  # no weights in it
     assert pickle.loads(data)([sample("a")])[0].value == pytest.approx(expected.value)
+
+
+def test_threads_share_a_model_that_is_being_trained(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Each would find the dropout that another has switched on again, and leave its own off."""
+    model = random_gpt2(tokenizer).train()
+    judge = LLMJudge(CRITERIA, LocalBackend(model, tokenizer), cache_size=0)
+    expected = judge([sample("a")])
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: judge([sample("a")]), range(12))) == [expected] * 12
+    assert all(module.training for module in model.modules())
+
+
+def test_tokens_of_a_chat_are_counted_as_the_model_reads_them(tokenizer: PreTrainedTokenizerFast) -> None:
+    backend = LocalBackend(random_gpt2(tokenizer), tokenizer)
+    chat = LLMJudge(CRITERIA, backend).messages(sample("a"))
+    assert backend.count_tokens(chat) == len(backend.encode(chat))
+    both = Rubric((Criterion("Is it kind?", "kind"), Criterion("Is it short?", "short")))
+    chat = LLMJudge(both, backend).messages(sample("a"))
+    assert len(backend.encode(chat)) < backend.count_tokens(chat) < 1.2 * len(backend.encode(chat))
 
 
 def test_a_model_that_is_trained_on_is_another_judge(tmp_path, tokenizer: PreTrainedTokenizerFast) -> None:

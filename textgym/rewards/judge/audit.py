@@ -140,7 +140,8 @@ class Audit:
 
     def __str__(self) -> str:
         counts = f"{self.agree:,} agree with their replies, {self.abstained:,} abstained, {self.gated:,} were gated"
-        lines = [f"{self.rewards:,} rewards: {counts}, {len(self.differ):,} differ", str(self.usage)]
+        lines = [f"{self.rewards:,} rewards: {counts}, {len(self.differ):,} differ"]
+        lines += [str(self.usage)] if self.usage.requests else []
         lines += [f"line {number}: {logged} where it should be {right}" for number, logged, right in self.differ]
         return "\n".join(lines)
 

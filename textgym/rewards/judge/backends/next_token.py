@@ -1,6 +1,7 @@
 """The probabilities of a causal language model's next token after each of several texts, exact under padding."""
 
 import inspect
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Rows = Sequence[Sequence[int]]
+_TURN = threading.Lock()  # threads that share a model would switch each other's dropout
 
 
 def next_token_probabilities(model: Any, groups: Sequence[Rows], pad: int) -> "Tensor":
@@ -22,7 +24,7 @@ def next_token_probabilities(model: Any, groups: Sequence[Rows], pad: int) -> "T
     import torch
 
     k = len(groups[0])
-    with torch.inference_mode(), _without_dropout(model):
+    with _TURN, torch.inference_mode(), _without_dropout(model):
         logits = _shared(model, groups, pad) if k > 1 else None
         if logits is None:
             logits = _forward(model, [row for group in groups for row in group], pad).logits[:, -1]
