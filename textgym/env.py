@@ -1,5 +1,6 @@
 """The environment of one prompt at a time: a step writes a token. ``vector.py`` plays many at once."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat, Unpack
 
@@ -175,11 +176,11 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
             self._running, self.finished = False, True
             self.last_sample, reward, info = ended[0][0], ended[1][0], ended[2][0]
             self.last_abstained = "reward_abstained" in info
-            self._score = reward
+            self._score = math.nan if self.last_abstained else reward
             if self._numbers is not None:
                 self._numbers.end(0, code, info)
         if self.render_mode == "human":
-            self._printer.show(self.completion_so_far, reward if info else None, info)
+            self._printer.show(self.completion_so_far, self._score if info else None, info)
         truncated = code == LENGTH and rules.length_is_truncation
         return buffer.observation(0), reward, self.finished and not truncated, truncated, self._shown(info)
 

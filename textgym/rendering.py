@@ -1,5 +1,6 @@
 """How an episode looks in a terminal."""
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ def visible(text: str) -> str:
 
 
 def frame(prompt: str, text: str, score: float | None) -> str:
-    """Prompt, text so far and, once there is one, the score.
+    """Prompt, text so far and, once it has ended, the score: NaN where the reward abstained.
 
     >>> print(frame("Say hi:", "hi", 1.0))
     Prompt: Say hi:
@@ -32,7 +33,7 @@ def frame(prompt: str, text: str, score: float | None) -> str:
     Score:  1.000
     """
     lines = [f"Prompt: {prompt}", f"Text:   {text}"]
-    return "\n".join(lines if score is None else [*lines, f"Score:  {score:.3f}"])
+    return "\n".join(lines if score is None else [*lines, f"Score:  {_worth(score)}"])
 
 
 class Printer:
@@ -54,7 +55,11 @@ class Printer:
             print(_styled(visible(text[len(self._shown) :]), "36"), end="", flush=True)
         self._shown = text
         if score is not None:
-            print(f"\n{_styled('Score:', '2')}  {_styled(f'{score:.3f}', '1')} ({info['finish_reason']})")
+            print(f"\n{_styled('Score:', '2')}  {_styled(_worth(score), '1')} ({info['finish_reason']})")
+
+
+def _worth(score: float) -> str:
+    return "none, the reward abstained" if math.isnan(score) else f"{score:.3f}"
 
 
 def _styled(text: str, code: str) -> str:

@@ -391,6 +391,13 @@ def test_ansi_rendering_shows_prompt_text_and_score():
     assert env.render() == "Prompt: Write a:\nText:   a\nScore:  1.000"
 
 
+def test_rendering_says_where_there_is_no_score():
+    env = TextGenerationEnv(letters(), lambda samples: [None for _ in samples], render_mode="ansi")
+    env.reset(options={"prompt_id": 0})
+    env.step(env.encode_completion("")[0])
+    assert env.render().endswith("\nScore:  none, the reward abstained")
+
+
 def test_human_rendering_prints_the_completion_as_it_grows(capsys):
     env = TextGenerationEnv(letters(), exact, byte_tokenizer(), render_mode="human")
     env.reset(options={"prompt_id": 0})

@@ -61,7 +61,8 @@ def play(
         except InvalidActionError as error:
             console.print(Text(options.visible(str(error)), "red"))
             continue
-        scores.append(float(score))
+        if not end.get("reward_abstained"):
+            scores.append(float(score))
         _show(console, float(score), end)
     if scores:
         console.print(f"mean of {len(scores)}: [bold]{sum(scores) / len(scores):.3f}[/bold]")
@@ -75,13 +76,14 @@ def _with_space(typed: str) -> str:
 
 def _show(console: Console, score: float, info: dict[str, Any]) -> None:
     table = Table.grid(padding=(0, 2))
-    table.add_row("score", Text(f"{score:.3f}", "bold green" if score >= 0.5 else "bold yellow"))
+    worth = "none, the reward abstained" if info.get("reward_abstained") else f"{score:.3f}"
+    table.add_row("score", Text(worth, "bold green" if score >= 0.5 else "bold yellow"))
     for name, value in info["reward_components"].items():
         table.add_row(Text(options.visible(f"  {name}")), f"{value:.3f}")
     ended = {"length": "cut off at the longest length", "stop": "at a stop string"}.get(info["finish_reason"], "")
     table.add_row("tokens", f"{info['num_tokens']}{', ' + ended if ended else ''}")
-    if info.get("reward_abstained"):
-        table.add_row("", "the reward abstained: it gives no score for this completion")
+    if info.get("reward_failure"):
+        table.add_row("failure", Text(options.visible(info["reward_failure"])))
     for reference in info["references"]:
         table.add_row("reference", Text(options.visible(reference), "cyan"))
     console.print(table)

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 import textgym
 import textgym_agents
 from tests.agents.saved_model import save_tiny_model
-from textgym import Prompt
+from textgym import Prompt, Score
 from textgym.errors import ConfigError
-from textgym.rewards import REWARDS
+from textgym.rewards import REWARDS, register_reward
 from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.cli import benchmark, options
 from textgym_agents.cli.app import app
@@ -202,6 +202,13 @@ def test_play_ends_when_the_input_does(typed):
     assert result.exit_code == 0, result.output
     assert result.output.count("score") == min(3, typed.count("\n"))
     assert result.output == run("play", "Copy", "--rounds", 3, "--seed", 1, input=typed).output
+
+
+def test_play_counts_no_completion_whose_reward_abstains():
+    register_reward("lost", lambda: lambda samples: [Score(None, {}, "no reply") for _ in samples])
+    result = run("play", "Copy", "--rounds", 2, "--reward", "lost", input="a\nb\n")
+    assert result.output.count("none, the reward abstained") == result.output.count("no reply") == 2
+    assert "mean of" not in result.output
 
 
 def test_play_gives_full_marks_to_the_reference():

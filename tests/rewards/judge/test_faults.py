@@ -1,17 +1,13 @@
 """A judge behind a server that fails in nine ways: what is asked again, after which wait, and that scores are right."""
 
-import json
 import random
-import re
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.rewards.judge.faulty_server import FAULTS, FaultyServer
 from textgym.core import Sample
 from textgym.errors import JudgeError
 from textgym.rewards.judge import LLMJudge
@@ -20,81 +16,12 @@ from textgym.rewards.judge.backends.base import Verdict
 from textgym.rewards.judge.backends.openai import OpenAIBackend
 from textgym.rewards.judge.backends.retry import Failure, ask_until_verdict, retry_after
 
-FAULTS = ("429", "500", "hang", "truncated", "empty", "refusal", "wrong format", "out of range", "cut")
-Answer = tuple[int, bytes, dict[str, str]]
-
-
-def reply(text: str | None, finish: str = "stop", refusal: str | None = None) -> Answer:
-    message = {"role": "assistant", "content": text, "refusal": refusal}
-    choice = {"index": 0, "finish_reason": finish, "message": message}
-    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-    return 200, json.dumps(body).encode(), {}
-
-
-class FaultyServer:
-    """Scores "Text i." with 1 + i % 5, and fails at random for a share of its requests."""
-
-    def __init__(self, share: float) -> None:
-        self.share, self.kinds, self.hang = share, FAULTS, 3.5
-        self.random, self.lock = random.Random(0), threading.Lock()
-        self.scored: Counter[int] = Counter()
-        self.faults: Counter[str] = Counter()
-        self.contents: list[str] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                try:
-                    status, body, headers = server.answer(request["messages"][-1]["content"])
-                    self.send_response(status)
-                    for name, value in {"Content-Type": "application/json", **headers}.items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
-                except OSError:
-                    pass  # the client has given up
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    def answer(self, content: str) -> Answer:
-        number = int(re.findall(r"Text (\d+)\.", content)[0])
-        code = re.findall(r"<<END TEXT (\w+)>>", content)[0]
-        with self.lock:
-            fault = self.random.choice(self.kinds) if self.random.random() < self.share else ""
-            self.contents.append(content)
-            if fault:
-                self.faults[fault] += 1
-            else:
-                self.scored[number] += 1
-        verdict = f"Fine.\nScore {code}: {1 + number % 5}"
-        if fault == "hang":
-            time.sleep(self.hang)
-        answers = {
-            "429": (429, b"{}", {"Retry-After": "0.01"}),
-            "500": (500, b"oops", {}),
-            "truncated": (200, reply(verdict)[1][:-25], {}),
-            "empty": reply(""),
-            "refusal": reply(None, refusal="I can't judge this."),
-            "wrong format": reply("I like it: Score: 5"),
-            "out of range": reply(f"Score {code}: 9"),
-            "cut": reply(f"Score {code}: 5", "length"),
-        }
-        return answers.get(fault, reply(verdict))
-
 
 @pytest.fixture
 def faulty(request: pytest.FixtureRequest) -> Iterator[FaultyServer]:
     server = FaultyServer(request.param)
     yield server
-    server.http.shutdown()
-    server.http.server_close()
+    server.close()
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -108,7 +35,10 @@ def test_thirty_percent_of_faults_lose_one_text_in_a_hundred_at_most(faulty: Fau
     judge = LLMJudge("Is it fine?", backend, on_failure="abstain", max_concurrency=8)
     scores = judge([Sample("Say.", f"Text {i}.") for i in range(texts)])
     lost = [i for i, score in enumerate(scores) if score.value is None]
-    wrong = {i: score for i, score in enumerate(scores) if score.value not in (None, i % 5 / 4)}
+    truth = [i % 5 / 4 for i in range(texts)]
+    known = [score.value for score in scores if score.value is not None]
+    assert abs(sum(known) / len(known) - sum(truth) / texts) <= 0.01
+    wrong = {i: score for i, score in enumerate(scores) if score.value not in (None, truth[i])}
     assert (len(lost) <= texts // 100, wrong) == (True, {})
     assert all(faulty.scored[i] == (i not in lost) for i in range(texts))  # none twice
     assert texts < 1000 or set(faulty.faults) == set(FAULTS)
