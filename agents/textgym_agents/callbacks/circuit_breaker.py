@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnvWrapper
 
-from textgym.core import Sample, Score, TextMDP, score_samples, scores_groups, text_env
+from textgym.core import Sample, Score, TextMDP, score_samples, text_env
 from textgym.errors import ConfigError, JudgeError, RewardError
 from textgym_agents.callbacks.health import TrainingWarning
 from textgym_agents.checkpoint.callback import CheckpointCallback
+from textgym_agents.envs.vec_env import TextVecEnv
 
 PROBES = 4  # completions that are scored again to see whether the reward answers
 
@@ -84,7 +86,7 @@ class CircuitBreaker(BaseCallback):
         self.cause = ""  # of the last failure
         self._failed: deque[bool] = deque(maxlen=window)
         self._probes: deque[dict[str, Any]] = deque(maxlen=PROBES)
-        self._late = False
+        self._has_episodes = True
 
     def get_state(self) -> dict[str, Any]:
         """What a checkpoint stores, as JSON has it."""
@@ -103,14 +105,21 @@ class CircuitBreaker(BaseCallback):
     def before_wait(self) -> None:
         """What else is to be done before each wait, such as sending a message: nothing, unless a subclass does it."""
 
+    def _on_training_start(self) -> None:
+        env = self.training_env
+        while isinstance(env, VecEnvWrapper):
+            env = env.venv
+        self._has_episodes = isinstance(env, TextVecEnv)
+
     def _on_step(self) -> bool:
         infos: Sequence[dict[str, Any]] = self.locals.get("infos", ())
         for row in np.flatnonzero(self.locals.get("dones", ())).tolist():
             info = infos[row]
-            failure = info.get("reward_failure", "")
-            pending = self._late and "episode" not in info and not info.get("reward_abstained", False)
-            if "completion" not in info or pending:
+            # In a TextVecEnv, what has neither is a branch or a greedy completion, or its reward comes later.
+            counts = "episode" in info or "reward_abstained" in info or not self._has_episodes
+            if "completion" not in info or not counts:
                 continue
+            failure = info.get("reward_failure", "")
             self._failed.append(bool(failure))
             if failure:
                 self.cause = failure
@@ -118,7 +127,6 @@ class CircuitBreaker(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        self._late = self._waits_for_groups()
         if not self.open:
             return
         if not self._answers():
@@ -184,13 +192,6 @@ class CircuitBreaker(BaseCallback):
         failures = [score.failure for score in scores if score.failure]
         self.cause = failures[-1] if failures else self.cause
         return len(failures) <= self.share * len(samples)
-
-    def _waits_for_groups(self) -> bool:
-        """Whether completions get their rewards after they have ended, with the others of their group."""
-        try:
-            return scores_groups(text_env(self.training_env).mdp.reward)
-        except ConfigError:
-            return False
 
     def _mdp(self) -> TextMDP:
         try:

@@ -32,7 +32,7 @@ class Evaluation:
         samples: one per prompt, in the order of their ids.
         rewards: (prompts,) returns, the sums of an episode's rewards; NaN where the reward abstained.
         metrics: corpus metrics by name, and "num_tokens", the mean length.
-        components: mean of each part of the reward.
+        components: mean of each part of the reward, of completions whose reward didn't abstain.
         kl: (prompts,) KL to the reference policy in nats, summed over a completion's tokens; None: not measured.
     """
 
@@ -135,8 +135,9 @@ def evaluate(
     samples = [sample for sample, *_ in ordered]
     values = compute_metrics(getattr(task, "metrics", ()) if metrics is None else metrics, samples)
     values["num_tokens"] = float(np.mean([len(s.token_ids) for s in samples]))
-    names = sorted({name for _, _, parts, _ in ordered for name in parts})
-    components = {n: float(np.mean([parts[n] for _, _, parts, _ in ordered if n in parts])) for n in names}
+    scored = [parts for _, returned, parts, _ in ordered if not math.isnan(returned)]
+    names = sorted({name for parts in scored for name in parts})
+    components = {n: float(np.mean([parts[n] for parts in scored if n in parts])) for n in names}
     kl = None if reference is None else np.array([kl for *_, kl in ordered])
     return Evaluation(samples, np.array([r for _, r, _, _ in ordered]), values, components, kl)
 

@@ -13,7 +13,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from tests.agents.four_tokens import PROMPTS, make_env, make_model, tokenizer
-from textgym import TextGenerationEnv
+from textgym import Score, TextGenerationEnv
 from textgym.vector import TextGenerationVectorEnv
 from textgym.wrappers import RewardWrapper, WhitenReward, transform_reward
 from textgym_agents import ALGORITHMS, HealthCheck, LanguageModelPolicy, TextLogger, make
@@ -160,7 +160,9 @@ class Letters:
 
     def __call__(self, samples):
         values = [sum(token == 1 for token in one.token_ids) / 3 for one in samples]
-        return [None if self.random.random() < self.share else value for value in values]
+        lost = [self.random.random() < self.share for _ in values]
+        # Parts of a lost one must be in no mean either.
+        return [Score(None, {"a": 9.0}) if one else Score(v, {"a": v}) for one, v in zip(lost, values, strict=True)]
 
 
 class Uniform:
@@ -192,5 +194,6 @@ def test_the_mean_of_an_evaluation_with_30_percent_faults_is_that_without():
     assert "abstained" not in truth.summary()
     assert lossy.summary()["abstained"] == pytest.approx(0.3, abs=0.03)
     assert lossy.reward == pytest.approx(truth.reward, abs=0.01)
+    assert lossy.components == {"a": pytest.approx(lossy.reward)}
     kept = ~np.isnan(lossy.rewards)
     assert np.array_equal(lossy.rewards[kept], truth.rewards[kept])  # none wrong
