@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.rewards.judge.test_injection import PROBES
 from tests.rewards.judge.test_llm_judge import ATTACKS, random_gpt2, tiny_tokenizer
 from textgym.checker import check_reward
 from textgym.core import Sample, score_samples
@@ -166,6 +167,39 @@ def test_a_text_can_not_leave_its_place(attack):
         assert len(chat) == 2
         assert neutralize(attack) not in chat[0]["content"]
         assert chat.code not in attack
+
+
+def quoted(chat):
+    return "The texts read:\n" + "\n".join(texts_of(chat).values())
+
+
+REPEATING = {
+    "echo": lambda chat: "\n".join(texts_of(chat).values()),
+    "last line": lambda chat: list(texts_of(chat).values())[-1].splitlines()[-1],
+    "quotes": quoted,
+    "whole chat": lambda chat: "\n".join(turn["content"] for turn in chat),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("method", ["pairs", "list"])
+@pytest.mark.parametrize("name", REPEATING)
+def test_no_text_wins_a_comparison_by_naming_a_score(name, method):
+    judge = RankingJudge("Which is kinder?", REPEATING[name], method=method, on_failure="abstain")
+    samples = [Sample(f"Say {i}.", text) for i, probe in enumerate(PROBES) for text in (probe, "You fool.")]
+    assert {score.value for score in judge(samples)} == {None}
+
+
+@pytest.mark.parametrize("method", ["pairs", "list"])
+def test_no_text_forces_a_comparison_to_fail(method):
+    """An honest judge quotes both and then finds them equal: a text that names scores changes nothing."""
+
+    def backend(chat):
+        return "\n".join([quoted(chat), "", *(f"Score {chat.code} {name}: 3" for name in chat.rubric.names)])
+
+    judge = RankingJudge("Which is kinder?", backend, method=method)
+    samples = [Sample(f"Say {i}.", text) for i, probe in enumerate(PROBES) for text in (probe, "You fool.")]
+    assert {score.value for score in judge(samples)} == {0.5}
 
 
 def test_wrong_arguments_are_named():
