@@ -10,7 +10,8 @@ import runpy
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,22 @@ def run_python(
             process.kill()
             process.join()
         return Done(process.exitcode, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def started_python(arguments: Sequence[object], folder: Path) -> Iterator[Any]:
+    """The process of ``python ARGUMENTS`` in ``folder``, which is killed after the block if it still runs then."""
+    with tempfile.TemporaryDirectory() as written:
+        words = [str(word) for word in arguments]
+        process = CONTEXT.Process(
+            target=_child, args=(words, str(folder), {}, [], Path(written) / "out", Path(written) / "err")
+        )
+        process.start()
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.join()
 
 
 def _child(words: list[str], folder: str, env: dict[str, str], path: list[str], out: Path, err: Path) -> None:

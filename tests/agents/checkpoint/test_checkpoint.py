@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import random
-import subprocess
 import sys
 import time
 from collections import deque
@@ -23,6 +22,7 @@ import textgym_agents
 from tests.agents import four_tokens
 from tests.agents.saved_model import save_tiny_model
 from tests.agents.tiny_models import tiny_model
+from tests.processes import started_python
 from textgym.errors import ConfigError
 from textgym.vector import TextGenerationVectorEnv
 from textgym.wrappers import WhitenReward
@@ -468,24 +468,15 @@ def tiny(tmp_path_factory):
 )
 def test_a_killed_run_goes_on_as_if_it_had_not_been(algo, tiny, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    paths = os.pathsep.join(entry for entry in sys.path if entry)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "textgym_agents.cli", *map(str, arguments(algo, killed, tiny))],
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    words = ["-m", "textgym_agents.cli", *arguments(algo, killed, tiny)]
+    with started_python(words, tmp_path) as process:
         checkpoint, metrics, deadline = killed / "checkpoint", killed / "metrics.jsonl", time.monotonic() + 120
         lines = 0
         while not checkpoint.is_dir() or metrics.read_text().count("\n") < lines + 2:
             lines = lines or (metrics.read_text().count("\n") if checkpoint.is_dir() else 0)
-            assert process.poll() is None, "it ended before it could be killed"
+            assert process.is_alive(), "it ended before it could be killed"
             assert time.monotonic() < deadline
             time.sleep(0.01)
-    finally:
-        process.kill()
-        process.wait()
     command(*arguments(algo, whole, tiny))
     assert json.loads((find_checkpoint(checkpoint) / "state.json").read_text())["num_timesteps"] < 800
     command("train", "--resume", killed)
