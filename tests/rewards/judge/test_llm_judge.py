@@ -605,13 +605,18 @@ def test_tokens_of_a_chat_are_counted_as_the_model_reads_them(tokenizer: PreTrai
 def test_a_model_that_is_trained_on_is_another_judge(tmp_path, tokenizer: PreTrainedTokenizerFast) -> None:
     model = random_gpt2(tokenizer)
     judge = LLMJudge(CRITERIA, LocalBackend(model, tokenizer), cache=tmp_path / "verdicts")
-    (before,) = judge([sample("a")])
+    scores = judge([sample("a")])
     with torch.no_grad():
         model.transformer.wte.weight[7] += 0.5  # a single row: the others stay
-    (after,) = judge([sample("a")])
-    assert (judge.calls, before.value == after.value) == (2, False)
+    scores += judge([sample("a")])
+    model.transformer.ln_f.weight.data.mul_(1.5)  # which no counter of torch's notes
+    scores += judge([sample("a")])
+    model.load_state_dict({name: weight * 1.01 for name, weight in model.state_dict().items()})
+    scores += judge([sample("a")])
+    assert (judge.calls, len({score.value for score in scores})) == (4, 4)
+    assert (judge([sample("a")]), judge.calls) == ([scores[-1]], 4)
     again = LLMJudge(CRITERIA, LocalBackend(copy.deepcopy(model), tokenizer), cache=tmp_path / "verdicts")
-    assert (again([sample("a")]), again.calls) == ([after], 0)
+    assert (again([sample("a")]), again.calls) == ([scores[-1]], 0)
 
 
 def test_loaded_model_pickles_with_its_weights(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import json
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain, groupby
@@ -11,6 +12,7 @@ from typing import Any
 from textgym.errors import ConfigError, JudgeError, ModelError, TokenizerError
 from textgym.rewards.judge.backends.base import Verdict
 from textgym.rewards.judge.backends.next_token import common_tokens, next_token_probabilities
+from textgym.rewards.judge.backends.weights import weights_hash, weights_mark
 from textgym.rewards.judge.prompt import Chat
 from textgym.rewards.judge.rubric import Rubric
 from textgym.tokenizer import builtin_folder
@@ -67,6 +69,7 @@ class LocalBackend:
         self._model: Any = None
         self._tokenizer: Any = None
         self._level_ids: dict[int, list[int]] = {}
+        self._identity: tuple[tuple[int, ...], str] | None = None
 
     @property
     def control_tokens(self) -> tuple[str, ...]:
@@ -79,20 +82,16 @@ class LocalBackend:
     @property
     def identity(self) -> str:
         """A hash of the weights as they are now and of the tokenizer: a model that is trained on is another judge."""
-        import torch
-
         model, tokenizer = self._load_model(), self._load_tokenizer()
-        digest = hashlib.sha256()
-        for name, weight in model.state_dict().items():
-            bits = weight.detach().contiguous()
-            integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}.get(bits.element_size())
-            total = bits.view(integers).sum(dtype=torch.int64) if integers else bits.sum()  # exact, in any order
-            digest.update(f"{name} {tuple(weight.shape)} {total.item()}\n".encode())
+        mark = weights_mark(model)
+        if self._identity is not None and self._identity[0] == mark:
+            return self._identity[1]
         core = getattr(tokenizer, "backend_tokenizer", None)
         words = core.to_str() if core is not None else str(sorted(tokenizer.get_vocab().items()))
         template = getattr(tokenizer, "chat_template", None)
-        digest.update(f"{model.config.to_json_string()}\n{template}\n{words}".encode())
-        return f"LocalBackend {digest.hexdigest()}"
+        parts = [weights_hash(model), model.config.to_json_string(), str(template), words]
+        self._identity = mark, f"LocalBackend {hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
+        return self._identity[1]
 
     def __call__(self, messages: Chat, /) -> Verdict:
         """Judge one chat. Raises JudgeError when the model gives the numbers too little probability."""
@@ -223,7 +222,7 @@ class LocalBackend:
         return f"LocalBackend({name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_model": None, "_tokenizer": None, "_level_ids": {}}  # what has a name loads again
+        return {**self.__dict__, "_model": None, "_tokenizer": None, "_level_ids": {}, "_identity": None}
 
 
 def _path(name: str) -> str:
