@@ -104,6 +104,34 @@ def test_a_judge_that_raises_has_logged_it(tmp_path: Path) -> None:
     assert (audit.rewards, audit.agree, audit.abstained, audit.gated) == (4, 1, 2, 1)
 
 
+def test_a_text_in_windows_has_a_line_for_each(tmp_path: Path) -> None:
+    def backend(chat: list[dict[str, str]]) -> str:
+        text = chat[1]["content"]
+        if "fails" in text:
+            raise JudgeError("no idea")
+        return f"Score {chat.code}: {5 if text.count('good') > text.count('bad') else 1}"
+
+    settings = {"max_chars": 50, "long_texts": "windows", "on_failure": "abstain", "audit": tmp_path / "log"}
+    judge = LLMJudge("Is it good?", backend, **settings)
+    long = "good " * 20 + "bad " * 10  # three windows of 45, 45 and 50 characters, the last of which is mostly bad
+    with pytest.warns(RuntimeWarning, match="no idea"):
+        scores = judge([Sample("", long), Sample("", "good"), Sample("", long + "fails " * 9), Sample("", " " * 99)])
+    assert scores[0].components == {"judge_score": pytest.approx(1 + 4 * scores[0].value), "judge_gated": 0.0}
+    assert scores[0].value == pytest.approx(90 / 140)
+    assert [score.value for score in scores[1:]] == [1.0, None, 0.0]
+    audit = recompute(tmp_path / "log")
+    assert (audit.rewards, audit.agree, audit.abstained, audit.gated, audit.differ) == (4, 2, 1, 1, ())
+    entries = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [entry["index"] for entry in entries][:4] == [0, 0, 0, 1]
+    shown = "".join(entry["messages"][1]["content"] for entry in entries[:3])
+    assert shown.count("good ") == 20
+    assert shown.count("bad ") == 10
+    entries[1]["weight"] *= 3
+    (tmp_path / "log").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    ((line, logged, right),) = recompute(tmp_path / "log").differ
+    assert (line, logged, right == logged) == (1, scores[0].value, False)
+
+
 def test_threads_write_whole_lines(tmp_path: Path) -> None:
     judge = LLMJudge(RUBRIC, by_letter, audit=tmp_path / "log")
     with ThreadPoolExecutor(4) as pool:

@@ -431,6 +431,7 @@ def test_setting_error_is_never_an_abstention() -> None:
         ({"backend": "gpt"}, "LocalBackend"),
         ({"on_failure": "abstein"}, "Did you mean 'abstain'"),
         ({"max_chars": 0}, "max_chars=0"),
+        ({"long_texts": "window"}, "Did you mean 'windows'"),
         ({"max_concurrency": 0}, "max_concurrency=0"),
         ({"cache_size": -1}, "cache_size=-1"),
     ],

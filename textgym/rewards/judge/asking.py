@@ -1,5 +1,6 @@
 """Asking each question once: equal ones together, remembered ones not at all, and several at a time."""
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -27,6 +28,37 @@ class Answer:
 
     outcome: Outcome | None
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the questions that a reward is made of.
+
+    Attributes:
+        sample: the position of the completion in its batch.
+        weight: of its score in the reward.
+        chat: the question.
+    """
+
+    sample: int
+    weight: float
+    chat: Chat
+
+
+def is_failure(answer: Answer) -> bool:
+    """Whether something went wrong with a question."""
+    return isinstance(answer.outcome, JudgeError)
+
+
+def weighted_mean(scores: Sequence[tuple[float, float]]) -> float:
+    """The mean of (weight, score) pairs.
+
+    >>> weighted_mean([(3.0, 4.0), (1.0, 2.0)])
+    3.5
+    """
+    if len(scores) == 1:
+        return scores[0][1]  # to the last bit
+    return math.fsum(weight * score for weight, score in scores) / math.fsum(weight for weight, _ in scores)
 
 
 class Questions:

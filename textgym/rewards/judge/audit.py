@@ -19,7 +19,7 @@ from typing import Any
 
 from textgym.core import Sample
 from textgym.errors import ConfigError, JudgeError, StorageError
-from textgym.rewards.judge.asking import Answer
+from textgym.rewards.judge.asking import Answer, Part, weighted_mean
 from textgym.rewards.judge.backends.account import Usage
 from textgym.rewards.judge.backends.base import Verdict
 from textgym.rewards.judge.cache import verdict_as_dict, verdict_from
@@ -88,25 +88,30 @@ def batch_fields(judge: str, backend: str, on_failure: str | float) -> dict[str,
 def audit_entry(
     batch: Mapping[str, Any],
     rubric: Rubric,
+    index: int,
     sample: Sample,
-    chat: Chat | None,
+    part: Part | None,
     answer: Answer | None,
     value: float | None,
 ) -> dict[str, Any]:
-    """The line of one reward.
+    """The line of a question that a reward is made of; most rewards are made of one.
 
     Args:
         batch: what the lines of its batch have in common.
         rubric: what the completion is judged by.
+        index: tells the rewards of a batch apart.
         sample: the completion.
-        chat: the question; None: the completion has no visible character and was not asked about.
+        part: the question; None: the completion has no visible character and was not asked about.
         answer: what came of it.
         value: the reward.
     """
+    chat = None if part is None else part.chat
     outcome = None if answer is None else answer.outcome
     return {
         **batch,
         "rubric": asdict(rubric),
+        "index": index,
+        "weight": 1.0 if part is None else part.weight,
         "prompt_id": sample.prompt_id,
         "completion": sample.completion,
         "messages": None if chat is None else list(chat),
@@ -123,11 +128,11 @@ class Audit:
     """What a log says when its rewards are computed again.
 
     Attributes:
-        rewards: lines.
+        rewards: how many.
         agree: rewards that their replies give again.
-        abstained: lines without a verdict, which have no reward or what the judge's ``on_failure`` pays.
+        abstained: those without a verdict, which have no reward or what the judge's ``on_failure`` pays.
         gated: completions without a visible character, which have the lowest reward.
-        differ: (number of the line, the reward there, what it should be or why it is none) of all others.
+        differ: (number of the first line, the reward there, what it should be or why it is none) of all others.
         usage: what the requests of these lines took, those of remembered verdicts left out.
     """
 
@@ -156,27 +161,46 @@ def recompute(path: str | Path) -> Audit:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The judge's log {path} can't be read: {error}.") from error
-    entries = [_entry(line, f"Line {number} of {path}") for number, line in enumerate(lines, start=1)]
+    rewards: dict[tuple[str, int], list[_Line]] = {}  # the lines of each
+    for number, line in enumerate(lines, start=1):
+        entry, right = _entry(line, f"Line {number} of {path}")
+        rewards.setdefault((entry["batch"], entry["index"]), []).append((number, entry, right))
+    means = {key: _combined(parts) for key, parts in rewards.items()}
     found: dict[str, list[float]] = {}  # the rewards of each batch that come from verdicts
-    for entry, right in entries:
+    for (batch, _), right in means.items():
         if isinstance(right, float):
-            found.setdefault(entry["batch"], []).append(right)
+            found.setdefault(batch, []).append(right)
     counts = Counter[str]()
     differ: list[tuple[int, float | None, float | str | None]] = []
     usage, counted = Usage(), set[tuple[str, ...]]()
-    for number, (entry, right) in enumerate(entries, start=1):
-        logged, failed = entry["reward"], right is None
-        right = _instead(entry["on_failure"], found.get(entry["batch"], [])) if failed else right
-        if isinstance(right, str) or (right is None) != (logged is None) or not _close(logged, right):
-            differ.append((number, logged, right))
+    for key, parts in rewards.items():
+        number, entry, _ = parts[0]
+        failed = means[key] is None
+        right = _instead(entry["on_failure"], found.get(key[0], [])) if failed else means[key]
+        wrong = [one["reward"] for _, one, _ in parts if not _equal(one["reward"], right)]
+        if wrong:
+            differ.append((number, wrong[0], right))
         else:
             counts["abstained" if failed else "gated" if entry["source"] == "gated" else "agree"] += 1
-        question = (entry["judge"], entry["backend"], json.dumps(entry["messages"]))
-        taken = (entry["verdict"] or {}).get("usage")
-        if entry["source"] == "asked" and taken and question not in counted:
-            counted.add(question)  # equal completions of a batch have a line each and were asked once
-            usage += Usage(**taken)
-    return Audit(len(lines), counts["agree"], counts["abstained"], counts["gated"], tuple(differ), usage)
+        for _, one, _ in parts:
+            question = (one["judge"], one["backend"], json.dumps(one["messages"]))
+            taken = (one["verdict"] or {}).get("usage")
+            if one["source"] == "asked" and taken and question not in counted:
+                counted.add(question)  # equal completions of a batch have a line each and were asked once
+                usage += Usage(**taken)
+    return Audit(len(rewards), counts["agree"], counts["abstained"], counts["gated"], tuple(differ), usage)
+
+
+_Line = tuple[int, dict[str, Any], float | str | None]  # its number, what it says, and what its evidence gives
+
+
+def _combined(parts: Sequence[_Line]) -> float | str | None:
+    """The reward of its parts, each from 0 to 1; what is wrong with one of them; or None: one failed."""
+    values = [(float(entry["weight"]), right) for _, entry, right in parts]
+    known = [(weight, right) for weight, right in values if isinstance(right, float)]
+    if len(known) == len(values):
+        return weighted_mean(known)
+    return next((right for _, right in values if isinstance(right, str)), None)
 
 
 def _entry(line: str, where: str) -> tuple[dict[str, Any], float | str | None]:
@@ -184,7 +208,8 @@ def _entry(line: str, where: str) -> tuple[dict[str, Any], float | str | None]:
     try:
         entry = json.loads(line)
         right = _reward_of(entry)
-        _ = entry["reward"], entry["batch"], entry["judge"], entry["backend"], entry["on_failure"]
+        for name in ("reward", "batch", "index", "weight", "judge", "backend", "on_failure"):
+            entry[name]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{where} is none of a judge's log ({error!r}).") from error
     return entry, right
@@ -197,8 +222,10 @@ def _instead(on_failure: str | float, others: Sequence[float]) -> float | None:
     return None if isinstance(on_failure, str) else float(on_failure)
 
 
-def _close(logged: float | None, right: float | None) -> bool:
-    return logged is None or right is None or math.isclose(logged, right, rel_tol=0, abs_tol=SAME)
+def _equal(logged: float | None, right: float | str | None) -> bool:
+    if isinstance(right, str) or logged is None or right is None:
+        return logged is right
+    return math.isclose(logged, right, rel_tol=0, abs_tol=SAME)
 
 
 def _reward_of(entry: Mapping[str, Any]) -> float | str | None:

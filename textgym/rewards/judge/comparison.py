@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 from textgym.core import Sample, Score
 from textgym.errors import JudgeError
 from textgym.rewards.fallback import OnFailure
-from textgym.rewards.judge.asking import Answer
+from textgym.rewards.judge.asking import Answer, Part
 from textgym.rewards.judge.audit import AuditLog, audit_entry, batch_fields
 from textgym.rewards.judge.backends.base import JudgeBackend, Verdict, backend_name
 from textgym.rewards.judge.cache import VerdictCache
@@ -114,8 +114,8 @@ class Comparisons:
         if self.judge.audit is not None:
             batch = batch_fields(self.judge.name, backend_name(self.judge.backend), "abstain")
             self.judge.audit.write(
-                audit_entry(batch, chat.rubric, sample, chat, answer, self._value(answer, chat))
-                for sample, chat, answer in zip(about, chats, answers, strict=True)
+                audit_entry(batch, chat.rubric, i, sample, Part(i, 1.0, chat), answer, self._value(answer, chat))
+                for i, (sample, chat, answer) in enumerate(zip(about, chats, answers, strict=True))
             )
         self.judge.report(about, dict(enumerate(answers)))
         return answers

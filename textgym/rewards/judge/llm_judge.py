@@ -8,22 +8,22 @@ verdict     4, so the reward is (4 - 1) / (5 - 1) = 0.75
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from textgym.core import Sample, Score
-from textgym.errors import BudgetError, ConfigError, JudgeError
+from textgym.errors import BudgetError, ConfigError, JudgeError, did_you_mean
 from textgym.rewards.base import BatchReward, Value
 from textgym.rewards.fallback import OnFailure, checked_policy, described, settled
-from textgym.rewards.judge.asking import Answer, Questions
+from textgym.rewards.judge.asking import Answer, Part, Questions, is_failure, weighted_mean
 from textgym.rewards.judge.audit import AuditLog, audit_entry, batch_fields
 from textgym.rewards.judge.backends.account import Account
 from textgym.rewards.judge.backends.base import JudgeBackend, Verdict, backend_name
 from textgym.rewards.judge.cache import VerdictCache
 from textgym.rewards.judge.prompt import Chat, judge_messages
 from textgym.rewards.judge.rubric import Rubric, as_rubric
-from textgym.rewards.judge.text import has_words, shorten
+from textgym.rewards.judge.text import has_words, shorten, visible, windows
 
 
 class LLMJudge(BatchReward):
@@ -45,6 +45,8 @@ class LLMJudge(BatchReward):
         show_prompt: show the prompt of the completion.
         show_references: show the references. Off by default: judges reward likeness to what they see.
         max_chars: characters shown of each of these; what is longer is cut in the middle, with a note.
+        long_texts: "cut", or "windows": a completion of more than ``max_chars`` is judged in as many pieces as it
+            needs, each in a call of its own, so that nothing is unseen. Its reward is their mean by length.
         max_concurrency: calls at a time for a backend that answers one chat per call; 1 if it isn't thread-safe.
         cache_size: verdicts to remember, least recently used dropped first. Failures aren't remembered. 0 for none.
         cache: a file that keeps all verdicts, for later runs and other processes, see VerdictCache. A question is known
@@ -80,6 +82,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         show_prompt: bool = True,
         show_references: bool = False,
         max_chars: int = 4000,
+        long_texts: Literal["cut", "windows"] = "cut",
         max_concurrency: int = 4,
         cache_size: int = 10_000,
         cache: str | Path | VerdictCache | None = None,
@@ -99,8 +102,12 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
                 f"LLMJudge got max_chars={max_chars}, max_concurrency={max_concurrency}, cache_size={cache_size}. "
                 "Expected 1 or more characters, 1 or more calls at a time, and 0 or more verdicts."
             )
+        if long_texts not in ("cut", "windows"):
+            hint = did_you_mean(str(long_texts), ("cut", "windows"))
+            raise ConfigError(f"LLMJudge got long_texts={long_texts!r}. {hint}")
         self.rubric, self._backend, self.name = as_rubric(criteria), backend, name
         self.show_prompt, self.show_references, self.max_chars = show_prompt, show_references, max_chars
+        self.long_texts = long_texts
         self.max_concurrency, self.on_failure = max_concurrency, checked_policy(on_failure, "LLMJudge")
         self.questions = Questions(cache_size, VerdictCache(cache) if isinstance(cache, str | Path) else cache)
         self.audit = AuditLog(audit) if isinstance(audit, str | Path) else audit
@@ -130,29 +137,62 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         """One Score per sample. Raises JudgeError when a call fails and ``on_failure`` is "raise"."""
         if isinstance(samples, Sample):
             return super().__call__(samples)  # explains the mistake
-        chats = {i: self.messages(sample) for i, sample in enumerate(samples) if has_words(sample.completion)}
-        by_sample = dict(zip(chats, self.ask(list(chats.values())), strict=True))
-        scores = [self._score(by_sample.get(i)) for i in range(len(samples))]
+        parts = [part for i, sample in enumerate(samples) for part in self._parts(i, sample)]
+        asked = self.ask([part.chat for part in parts])
+        by_sample: dict[int, list[tuple[Part, Answer]]] = {i: [] for i in range(len(samples))}
+        for part, answer in zip(parts, asked, strict=True):
+            by_sample[part.sample].append((part, answer))
+        scores = [self._score(answers) for answers in by_sample.values()]
         if self.on_failure != "raise":
             scores = settled(scores, self.on_failure)
         if self.audit is not None:
-            batch = batch_fields(self.name, backend_name(self.backend), self.on_failure)
-            self.audit.write(
-                audit_entry(batch, self.rubric, sample, chats.get(i), by_sample.get(i), scores[i].value)
-                for i, sample in enumerate(samples)
-            )
-        self.report(samples, by_sample)
+            self._log(self.audit, samples, by_sample, scores)
+        failed = {i: answer for i, answers in by_sample.items() for _, answer in answers if is_failure(answer)}
+        self.report(samples, failed)
         return list(scores)
 
     def messages(self, sample: Sample) -> Chat:
         """The chat that the backend would be asked for ``sample``, to look at or to test a prompt with."""
+        return self._chat(sample, shorten(sample.completion, self.max_chars))
+
+    def _chat(self, sample: Sample, text: str) -> Chat:
         return judge_messages(
             self.rubric,
-            shorten(sample.completion, self.max_chars),
+            text,
             prompt=shorten(sample.prompt, self.max_chars) if self.show_prompt else None,
             references=[shorten(text, self.max_chars) for text in sample.references] if self.show_references else (),
             instruction=getattr(self.backend, "instruction", None),
             control_tokens=getattr(self.backend, "control_tokens", ()),
+        )
+
+    def _parts(self, i: int, sample: Sample) -> list[Part]:
+        """What is asked about a sample: nothing if it has no words, one chat, or one for each window."""
+        text = sample.completion
+        if not has_words(text):
+            return []
+        if self.long_texts == "cut" or len(text) <= self.max_chars:
+            return [Part(i, 1.0, self.messages(sample))]
+        pieces = windows(visible(text), self.max_chars)
+        notes = [f"[part {n} of {len(pieces)} of a longer text]\n{piece}" for n, piece in enumerate(pieces, start=1)]
+        return [
+            Part(i, float(len(piece)), self._chat(sample, note))
+            for piece, note in zip(pieces, notes, strict=True)
+            if has_words(piece)
+        ]
+
+    def _log(
+        self,
+        audit: AuditLog,
+        samples: Sequence[Sample],
+        by_sample: Mapping[int, Sequence[tuple[Part, Answer]]],
+        scores: Sequence[Score],
+    ) -> None:
+        batch = batch_fields(self.name, backend_name(self.backend), self.on_failure)
+        lines: list[tuple[int, Part | None, Answer | None]] = []
+        for i, answers in by_sample.items():
+            lines += [(i, part, answer) for part, answer in answers] or [(i, None, None)]
+        audit.write(
+            audit_entry(batch, self.rubric, i, samples[i], part, answer, scores[i].value) for i, part, answer in lines
         )
 
     def ask(self, chats: Sequence[Chat]) -> list[Answer]:
@@ -194,16 +234,24 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
             found |= {} if account.used.money is None else {"money": account.used.money}
         return {f"{self.name}_{what}": number for what, number in found.items()}
 
-    def _score(self, answer: Answer | None) -> Score:
-        if answer is None:
+    def _score(self, answers: Sequence[tuple[Part, Answer]]) -> Score:
+        if not answers:
             return Score(0.0, {f"{self.name}_score": float(self.rubric.lowest), f"{self.name}_gated": 1.0})
-        verdict = answer.outcome
-        if not isinstance(verdict, Verdict):
-            return Score(None, {f"{self.name}_failed": 1.0}, f"{self.name}: {verdict or 'it was not asked'}")
-        parts = {f"{self.name}_{part}": number for part, number in verdict.components.items()}
-        return Score(
-            self.rubric.value(verdict.score), {f"{self.name}_score": verdict.score, f"{self.name}_gated": 0.0, **parts}
-        )
+        verdicts = []
+        for part, answer in answers:
+            if not isinstance(answer.outcome, Verdict):
+                reason = answer.outcome or "it was not asked"
+                return Score(None, {f"{self.name}_failed": 1.0}, f"{self.name}: {reason}")
+            verdicts.append((part.weight, answer.outcome))
+        score = weighted_mean([(weight, verdict.score) for weight, verdict in verdicts])
+        names = [
+            name for name in verdicts[0][1].components if all(name in verdict.components for _, verdict in verdicts)
+        ]
+        means = {
+            f"{self.name}_{name}": weighted_mean([(weight, verdict.components[name]) for weight, verdict in verdicts])
+            for name in names
+        }
+        return Score(self.rubric.value(score), {f"{self.name}_score": score, f"{self.name}_gated": 0.0, **means})
 
     def __repr__(self) -> str:
         return f"LLMJudge({shorten(self.rubric.describe(), 60)!r}, {backend_name(self.backend)})"

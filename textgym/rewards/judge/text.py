@@ -110,3 +110,20 @@ def shorten(text: str, max_chars: int) -> str:
     head = (max_chars + 1) // 2
     tail = max_chars - head
     return f"{text[:head]} [... {len(text) - max_chars} characters left out ...] {text[len(text) - tail :]}"
+
+
+def windows(text: str, max_chars: int) -> list[str]:
+    """``text`` in pieces of at most ``max_chars`` characters, as equal as words allow. Together they are all of it.
+
+    >>> windows("one two three four", 10)
+    ['one two ', 'three four']
+    >>> windows("abcdefghij", 4)
+    ['abcd', 'efg', 'hij']
+    """
+    found, left = [], text
+    while len(left) > max_chars:
+        size = -(-len(left) // -(-len(left) // max_chars))  # of as many equal pieces as are needed
+        space = max((i for i in range(size, size // 2, -1) if left[i - 1].isspace()), default=size)
+        found.append(left[:space])
+        left = left[space:]
+    return [*found, left]
