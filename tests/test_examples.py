@@ -17,6 +17,7 @@ EXPECTED = {
     "own_dataset.py": "200 rows became 24 prompts: rows with the same prompt are merged",
     "swap_algorithm.py": "Ahmadian et al., Back to Basics",
     "ppo_training.py": "held-out reward on 50 prompts: ",
+    "rlaif.py": "seed 0, gold: ",
     "llm_judge.py": "3 criteria cost 3 calls for 3 texts",
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BUILTIN = [f"textgym/assets/{name}" for name in ("small", "tiny", "small-seq2seq")]
+BUILTIN = [f"textgym/assets/{name}" for name in ("small", "tiny", "small-seq2seq", "sentiment")]
 
 
 @pytest.fixture(scope="module")

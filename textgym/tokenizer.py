@@ -15,6 +15,7 @@ from textgym.errors import TokenizerError
 
 BUILTIN_MODEL, BUILTIN_TINY, BUILTIN_SEQ2SEQ = "textgym/small", "textgym/tiny", "textgym/small-seq2seq"
 BUILTIN_MODELS = (BUILTIN_MODEL, BUILTIN_TINY, BUILTIN_SEQ2SEQ)
+BUILTIN_SENTIMENT = "textgym/sentiment"  # no policy: what ClassifierReward takes
 PAD_TOKEN, END_TOKEN = "<|pad|>", "<|endoftext|>"
 
 

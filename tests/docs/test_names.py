@@ -11,7 +11,7 @@ import pytest
 from docs.generator import pages
 from docs.generator.blocks import ROOT
 from docs.generator.write import PAGES
-from textgym.tokenizer import BUILTIN_MODELS
+from textgym.tokenizer import BUILTIN_MODELS, BUILTIN_SENTIMENT
 
 EVERY_PAGE = [*PAGES, ROOT / "SECURITY.md"]
 NAME = re.compile(r"(?<![\w/.@\"-])(textgym(?:_agents)?(?:\.[A-Za-z_]\w*)+)(?!\w*/)")
@@ -56,4 +56,4 @@ def test_files_named_in_the_text_exist(path: Path) -> None:
     page = path.read_text(encoding="utf-8")
     for name in re.findall(r"`((?:textgym|textgym_agents|agents|tests|examples|docs)/[\w/.]+)`", page):
         there = (ROOT / name).exists() or (ROOT / "agents" / name).exists()
-        assert there or name in BUILTIN_MODELS, f"{path.name} names {name}"
+        assert there or name in (*BUILTIN_MODELS, BUILTIN_SENTIMENT), f"{path.name} names {name}"

@@ -1,5 +1,6 @@
 """``textgym pretrain``."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,14 +8,15 @@ import typer
 from rich.console import Console
 
 from textgym.errors import ConfigError, did_you_mean
-from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS, BUILTIN_SENTIMENT
 from textgym_agents.cli import options
 
 
 def pretrain(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the model goes.")],
     model: Annotated[
-        str, typer.Option(metavar="NAME", help=f"Make one like this: {', '.join(BUILTIN_MODELS)}.")
+        str,
+        typer.Option(metavar="NAME", help=f"Make one like this: {', '.join((*BUILTIN_MODELS, BUILTIN_SENTIMENT))}."),
     ] = BUILTIN_MODEL,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps. Default: those of --model.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=options.LARGEST_SEED, help="Of data, weights and order.")] = 0,
@@ -33,6 +35,7 @@ def pretrain(
 
     [cyan]textgym pretrain --out models/mine[/cyan]
     [cyan]textgym pretrain --model textgym/small-seq2seq --out models/mine-seq2seq[/cyan]
+    [cyan]textgym pretrain --model textgym/sentiment --out models/judge[/cyan]
     [cyan]textgym pretrain --out models/wide --hidden-size 256 --steps 6000[/cyan]
     [cyan]textgym train Copy --model models/mine[/cyan]
     """
@@ -42,18 +45,37 @@ def pretrain(
     from textgym_agents.pretraining.pretrain import RECIPES
     from textgym_agents.pretraining.pretrain import pretrain as run
 
-    if model not in RECIPES:
-        raise ConfigError(f"There is no recipe for --model {model!r}. {did_you_mean(model, RECIPES)}")
+    if model not in (*RECIPES, BUILTIN_SENTIMENT):
+        raise ConfigError(
+            f"There is no recipe for --model {model!r}. {did_you_mean(model, [*RECIPES, BUILTIN_SENTIMENT])}"
+        )
     given: dict[str, Any] = {"steps": steps, "hidden_size": hidden_size, "layers": layers}
     given = {name: value for name, value in given.items() if value is not None}
+    if model == BUILTIN_SENTIMENT:
+        if vocabulary is not None:
+            raise ConfigError(f"--vocabulary: {model} has the tokenizer of {BUILTIN_MODEL}.")
+        _classifier(out, {**given, "seed": seed}, eval_prompts)
+        return
     if vocabulary is not None:
         given |= {"vocabulary": vocabulary, "tokenizer": None}
     options.quiet_libraries()
     result = run(out, replace(RECIPES[model], seed=seed, **given))
+    _say(out, result, lambda: write_model_card(out, num_prompts=eval_prompts, progress=True))
+
+
+def _classifier(out: Path, given: dict[str, Any], eval_prompts: int) -> None:
+    """The classifier of reviews, which is no policy."""
+    from textgym_agents.pretraining.classifier import ClassifierRecipe, train_classifier, write_classifier_card
+
+    options.quiet_libraries()
+    result = train_classifier(out, ClassifierRecipe(**given))
+    _say(out, result, lambda: write_classifier_card(out, eval_prompts))
+
+
+def _say(out: Path, result: dict[str, float], write_card: Callable[[], Path]) -> None:
     console = Console()
     console.print(
         f"loss {result['loss']:.3f}, {result['parameters']:,.0f} parameters, {result['minutes']:.1f} minutes",
         markup=False,
     )
-    card = write_model_card(out, num_prompts=eval_prompts, progress=True)
-    console.print(f"model in {out}, its card in {card}", markup=False, soft_wrap=True)
+    console.print(f"model in {out}, its card in {write_card()}", markup=False, soft_wrap=True)

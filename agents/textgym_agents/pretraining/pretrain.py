@@ -187,7 +187,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
         **({"length_factor": factor} if factor > 1 else {}),
     )
     models.save(model.eval().half(), tokenizer, folder)
-    _loads_as_float32(folder / "config.json")
+    loads_as_float32(folder / "config.json")
     raw.save(str(folder / "tokenizer.json"))
     result = {
         "steps": float(recipe.steps),
@@ -199,7 +199,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
     return result
 
 
-def _loads_as_float32(config: Path) -> None:
+def loads_as_float32(config: Path) -> None:
     """Let transformers load the float16 weights as float32, so that an optimizer can train them as they are."""
     settings = json.loads(config.read_text())
     config.write_text(json.dumps({**settings, "dtype": "float32"}, indent=2, sort_keys=True) + "\n")
@@ -235,7 +235,7 @@ def _train(model: PreTrainedModel, stream: Iterator[Rows], recipe: Recipe, progr
             loss, on_prompts = loss_of(model, next(stream), bool(recipe.prompt_weight))
             losses.append(loss.item())
             for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * _schedule(step, recipe.steps)
+                group["lr"] = recipe.learning_rate * schedule(step, recipe.steps)
             optimizer.zero_grad()
             (loss + recipe.prompt_weight * on_prompts).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -279,7 +279,8 @@ def _padded(rows: list[list[int]], pad: int) -> Tensor:
     return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=pad)
 
 
-def _schedule(step: int, steps: int) -> float:
+def schedule(step: int, steps: int) -> float:
+    """The share of the learning rate at a step: a linear warm-up, then a cosine down to a tenth."""
     warmup = max(1, min(100, steps // 10))
     if step < warmup:
         return (step + 1) / warmup
