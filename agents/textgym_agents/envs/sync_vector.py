@@ -55,6 +55,7 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
         self.task = self.mdp.task
         self._observations: list[Obs] = [{}] * self.num_envs
         self._ended = np.ones(self.num_envs, dtype=np.bool_)
+        self._taken: dict[int, Any] = {}  # what rows returned in a step that another row's error broke off
         self._next_prompt_id = 0  # of sampling="sequential", whose one counter all rows share
         self.metadata = dict(self.envs[0].metadata)
         self.set_autoreset_mode(AutoresetMode.SAME_STEP)
@@ -93,19 +94,27 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
             self._next_prompt_id = (self._next_prompt_id + 1) % len(self.task)
         self._observations[row], info = self.envs[row].reset(seed=seed, options=options)
         self._ended[row] = False
+        self._taken.pop(row, None)
         return info
 
     def step(self, actions: Any) -> tuple[Obs, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """One token (num_envs,) in every row that is running."""
+        """One token (num_envs,) in every row that is running.
+
+        Where a row's reward raises, the same step may be tried again: rows that have taken it wait for the others.
+        """
         rewards = np.zeros(self.num_envs)
         terminated, truncated = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs, dtype=np.bool_)
         infos: dict[str, Any] = {}
-        running = np.flatnonzero(~self._ended).tolist()
+        running, waited = np.flatnonzero(~self._ended).tolist(), np.flatnonzero(self._ended).tolist()
+        for row in running:
+            if row not in self._taken:
+                self._taken[row] = self.envs[row].step(actions[row])
+        taken, self._taken = self._taken, {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
-            for row in np.flatnonzero(self._ended).tolist():  # that waited before
+            for row in waited:
                 infos = self._add_info(infos, self._begin(row), row)
         for row in running:
-            self._observations[row], reward, ended, cut, info = self.envs[row].step(actions[row])
+            self._observations[row], reward, ended, cut, info = taken[row]
             rewards[row], terminated[row], truncated[row] = float(reward), ended, cut
             self._ended[row] = ended or cut
             if self._ended[row] and self.autoreset_mode == AutoresetMode.SAME_STEP:

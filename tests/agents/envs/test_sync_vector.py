@@ -3,6 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import data_equivalence
 from stable_baselines3.common.env_util import make_vec_env as sb3_make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -91,3 +92,29 @@ def test_a_wrapper_of_the_users_own_stays_around_its_row():
     grpo = textgym_agents.make("grpo", env, prompts_per_rollout=1, group_size=2, seed=0)
     grpo.learn(4)
     assert all(info["r"] >= 1 for info in grpo.ep_info_buffer)
+
+
+def test_a_step_whose_reward_raised_in_a_row_can_be_tried_again():
+    def paid(samples):
+        return [len(samples[0].completion)]
+
+    def flaky(samples):
+        calls.append(samples)
+        if len(calls) == 1:
+            raise ConnectionError("no answer")
+        return paid(samples)
+
+    flaky.name, calls = "paid", []
+    env, twin = (
+        SingleEnvs([gymnasium.make("textgym/Copy-v1", reward=one) for one in (None, reward, None)])
+        for reward in (flaky, paid)
+    )
+    env.reset(seed=3), twin.reset(seed=3)
+    end = env.single_observation_space.eos_token_ids[0]
+    for actions in ([20, 21, 22], [20, end, end], [20, 21, end]):
+        expected = twin.step(actions)
+        if end == actions[1]:
+            with pytest.raises(ConnectionError):
+                env.step(actions)
+        assert data_equivalence(env.step(actions), expected, exact=True)
+    assert len(calls) == 2
