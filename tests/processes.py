@@ -56,16 +56,17 @@ def run_python(
 
 
 @contextmanager
-def started_python(arguments: Sequence[object], folder: Path) -> Iterator[Any]:
-    """The process of ``python ARGUMENTS`` in ``folder``, which is killed after the block if it still runs then."""
+def started_python(arguments: Sequence[object], folder: Path) -> Iterator[tuple[Any, Path]]:
+    """The process of ``python ARGUMENTS`` in ``folder``, and the file of its standard error.
+
+    It is killed after the block if it still runs then.
+    """
     with tempfile.TemporaryDirectory() as written:
-        words = [str(word) for word in arguments]
-        process = CONTEXT.Process(
-            target=_child, args=(words, str(folder), {}, [], Path(written) / "out", Path(written) / "err")
-        )
+        words, out, err = [str(word) for word in arguments], Path(written) / "out", Path(written) / "err"
+        process = CONTEXT.Process(target=_child, args=(words, str(folder), {}, [], out, err))
         process.start()
         try:
-            yield process
+            yield process, err
         finally:
             process.kill()
             process.join()

@@ -72,7 +72,7 @@ class Module:
 
 
 @pytest.mark.parametrize(
-    "result", [ValueError("no"), KeyError("a"), RuntimeError("b\nc"), {}, None, 5, {"x": "a"}], ids=str
+    "result", [ValueError("no"), KeyError("a"), RuntimeError("b\nc"), {}, None, [5, 6], {"x": "a"}], ids=str
 )
 def test_evaluate_modules_that_fail(result):
     with pytest.raises(RewardError, match="theirs"):

@@ -24,8 +24,8 @@ def gain(algorithm, task, timesteps, seed, prompts=100, **options):
     ["a2c", pytest.param("ppo", marks=pytest.mark.slow)],  # PPO's proof runs with the README and as an example
 )
 def test_a_minute_of_training_turns_reviews_positive(algorithm):
-    """The built-in model writes happy and unhappy reviews alike: 0.47 +- 0.04. 5,000 tokens bring over 0.75."""
-    before, after = gain(algorithm, ID, 5120, seed=0)
+    """The built-in model writes happy and unhappy reviews alike: 0.53. 2,560 tokens bring 0.83 (A2C) and 0.86 (PPO)."""
+    before, after = gain(algorithm, ID, 2560, seed=0)
     assert 0.35 < before < 0.6
     assert after > before + 0.15
 

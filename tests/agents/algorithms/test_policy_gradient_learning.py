@@ -32,12 +32,15 @@ def gain(algorithm, timesteps, seed=0, model=BUILTIN_MODEL, **options):
 @pytest.mark.learning
 @pytest.mark.parametrize(
     ("algorithm", "options"),
-    [(REINFORCE, {}), (SCST, {"prompts_per_rollout": 32, "group_size": 1}), (RLOO, {}), (GRPO, {})],
+    [(REINFORCE, {}), (SCST, {"prompts_per_rollout": 32, "group_size": 1}), (RLOO, {}), (GRPO, {"timesteps": 2048})],
     ids=["reinforce", "scst", "rloo", "grpo"],
 )
 def test_some_seconds_of_training_turn_reviews_positive(algorithm, options):
-    """The built-in model writes happy and unhappy reviews alike: 0.53. 4,000 tokens bring 0.86 to 0.92 (3 seeds)."""
-    before, after = gain(algorithm, 4000, **options)
+    """The built-in model writes happy and unhappy reviews alike: 0.53. 4,000 tokens bring 0.86 to 0.92 (3 seeds).
+
+    GRPO, which learns twice from each rollout, is at 0.95 after half of them.
+    """
+    before, after = gain(algorithm, **{"timesteps": 4000, **options})
     assert 0.35 < before < 0.65
     assert after > before + 0.15
 

@@ -469,7 +469,7 @@ def tiny(tmp_path_factory):
 def test_a_killed_run_goes_on_as_if_it_had_not_been(algo, tiny, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     words = ["-m", "textgym_agents.cli", *arguments(algo, killed, tiny)]
-    with started_python(words, tmp_path) as process:
+    with started_python(words, tmp_path) as (process, _):
         checkpoint, metrics, deadline = killed / "checkpoint", killed / "metrics.jsonl", time.monotonic() + 120
         lines = 0
         while not checkpoint.is_dir() or metrics.read_text().count("\n") < lines + 2:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import textgym
 import textgym_agents
 from tests.agents.saved_model import save_tiny_model
+from tests.processes import started_python
 from textgym import Prompt, Score
 from textgym.errors import ConfigError
 from textgym.rewards import REWARDS, register_reward
@@ -318,26 +319,17 @@ def test_interrupted_training_keeps_what_it_has(tiny_folder, tmp_path):
     out = tmp_path / "long"
     arguments = ["train", "Copy", "--model", tiny_folder, "--timesteps", "10000000", "--out", str(out), *SMALL]
     arguments += ["--checkpoint-every", "64"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "textgym_agents.cli", *arguments],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    metrics = out / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (metrics.is_file() and metrics.read_text().count('"rollout"') >= 2):  # lines are on disk at once
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    try:
-        _, stderr = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 1
+    with started_python(["-m", "textgym_agents.cli", *arguments], tmp_path) as (process, errors):
+        metrics = out / "metrics.jsonl"
+        deadline = time.monotonic() + 120
+        while not (metrics.is_file() and metrics.read_text().count('"rollout"') >= 2):  # lines are on disk at once
+            assert process.is_alive()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGINT)
+        process.join(60)
+        stderr = errors.read_text(encoding="utf-8")
+    assert process.exitcode == 1
     assert "error: interrupted after" in stderr
     assert "Traceback" not in stderr
     assert "To continue from its last checkpoint: textgym train --resume" in stderr
