@@ -8,7 +8,8 @@
 from importlib import metadata
 
 from textgym import checker, errors, metrics, plugins, rewards, tasks, world, wrappers
-from textgym.core import Prompt, Reward, Sample, Score, Task, TextEnv, TextMDP, score_samples, text_env
+from textgym.core import Prompt, Reward, Sample, Score, Task, TextEnv, TextMDP, Turn, score_samples, text_env
+from textgym.dialogue import Dialogue, Partner, Reply, partner
 from textgym.env import TextGenerationEnv
 from textgym.errors import TextGymError
 from textgym.registration import register, register_all
@@ -23,7 +24,10 @@ except metadata.PackageNotFoundError:  # run from a checkout that isn't installe
     __version__ = "0+unknown"
 
 __all__ = [
+    "Dialogue",
+    "Partner",
     "Prompt",
+    "Reply",
     "Reward",
     "Sample",
     "Score",
@@ -34,10 +38,12 @@ __all__ = [
     "TextGymError",
     "TextMDP",
     "TextSpace",
+    "Turn",
     "checker",
     "errors",
     "load_tokenizer",
     "metrics",
+    "partner",
     "plugins",
     "register",
     "register_all",

@@ -16,13 +16,13 @@ import numpy as np
 
 from textgym.errors import ConfigError, PromptIdError, RewardError, TextGymError
 from textgym.infos import Metadata
-from textgym.rules import LENGTH, STOP, TextOptions, TokenRules
+from textgym.rules import REASONS, TextOptions, TokenRules
 from textgym.token_buffer import TokenBuffer
 from textgym.tokenizer import Tokenizer, load_tokenizer
 
 SAMPLED_PROMPTS = 200  # that a warning about truncated prompts counts
 
-FinishReason = Literal["eos", "stop", "length"]
+FinishReason = Literal["eos", "stop", "length", "done", "turns", "full"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,42 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side of a conversation said.
+
+    Attributes:
+        speaker: "policy", or "partner" for what the environment wrote.
+        text: what was said. Of the policy: without special tokens, and cut before the stop string.
+        token_ids: exactly its tokens in the observation. Of a partner they have the template around the
+            text, and there are none for its last reply, after which the policy writes nothing.
+        reward: what the partner gave for the policy's turn, on the step that ended it; 0 for a partner's own turn.
+    """
+
+    speaker: Literal["policy", "partner"]
+    text: str
+    token_ids: tuple[int, ...] = ()
+    reward: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One finished completion, as a reward sees it.
 
     Attributes:
         prompt: the prompt's text, before any truncation.
-        completion: the generated text: special tokens left out, cut before the stop string, otherwise as decoded.
+        completion: the generated text: special tokens left out, cut before the stop string, otherwise as decoded. Of a
+            conversation: the policy's turns, one to a line.
         references: the prompt's references.
-        token_ids: the generated token ids, the end token included if there was one.
-        finish_reason: "eos" (the end token), "stop" (a stop string) or "length" (the token budget ran out).
+        token_ids: the generated token ids, the end token included if there was one. A partner's are not among them.
+        finish_reason: "eos" (the end token), "stop" (a stop string) or "length" (the token budget ran out). Of a
+            conversation: "done" (the partner ended it), "turns" (``max_turns``), "full" (the reply does not fit) or
+            "length" (in the middle of a turn).
         metadata: the prompt's metadata.
         prompt_id: the prompt's index in its task.
         noise: a standard normal number that the environment drew for this episode alone, if the task is ``stochastic``;
             otherwise 0.
         group: which completions of the prompt belong together, for a reward that compares them; any number.
+        turns: who said what in a conversation; empty without a partner.
     """
 
     prompt: str
@@ -75,6 +97,7 @@ class Sample:
     prompt_id: int = -1
     noise: float = 0.0
     group: int = -1
+    turns: tuple[Turn, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.references, str):
@@ -126,6 +149,7 @@ class Task(Protocol):
             random. It comes from the environment's generator, so a seed gives the same rewards.
         token_options(tokenizer): a dict of arguments that depend on the tokenizer, such as ``allowed_tokens``, for
             those that the environment is not given. They are not multiplied.
+        partner, max_turns, turn_template: for a conversation, where the environment is given none.
     """
 
     # Properties, because a class that merely has the attribute (of a narrower type) then fits too.
@@ -145,6 +169,15 @@ class Task(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Prompt: ...
+
+
+def policy_text(turns: Sequence[Turn]) -> str:
+    """What the policy said, one turn to a line.
+
+    >>> policy_text([Turn("policy", "Is it red?"), Turn("partner", "no"), Turn("policy", "Is it a cat?")])
+    'Is it red?\\nIs it a cat?'
+    """
+    return "\n".join(turn.text for turn in turns if turn.speaker == "policy")
 
 
 def reward_name(reward: object) -> str:
@@ -332,8 +365,11 @@ class TextMDP:
         token_ids: Sequence[Sequence[int]],
         codes: Sequence[int],
         generators: Sequence[np.random.Generator | None],
+        turns: Sequence[tuple[Turn, ...]] = (),
     ) -> tuple[list[Sample], list[float], list[dict[str, Any]]]:
         """Score episodes that ended together, in one call of the reward. Returns samples, rewards and final infos.
+
+        ``turns`` are those of conversations, and ``token_ids`` then the policy's own tokens.
 
         What the reward raises leaves the generators as they were.
         """
@@ -342,15 +378,18 @@ class TextMDP:
         samples = [
             Sample(
                 prompt=prompt.text,
-                completion=self.rules.decode_completion(ids),
+                completion=policy_text(said) if said else self.rules.decode_completion(ids),
                 references=tuple(prompt.references),
                 token_ids=tuple(ids),
-                finish_reason="length" if code == LENGTH else "stop" if code == STOP else "eos",
+                finish_reason=cast(FinishReason, REASONS[code]),
                 metadata=prompt.metadata,
                 prompt_id=prompt_id,
                 noise=drawn,
+                turns=said,
             )
-            for prompt, prompt_id, ids, code, drawn in zip(prompts, prompt_ids, token_ids, codes, noise, strict=True)
+            for prompt, prompt_id, ids, code, drawn, said in zip(
+                prompts, prompt_ids, token_ids, codes, noise, turns or [()] * len(noise), strict=True
+            )
         ]
         try:
             scores = self._scores(samples)
@@ -390,6 +429,8 @@ class TextMDP:
         components = dict(score.components)
         if not components and self.reward is not None and score.value is not None:
             components = {reward_name(self.reward): score.value}  # a reward without parts is its own only part
+        if sample.turns:
+            components["partner"] = sum(turn.reward for turn in sample.turns)
         info: dict[str, Any] = {
             "prompt": sample.prompt,
             "prompt_id": sample.prompt_id,
@@ -400,6 +441,8 @@ class TextMDP:
             "num_tokens": len(sample.token_ids),
             "reward_components": components,
         }
+        if sample.turns:
+            info["turns"] = sample.turns
         if score.failure:
             info["reward_failure"] = score.failure
         return info if score.value is not None else {**info, "reward_abstained": True}

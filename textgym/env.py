@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from textgym.arguments import check_reset_options, check_seed
 from textgym.border import reading
-from textgym.core import Prompt, Reward, Sample, Task, TextMDP, WithReward
+from textgym.conversations import conversations, policy_tokens
+from textgym.core import Prompt, Reward, Sample, Task, TextMDP, Turn, WithReward
+from textgym.dialogue import Partner
 from textgym.errors import ConfigError, RenderModeError, ResetNeededError, did_you_mean
 from textgym.importable import SpecByName
 from textgym.infos import InfoNumbers
 from textgym.rendering import Printer, frame
-from textgym.rules import LENGTH, RUNNING, TextOptions
+from textgym.rules import FULL, LENGTH, RUNNING, TextOptions
 from textgym.saved_state import generator_from, generator_state, mdp_state, set_mdp_state
 from textgym.spaces import TextSpace
 from textgym.token_buffer import Observation, TokenBuffer
@@ -50,12 +52,20 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
     Rewards:
         0 at every step but the last, then the reward's value. Where the reward abstains there is none: 0, as Gymnasium
         wants a number, with ``info["reward_abstained"]``. Algorithms, evaluations and reward wrappers leave it out.
+        In a conversation, the step that ends a turn has what the partner gives for it besides.
 
     Episode End:
         Terminated by an end token ("eos"), a stop string ("stop") or after T tokens ("length"), as
         ``info["finish_reason"]`` says. With ``length_is_truncation=True`` the last one is a truncation.
         ``info`` then also has completion, num_tokens (the end token counts), reward_components, and of the prompt
         prompt, prompt_id, references and metadata; where the reward or a part of it failed, reward_failure, the reason.
+
+    Conversations:
+        With a ``partner``, an end token or a stop string ends the policy's turn. In the same step the partner's reply
+        is appended to the observation, within the ``turn_template``, and the policy goes on after it. T then counts the
+        tokens of both. The episode ends when the partner says so ("done"), after ``max_turns`` turns of the policy
+        ("turns"), where a reply does not fit ("full"), or in the middle of a turn ("length").
+        ``info["turns"]``, whenever a turn ends, says who wrote which tokens.
 
     Arguments:
         task: a sequence of ``Prompt``.
@@ -74,6 +84,11 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
             TorchRL, Minari and Gymnasium's ``NumpyToTorch`` need; or "none".
         chat: wrap the prompt as the user's turn of the tokenizer's chat template; "auto": if it has one that adds
             something to a prompt, as those of instruction-tuned models do.
+        partner: a function of a batch of ``textgym.Dialogue``, or the name that imports it, which replies to the
+            policy's turns. None: the task's own, or no conversation.
+        max_turns: how many turns the policy may write, at most. None: the task's own, or 1.
+        turn_template: what comes before and after a reply, such as ``("\\nUser: ", "\\nAssistant:")``. None: the
+            task's own, or with ``chat`` what the chat template says, or these two.
         form: "causal", or "seq2seq" for encoder-decoder models, with their decoder_start_token_id (None: pad).
         render_mode: None, "ansi" (``render`` returns a string) or "human" (the completion is printed token by token).
 
@@ -95,6 +110,7 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         tokenizer: "str | Tokenizer | None" = None,
         *,
         render_mode: str | None = None,
+        partner: Partner | str | None = None,
         **options: Unpack[TextOptions],
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -110,6 +126,8 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         self.last_sample: Sample | None = None  # of the last finished episode
         self.last_abstained = False  # whether its reward abstained
         self._buffer = TokenBuffer(self.mdp.rules, 1)
+        self._conversations = conversations(self.mdp, partner, 1)
+        self.partner = None if self._conversations is None else self._conversations.partner
         self._prompt: Prompt | None = None
         self._prompt_id = -1
         self._running, self._score = False, 0.0
@@ -133,6 +151,8 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         drawn = self.mdp.draw(self.np_random) if prompt_id is None else prompt_id
         self._prompt, info = self.mdp.start(self._buffer, 0, drawn)
         self._prompt_id, self._running = info["prompt_id"], True
+        if self._conversations is not None:
+            self._conversations.start(0, self._prompt, self.np_random)
         if self._numbers is not None:
             self._numbers.start(0, info)
         if self.render_mode == "human":
@@ -142,18 +162,19 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
     def _shown(self, info: dict[str, Any]) -> dict[str, Any]:
         """What ``infos`` leaves of an info."""
         if self._numbers is not None:
-            return self._numbers.of(0, self._buffer.counts)
+            return self._numbers.of(0, self._buffer.written)
         return info if self.mdp.rules.infos == "all" else {}
 
     def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
         """Write one token.
 
-        Where the reward raises, the token is taken back: the same step may be tried again.
+        Where the reward or the partner raises, the token is taken back: the same step may be tried again.
 
         Raises:
             ResetNeededError: no episode is running.
             InvalidActionError: the action is no integer, outside the vocabulary, or masked.
             RewardError: the reward returned something else than a finite number.
+            PartnerError: the partner raised, or returned something else than a reply.
         """
         if not self._running or self._prompt is None:
             raise ResetNeededError(
@@ -164,31 +185,51 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         if not 0 <= token < rules.vocab_size:
             raise rules.outside(token)
         code = int(buffer.play(np.array([token]))[0])
-        reward, info = 0.0, {}
+        reward: float = 0.0
+        info: dict[str, Any] = {}
         self.finished = False
         if code != RUNNING:
-            drawing = [self.np_random if self.mdp.stochastic else None]
             try:
-                ended = self.mdp.finish([self._prompt], [self._prompt_id], [buffer.generated(0)], [code], drawing)
+                code, reward, info = self._end_of_turn(self._prompt, code)
             except BaseException:
                 buffer.take_back()
                 raise
+        if self.render_mode == "human":
+            self._printer.show(self._transcript, self._score if self.finished else None, info)
+        truncated = code in (LENGTH, FULL) and rules.length_is_truncation
+        return buffer.observation(0), reward, self.finished and not truncated, truncated, self._shown(info)
+
+    def _end_of_turn(self, prompt: Prompt, code: int) -> tuple[int, float, dict[str, Any]]:
+        """What the turn that ends means: the status of the episode, the step's reward, and its info."""
+        buffer, talk, exchange = self._buffer, self._conversations, None
+        tokens, info = buffer.generated(0), {}
+        turns: tuple[Turn, ...] = ()
+        if talk is not None:
+            exchange = talk.answer([0], [code], buffer)[0]
+            code, turns, info = exchange.code, exchange.dialogue.turns, dict(exchange.info)
+            tokens = policy_tokens(turns)
+        reward = 0.0 if exchange is None else exchange.reward
+        if code != RUNNING:
+            drawing = [self.np_random if self.mdp.stochastic else None]
+            samples, rewards, finals = self.mdp.finish([prompt], [self._prompt_id], [tokens], [code], drawing, [turns])
             self._running, self.finished = False, True
-            self.last_sample, reward, info = ended[0][0], ended[1][0], ended[2][0]
+            self.last_sample, reward, info = samples[0], reward + rewards[0], {**info, **finals[0]}
             self.last_abstained = "reward_abstained" in info
-            self._score = math.nan if self.last_abstained else reward
+            total = rewards[0] + sum(turn.reward for turn in turns)
+            self._score = math.nan if self.last_abstained else total
             if self._numbers is not None:
                 self._numbers.end(0, code, info)
-        if self.render_mode == "human":
-            self._printer.show(self.completion_so_far, self._score if info else None, info)
-        truncated = code == LENGTH and rules.length_is_truncation
-        return buffer.observation(0), reward, self.finished and not truncated, truncated, self._shown(info)
+        if talk is not None and exchange is not None:
+            talk.commit(0, exchange, buffer)
+        return code, reward, info
 
     def get_state(self) -> dict[str, Any]:
         """All that decides what comes next, as plain values and numpy arrays; see ``TextGenerationVectorEnv``."""
+        talk = self._conversations
         return {
             **mdp_state(self.mdp, 1),
             "rows": self._buffer.get_state(),
+            **({} if talk is None else {"dialogues": talk.get_state()}),
             "prompt_id": self._prompt_id,
             "running": self._running,
             "score": self._score,
@@ -205,6 +246,8 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         with reading("the saved state of", type(self).__name__, ConfigError, "Give it what get_state returned."):
             self._prompt = set_mdp_state(self.mdp, state, [state["prompt_id"]])[0]
             self._buffer.set_state(state["rows"])
+            if self._conversations is not None:
+                self._conversations.set_state(state["dialogues"], [self._prompt], self._buffer)
             self._prompt_id, self._running, self._score = state["prompt_id"], state["running"], state["score"]
             if self._numbers is not None:
                 self._numbers.set_state(state["numbers"])
@@ -212,7 +255,7 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
 
     def action_masks(self) -> npt.NDArray[np.int8]:
         """(V,) int8, 1 where a token is legal now: for sb3-contrib, and for ``action_space.sample``. Read-only."""
-        mask: npt.NDArray[np.int8] = self.mdp.rules.mask(self._buffer.counts).view(np.int8)[0]
+        mask: npt.NDArray[np.int8] = self.mdp.rules.mask(self._buffer.turn_counts).view(np.int8)[0]
         return mask
 
     def encode_completion(self, text: str) -> list[int]:
@@ -222,7 +265,15 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
     @property
     def completion_so_far(self) -> str:
         """The text that the running, or else the last, episode has written: what its completion is when it ends."""
-        return self.mdp.rules.decode_completion(self._buffer.generated(0))
+        talk = self._conversations
+        if talk is None:
+            return self.mdp.rules.decode_completion(self._buffer.generated(0))
+        return talk.completion(0, self._buffer, self._running)
+
+    @property
+    def _transcript(self) -> str:
+        talk = self._conversations
+        return self.completion_so_far if talk is None else talk.transcript(0, self._buffer)
 
     def render(self) -> str | None:
         """With render_mode "ansi": prompt, completion and, after the end, the reward. "human" prints at each step."""
@@ -230,4 +281,4 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
             return None
         if self._prompt is None:
             return ""
-        return frame(self._prompt.text, self.completion_so_far, None if self._running else self._score)
+        return frame(self._prompt.text, self._transcript, None if self._running else self._score)

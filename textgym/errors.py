@@ -60,6 +60,10 @@ class RewardError(TextGymError, ValueError):
     """A reward returned the wrong number of values, NaN, infinity, or something that is no number."""
 
 
+class PartnerError(TextGymError, ValueError):
+    """The partner of a conversation raised, or returned something else than a reply for each dialogue."""
+
+
 class MetricError(TextGymError, ValueError):
     """A metric can't be computed: there are no samples, or they lack what the metric compares with."""
 

@@ -63,7 +63,10 @@ def _look_up(module: str, path: str) -> Any:
 
 
 class SpecByName:
-    """An environment whose spec has the reward by name, where it has one. ``gymnasium.make`` takes it either way."""
+    """An environment whose spec has reward and partner by name, where they have one.
+
+    ``gymnasium.make`` takes them either way.
+    """
 
     _spec: EnvSpec | None = None
 
@@ -74,5 +77,6 @@ class SpecByName:
 
     @spec.setter
     def spec(self, spec: EnvSpec | None) -> None:
-        name = None if spec is None else name_of(spec.kwargs.get("reward"))
-        self._spec = spec if spec is None or name is None else replace(spec, kwargs={**spec.kwargs, "reward": name})
+        names = {} if spec is None else {key: name_of(spec.kwargs.get(key)) for key in ("reward", "partner")}
+        known = {key: name for key, name in names.items() if name is not None}
+        self._spec = spec if spec is None or not known else replace(spec, kwargs={**spec.kwargs, **known})

@@ -46,9 +46,10 @@ class InfoNumbers:
     =================== ========================================================================
     prompt_id           the prompt's index in its task
     prompt_truncated    tokens of the prompt that were cut off
-    finish_code         0 while the episode runs, then 1 (eos), 2 (stop) or 3 (length)
+    finish_code         0 while the episode runs, then 1 (eos), 2 (stop) or 3 (length); of a conversation 3,
+                        4 (done), 5 (turns) or 6 (full)
     reward_abstained    1 if the reward abstained, else 0
-    num_tokens          tokens of the completion so far
+    num_tokens          tokens of the completion so far; a partner's are not among them
     =================== ========================================================================
 
     >>> numbers = InfoNumbers(2)

@@ -19,7 +19,7 @@ from textgym.rules import DEFAULTS
 from textgym.tasks import PROBES, TASKS
 from textgym.vector import TextGenerationVectorEnv
 
-ENV_ARGUMENTS = (*DEFAULTS, "reward", "tokenizer", "render_mode")
+ENV_ARGUMENTS = (*DEFAULTS, "reward", "tokenizer", "render_mode", "partner")
 OF_VECTORS_ALONE = ("num_envs", "autoreset_mode", "copy")  # which gymnasium.make_vec or an algorithm's maker sets
 VECTOR_ARGUMENTS = (*ENV_ARGUMENTS, *OF_VECTORS_ALONE)
 DEFAULT = "default"  # reward="default": the task's own

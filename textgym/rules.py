@@ -18,6 +18,8 @@ from textgym.errors import ConfigError, InvalidActionError, TokenizerError, Unkn
 from textgym.tokenizer import Tokenizer, length_factor
 
 RUNNING, EOS, STOP, LENGTH = 0, 1, 2, 3  # status of a row after a step
+DONE, TURNS, FULL = 4, 5, 6  # of a conversation alone: the partner ended it, the turns are used up, no room is left
+REASONS = {EOS: "eos", STOP: "stop", LENGTH: "length", DONE: "done", TURNS: "turns", FULL: "full"}
 ILLEGAL = -1  # in their place for a token that is outside the vocabulary or masked whatever came before
 REMEMBERED_PROMPTS = 4096  # groups of completions, epochs and evaluations play the same prompts again
 
@@ -42,6 +44,8 @@ class TextOptions(TypedDict, total=False):
     chat: bool | Literal["auto"]
     form: Literal["causal", "seq2seq"]
     decoder_start_token_id: int | None
+    max_turns: int | None
+    turn_template: tuple[str, str] | None
 
 
 DEFAULTS: dict[str, Any] = {
@@ -58,6 +62,8 @@ DEFAULTS: dict[str, Any] = {
     "chat": False,
     "form": "causal",
     "decoder_start_token_id": None,
+    "max_turns": None,
+    "turn_template": None,
 }
 
 
@@ -79,6 +85,8 @@ class TokenRules:
         pad_token_id: what unused columns are filled with (the end token where the tokenizer has no pad token).
         eos_token_ids: the tokens that end a completion, the tokenizer's own first.
         late_mask, early_mask: (V,) bool, True where a token is legal, from and before ``min_new_tokens``.
+        max_turns: how many turns of a conversation the policy may write; 1 without a partner.
+        turn_template: what surrounds a partner's reply, as given or as the task has it; None: no template was chosen.
     """
 
     def __init__(self, tokenizer: Tokenizer, task: object, options: TextOptions) -> None:
@@ -113,6 +121,10 @@ class TokenRules:
         self.infos = choice("infos", given["infos"], ("all", "numbers", "none"))
         self.form = choice("form", given["form"], ("causal", "seq2seq"))
         self.length_is_truncation = flag("length_is_truncation", given["length_is_truncation"])
+        own_turns = getattr(task, "max_turns", 1)
+        self.max_turns = count("max_turns", own_turns if given["max_turns"] is None else given["max_turns"], least=1)
+        own_template = getattr(task, "turn_template", None)
+        self.turn_template = own_template if given["turn_template"] is None else given["turn_template"]
         auto = given["chat"] == "auto"
         self.chat = _asks_for_turns(tokenizer) if auto else flag("chat", given["chat"], " or 'auto'")
         if self.chat and not getattr(tokenizer, "chat_template", None):

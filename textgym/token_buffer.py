@@ -1,6 +1,6 @@
 """The token arrays behind the observations, one row per environment, for both model forms."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ class TokenBuffer:
     input_ids      (rows, P+T) prompt left-padded into the first P columns, then the new tokens
     attention_mask (rows, P+T) 1 where input_ids holds a token
     counts         (rows,)     new tokens so far
+    turn_counts    (rows,)     those of the turn that the policy writes: all of them without a partner
+    written        (rows,)     those that the policy has written, without a partner's
     ============== =========== ===================================================================
 
     In the encoder-decoder form ``input_ids`` and ``attention_mask`` are (rows, P), right-padded; the new tokens go
@@ -38,6 +40,8 @@ class TokenBuffer:
         # (rows,) the place in the flat arrays of each row's first new token, and of its next one
         self._first = np.arange(rows, dtype=np.int64) * self._ids.shape[1] + offset
         self._next = self._first.copy()
+        self._turn = self._first.copy()  # (rows,) the place of the first token of the policy's turn
+        self._inserted = np.zeros(rows, dtype=np.int64)  # (rows,) tokens of a partner
         self._safe_steps = 0  # no row fills its columns in so many steps, so that most steps needn't look
 
     def _add(self, prefix: str, rows: int, columns: int) -> None:
@@ -64,6 +68,18 @@ class TokenBuffer:
         counts: Ints = self._next - self._first
         return counts
 
+    @property
+    def turn_counts(self) -> Ints:
+        """(rows,) how many tokens of its present turn each row has."""
+        counts: Ints = self._next - self._turn
+        return counts
+
+    @property
+    def written(self) -> Ints:
+        """(rows,) how many of the new tokens of each row are the policy's own."""
+        counts: Ints = self._next - self._first - self._inserted
+        return counts
+
     def start(self, row: int, prompt: Ints) -> None:
         """Empty a row and write a prompt of 1 to P token ids into it."""
         for array, nothing in self._empty:
@@ -74,7 +90,8 @@ class TokenBuffer:
         self.arrays["attention_mask"][row, where] = 1
         if self.rules.form == "seq2seq":
             self._ids[row, 0], self._mask[row, 0] = self.rules.decoder_start_token_id, 1
-        self._next[row] = self._first[row]
+        self._next[row] = self._turn[row] = self._first[row]
+        self._inserted[row] = 0
 
     def play(self, tokens: Ints, rows: Ints | None = None) -> Codes:
         """Write one new token (rows,) to every row, or to ``rows`` only. Returns the status of each: RUNNING, EOS, ...
@@ -86,7 +103,7 @@ class TokenBuffer:
         at = self._next if rows is None else self._next[rows]
         codes = rules.codes(tokens)
         if np.count_nonzero(codes):
-            rules.check(tokens, at - (self._first if rows is None else self._first[rows]), rows)
+            rules.check(tokens, at - (self._turn if rows is None else self._turn[rows]), rows)
         self._flat_ids[at] = tokens
         self._flat_mask[at] = 1
         at += 1
@@ -97,7 +114,7 @@ class TokenBuffer:
             self._end_full_rows(codes, rows)
         if rules.stop:
             for i in np.flatnonzero(rules.may_stop(tokens)):
-                if codes[i] != EOS and rules.stopped(self.generated(i if rows is None else rows[i])):
+                if codes[i] != EOS and rules.stopped(self.turn(i if rows is None else rows[i])):
                     codes[i] = STOP
         return codes
 
@@ -120,6 +137,24 @@ class TokenBuffer:
         tokens: list[int] = self._flat_ids[self._first[row] : self._next[row]].tolist()
         return tokens
 
+    def turn(self, row: int | np.integer) -> list[int]:
+        """The tokens of a row's present turn."""
+        tokens: list[int] = self._flat_ids[self._turn[row] : self._next[row]].tolist()
+        return tokens
+
+    def insert(self, row: int, tokens: Sequence[int]) -> None:
+        """Write a partner's tokens after the row's own, and begin its next turn. There must be columns for them."""
+        at = slice(self._next[row], self._next[row] + len(tokens))
+        self._flat_ids[at], self._flat_mask[at] = tokens, 1
+        self._next[row] += len(tokens)
+        self._turn[row] = self._next[row]
+        self._inserted[row] += len(tokens)
+        self._safe_steps = 0  # the next step looks at every row
+
+    def set_turn(self, row: int, before: int, inserted: int) -> None:
+        """After :meth:`set_state`: ``before`` new tokens of the row come before its turn, ``inserted`` not its own."""
+        self._turn[row], self._inserted[row] = self._first[row] + before, inserted
+
     def get_state(self) -> dict[str, Any]:
         """Copies of the arrays and the counts."""
         return {**self.observations(), "counts": self.counts}
@@ -129,6 +164,7 @@ class TokenBuffer:
         for name, array in self.arrays.items():
             array[...] = state[name]
         self._next = self._first + state["counts"]
+        self._turn, self._inserted[:] = self._first.copy(), 0
         self._safe_steps = 0  # the next step looks at every row
 
     def observation(self, row: int) -> Observation:

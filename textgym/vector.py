@@ -12,12 +12,14 @@ from gymnasium.vector.utils import batch_space
 
 from textgym.arguments import MOST_TOKENS, check_reset_options, check_seed, count
 from textgym.border import reading
+from textgym.conversations import Exchange, conversations, policy_tokens
 from textgym.core import Prompt, Reward, Sample, Task, TextMDP, WithReward
+from textgym.dialogue import Partner
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
 from textgym.importable import SpecByName
 from textgym.infos import InfoNumbers
 from textgym.rendering import frame
-from textgym.rules import LENGTH, RUNNING, Bools, Codes, Ints, TextOptions
+from textgym.rules import FULL, LENGTH, RUNNING, Bools, Codes, Ints, TextOptions
 from textgym.saved_state import generator_from, generator_state, mdp_state, set_mdp_state
 from textgym.spaces import TextSpace
 from textgym.token_buffer import Observation, TokenBuffer
@@ -28,6 +30,8 @@ Floats = npt.NDArray[np.float64]
 
 class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Ints, npt.NDArray[Any]]):
     """``num_envs`` text environments that step together; episodes that end together are scored in one call.
+
+    Turns that end together are replied to in one call of the partner.
 
     One seed gives other prompts here than in ``make_vec``'s modes "sync" and "async", which seed row i with seed + i:
     ``reset(seed=[seed, seed + 1, ...])`` gives the same prompts in all three modes.
@@ -61,6 +65,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         copy: bool = True,
         render_mode: str | None = None,
+        partner: Partner | str | None = None,
         **options: Unpack[TextOptions],
     ) -> None:
         num_envs = count("num_envs", num_envs, least=1, most=MOST_TOKENS)
@@ -78,6 +83,8 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         self.last_samples: list[Sample | None] = [None] * self.num_envs  # of each row's last finished episode
         self.last_abstained: Bools = np.zeros(self.num_envs, dtype=np.bool_)  # whether its reward abstained
         self._buffer = TokenBuffer(self.mdp.rules, self.num_envs)
+        self._conversations = conversations(self.mdp, partner, self.num_envs)
+        self.partner = None if self._conversations is None else self._conversations.partner
         self._prompts: list[Prompt | None] = [None] * self.num_envs
         self._prompt_ids = [-1] * self.num_envs
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs
@@ -162,26 +169,30 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         if generator is None:  # after a reset with a list of seeds that has None here
             generator = self._generators[row] = seeding.np_random()[0]
         drawn = self.mdp.draw(generator) if prompt_id is None else prompt_id
-        self._prompts[row], info = self.mdp.start(self._buffer, row, drawn)
+        prompt, info = self.mdp.start(self._buffer, row, drawn)
+        self._prompts[row] = prompt
+        if self._conversations is not None:
+            self._conversations.start(row, prompt, generator)
         self._prompt_ids[row], self._ended[row] = info["prompt_id"], False
         if self._numbers is not None:
             self._numbers.start(row, info)
         return info if self.mdp.rules.infos == "all" else {}
 
     def _with_numbers(self, infos: dict[str, Any]) -> dict[str, Any]:
-        return infos if self._numbers is None else {**infos, **self._numbers.infos(self._buffer.counts)}
+        return infos if self._numbers is None else {**infos, **self._numbers.infos(self._buffer.written)}
 
     # Step
 
     def step(self, actions: npt.ArrayLike) -> tuple[Observation, Floats, Bools, Bools, dict[str, Any]]:
         """Write one token (num_envs,) in every row that is running.
 
-        Where the reward raises, all tokens are taken back: the same step may be tried again.
+        Where the reward or the partner raises, all tokens are taken back: the same step may be tried again.
 
         Raises:
             ResetNeededError: before the first reset; with DISABLED autoreset also when every row has ended.
             InvalidActionError: an action is no integer, outside the vocabulary, or masked.
             RewardError: the reward returned a wrong number of values or something else than finite numbers.
+            PartnerError: the partner raised, or returned something else than a reply for each row.
         """
         if not self._started:
             raise ResetNeededError("No episode is running: call reset() before the first step.")
@@ -203,21 +214,26 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
             if len(rows):
                 codes[rows] = self._buffer.play(tokens[rows], rows)
         ends = np.flatnonzero(codes).tolist() if np.count_nonzero(codes) else []
+        exchanges: dict[int, Exchange] = {}
         if ends:
             try:
-                scored = self._scored(ends, codes)
+                exchanges = self._exchanges(ends, codes)
+                ends = [row for row in ends if codes[row] != RUNNING]
+                scored = self._scored(ends, codes, exchanges)
             except BaseException:
                 self._buffer.take_back(rows)
                 raise
         if rows is not None:
             self._reset_ended(infos)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
+        self._commit(exchanges, rewards, infos)
         terminated, truncated = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs, dtype=np.bool_)
         if ends:
             if self.mdp.rules.length_is_truncation:
-                truncated = codes == LENGTH
+                truncated = (codes == LENGTH) | (codes == FULL)
             terminated = (codes != RUNNING) & ~truncated
-            samples, rewards[ends], finals = scored
+            samples, values, finals = scored
+            rewards[ends] += values
             self._finish(ends, codes, samples, finals, infos)
         return self._buffer.observations(self.copy), rewards, terminated, truncated, self._with_numbers(infos)
 
@@ -234,14 +250,42 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         self._add_infos(infos, rows, [self._start(row) for row in rows])
         self._any_ended = False
 
-    def _scored(self, rows: list[int], codes: Codes) -> tuple[list[Sample], list[float], list[dict[str, Any]]]:
-        return self.mdp.finish(
+    def _exchanges(self, rows: list[int], codes: Codes) -> dict[int, Exchange]:
+        """What the partner replies to the rows whose turn ends. Sets the codes of those that end or go on after it."""
+        if self._conversations is None:
+            return {}
+        exchanges = self._conversations.answer(rows, codes[rows].tolist(), self._buffer)
+        codes[rows] = [exchange.code for exchange in exchanges]
+        return dict(zip(rows, exchanges, strict=True))
+
+    def _commit(self, exchanges: dict[int, Exchange], rewards: Floats, infos: dict[str, Any]) -> None:
+        """Write the replies, with their rewards, and the infos of rows that go on."""
+        for row, exchange in exchanges.items():
+            if self._conversations is not None:
+                self._conversations.commit(row, exchange, self._buffer)
+            rewards[row] = exchange.reward
+        going_on = [row for row, exchange in exchanges.items() if exchange.code == RUNNING]
+        if going_on and self.mdp.rules.infos == "all":
+            self._add_infos(infos, going_on, [dict(exchanges[row].info) for row in going_on])
+
+    def _scored(
+        self, rows: list[int], codes: Codes, exchanges: dict[int, Exchange]
+    ) -> tuple[list[Sample], list[float], list[dict[str, Any]]]:
+        turns = [exchanges[row].dialogue.turns if row in exchanges else () for row in rows]
+        samples, rewards, finals = self.mdp.finish(
             [prompt for row in rows if (prompt := self._prompts[row]) is not None],
             [self._prompt_ids[row] for row in rows],
-            [self._buffer.generated(row) for row in rows],
+            [
+                policy_tokens(said) if said else self._buffer.generated(row)
+                for row, said in zip(rows, turns, strict=True)
+            ],
             codes[rows].tolist(),
             [self._generators[row] if self.mdp.stochastic else None for row in rows],
+            turns,
         )
+        if exchanges:
+            finals = [{**exchanges[row].info, **info} for row, info in zip(rows, finals, strict=True)]
+        return samples, rewards, finals
 
     def _finish(
         self, rows: list[int], codes: Codes, samples: list[Sample], finals: list[dict[str, Any]], infos: dict[str, Any]
@@ -254,7 +298,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         if self._numbers is not None:
             for row, info in zip(rows, finals, strict=True):
                 self._numbers.end(row, int(codes[row]), info)
-            counts = self._buffer.counts
+            counts = self._buffer.written
             finals = [self._numbers.of(row, counts) for row in rows]
         elif self.mdp.rules.infos == "none":
             finals = [{} for _ in rows]
@@ -305,6 +349,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         return {
             **mdp_state(self.mdp, self.num_envs),
             "rows": self._buffer.get_state(),
+            **({} if self._conversations is None else {"dialogues": self._conversations.get_state()}),
             "prompt_ids": list(self._prompt_ids),
             "ended": self._ended.copy(),
             "autoreset_mode": self.autoreset_mode.value,
@@ -326,6 +371,8 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
                 )
             self._prompts = set_mdp_state(self.mdp, state, state["prompt_ids"])
             self._buffer.set_state(state["rows"])
+            if self._conversations is not None:
+                self._conversations.set_state(state["dialogues"], self._prompts, self._buffer)
             self._prompt_ids = list(state["prompt_ids"])
             self.set_autoreset_mode(state["autoreset_mode"])
             if self._numbers is not None:
@@ -348,7 +395,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
 
         Read-only where all rows agree.
         """
-        return self.mdp.rules.mask(self._buffer.counts).view(np.int8)
+        return self.mdp.rules.mask(self._buffer.turn_counts).view(np.int8)
 
     def encode_completion(self, text: str) -> list[int]:
         """The actions that write ``text`` and end it."""
@@ -357,11 +404,18 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
     @property
     def completion_so_far(self) -> list[str]:
         """The text that the running, or else the last, episode of each row has written."""
-        return [self.mdp.rules.decode_completion(self._buffer.generated(row)) for row in range(self.num_envs)]
+        talk, rows = self._conversations, range(self.num_envs)
+        if talk is None:
+            return [self.mdp.rules.decode_completion(self._buffer.generated(row)) for row in rows]
+        return [talk.completion(row, self._buffer, not self._ended[row]) for row in rows]
 
     def render(self) -> tuple[str, ...] | None:
         """With render_mode "ansi": prompt and text so far of every row."""
         if self.render_mode is None:
             return None
         prompts = [prompt.text if prompt else "" for prompt in self._prompts]
-        return tuple(frame(prompt, text, None) for prompt, text in zip(prompts, self.completion_so_far, strict=True))
+        talk = self._conversations
+        texts = self.completion_so_far
+        if talk is not None:
+            texts = [talk.transcript(row, self._buffer) for row in range(self.num_envs)]
+        return tuple(frame(prompt, text, None) for prompt, text in zip(prompts, texts, strict=True))

@@ -58,7 +58,8 @@ class TextVecEnv(VecEnv):
             each must be an array of its own.
 
     Raises:
-        ConfigError: another autoreset mode, observations that the next step overwrites, or infos other than "all".
+        ConfigError: another autoreset mode, observations that the next step overwrites, infos other than "all", or a
+            partner, see :mod:`textgym.conversations`.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
@@ -82,6 +83,13 @@ class TextVecEnv(VecEnv):
                 f'TextVecEnv got an environment with infos="{mdp.rules.infos}", and callbacks and logged scalars read '
                 'all infos. Leave infos="all".'
             )
+        inner: Any = env.unwrapped
+        for one in (inner, *(row.unwrapped for row in getattr(inner, "envs", ()))):
+            if getattr(one, "partner", None) is not None:
+                raise ConfigError(
+                    "TextVecEnv got an environment with a partner, whose tokens no algorithm here can tell from the "
+                    "policy's yet: they would be trained on. Leave partner=None, or play it without TextVecEnv."
+                )
         self.env = env
         self.metadata = env.metadata
         self.render_mode = env.render_mode

@@ -287,3 +287,11 @@ def test_an_id_of_any_version_or_none_is_made_without_a_warning(id, recwarn):
     rewards = [repr(one) for one in make_vec_env(id, n_envs=2).get_attr("reward")]
     assert rewards == ["ChrF()" if id.endswith("-v0") else "BLEU()"] * 2
     assert not recwarn.list
+
+
+def test_partners_whose_tokens_no_buffer_can_tell_apart_are_refused():
+    single = gym.make("textgym/Copy-v1", partner="tests.conversations.test_contract:guessing", max_turns=2)
+    many = {"n_envs": 2, "partner": single.unwrapped.partner, "max_turns": 2}
+    for made in (lambda: make_vec_env("textgym/Copy-v1", **many), lambda: make_vec_env(SingleEnvs([single]))):
+        with pytest.raises(ConfigError, match="a partner, whose tokens no algorithm here can tell from the policy's"):
+            made()
