@@ -408,7 +408,8 @@ def test_real_server_gives_a_verdict(transformers_server: tuple[str, Path], monk
 
 def test_garbage_of_a_real_server_is_an_error(transformers_server: tuple[str, Path]) -> None:
     url, folder = transformers_server
-    judge = LLMJudge(CRITERIA, OpenAIBackend(str(folder / "random"), url, timeout=30, max_tokens=8))
+    backend = OpenAIBackend(str(folder / "random"), url, timeout=30, max_tokens=8, max_retries=1, first_wait=0.01)
+    judge = LLMJudge(CRITERIA, backend)
     with pytest.raises(JudgeError, match=r"cut off|no verdict|empty"):
         judge([SAMPLE])
 
