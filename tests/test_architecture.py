@@ -26,7 +26,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("dialogue",),
         ("conversations",),
         ("env", "vector"),
-        ("tasks", "rewards"),
+        ("tasks", "rewards", "partners"),
         ("wrappers", "checker"),
         ("registration",),
         ("__init__",),

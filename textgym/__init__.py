@@ -7,7 +7,7 @@
 
 from importlib import metadata
 
-from textgym import checker, errors, metrics, plugins, rewards, tasks, world, wrappers
+from textgym import checker, errors, metrics, partners, plugins, rewards, tasks, world, wrappers
 from textgym.core import Prompt, Reward, Sample, Score, Task, TextEnv, TextMDP, Turn, score_samples, text_env
 from textgym.dialogue import Dialogue, Partner, Reply, partner
 from textgym.env import TextGenerationEnv
@@ -44,6 +44,7 @@ __all__ = [
     "load_tokenizer",
     "metrics",
     "partner",
+    "partners",
     "plugins",
     "register",
     "register_all",

@@ -13,9 +13,21 @@ import gymnasium
 import numpy as np
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from textgym.core import Prompt, Reward, Sample, Score, Task, groups_of, reward_name, score_samples, scores_groups
+from textgym.core import (
+    Prompt,
+    Reward,
+    Sample,
+    Score,
+    Task,
+    Turn,
+    groups_of,
+    reward_name,
+    score_samples,
+    scores_groups,
+)
+from textgym.dialogue import Dialogue, Partner, Reply, ask_partner, partner_name
 from textgym.env import TextGenerationEnv
-from textgym.errors import ConfigError, InvalidActionError, RewardError, TextGymError, did_you_mean
+from textgym.errors import ConfigError, InvalidActionError, PartnerError, RewardError, TextGymError, did_you_mean
 
 TASK_ATTRIBUTES: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -162,6 +174,51 @@ def _compare(name: str, expected: Sequence[Score], got: Sequence[Score], how: st
                 raise RewardError(f"Reward {name!r} gives other values when {how}: sample {i} got {a}, then {b}.")
 
 
+DIALOGUES = (
+    Dialogue(Prompt("Say hi:", ("hi",)), (Turn("policy", "hi", (7, 1)),), 5),
+    Dialogue(Prompt("Say hi:", ("hi",)), (Turn("policy", "hi", (7, 1)),), 6),
+    Dialogue(Prompt("Count:"), (Turn("policy", ""),), 5),
+    Dialogue(Prompt("Count:"), (Turn("policy", "😀 " * 200), Turn("partner", "what?"), Turn("policy", " 1\n2")), 7),
+)
+
+
+def check_partner(partner: Partner, dialogues: Sequence[Dialogue] | None = None) -> None:
+    """Check that a partner is a pure function, on ``dialogues`` or on a few built-in ones.
+
+    The built-in ones have no metadata; give dialogues of your task's kind to a partner that needs it. A person, and a
+    partner that draws from anything but ``Dialogue.seed``, fail this check.
+
+    Raises:
+        PartnerError: it isn't. The message has what to change.
+
+    >>> from textgym.partners import Scripted
+    >>> check_partner(Scripted(["How are you?", "Bye."]))
+    """
+    name, batch = partner_name(partner), list(DIALOGUES if dialogues is None else dialogues)
+    if not batch:
+        raise PartnerError("check_partner needs at least one dialogue.")
+    before = copy.deepcopy(batch)
+    replies = ask_partner(partner, batch)
+    if batch != before:
+        raise PartnerError(f"Partner {name!r} changed the dialogues it was given. Work on copies.")
+    backwards = ask_partner(partner, batch[::-1])[::-1]
+    alone = [ask_partner(partner, [dialogue])[0] for dialogue in batch]
+    _same_replies(name, replies, ask_partner(partner, batch), "called twice on the same dialogues")
+    _same_replies(name, replies, backwards, "given the dialogues in reverse order")
+    _same_replies(name, replies, alone, "given one dialogue at a time: a reply must not depend on the batch")
+    again = ask_partner(_pickled(partner, f"partner {name!r}", PartnerError), batch)
+    _same_replies(name, replies, again, "pickled and loaded again")
+
+
+def _same_replies(name: str, expected: Sequence[Reply], got: Sequence[Reply], how: str) -> None:
+    for i, (one, other) in enumerate(zip(expected, got, strict=True)):
+        if one != other:
+            raise PartnerError(
+                f"Partner {name!r} gives other replies when {how}: dialogue {i} got {one}, then {other}. A partner "
+                "depends on the prompt, the turns and the seed alone: draw from dialogue.generator()."
+            )
+
+
 def _pickled(thing: Any, what: str, kind: type[TextGymError] = ConfigError) -> Any:
     try:
         return pickle.loads(pickle.dumps(thing))
@@ -277,7 +334,7 @@ def _check_reference(env: gymnasium.Env[Any, Any], prompt_id: int) -> None:
     prompt = base.task[prompt_id]
     rules = base.mdp.rules
     empty = _return_of(env, prompt_id, []) if not rules.masked else None  # must not crash
-    if base.reward is None or not prompt.references or rules.masked:
+    if base.reward is None or not prompt.references or rules.masked or base.partner is not None:
         return
     tokens = base.encode_completion(prompt.references[0])
     if len(tokens) > rules.max_new_tokens:

@@ -132,6 +132,7 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         self._prompt_id = -1
         self._running, self._score = False, 0.0
         self.finished = False  # whether the last step ended the episode
+        self.turn_ended = False  # whether it ended a turn; an episode without a partner is one turn
         self._numbers = InfoNumbers(1) if self.mdp.rules.infos == "numbers" else None
         self._printer = Printer()
 
@@ -187,7 +188,7 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         code = int(buffer.play(np.array([token]))[0])
         reward: float = 0.0
         info: dict[str, Any] = {}
-        self.finished = False
+        self.finished, self.turn_ended = False, code != RUNNING
         if code != RUNNING:
             try:
                 code, reward, info = self._end_of_turn(self._prompt, code)

@@ -1,4 +1,7 @@
-"""Completion-level actions: one action is a whole completion, one episode one step (a contextual bandit)."""
+"""Completion-level actions: one action is a whole completion, one episode one step (a contextual bandit).
+
+In a conversation, one action is a turn of the policy.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +32,7 @@ class _EnvCompletion(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArg
         self.action_space = _space(mdp, env.action_space)
 
     def step(self, action: "str | Sequence[int]") -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        base: Any = self.unwrapped
         total, done, result = 0.0, False, None
         with _all_or_nothing(self.unwrapped):
             for token in _tokens(self._mdp, action):
@@ -36,9 +40,11 @@ class _EnvCompletion(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArg
                 total += float(reward)
                 result = (observation, total, terminated, truncated, info)
                 done = terminated or truncated
-                if done:
+                if done or base.turn_ended:  # what comes after a stop string is not played into the next turn
                     break
-        if result is None or not done:  # the last token is an end token, so only a foreign inner wrapper can do this
+        if result is None or not (
+            done or base.turn_ended
+        ):  # the last token is an end token, so only a foreign inner wrapper can do this
             raise InvalidActionError(f"Completion {action!r} didn't end the episode.")
         return result
 
@@ -50,6 +56,11 @@ class _VectorCompletion(VectorWrapperBase):
             raise ConfigError(
                 f"CompletionAction needs a TextGenerationVectorEnv, got {type(base).__name__}. For sync and async "
                 "vectorization wrap each environment: gymnasium.make_vec(..., wrappers=[CompletionAction])."
+            )
+        if base.partner is not None:
+            raise ConfigError(
+                "CompletionAction plays turns of a conversation in single environments alone. Wrap each one: "
+                "gymnasium.make_vec(..., vectorization_mode='sync', wrappers=[CompletionAction])."
             )
         VectorWrapperBase.__init__(self, env)
         self.single_action_space = _space(base.mdp, env.single_action_space)
@@ -108,6 +119,9 @@ class CompletionAction(EitherWrapper):
     The tokens go through the wrapped environment one by one: returns, infos and errors are those of token-level
     actions. An end token is appended where it lacks one. A vector environment takes one completion per row. After an
     error, such as one that the reward raises, nothing of the completion is written, and the step may be tried again.
+
+    With a partner one step plays a turn, up to its end token or stop string; the observation then has the reply. Vector
+    environments of conversations are made of wrapped single ones.
 
     >>> import textgym
     >>> env = textgym.TextGenerationEnv([textgym.Prompt("Say hi:", ("hi",))], max_prompt_tokens=16, max_new_tokens=8,

@@ -1,0 +1,248 @@
+"""The partners of the package, the check of one's own, and turns as actions."""
+
+import copy
+import pickle
+
+import gymnasium
+import numpy as np
+import pytest
+
+import textgym
+from tests.conversations.test_contract import GPT, LENGTHS, PROMPTS, guessing, made, rows
+from textgym import Dialogue, Prompt, Reply, TextGenerationEnv, Turn
+from textgym.checker import check_partner, check_text_env
+from textgym.errors import ConfigError, PartnerError
+from textgym.partners import GymPartner, Human, Scripted, ToolUse
+from textgym.wrappers import CompletionAction
+
+
+class Letters(list):
+    name, truncation_side, stop, metrics = "Letters", "left", (), ()
+    max_prompt_tokens, max_new_tokens = 16, 64
+
+
+def dialogue(*said, **prompt):
+    """The policy's turns, with something of the partner's between them."""
+    turns = [Turn("policy", text) for text in said]
+    return Dialogue(Prompt("Go:", **prompt), tuple(x for turn in turns for x in (turn, Turn("partner", "-")))[:-1])
+
+
+def test_a_turn_is_one_action_with_the_same_return():
+    tokens, turns = made(stop=("!",)), CompletionAction(made(stop=("!",)))
+    for env in (tokens, turns):
+        env.reset(seed=3, options={"prompt_id": 0})
+    for text in (" b", " c! and more", " d"):
+        results = []
+        for token in tokens.encode_completion(text):
+            results.append(tokens.step(token))
+            if tokens.turn_ended:
+                break
+        expected, got = results[-1], turns.step(text)
+        assert got[1] == sum(result[1] for result in results)
+        assert got[2:] == expected[2:]
+        assert (got[0]["input_ids"] == expected[0]["input_ids"]).all()
+    assert got[4]["completion"] == " b\n c\n d"
+    with pytest.raises(ConfigError, match="single environments alone"):
+        CompletionAction(rows())
+    many = gymnasium.make_vec(
+        "textgym/Copy-v1", 2, "sync", wrappers=[CompletionAction], partner=guessing, max_turns=2, max_new_tokens=64
+    )
+    many.reset(seed=0)
+    assert many.step(["a", "b"])[4]["turns"][1][0].text == "b"
+
+
+def test_the_check_of_a_partner_finds_what_is_not_pure():
+    check_partner(guessing, [Dialogue(PROMPTS[0], (Turn("policy", "b"),), seed) for seed in range(4)])
+    calls, generator = [], np.random.default_rng(0)
+
+    def counting(dialogues):
+        calls.extend(dialogues)
+        return [str(len(calls))] * len(dialogues)
+
+    for partner, how in (
+        (counting, "called twice"),
+        (lambda dialogues: [Reply("x", generator.random()) for _ in dialogues], "called twice"),
+        (lambda dialogues: [str(i) for i in range(len(dialogues))], "in reverse order"),
+        (lambda dialogues: [str(len(dialogues))] * len(dialogues), "one dialogue at a time"),
+        (lambda dialogues: ["x"] * len(dialogues), "can't be pickled"),
+    ):
+        with pytest.raises(PartnerError, match=how):
+            check_partner(partner)
+    with pytest.raises(PartnerError, match="at least one"):
+        check_partner(guessing, [])
+
+
+def test_the_check_of_an_environment_takes_one_with_a_partner():
+    check_text_env(TextGenerationEnv(Letters(PROMPTS), partner=guessing, max_turns=3))
+
+
+def test_a_script():
+    partner = Scripted(["a", Reply("b", 0.5)])
+    check_partner(partner)
+    assert partner([dialogue("x"), dialogue("x", "y"), dialogue("x", "y", "z")]) == [
+        Reply("a"),
+        Reply("b", 0.5, done=True),
+        Reply("b", 0.5, done=True),
+    ]
+    for lines in ("abc", [], [3]):
+        with pytest.raises(ConfigError, match="no script"):
+            Scripted(lines)
+
+
+def test_a_person_replies_until_the_end_of_the_input(monkeypatch, capsys):
+    typed = iter(["yes"])
+    monkeypatch.setattr("builtins.input", lambda _: next(typed, None) or (_ for _ in ()).throw(EOFError))
+    assert Human()([dialogue("\x1b[2Jhi")]) == [Reply("yes")]
+    assert Human()([dialogue("hi", "ho")]) == [Reply(done=True)]
+    assert capsys.readouterr().out == "Go:\n> ␛[2Jhi\n> ho\n\n"
+
+
+# Tools
+
+
+@pytest.mark.parametrize(
+    ("call", "reply"),
+    [
+        (" CALL calculator: 12 * 7 + 1", "85"),
+        ("CALL calculator: (0.1 + 0.2) / -3", "-0.1"),
+        ("CALL calculator: 2 / 3\n", "0.666667"),
+        ("CALL calculator: 1 / 0", "Error: division by zero."),
+        ("CALL calculator: 9 ** 9 ** 9", "Error: '9 ** 9 ** 9' is no sum"),
+        ("CALL calculator: __import__('os')", "Error: \"__import__('os')\" is no sum"),
+        ("CALL calculator: 1j + True", "Error: '1j + True' is no sum"),
+        ("CALL calculator: 1e999", "Error: '1e999' is no sum"),
+        ("CALL calculator: " + "(" * 99 + "1" + ")" * 99, "1"),
+        ("CALL calculator: " + "-" * 150 + "1", "1"),
+        ("CALL calculator: " + "1+" * 200 + "1", "Error: the sum has 401 characters"),
+        ("CALL calculator: \x00", "Error: "),
+        ("CALL calculator:", "Error: '' is no sum"),
+        ("CALL look_up: the LAMP", "colour: red"),
+        ("CALL look_up: a bag", "Error: there is no record of 'a bag'."),
+        ("CALL calculater: 1", "Error: no tool is called 'calculater'. Did you mean 'calculator'?"),
+        ("CALL", "Error: a call is CALL name: argument."),
+        ("CALL calculator 1", "Error: a call is CALL name: argument."),
+    ],
+)
+def test_a_call_is_answered_by_its_tool_and_a_wrong_one_by_what_is_wrong(call, reply):
+    (got,) = ToolUse()([dialogue(call, metadata={"records": {"The lamp": "colour: red"}})])
+    assert got.text.startswith(reply)
+    assert (got.reward, got.done) == (0, False)
+
+
+def test_a_turn_without_a_call_is_the_answer():
+    check_partner(ToolUse())
+    right, wrong = (dialogue(text, references=("85", "eighty-five")) for text in (" 85", "84"))
+    assert ToolUse(correct=2.0)([right, wrong]) == [Reply("", 2.0, True), Reply("", 0.0, True)]
+    assert ToolUse({"shout": lambda text, prompt: text.upper()})([dialogue("CALL shout: hi")])[0].text == "HI"
+    for tools in ({"two words": str.upper}, {"shout": "HI"}):
+        with pytest.raises(ConfigError, match="a name of one word and a function"):
+            ToolUse(tools)
+
+
+# Environments
+
+
+class Higher(gymnasium.Env):
+    """Guess a number from 0 to 9, which the seed decides."""
+
+    made = 0
+
+    def __init__(self, steady=True):
+        Higher.made += 1
+        self.steady = steady
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed if self.steady else None)
+        self.number, self.guesses = int(self.np_random.integers(10)), 0
+        return "A number from 0 to 9?", {}
+
+    def step(self, action):
+        self.guesses += 1
+        if action == str(self.number):
+            return "Right.", 1.0, True, False, {}
+        return f"{self.guesses} wrong", -0.1, False, self.guesses == 4, {}
+
+
+def higher(partner=None, **options):
+    partner = GymPartner(Higher) if partner is None else partner
+    given = {**LENGTHS, "max_new_tokens": 128, "max_turns": 9, **options}
+    return CompletionAction(TextGenerationEnv(partner.prompts(20), partner=partner, **given))
+
+
+def test_an_environment_of_texts_is_played_token_by_token():
+    env = higher()
+    assert env.unwrapped.task[3] == Prompt("A number from 0 to 9?\n", metadata={"env_seed": 3})
+    for prompt_id in range(20):
+        other = Higher()
+        other.reset(seed=prompt_id)
+        env.reset(options={"prompt_id": prompt_id})
+        for guess in range(10):
+            expected, got = other.step(str(guess)), env.step(f" {guess}")
+            assert got[4]["turns"][-1].text == expected[0]
+            assert got[1] == expected[1]
+            assert got[2] == (expected[2] or expected[3])
+            if got[2]:
+                break
+
+
+def test_its_state_is_played_again_where_it_is_missed_and_costs_a_step_where_it_is_not():
+    env = higher()
+    env.reset(options={"prompt_id": 2})
+    before = Higher.made
+    env.step(" 0")
+    env.step(" 1")
+    assert Higher.made == before + 1
+    others = [copy.deepcopy(env), pickle.loads(pickle.dumps(env)), higher()]
+    others[2].unwrapped.set_state(env.unwrapped.get_state())
+    expected = env.step(" 2")
+    assert Higher.made == before + 2  # that of the third one's prompts
+    for other in others:
+        got = other.step(" 2")
+        assert got[1:] == expected[1:]
+    check_partner(GymPartner(Higher), [dialogue(str(n), "0") for n in range(3)])
+    few = GymPartner(Higher, keep=1)
+    assert few([dialogue("a"), dialogue("b")]) == few([dialogue("a"), dialogue("b")])
+
+
+def test_environments_that_are_none_of_texts_or_follow_no_seed():
+    with pytest.raises(PartnerError, match="observation of type ndarray"):
+        GymPartner("CartPole-v1").prompts(1)
+
+    class Fleeting(Higher):
+        def step(self, action):
+            self.guesses += 1
+            return "", 0.0, Higher.made > 3 or self.guesses > 3, False, {}
+
+    Higher.made = 0
+    partner = GymPartner(Fleeting)
+    assert not partner([dialogue("a")])[0].done
+    partner = pickle.loads(pickle.dumps(GymPartner(Higher)))
+    partner.make = Fleeting
+    Higher.made = 9
+    with pytest.raises(PartnerError, match="ended after 1 of 2 turns when it was played again under the seed 0"):
+        partner([dialogue("a", "b")])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "partner",
+    [guessing, ToolUse(), GymPartner(Higher), Scripted(["no"] * 50)],
+    ids=["function", "tools", "gym", "script"],
+)
+def test_100_000_random_steps_and_both_forms_agree(partner):
+    options = {"max_prompt_tokens": 16, "max_new_tokens": 48, "max_turns": 5, "min_new_tokens": 0}
+    tokens = [GPT.eos_token_id, *GPT.encode(" CALL calculator: 1 + a b c", add_special_tokens=False)]
+    vector = textgym.TextGenerationVectorEnv(10, PROMPTS, None, partner=partner, autoreset_mode="SameStep", **options)
+    singles = [TextGenerationEnv(PROMPTS, None, partner=partner, **options) for _ in range(10)]
+    vector.reset(seed=list(range(10)))
+    for seed, env in enumerate(singles):
+        env.reset(seed=seed)
+    generator = np.random.default_rng(0)
+    for _ in range(10_000):
+        actions = generator.choice(tokens, 10)
+        observations, rewards, terminated, _, _ = vector.step(actions)
+        for row, env in enumerate(singles):
+            observation, reward, over, _, _ = env.step(actions[row])
+            observation = env.reset()[0] if over else observation
+            assert (rewards[row], terminated[row]) == (reward, over)
+            assert (observation["input_ids"] == observations["input_ids"][row]).all()
