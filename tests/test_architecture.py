@@ -25,7 +25,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("core",),
         ("dialogue",),
         ("conversations",),
-        ("env", "vector"),
+        ("background", "env", "vector"),
         ("tasks", "rewards", "partners"),
         ("wrappers", "checker"),
         ("registration",),

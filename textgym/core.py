@@ -8,7 +8,7 @@ Everything else in the package is a task, a reward, or a way to run an environme
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
@@ -126,7 +126,8 @@ class Score:
 class Reward(Protocol):
     """Any callable that scores a batch of completions: one value (or None, to abstain) per sample, in order.
 
-    One with the attribute ``scope = "group"`` compares completions of one prompt, see :func:`scores_groups`.
+    One with the attribute ``scope = "group"`` compares completions of one prompt, see :func:`scores_groups`; one with
+    ``background = n`` may be asked while episodes go on, see :func:`background_of`.
     """
 
     def __call__(self, samples: Sequence[Sample], /) -> Sequence[float | Score | None]: ...
@@ -198,6 +199,18 @@ def scores_groups(reward: object) -> bool:
     return getattr(reward, "scope", "sample") == "group"
 
 
+def background_of(reward: object) -> int:
+    """How many batches a reward may be given at a time, in threads, while episodes go on; 0: it is asked at their ends.
+
+    It pays for a reward that waits, such as a judge behind a server. Training collects what comes late; an environment
+    alone asks every reward at an episode's end.
+
+    >>> background_of(lambda samples: [0.0 for _ in samples])
+    0
+    """
+    return 0 if scores_groups(reward) else max(0, int(getattr(reward, "background", 0)))
+
+
 def groups_of(samples: Sequence[Sample]) -> list[list[int]]:
     """The positions of the samples that belong together: equal in ``group`` and prompt.
 
@@ -223,12 +236,21 @@ def score_samples(reward: Reward, samples: Sequence[Sample]) -> list[Score]:
     """
     if not samples:
         return []
-    name = reward_name(reward)
     try:
         values = reward(samples)
     except Exception as error:
         say_whose(error, reward, samples)
         raise
+    return checked_scores(reward, samples, values)
+
+
+def checked_scores(reward: object, samples: Sequence[Sample], values: Sequence[float | Score | None]) -> list[Score]:
+    """What a reward has returned for a batch, as one ``Score`` per sample.
+
+    Raises:
+        RewardError: as :func:`score_samples`.
+    """
+    name = reward_name(reward)
     try:
         if isinstance(values, Mapping | Set):  # whose keys are no values in order
             raise TypeError
@@ -273,6 +295,54 @@ def _checked(name: str, value: object, index: int, sample: Sample) -> Score:
     return Score(value, {part: float(number) for part, number in score.components.items()}, score.failure)
 
 
+@dataclass(frozen=True, slots=True)
+class PendingReward:
+    """``info["reward_pending"]`` of a completion that is being scored in the background.
+
+    Attributes:
+        sample: the completion.
+        reward: what scores it.
+        scores: waits for the scores of its batch.
+        index: its place among them.
+    """
+
+    sample: Sample
+    reward: Reward
+    scores: Callable[[], Sequence[Score]]
+    index: int
+
+    def result(self) -> tuple[float | None, dict[str, Any]]:
+        """Wait for the reward, None where it abstains, and for the final info in place of the pending one."""
+        score = self.scores()[self.index]
+        return score.value, final_info(self.sample, score, self.reward)
+
+
+class AsksInBackground(Protocol):
+    """What :class:`textgym.background.Background` does for an environment."""
+
+    def ask(self, reward: Reward, samples: Sequence[Sample], /) -> Callable[[], Sequence[Score]]: ...
+
+
+def final_info(sample: Sample, score: Score, reward: Reward | None) -> dict[str, Any]:
+    """What the last step of an episode says of it."""
+    components = dict(score.components)
+    if not components and reward is not None and score.value is not None:
+        components = {reward_name(reward): score.value}  # a reward without parts is its own only part
+    info: dict[str, Any] = {
+        "prompt": sample.prompt,
+        "prompt_id": sample.prompt_id,
+        "metadata": Metadata(sample.metadata),
+        "completion": sample.completion,
+        "references": sample.references,
+        "finish_reason": sample.finish_reason,
+        "num_tokens": len(sample.token_ids),
+        "reward_components": components,
+    }
+    if score.failure:
+        info["reward_failure"] = score.failure
+    return info if score.value is not None else {**info, "reward_abstained": True}
+
+
 def checked_reward(reward: Reward | None) -> Reward | None:
     """The reward, if it can be called, or None.
 
@@ -300,7 +370,11 @@ class TextMDP:
         rules: the transitions: which tokens are legal, which end an episode, and how text becomes tokens.
         next_prompt_id: of ``sampling="sequential"``.
         stochastic: whether episodes get a random number for their reward, see :class:`Task`.
+        background: where rewards are asked that may be asked in the background. None, unless somebody plays who awaits
+            them: each is asked at an episode's end.
     """
+
+    background: AsksInBackground | None = None
 
     def __init__(
         self,
@@ -371,7 +445,9 @@ class TextMDP:
 
         ``turns`` are those of conversations, and ``token_ids`` then the policy's own tokens.
 
-        What the reward raises leaves the generators as they were.
+        With a ``background``, a reward that may wait has no values yet: infos are those of one that abstains, and
+        ``info["reward_pending"]`` is a :class:`PendingReward`. What the reward raises leaves the generators as they
+        were.
         """
         before: list[Any] = [None if one is None else one.bit_generator.state for one in generators]
         noise = [0.0 if one is None else float(one.standard_normal()) for one in generators]
@@ -391,16 +467,24 @@ class TextMDP:
                 prompts, prompt_ids, token_ids, codes, noise, turns or [()] * len(noise), strict=True
             )
         ]
+        reward, asked = self.reward, None
         try:
-            scores = self._scores(samples)
+            if reward is not None and self.background is not None and background_of(reward):
+                asked = self.background.ask(reward, samples)
+                scores = [Score(None)] * len(samples)
+            else:
+                scores = self._scores(samples)
         except BaseException:
             for generator, state in zip(generators, before, strict=True):
                 if generator is not None:
                     generator.bit_generator.state = state
             raise
-        infos = [self._final_info(sample, score) for sample, score in zip(samples, scores, strict=True)]
-        if scores_groups(self.reward):
+        infos = [final_info(sample, score, reward) for sample, score in zip(samples, scores, strict=True)]
+        if scores_groups(reward):
             infos = [{**info, "reward_pending": True} for info in infos]
+        elif reward is not None and asked is not None:
+            pending = [PendingReward(sample, reward, asked, i) for i, sample in enumerate(samples)]
+            infos = [{**info, "reward_pending": one} for info, one in zip(infos, pending, strict=True)]
         return samples, [score.value or 0.0 for score in scores], infos
 
     def finish_groups(self, samples: Sequence[Sample]) -> tuple[list[float | None], list[dict[str, Any]]]:
@@ -415,7 +499,7 @@ class TextMDP:
         [1.0, 1.0, None]
         """
         scores = [Score(0.0)] * len(samples) if self.reward is None else score_samples(self.reward, samples)
-        infos = [self._final_info(sample, score) for sample, score in zip(samples, scores, strict=True)]
+        infos = [final_info(sample, score, self.reward) for sample, score in zip(samples, scores, strict=True)]
         return [score.value for score in scores], infos
 
     def _scores(self, samples: Sequence[Sample]) -> list[Score]:

@@ -1,7 +1,7 @@
 """What the built-in rewards share: a name, a readable repr, arithmetic. A user's reward needs none of it."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from textgym.rewards.combine import Product, WeightedSum
 
 Value = float | Score | None
+Ask = Callable[[Reward, Sequence[Sample]], Callable[[], list[Score]]]  # Background.ask
 LONGEST = 200  # characters of an argument in a repr
 
 
@@ -35,6 +36,7 @@ class BatchReward:
 
     name: str = ""
     scope: str = "sample"  # "group": it compares completions of one prompt, see GroupReward
+    background: int = 0  # batches that it may be given at a time while episodes go on, see textgym.core.background_of
     shown: ClassVar[tuple[str, ...]] = ()  # arguments that the repr gives even when they have their default value
     __array_ufunc__ = None  # so that numpy's numbers leave the arithmetic to this class
 

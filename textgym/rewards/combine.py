@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from textgym.core import Reward, Sample, Score, reward_name, score_samples, scores_groups
+from textgym.core import Reward, Sample, Score, background_of, reward_name, score_samples, scores_groups
 from textgym.errors import ConfigError, did_you_mean
-from textgym.rewards.base import BatchReward, Value, check_batch
+from textgym.rewards.base import Ask, BatchReward, Value, check_batch
 from textgym.rewards.functions import as_reward
 
 
@@ -34,6 +34,11 @@ class Composite(BatchReward):
         """ "group" if one of the leaves compares completions of one prompt."""
         return "group" if any(scores_groups(leaf) for leaf in self.leaves()) else "sample"
 
+    @property
+    def background(self) -> int:  # type: ignore[override]
+        """The most batches at a time of any leaf. Only the leaves that may be asked in the background are."""
+        return max(background_of(leaf) for leaf in self.leaves())
+
     def statistics(self) -> dict[str, float]:
         """Those of the leaves, under their names."""
         leaves = self.leaves()
@@ -53,9 +58,17 @@ class Composite(BatchReward):
 
     def __call__(self, samples: Sequence[Sample], /) -> list[Value]:
         check_batch(self, samples)
+        return self._joined(samples, [score_samples(leaf, samples) for leaf in self.leaves()])
+
+    def begin_scoring(self, samples: Sequence[Sample], ask: Ask) -> Callable[[], list[Value]]:
+        """Begin to score a batch: each leaf as it may be asked. Returns what waits for the values."""
+        asked = [ask(leaf, samples) for leaf in self.leaves()]
+        return lambda: self._joined(samples, [wait() for wait in asked])
+
+    def _joined(self, samples: Sequence[Sample], columns: Sequence[Sequence[Score]]) -> list[Value]:
+        """The values of a batch, from the scores of each leaf."""
         leaves = self.leaves()
         names = unique_names(reward_name(leaf) for leaf in leaves)
-        columns = [score_samples(leaf, samples) for leaf in leaves]
         scores: list[Value] = []
         for i in range(len(samples)):
             row = [column[i] for column in columns]

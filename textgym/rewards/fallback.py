@@ -4,13 +4,13 @@ import math
 import statistics
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import Any, Literal, cast
 
-from textgym.core import Reward, Sample, Score, groups_of, reward_name, score_samples, scores_groups
+from textgym.core import Reward, Sample, Score, background_of, groups_of, reward_name, score_samples, scores_groups
 from textgym.errors import ConfigError, JudgeError, MetricError, RewardError, TextGymError, did_you_mean
-from textgym.rewards.base import BatchReward, Value, check_batch
+from textgym.rewards.base import Ask, BatchReward, Value, check_batch
 from textgym.rewards.functions import as_reward
 
 OnFailure = Literal["raise", "abstain", "mean"] | float
@@ -64,6 +64,7 @@ class Fallback(BatchReward):
         self.on_failure = checked_policy(on_failure, "Fallback")
         self.name = reward_name(self.inner)
         self.scope = "group" if scores_groups(self.inner) else "sample"
+        self.background = background_of(self.inner)
         self.failures = 0
         self._lock = threading.Lock()
 
@@ -76,10 +77,22 @@ class Fallback(BatchReward):
             return [*settled(score_samples(self.inner, samples), self.on_failure)]
         return [*settled(self._scored(samples), self.on_failure)]
 
-    def _scored(self, samples: Sequence[Sample]) -> list[Score]:
-        """One Score a sample, with a failure instead of an exception."""
+    def begin_scoring(self, samples: Sequence[Sample], ask: Ask) -> Callable[[], list[Value]]:
+        """Begin to score a batch, as the other reward may be asked. Returns what waits for the values."""
         try:
-            return score_samples(self.inner, samples)
+            asked = ask(self.inner, samples)
+        except Exception as error:  # of a part that isn't asked in the background
+            if self.on_failure == "raise":
+                raise
+            asked = _raiser(error)
+        if self.on_failure == "raise":
+            return lambda: [*settled(asked(), self.on_failure)]
+        return lambda: [*settled(self._scored(samples, asked), self.on_failure)]
+
+    def _scored(self, samples: Sequence[Sample], asked: Callable[[], list[Score]] | None = None) -> list[Score]:
+        """One Score a sample, with a failure instead of an exception. ``asked`` waits for scores that were begun."""
+        try:
+            return score_samples(self.inner, samples) if asked is None else asked()
         except Exception as error:
             if isinstance(error, TextGymError) and not isinstance(error, FAILURES):
                 raise
@@ -114,6 +127,13 @@ class Fallback(BatchReward):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
+
+
+def _raiser(error: Exception) -> Callable[[], list[Score]]:
+    def fail() -> list[Score]:
+        raise error
+
+    return fail
 
 
 def settled(scores: Iterable[Score], on_failure: OnFailure) -> list[Score]:

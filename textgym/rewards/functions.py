@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
-from textgym.core import Reward, Sample, reward_name, score_samples, scores_groups
+from textgym.core import Reward, Sample, background_of, reward_name, score_samples, scores_groups
 from textgym.errors import ConfigError
-from textgym.rewards.base import BatchReward, GroupReward, Value
+from textgym.rewards.base import Ask, BatchReward, GroupReward, Value
 
 
 class CallableReward(BatchReward):
@@ -20,6 +20,12 @@ class CallableReward(BatchReward):
         self.function = function
         self.name = name or reward_name(function)
         self.scope = "group" if scores_groups(function) else "sample"
+        self.background = background_of(function)
+
+    def begin_scoring(self, samples: Sequence[Sample], ask: Ask) -> Callable[[], list[Value]]:
+        """Begin to score a batch, as the callable may be asked. Returns what waits for the values."""
+        asked = ask(self.function, samples)
+        return lambda: [*asked()]
 
     def __call__(self, samples: Sequence[Sample], /) -> list[Value]:
         return self.function(samples)  # type: ignore[return-value]  # score_samples checks what comes back
@@ -68,7 +74,11 @@ class _Wrapper(BatchReward):
             owner = getattr(owner, step, None)
         if isinstance(owner, _Wrapper) and owner.__wrapped__ is function:
             function.__qualname__ = f"{path}.__wrapped__"
-        return type(self), (function, self.name)
+        return type(self), (function, self.name, *self._further())
+
+    def _further(self) -> tuple[Any, ...]:
+        """Other arguments of its constructor."""
+        return ()
 
 
 class FunctionReward(_Wrapper):
@@ -76,8 +86,15 @@ class FunctionReward(_Wrapper):
 
     __wrapped__: Callable[[Sample], Value]
 
+    def __init__(self, function: Callable[[Sample], Value], name: str | None = None, background: int = 0) -> None:
+        super().__init__(function, name)
+        self.background = background
+
     def score(self, sample: Sample, /) -> Value:
         return self.__wrapped__(sample)
+
+    def _further(self) -> tuple[Any, ...]:
+        return (self.background,)
 
     def __repr__(self) -> str:
         return f"reward({self.name})"
@@ -100,16 +117,19 @@ def reward(function: Callable[[Sample], Value], /) -> FunctionReward: ...
 
 
 @overload
-def reward(*, name: str | None = None) -> Callable[[Callable[[Sample], Value]], FunctionReward]: ...
+def reward(
+    *, name: str | None = None, background: int = 0
+) -> Callable[[Callable[[Sample], Value]], FunctionReward]: ...
 
 
 def reward(
-    function: Callable[[Sample], Value] | None = None, /, *, name: str | None = None
+    function: Callable[[Sample], Value] | None = None, /, *, name: str | None = None, background: int = 0
 ) -> FunctionReward | Callable[[Callable[[Sample], Value]], FunctionReward]:
     """Turn a function of one sample into a reward: ``@reward``, or ``@reward(name="...")``.
 
     The function returns a number, a Score, or None to abstain. The reward takes part in arithmetic, and it pickles
-    when the function is defined at the top of a module.
+    when the function is defined at the top of a module. One that waits, for a server say, may be asked in the
+    background while a training's episodes go on: ``@reward(background=8)``, in up to 8 threads.
 
     >>> @reward
     ... def brevity(sample):
@@ -121,12 +141,12 @@ def reward(
     0.5 * reward(brevity)
     """
     if function is None:
-        return functools.partial(FunctionReward, name=name)
+        return functools.partial(FunctionReward, name=name, background=background)
     if isinstance(function, type) or not callable(function):
         raise ConfigError(
             f"@reward decorates a function of one sample, got {function!r}. To name it: @reward(name=...)."
         )
-    return FunctionReward(function, name)
+    return FunctionReward(function, name, background)
 
 
 def group_reward(function: Callable[[Sequence[Sample]], Sequence[Value]], /) -> GroupFunctionReward:

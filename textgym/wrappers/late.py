@@ -20,6 +20,19 @@ def late_reward(env: Any, sample: Sample, value: float, row: int = 0) -> float:
     >>> late_reward(ClipReward(ScaleReward(gymnasium.make("textgym/Copy-v1"), 3), 0, 2), Sample("", "hi"), 1.0)
     2.0
     """
+    for wrapper in reversed(reward_wrappers(env, row)):
+        value = changed(wrapper, sample, value)
+    return value
+
+
+def reward_wrappers(env: Any, row: int = 0) -> list[Any]:
+    """The reward wrappers of an environment, or of a row where the rows are environments of their own; outermost first.
+
+    >>> import gymnasium, textgym
+    >>> from textgym.wrappers import ScaleReward
+    >>> [wrapper.factor for wrapper in reward_wrappers(ScaleReward(gymnasium.make("textgym/Copy-v1"), 3))]
+    [3.0]
+    """
     wrappers = []
     inner = env
     while inner is not None:
@@ -27,6 +40,4 @@ def late_reward(env: Any, sample: Sample, value: float, row: int = 0) -> float:
             wrappers.append(inner)
         rows = getattr(inner, "__dict__", {}).get("envs")  # a vector of single environments
         inner = rows[row] if rows else getattr(inner, "__dict__", {}).get("env")
-    for wrapper in reversed(wrappers):
-        value = changed(wrapper, sample, value)
-    return value
+    return wrappers

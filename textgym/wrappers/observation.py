@@ -23,6 +23,7 @@ Observed = dict[str, npt.NDArray[np.integer]]
 class _EnvObservation(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """The single form of the wrappers below, which say what becomes of spaces, observations and actions."""
 
+    takes_late_rewards = True
     _spaces: Any
     _observed: Any
     _tokens: Any
@@ -44,6 +45,7 @@ class _EnvObservation(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorAr
 class _VectorObservation(VectorWrapperBase):
     """The vector form. Final observations of SAME_STEP are changed as the others are."""
 
+    takes_late_rewards = True
     _spaces: Any
     _observed: Any
     _final: Any

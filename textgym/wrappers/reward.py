@@ -17,6 +17,8 @@ UNTRANSFORMED = "untransformed_reward"
 
 
 class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    takes_late_rewards = True
+
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         if not hasattr(env.unwrapped, "last_sample"):
             raise ConfigError(f"{type(self).__name__} needs a text environment, got {env}.")
@@ -41,6 +43,8 @@ class _EnvReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
 
 class _VectorReward(VectorWrapperBase):
+    takes_late_rewards = True
+
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         if not hasattr(env.unwrapped, "last_samples") and not hasattr(env.unwrapped, "get_attr"):
             raise ConfigError(f"{type(self).__name__} needs a vector environment of texts, got {env}.")
@@ -80,7 +84,8 @@ class RewardWrapper(EitherWrapper):
 
     A VecEnv of Stable-Baselines3's own can be wrapped once ``textgym_agents`` is imported.
     ``info["untransformed_reward"]`` at an episode's end is the reward before the innermost of such wrappers. Where the
-    environment's reward abstained, there is nothing to change: ``reward`` isn't called, and the number stays 0.
+    environment's reward abstained, there is nothing to change: ``reward`` isn't called, and the number stays 0. Where
+    it comes late, ``reward`` is called when it comes, in the order in which the episodes ended.
 
     >>> import textgym
     >>> class Brief(textgym.wrappers.RewardWrapper):

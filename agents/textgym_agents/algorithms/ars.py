@@ -136,7 +136,9 @@ class ARS(contrib.ARS):  # type: ignore[misc]
     def _returns(self, prompt_ids: NDArray[np.integer], callback: BaseCallback) -> NDArray[np.float64]:
         """(episodes,) returns of one episode for each prompt, under the present weights; NaN: the reward abstained."""
         returns = np.zeros(len(prompt_ids))
-        with self.env.rows_wait():
+        late = self.env.late
+        tickets: dict[int, int] = {}  # by an episode whose reward is still to come
+        with self.env.rows_wait(), late.opened():
             queue = PromptQueue(self.env, prompt_ids)
             while queue.advance():
                 actions, _ = self.policy.predict(queue.observations, deterministic=self.deterministic)
@@ -144,10 +146,22 @@ class ARS(contrib.ARS):  # type: ignore[misc]
                 playing = queue.episode_of >= 0
                 returns[queue.episode_of[playing]] += rewards[playing]
                 returns[queue.episode_of[self.env.abstained]] = np.nan
+                waits = np.flatnonzero(late.tickets >= 0)
+                tickets.update(zip(queue.episode_of[waits].tolist(), late.tickets[waits].tolist(), strict=True))
                 self.num_timesteps += int(playing.sum())
                 self._update_info_buffer(infos)
                 callback.update_locals(locals())
                 callback.on_step()
+        if tickets:
+            late.arrive()
+            came, infos = late.take_rewards(), late.take_infos()
+            for episode, ticket in tickets.items():
+                reward = came[ticket]
+                returns[episode] += np.nan if reward is None else np.float32(reward)
+            dones = np.ones(len(infos), dtype=np.bool_)
+            self._update_info_buffer(infos)
+            callback.update_locals(locals())
+            callback.on_step()
         return returns
 
 

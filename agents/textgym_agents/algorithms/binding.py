@@ -1,15 +1,21 @@
 """How the parts of an algorithm that need its policy get it: buffers with a KL, environments of candidates."""
 
 import weakref
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
+from textgym_agents.buffers.episodes import EpisodeStore
+from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
 from textgym_agents.envs.abstained import abstained_rows
 from textgym_agents.envs.groups import check_scope
 from textgym_agents.envs.vec_env import TextVecEnv
+from textgym_agents.objectives.arrays import Ints
 from textgym_agents.policies.limits import check_values
 
 
@@ -36,8 +42,12 @@ def bind_policy(algorithm: BaseAlgorithm) -> None:
         check_scope(algorithm.env, type(algorithm).__name__, 1)
     policy: Any = algorithm.policy
     for part in parts:
-        if isinstance(part, EpisodeRolloutBuffer):
-            part.bind(policy, _Abstained(algorithm))
+        if isinstance(part, EpisodeStore):  # filled with whole episodes, whose rewards have come
+            part.bind(policy)
+        elif isinstance(part, EpisodeRolloutBuffer):
+            part.bind(policy, _Abstained(algorithm), _Late(algorithm))
+        elif isinstance(part, EpisodeReplayBuffer):
+            part.bind(policy, _Late(algorithm))
         elif isinstance(part, NeedsPolicy):
             part.bind(policy)
         if isinstance(part, TextVecEnv):
@@ -53,6 +63,48 @@ class _Abstained:
     def __call__(self) -> Any:
         algorithm = self._algorithm()
         return False if algorithm is None or algorithm.env is None else abstained_rows(algorithm.env)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()  # a pickled buffer has no algorithm
+
+
+class _Late:
+    """The rewards of an algorithm's environment, which may be another one later, that are still to come."""
+
+    def __init__(self, algorithm: BaseAlgorithm) -> None:
+        self._algorithm = weakref.ref(algorithm)
+
+    def _layers(self) -> list[Any]:
+        """The environment from the outside in, if a TextVecEnv is innermost."""
+        algorithm = self._algorithm()
+        layers: list[Any] = [] if algorithm is None or algorithm.env is None else [algorithm.env]
+        while layers and isinstance(layers[-1], VecEnvWrapper):
+            layers.append(layers[-1].venv)
+        return layers if layers and isinstance(layers[-1], TextVecEnv) else []
+
+    def begin(self, steps: int | None = None, *, taken: int = 0) -> None:
+        *around, env = self._layers() or [None]
+        if env is None or (taken and env.late.is_open):
+            return
+        taken = 0 if env.late.over else taken
+        if steps is None:
+            frequency = getattr(self._algorithm(), "train_freq", None)
+            known = isinstance(frequency, TrainFreq) and frequency.unit == TrainFrequencyUnit.STEP
+            steps = frequency.frequency - taken if isinstance(frequency, TrainFreq) and known else None
+        if steps is None or steps > 0:
+            env.late.open(steps, around=around)
+
+    def tickets(self) -> Ints:
+        layers = self._layers()
+        return layers[-1].late.tickets.copy() if layers else np.full(1, -1)
+
+    def arrive(self) -> Mapping[int, float | None]:
+        layers = self._layers()
+        if not layers:
+            return {}
+        layers[-1].late.arrive()
+        rewards: dict[int, float | None] = layers[-1].late.take_rewards()
+        return rewards
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(None), ()  # a pickled buffer has no algorithm

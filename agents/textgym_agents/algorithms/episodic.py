@@ -2,10 +2,11 @@
 
 A rollout plays ``prompts_per_rollout`` prompts, ``group_size`` times each, see :class:`PromptQueue`. Each episode is
 worth what it scored, also one that reached the length limit where the environment calls that a truncation. One whose
-reward abstained is worth nothing known: it is in no group's mean, no whitening and no minibatch. A reward that compares
-the completions of a prompt is asked when all episodes have ended.
+reward abstained is worth nothing known: it is in no group's mean, no whitening and no minibatch. When all episodes have
+ended, a reward that is asked in the background is awaited, and one that compares the completions of a prompt is asked.
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Unpack
@@ -28,7 +29,7 @@ from textgym.errors import ConfigError
 from textgym_agents.algorithms.binding import bind_policy
 from textgym_agents.algorithms.options import EpisodicOptions, SB3Options, check_arguments
 from textgym_agents.buffers.episodes import Episode, EpisodeSamples, EpisodeStore, Recorder
-from textgym_agents.envs.groups import PendingGroups, check_scope
+from textgym_agents.envs.groups import check_scope
 from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.objectives.advantages import comparable, whiten, without_signal
@@ -199,8 +200,9 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         Deterministic ones and those with a given beginning stay out of SB3's statistics of training episodes.
         """
         record = Recorder(self.rollout_buffer, len(prompt_ids))
-        groups = None if deterministic or beginnings is not None else PendingGroups(env, self.group_size)
-        with env.rows_wait():
+        counts = not deterministic and beginnings is None
+        tickets: dict[int, int] = {}  # by an episode whose reward is still to come
+        with env.rows_wait(), env.late.opened(groups=counts):
             queue = PromptQueue(env, prompt_ids, beginnings)
             while queue.advance():
                 for row in queue.new_rows:
@@ -212,12 +214,11 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                 actions = actions.cpu().numpy()
                 rewards, dones, infos = queue.step(actions)
                 abstained = env.abstained
-                if groups is not None:
-                    groups.add(queue.episode_of, dones, infos)
-                if deterministic or beginnings is not None:
-                    for info in infos:
-                        info.pop("episode", None)
-                        info.pop("reward_abstained", None)
+                waits = np.flatnonzero(env.late.tickets >= 0)
+                tickets.update(zip(queue.episode_of[waits].tolist(), env.late.tickets[waits].tolist(), strict=True))
+                if not counts:
+                    for info, name in itertools.product(infos, ("episode", "reward_abstained", "reward_pending")):
+                        info.pop(name, None)
                 self.num_timesteps += int((queue.episode_of >= 0).sum())
                 callback.update_locals(locals())
                 if not callback.on_step():
@@ -228,15 +229,18 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                 for row in np.flatnonzero(dones):
                     record.end(int(queue.episode_of[row]), bool(abstained[row]))
                 self._last_obs = queue.observations
-        if groups is not None and groups.pending:
-            late, infos = groups.score(record.lengths)
+        if tickets:
+            env.late.compare({tickets[episode]: episode // self.group_size for episode in sorted(tickets)})
+            env.late.arrive()
+            late, infos = env.late.take_rewards(), env.late.take_infos()
+            for episode, ticket in tickets.items():
+                record.set_reward(episode, late[ticket])
             dones = np.ones(len(infos), dtype=np.bool_)
-            self._update_info_buffer(infos, dones)
-            callback.update_locals(locals())  # one step for callbacks: these are the ends of the episodes
-            if not callback.on_step():
-                return None
-            for episode, reward in late.items():
-                record.set_reward(episode, reward)
+            if counts:
+                self._update_info_buffer(infos, dones)
+                callback.update_locals(locals())  # one step for callbacks: these are the ends of the episodes
+                if not callback.on_step():
+                    return None
         return record.episodes()
 
     def _count(self, tokens: int, callback: BaseCallback) -> bool:

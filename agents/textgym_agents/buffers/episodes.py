@@ -290,11 +290,6 @@ class Recorder:
         row, start, _ = self.spans[episode]
         self.spans[episode] = (row, start, len(self.actions))
 
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each episode that has ended."""
-        return [stop - start for _, start, stop in self.spans]
-
     def set_reward(self, episode: int, reward: float | None) -> None:
         """The reward of an episode's last step, which came late. None: it abstained."""
         self.abstained[episode] = reward is None

@@ -24,6 +24,7 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch import Tensor
 
 from textgym.errors import ConfigError, did_you_mean
+from textgym_agents.buffers.late import LateSource
 from textgym_agents.buffers.replay_episodes import (
     CANDIDATES,
     CandidateBatch,
@@ -106,6 +107,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         self.optimize_memory_usage, self.handle_timeout_termination = False, True
         self.targets, self.n_steps, self.gamma = targets, n_steps, gamma
         self.policy: QPolicy | None = None
+        self._late: LateSource | None = None
         self.seq2seq = "decoder_input_ids" in observation_space.spaces
         prefix = "decoder_" if self.seq2seq else ""
         self.keys = (f"{prefix}input_ids", f"{prefix}attention_mask")
@@ -119,9 +121,10 @@ class EpisodeReplayBuffer(ReplayBuffer):
         self.open: list[OpenEpisode | None] = [None] * self.n_envs
         self._next = self._tokens = 0
         self._expected: Mapping[str, NDArray[Any]] | None = None
+        self._ended: list[tuple[int, OpenEpisode]] = []  # since one whose reward is still to come, with their tickets
 
     def size(self) -> int:
-        """Tokens that it can draw: those of episodes that have ended."""
+        """Tokens that it can draw: those of episodes that have ended and have their reward."""
         return self._tokens
 
     @property
@@ -145,6 +148,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         if not np.array_equal(following[~done.astype(bool)], live[~done.astype(bool)] + 1):
             raise not_by_one_token("EpisodeReplayBuffer")
         actions, goes_on = action.reshape(-1).tolist(), self._goes_on(obs)
+        tickets = np.full(self.n_envs, -1) if self._late is None else self._late.tickets()
         for row in range(self.n_envs):
             episode = self.open[row]
             if episode is None or not goes_on[row]:
@@ -157,9 +161,24 @@ class EpisodeReplayBuffer(ReplayBuffer):
             elif done[row]:
                 if infos[row].get("TimeLimit.truncated", False):
                     episode.candidates.append(next_obs[CANDIDATES][row])
-                self._store(episode)
+                if tickets[row] >= 0 or self._ended:  # in the order in which they ended
+                    self._ended.append((int(tickets[row]), episode))
+                else:
+                    self._store(episode)
                 self.open[row] = None
         self._expected = {key: next_obs[key] for key in self.keys}
+        if self._late is not None:
+            self._late.begin(taken=1)
+
+    def _arrive(self) -> None:
+        """Wait for the rewards that are still to come, and store their episodes. Those whose reward abstained go."""
+        rewards = self._late.arrive() if self._late is not None and self._ended else {}
+        for ticket, episode in self._ended:
+            reward = rewards.get(ticket) if ticket >= 0 else 0.0
+            if reward is not None:
+                episode.rewards[-1] += float(np.float32(reward))
+                self._store(episode)
+        self._ended = []
 
     def _goes_on(self, obs: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
         """(rows,) whether the row shows what its last step led to; not so after a reset in the middle of an episode."""
@@ -192,6 +211,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
 
     def get_state(self) -> dict[str, Any]:
         """What it holds and its random generator, for a checkpoint."""
+        self._arrive()
         begun = {row: episode for row, episode in enumerate(self.open) if episode is not None}
         return {
             **pack_episodes([*self.episodes.values(), *begun.values()]),
@@ -225,6 +245,9 @@ class EpisodeReplayBuffer(ReplayBuffer):
         """
         if env is not None:
             raise ConfigError("EpisodeReplayBuffer can't be used with VecNormalize: token ids are no quantities.")
+        self._arrive()
+        if self._late is not None:
+            self._late.begin()  # what is drawn is drawn between two rollouts
         spans = self._draw(batch_size)
         if not spans:
             return self._nothing(batch_size)
@@ -254,12 +277,13 @@ class EpisodeReplayBuffer(ReplayBuffer):
             missing -= length
         return spans
 
-    def bind(self, policy: QPolicy) -> None:
-        """Take the target network of "watkins" targets from a policy."""
-        self.policy = policy
+    def bind(self, policy: QPolicy, late: LateSource | None = None) -> None:
+        """Take the target network of "watkins" targets from a policy. ``late`` says which rewards are still to come."""
+        self.policy, self._late = policy, late or self._late
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "policy": None}  # pickled, it has none
+        self._arrive()
+        return {**vars(self), "policy": None, "_late": None}  # pickled, it has none
 
     def _steps(self, spans: list[Span]) -> list[Ints]:
         """For each span, (tokens,) how many rewards its targets have before the target network's value."""

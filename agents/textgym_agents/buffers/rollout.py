@@ -28,6 +28,7 @@ from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
 from textgym_agents.buffers.batches import EpisodeBatch, ReferencePolicy, RolloutPolicy, Segment
+from textgym_agents.buffers.late import LateSource
 from textgym_agents.buffers.masks import MaskTable
 from textgym_agents.buffers.steps import STEP_ARRAYS, Piece, TokenIds, not_by_one_token, pack_pieces, unpack_pieces
 from textgym_agents.models.packing import TokenSequence
@@ -95,6 +96,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.reference = reference
         self.policy: RolloutPolicy | None = None
         self._abstained_rows: Callable[[], NDArray[np.bool_]] | None = None
+        self._late: LateSource | None = None
         self.seq2seq = "decoder_input_ids" in observation_space.spaces
         self.prefix = "decoder_" if self.seq2seq else ""
         # The column of the first generated token; None where the space doesn't say.
@@ -107,14 +109,21 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.masks = MaskTable(int(action_space.n))  # type: ignore[attr-defined]
         super().__init__(buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs)
 
-    def bind(self, policy: RolloutPolicy, abstained_rows: Callable[[], NDArray[np.bool_]] | None = None) -> None:
+    def bind(
+        self,
+        policy: RolloutPolicy,
+        abstained_rows: Callable[[], NDArray[np.bool_]] | None = None,
+        late: LateSource | None = None,
+    ) -> None:
         """Take the masks of rollouts from a policy, and measure the KL to its reference model, if it has one.
 
         SB3 gives a rollout buffer rewards and no infos. ``abstained_rows`` says, after each step, in which rows (rows,)
-        the reward of the last finished episode abstained.
+        the reward of the last finished episode abstained, and ``late`` which rewards are still to come: the buffer
+        waits for them before it computes advantages.
         """
         self.reference = self.policy = policy
         self._abstained_rows = abstained_rows or self._abstained_rows
+        self._late = late or self._late
 
     def get_state(self) -> dict[str, Any]:
         """What outlasts a rollout, for a checkpoint.
@@ -154,6 +163,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             setattr(self, name, np.zeros(shape, dtype=dtype))
         self.episode_starts = np.zeros(shape, dtype=np.float32)
         self.abstained = np.zeros(shape, dtype=np.bool_)  # counts where a completion ends
+        self.tickets = np.full(shape, -1, dtype=np.int64)  # of rewards that are still to come
         # (step, row) -> context, prompt for an encoder, tokens generated before
         self.contexts: dict[tuple[int, int], tuple[TokenIds, TokenIds | None, int]] = {}
         self._known: dict[bytes, TokenIds] = {}  # completions of one prompt share its array
@@ -165,6 +175,8 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.idle = False
         self.epochs = self.minibatch_episodes = 0
         self.pos, self.full = 0, False
+        if self._late is not None:
+            self._late.begin(self.buffer_size)
 
     @property
     def nbytes_per_token(self) -> float:
@@ -207,6 +219,8 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.episode_starts[self.pos] = starts
         if self._abstained_rows is not None:
             self.abstained[self.pos] = self._abstained_rows()
+        if self._late is not None:
+            self.tickets[self.pos] = self._late.tickets()
         # What an accelerator computed comes over in one piece at the end: fetching it now would wait for it.
         self._pending.append((value.detach().reshape(-1), log_prob.detach().reshape(-1)))
         self._stores_masks = self.policy is not None and self.policy.sampled_masks is not None
@@ -252,6 +266,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         if self._segments:
             return
         self._fetch()
+        self._arrive()
         ended, dropped = self._cut(np.asarray(dones, dtype=bool))
         self.idle = not ended
         if self.idle:
@@ -267,6 +282,17 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             self.advantages[:, 0] = generalized_advantages(*flat, self.gamma, self.gae_lambda)
             self.returns += self.advantages
         self._advance(self.buffer_size * self.n_envs)
+
+    def _arrive(self) -> None:
+        """Wait for the rewards that are still to come, and put them where they belong."""
+        if self._late is None:
+            return
+        rewards = self._late.arrive()
+        for step, row in zip(*np.nonzero(self.tickets >= 0), strict=True):
+            reward = rewards[int(self.tickets[step, row])]
+            self.abstained[step, row] = reward is None
+            self.rewards[step, row] += 0.0 if reward is None else reward
+        self.tickets[:] = -1
 
     def _follow_returns(self, lengths: NDArray[np.int64]) -> None:
         """Move the policy's value head with the returns, and the values that it gave in this rollout with it."""

@@ -3,15 +3,15 @@
 import time
 import warnings
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from textgym.core import Sample, Score, TextMDP, score_samples, text_env
 from textgym.errors import ConfigError, JudgeError, RewardError
+from textgym_agents.callbacks.ended import ended_infos
 from textgym_agents.callbacks.health import TrainingWarning
 from textgym_agents.checkpoint.callback import CheckpointCallback
 from textgym_agents.envs.vec_env import TextVecEnv
@@ -112,10 +112,8 @@ class CircuitBreaker(BaseCallback):
         self._has_episodes = isinstance(env, TextVecEnv)
 
     def _on_step(self) -> bool:
-        infos: Sequence[dict[str, Any]] = self.locals.get("infos", ())
-        for row in np.flatnonzero(self.locals.get("dones", ())).tolist():
-            info = infos[row]
-            # In a TextVecEnv, what has neither is a branch or a greedy completion, or its reward comes later.
+        for info in ended_infos(self.locals):
+            # In a TextVecEnv, what has neither is a branch or a greedy completion.
             counts = "episode" in info or "reward_abstained" in info or not self._has_episodes
             if "completion" not in info or not counts:
                 continue

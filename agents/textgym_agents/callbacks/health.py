@@ -12,6 +12,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from textgym.errors import ConfigError, ModelError
+from textgym_agents.callbacks.ended import ended_infos
 from textgym_agents.callbacks.ratio_error import ratio_error
 from textgym_agents.objectives.advantages import comparable, without_signal
 
@@ -124,8 +125,8 @@ class HealthCheck(BaseCallback):
     def _on_step(self) -> bool:
         dones = self.locals.get("dones", ())
         self._played |= len(dones) > 0
-        for row in np.flatnonzero(dones):
-            reason = self.locals["infos"][row].get("finish_reason")
+        for info in ended_infos(self.locals):
+            reason = info.get("finish_reason")
             if reason is not None:
                 self._at_limit.append(reason == "length")
         return True

@@ -11,6 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from textgym.core import text_env
 from textgym.errors import ConfigError
+from textgym_agents.callbacks.ended import ended_infos
 
 REPLAY_TOKENS = 1024  # in a row of TextLogger, for an algorithm with a replay buffer
 
@@ -76,8 +77,7 @@ class TextLogger(BaseCallback):
         self._steps += 1
         if self._steps == 1:  # the clock starts here: other callbacks may have evaluated since the rollout's start
             self._first_step, self._first_tokens = time.perf_counter(), self.num_timesteps
-        for row in np.flatnonzero(self.locals.get("dones", ())):
-            info: dict[str, Any] = self.locals["infos"][row]
+        for info in ended_infos(self.locals):
             abstained = bool(info.get("reward_abstained", False))
             if "episode" in info or abstained:
                 self._values.setdefault("text/abstained", []).append(float(abstained))

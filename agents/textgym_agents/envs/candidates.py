@@ -41,6 +41,8 @@ class CandidateVecEnv(VecEnvWrapper):
         ModelError: the model doesn't fit the environment.
     """
 
+    takes_late_rewards = True
+
     def __init__(self, venv: VecEnv, model: Any, num_candidates: int = 8) -> None:
         space, actions = venv.observation_space, venv.action_space
         if not isinstance(space, spaces.Dict) or "input_ids" not in space.spaces:

@@ -22,6 +22,7 @@ from textgym.registration import spec_of
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents import models
 from textgym_agents.envs import reward_vec_env  # noqa: F401  (for RewardWrapper around any VecEnv)
+from textgym_agents.envs.late import LateRewards
 from textgym_agents.envs.prefixes import write_tokens
 from textgym_agents.envs.sync_vector import Obs, SingleEnvs
 
@@ -49,8 +50,13 @@ class TextVecEnv(VecEnv):
     the reward abstained there is no return: ``episode`` is left out, so that SB3's means are those of the others, and
     ``reward_abstained`` is True.
 
+    While an algorithm collects a rollout, a reward may come late: one that is asked in the background, or that compares
+    the completions of a prompt. The row's info then has ``reward_pending`` instead of ``episode``, and the step that
+    waits for it, at the latest the rollout's last one, returns the episode's last info behind those of the rows.
+
     Attributes:
         abstained: (rows,) in which rows an episode ended with the last step whose reward abstained.
+        late: the rewards that are still to come.
 
     Args:
         env: a ``gymnasium.vector.VectorEnv`` made with ``autoreset_mode=AutoresetMode.SAME_STEP`` and ``copy=True``
@@ -98,6 +104,7 @@ class TextVecEnv(VecEnv):
         self._lengths = np.zeros(env.num_envs, dtype=np.int64)
         self._waiting: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=np.bool_)
         self.abstained: NDArray[np.bool_] = np.zeros(env.num_envs, dtype=np.bool_)
+        self.late = LateRewards(env)
         self._rows_wait = False
         self._started = time.time()
         self._seed: int | None = None
@@ -112,6 +119,8 @@ class TextVecEnv(VecEnv):
         """Start all rows anew. The seed given to ``seed()`` is used once, as in SB3's own vector environments."""
         if self.before_reset is not None:
             self.before_reset()
+        self.late.close()
+        self.late.forget()
         options = self._options[0] if any(self._options) else None
         observations, infos = self.env.reset(seed=self._seed, options=options)
         self._seed = None
@@ -131,11 +140,12 @@ class TextVecEnv(VecEnv):
         self._waiting = (self._waiting | dones) & self._rows_wait
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         self.abstained = np.zeros(self.num_envs, dtype=np.bool_)
+        self.late.tickets[:] = -1
         for i in np.flatnonzero(dones).tolist():
             infos[i] = self._final_info(i, vector_infos, bool(truncated[i] and not terminated[i]), observations)
             self.abstained[i] = infos[i].get("reward_abstained", False)
             self._returns[i], self._lengths[i] = 0, 0
-        return dict(observations), rewards.astype(np.float32), dones, infos
+        return dict(observations), rewards.astype(np.float32), dones, infos + self.late.step_over()
 
     def get_state(self) -> dict[str, Any]:
         """The episodes so far, for a checkpoint; the environments have their own state."""
@@ -206,6 +216,9 @@ class TextVecEnv(VecEnv):
             infos["final_obs"][row] if "final_obs" in infos else {k: v[row] for k, v in observations.items()}
         )
         info["TimeLimit.truncated"] = truncated
+        sample = self.get_attr("last_sample", row)[0] if "reward_pending" in info else None
+        if self.late.take(row, info, sample, float(self._returns[row]), int(self._lengths[row])):
+            return info
         if info.pop("reward_abstained", False):
             return {**info, "reward_abstained": True}
         info["episode"] = {

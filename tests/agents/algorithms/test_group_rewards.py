@@ -69,19 +69,21 @@ def test_each_completion_is_scored_within_its_group(name):
     assert row["episodes"] == 12
     assert row["text/abstained"] == 0
     assert row["reward"] == pytest.approx(store.scores.mean(), abs=1e-6)
-    assert row["text/reward_longer_than"] == row["text/untransformed_reward"] == pytest.approx(store.scores.mean())
+    assert row["text/reward_longer_than"] == pytest.approx(store.scores.mean())
+    assert "text/untransformed_reward" not in row  # there is no reward wrapper
     assert row["text/reward_tokens"] == row["text/num_tokens"] == store.lengths.mean()
 
 
 def test_reward_wrappers_change_what_comes_late():
     options = {"prompts_per_rollout": 4, "group_size": 3, "kl_coef": 0, "seed": 0}
-    vector = make_env(5, Longer())
+    vector, log = make_env(5, Longer()), TextLogger(every=1)
     model = make("rloo", TextVecEnv(Plus(ScaleReward(vector.env, 2))), make_model(), **options)
-    model.learn(1)
+    model.learn(1, [log])
     store = model.rollout_buffer
     (scores, lengths), groups = (store.scores, store.lengths.reshape(4, 3)), vector.env.reward.groups
     plain = [[score.value for score in Longer().score_group(group)] for group in groups]
     assert scores == pytest.approx(2 * np.array(plain) + lengths)
+    assert log.history[0]["text/untransformed_reward"] == pytest.approx(np.mean(plain))
     reward = Longer()
     model = make("rloo", single_envs(5, reward), make_model(), **options)
     model.learn(1)

@@ -3,8 +3,9 @@
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,7 @@ class Questions:
         self._remembered: OrderedDict[str, Verdict] = OrderedDict()
         self._open: dict[str, Future[Outcome | None]] = {}  # asked by a thread that has no answer yet
         self._lock = threading.Lock()
+        self._free, self._running = threading.Condition(), 0  # calls of all threads
 
     def ask(
         self, backend: JudgeBackend, chats: Sequence[Chat], *, max_concurrency: int, stop_at_failure: bool
@@ -149,7 +151,8 @@ class Questions:
         if not chats:
             return {}
         if isinstance(backend, BatchBackend):
-            outcomes = self._ask_batch(backend, list(chats.values()))
+            with self._turn(1):
+                outcomes = self._ask_batch(backend, list(chats.values()))
             for key, outcome in zip(chats, outcomes, strict=True):
                 self._keep(key, outcome)
             return dict(zip(chats, outcomes, strict=True))
@@ -158,7 +161,8 @@ class Questions:
         def ask(key: str) -> Outcome | None:
             if stop.is_set():
                 return None
-            outcome = self._ask_one(backend, chats[key])
+            with self._turn(max_concurrency):
+                outcome = None if stop.is_set() else self._ask_one(backend, chats[key])
             self._keep(key, outcome)  # at once: what is paid for isn't lost when a later one fails
             if isinstance(outcome, JudgeError) and stop_at_failure:
                 stop.set()
@@ -168,6 +172,19 @@ class Questions:
             return {key: ask(key) for key in chats}
         with ThreadPoolExecutor(min(max_concurrency, len(chats)), thread_name_prefix="judge") as pool:
             return dict(zip(chats, pool.map(ask, chats), strict=True))
+
+    @contextmanager
+    def _turn(self, most: int) -> Iterator[None]:
+        """Within the block, one of at most so many calls at a time."""
+        with self._free:
+            self._free.wait_for(lambda: self._running < most)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._free:
+                self._running -= 1
+                self._free.notify_all()
 
     def _ask_one(self, backend: JudgeBackend, chat: Chat) -> Outcome:
         with self._lock:

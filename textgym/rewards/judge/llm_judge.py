@@ -19,7 +19,7 @@ from textgym.rewards.fallback import OnFailure, checked_policy, described, settl
 from textgym.rewards.judge.asking import Answer, Part, Questions, is_failure, weighted_mean
 from textgym.rewards.judge.audit import AuditLog, audit_entry, batch_fields
 from textgym.rewards.judge.backends.account import Account
-from textgym.rewards.judge.backends.base import JudgeBackend, Verdict, backend_name
+from textgym.rewards.judge.backends.base import BatchBackend, JudgeBackend, Verdict, backend_name
 from textgym.rewards.judge.cache import VerdictCache
 from textgym.rewards.judge.prompt import Chat, judge_messages
 from textgym.rewards.judge.rubric import Rubric, as_rubric
@@ -47,7 +47,8 @@ class LLMJudge(BatchReward):
         max_chars: characters shown of each of these; what is longer is cut in the middle, with a note.
         long_texts: "cut", or "windows": a completion of more than ``max_chars`` is judged in as many pieces as it
             needs, each in a call of its own, so that nothing is unseen. Its reward is their mean by length.
-        max_concurrency: calls at a time for a backend that answers one chat per call; 1 if it isn't thread-safe.
+        max_concurrency: calls at a time for a backend that answers one chat per call, over all threads; 1 if it isn't
+            thread-safe.
         cache_size: verdicts to remember, least recently used dropped first. Failures aren't remembered. 0 for none.
         cache: a file that keeps all verdicts, for later runs and other processes, see VerdictCache. A question is known
             there by its every word, the rubric and the backend.
@@ -61,6 +62,9 @@ class LLMJudge(BatchReward):
             remembered ones are asked once.
         failures: how many of them failed.
         last_failure: why, of the last batch in which some did.
+        background: batches that training may ask for at a time while episodes go on, see
+            :func:`textgym.core.background_of`: ``max_concurrency``, or 1 for a backend that answers many chats at once.
+            0: it is asked at the end of each episode, which waits for it.
 
     Raises:
         ConfigError: an argument makes no sense.
@@ -83,7 +87,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         show_references: bool = False,
         max_chars: int = 4000,
         long_texts: Literal["cut", "windows"] = "cut",
-        max_concurrency: int = 4,
+        max_concurrency: int = 16,
         cache_size: int = 10_000,
         cache: str | Path | VerdictCache | None = None,
         audit: str | Path | AuditLog | None = None,
@@ -112,6 +116,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         self.questions = Questions(cache_size, VerdictCache(cache) if isinstance(cache, str | Path) else cache)
         self.audit = AuditLog(audit) if isinstance(audit, str | Path) else audit
         self.failures, self.last_failure = 0, ""
+        self.background = 1 if isinstance(backend, BatchBackend) else max_concurrency
         self._lock = threading.Lock()
 
     @property

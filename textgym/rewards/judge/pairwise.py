@@ -52,6 +52,7 @@ class PairwiseJudge(BatchReward):
     def __init__(self, criteria: str | Rubric, backend: JudgeBackend, **options: Unpack[JudgeOptions]) -> None:
         self.comparisons = Comparisons(criteria, backend, **options)
         self.name = self.comparisons.judge.name
+        self.background = self.comparisons.judge.background
 
     def score(self, sample: Sample, /) -> Value:
         return self([sample])[0]

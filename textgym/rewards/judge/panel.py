@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textgym.core import Reward, Sample, Score, reward_name, score_samples, scores_groups
+from textgym.core import Reward, Sample, Score, background_of, reward_name, score_samples, scores_groups
 from textgym.errors import ConfigError, did_you_mean
-from textgym.rewards.base import BatchReward, Value, check_batch
+from textgym.rewards.base import Ask, BatchReward, Value, check_batch
 from textgym.rewards.combine import statistics_of, unique_names
 from textgym.rewards.functions import as_reward
 from textgym.rewards.judge.agreement import krippendorff_alpha, mean_spearman
@@ -99,6 +99,7 @@ Score(value=None, components={'strict': 0.25, 'judges_spread': 0.0})]
         self.combine, self.disagreement_penalty, self.window, self.name = combine, disagreement_penalty, window, name
         self.names = list(named) if named else unique_names(reward_name(judge) for judge in self.judges)
         self.scope = "group" if any(scores_groups(judge) for judge in self.judges) else "sample"
+        self.background = max(background_of(judge) for judge in self.judges)
         self._verdicts: deque[list[float]] = deque(maxlen=window)  # of the last texts, NaN for none
         self._lock = threading.Lock()
 
@@ -110,7 +111,15 @@ Score(value=None, components={'strict': 0.25, 'judges_spread': 0.0})]
         if not samples:
             return []
         with ThreadPoolExecutor(len(self.judges), thread_name_prefix="judges") as pool:
-            columns = list(pool.map(lambda judge: score_samples(judge, samples), self.judges))
+            return self._scores(samples, list(pool.map(lambda judge: score_samples(judge, samples), self.judges)))
+
+    def begin_scoring(self, samples: Sequence[Sample], ask: Ask) -> Callable[[], list[Value]]:
+        """Begin to score a batch: each judge as it may be asked. Returns what waits for the values."""
+        asked = [ask(judge, samples) for judge in self.judges]
+        return lambda: self._scores(samples, [wait() for wait in asked])
+
+    def _scores(self, samples: Sequence[Sample], columns: Sequence[Sequence[Score]]) -> list[Value]:
+        """The values of a batch, from the scores of each judge."""
         rows = [[column[i] for column in columns] for i in range(len(samples))]
         with self._lock:
             for sample, row in zip(samples, rows, strict=True):

@@ -1,0 +1,184 @@
+"""A reward that waits is asked while the rollout goes on. What is learned is what a run learns that waits for it."""
+
+import threading
+import time
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecMonitor
+
+from tests.agents.four_tokens import HORIZON, PROMPTS, RETURNS, make_env, make_model, tokenizer
+from textgym import TextGenerationEnv
+from textgym.core import Score
+from textgym.errors import RewardError
+from textgym.rewards import BatchReward, Fallback
+from textgym.wrappers import LengthPenalty, ScaleReward, WhitenReward
+from textgym_agents import TextLogger, make
+from textgym_agents.algorithms import ALGORITHMS
+from textgym_agents.callbacks import HealthCheck
+from textgym_agents.envs.sync_vector import SingleEnvs
+from textgym_agents.envs.vec_env import TextVecEnv
+
+
+class Judge(BatchReward):
+    """A number of its own for each completion, after a while that is longer for earlier batches. Some have none."""
+
+    name = "judge"
+
+    def __init__(self, background, seconds=0.002):
+        self.background, self.seconds = background, seconds
+        self.threads, self.batches = set(), 0
+        self.lock = threading.Lock()
+
+    def __call__(self, samples):
+        with self.lock:
+            self.batches += 1
+            self.threads.add(threading.current_thread())
+            late = self.seconds * (self.batches % 4 == 1)
+        time.sleep(late)
+        return [
+            None
+            if sample.token_ids == (1, 2, 0)
+            else Score(RETURNS[sample.token_ids], {"tokens": len(sample.token_ids)})
+            for sample in samples
+        ]
+
+
+def wrapped(env):
+    return TextVecEnv(WhitenReward(LengthPenalty(env.env, 0.1)))
+
+
+RUNS = {
+    "ppo": {**ALGORITHMS["ppo"].small, "batch_size": 10, "kl_coef": 0.1},
+    "rloo": {"prompts_per_rollout": 6, "group_size": 2, "kl_coef": 0.1},
+    "vineppo": ALGORITHMS["vineppo"].small,
+    "dqn": {**ALGORITHMS["dqn"].small, "num_candidates": 3, "train_freq": 3},
+    "ars": ALGORITHMS["ars"].small,
+}
+
+
+def trained(name, env, tokens=60, callbacks=()):
+    log = TextLogger(every=1)
+    model = make(name, env, make_model(), seed=0, **RUNS[name])
+    model.learn(tokens, [log, HealthCheck(), *callbacks])
+    return model, [{name: value for name, value in row.items() if not name.startswith("time/")} for row in log.history]
+
+
+def text_vec_env(model):
+    env = model.get_env()
+    return getattr(env, "venv", env)
+
+
+@pytest.mark.parametrize(
+    "name", ["ppo", "rloo", "dqn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vineppo", "ars"))]
+)
+def test_a_run_learns_what_one_learns_that_waits_for_each_reward(name):
+    now, late = Judge(0), Judge(8)
+    one, log = trained(name, wrapped(make_env(4, now)))
+    other, late_log = trained(name, wrapped(make_env(4, late)))
+    assert now.threads == {threading.main_thread()}
+    assert threading.main_thread() not in late.threads
+    assert now.batches == late.batches
+    for ours, theirs in zip(one.policy.parameters(), other.policy.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert log == late_log
+    assert [(e["r"], e["l"]) for e in one.ep_info_buffer] == [(e["r"], e["l"]) for e in other.ep_info_buffer]
+    assert text_vec_env(one).env.get_state() == text_vec_env(other).env.get_state()  # WhitenReward's running mean
+    assert not text_vec_env(other).late.pending
+    for array in ("rewards", "advantages") if getattr(one, "rollout_buffer", None) else ():
+        ours, theirs = (getattr(model.rollout_buffer, array) for model in (one, other))
+        assert np.array_equal(ours, theirs, equal_nan=True), array
+
+
+class Episodes(BaseCallback):
+    """The usual way of Stable-Baselines3 to count episodes."""
+
+    def __init__(self):
+        super().__init__()
+        self.returns, self.pending = [], 0
+
+    def _on_step(self):
+        infos = self.locals["infos"]
+        assert all("episode" not in info or "completion" in info for info in infos)
+        self.returns += [info["episode"]["r"] for info in infos if "episode" in info]
+        self.pending += sum("reward_pending" in info for info in infos)
+        return True
+
+
+def test_callbacks_see_each_episode_when_its_reward_has_come():
+    now, late = Episodes(), Episodes()
+    trained("ppo", make_env(4, Judge(0)), callbacks=[now])
+    trained("ppo", make_env(4, Judge(8)), callbacks=[late])
+    assert now.pending == 0 < len(late.returns) <= late.pending  # what abstained was pending too
+    assert now.returns == late.returns
+
+
+def test_rows_of_their_own_wrappers_and_an_environment_that_is_stepped_by_hand_afterwards():
+    def rows(reward):
+        env = {"max_prompt_tokens": 2, "max_new_tokens": HORIZON}
+        return TextVecEnv(
+            SingleEnvs([ScaleReward(TextGenerationEnv(PROMPTS, reward, tokenizer(), **env), 3) for _ in range(3)])
+        )
+
+    late = Judge(8)
+    (_, log), (other, late_log) = trained("ppo", rows(Judge(0))), trained("ppo", rows(late))
+    assert log == late_log
+    assert threading.main_thread() not in late.threads
+    _, rewards, dones, infos = other.get_env().step(np.zeros(3, dtype=np.int64))  # the end token
+    assert dones.all()
+    assert len(infos) == 3
+    assert [info["episode"]["r"] for info in infos] == pytest.approx(rewards.tolist(), abs=1e-5)
+
+
+class Silent(gymnasium.vector.VectorWrapper):
+    """Reads no reward, and can't be known not to."""
+
+    def step(self, actions):
+        return self.env.step(actions)
+
+
+def test_what_reads_rewards_as_they_come_has_them_asked_in_the_foreground_and_says_so_once(monkeypatch):
+    for wrap in (lambda env: TextVecEnv(Silent(env.env)), VecMonitor):
+        judge = Judge(8)
+        with pytest.warns(UserWarning, match=r"(Silent|VecMonitor) sees each reward as it comes, so 'judge'") as caught:
+            trained("ppo", wrap(make_env(4, judge)))
+        assert len([one for one in caught if "as it comes" in str(one.message)]) == 1
+        assert judge.threads == {threading.main_thread()}
+    monkeypatch.setattr(Silent, "takes_late_rewards", True, raising=False)
+    judge = Judge(8)
+    trained("ppo", TextVecEnv(Silent(make_env(4, judge).env)))
+    assert threading.main_thread() not in judge.threads
+
+
+@pytest.mark.parametrize("name", ["ppo", "rloo"])
+def test_a_failure_ends_the_training_or_abstains_as_its_policy_says(name):
+    class Down(Judge):
+        def __call__(self, samples):
+            super().__call__(samples)
+            raise RewardError("no reply")
+
+    with pytest.raises(RewardError, match="no reply"):
+        trained(name, make_env(4, Down(8)))
+    with pytest.warns(RuntimeWarning, match="no reply"):
+        model, log = trained(name, make_env(4, Fallback(Down(8), 0.5)))
+    assert {one["r"] for one in model.ep_info_buffer} == {0.5}
+    assert log[-1]["text/failed"] == 1
+
+
+def test_a_buffer_that_is_saved_has_no_reward_to_come():
+    env = make_env(4, Judge(8, seconds=0.01))
+    model = make("dqn", env, make_model(), seed=0, **{**RUNS["dqn"], "learning_starts": 1000, "train_freq": 3})
+    model.learn(24)
+    buffer = model.replay_buffer
+    env.late.open()
+    for _ in range(HORIZON):
+        before = model._last_obs
+        after, rewards, _, infos = model.env.step(np.zeros(4, dtype=np.int64))
+        buffer.add(before, after, np.zeros((4, 1)), rewards, np.ones(4), infos)
+        model._last_obs = after
+    assert buffer._ended
+    assert len(buffer.get_state()["numbers"]) == len(buffer.episodes) > 4
+    assert not buffer._ended
