@@ -253,6 +253,8 @@ def _play(
     env.seed(0)
     obs: Any = env.reset()
     bar = iter(track(range(num_prompts), "evaluating", disable=not progress, transient=True))
+    pending: dict[int, int] = {}  # prompts by tickets
+    env.late.open()
     while len(episodes) < num_prompts:
         actions, _ = policy.predict(obs, deterministic=deterministic)
         if reference is not None:
@@ -268,9 +270,22 @@ def _play(
             if sample is not None and sample.prompt_id < num_prompts and sample.prompt_id not in episodes:
                 info = infos[row]
                 parts = info.get("reward_components", {})
-                returned = info["episode"]["r"] if "episode" in info else math.nan  # the reward abstained
+                returned = _return(info)
+                if env.late.tickets[row] >= 0:
+                    pending[int(env.late.tickets[row])] = sample.prompt_id
                 episodes[sample.prompt_id] = sample, returned, parts, float(kl[row])
                 next(bar, None)
             kl[row] = 0.0
     next(bar, None)
+    env.late.close()
+    env.late.arrive()
+    for ticket, info in zip(env.late.take_rewards(), env.late.take_infos(), strict=True):
+        if ticket in pending:
+            sample, _, _, divergences = episodes[pending[ticket]]
+            episodes[sample.prompt_id] = sample, _return(info), info["reward_components"], divergences
     return [episodes[i] for i in sorted(episodes)]
+
+
+def _return(info: Mapping[str, Any]) -> float:
+    """Of the last info of an episode; NaN where the reward abstained or is still to come."""
+    return float(info["episode"]["r"]) if "episode" in info else math.nan

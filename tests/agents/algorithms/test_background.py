@@ -16,7 +16,7 @@ from textgym.core import Score
 from textgym.errors import RewardError
 from textgym.rewards import BatchReward, Fallback
 from textgym.wrappers import LengthPenalty, ScaleReward, WhitenReward
-from textgym_agents import TextLogger, make
+from textgym_agents import TextLogger, evaluate, make
 from textgym_agents.algorithms import ALGORITHMS
 from textgym_agents.callbacks import HealthCheck
 from textgym_agents.envs.sync_vector import SingleEnvs
@@ -182,3 +182,15 @@ def test_a_buffer_that_is_saved_has_no_reward_to_come():
     assert buffer._ended
     assert len(buffer.get_state()["numbers"]) == len(buffer.episodes) > 4
     assert not buffer._ended
+
+
+def test_an_evaluation_asks_in_the_background_too():
+    results = []
+    for judge in (Judge(0), Judge(8)):
+        env = make_env(2, judge, sampling="sequential")
+        model = make("zero_shot", env, make_model(), seed=0)
+        results.append(evaluate(model, TextVecEnv(LengthPenalty(env.env, 0.1)), num_prompts=3, deterministic=False))
+        assert (threading.main_thread() in judge.threads) == (judge.background == 0)
+    now, late = results
+    assert np.array_equal(now.rewards, late.rewards, equal_nan=True)
+    assert now.components == late.components
