@@ -328,6 +328,8 @@ def final_info(sample: Sample, score: Score, reward: Reward | None) -> dict[str,
     components = dict(score.components)
     if not components and reward is not None and score.value is not None:
         components = {reward_name(reward): score.value}  # a reward without parts is its own only part
+    if sample.turns:
+        components["partner"] = sum(turn.reward for turn in sample.turns)
     info: dict[str, Any] = {
         "prompt": sample.prompt,
         "prompt_id": sample.prompt_id,
@@ -338,6 +340,8 @@ def final_info(sample: Sample, score: Score, reward: Reward | None) -> dict[str,
         "num_tokens": len(sample.token_ids),
         "reward_components": components,
     }
+    if sample.turns:
+        info["turns"] = sample.turns
     if score.failure:
         info["reward_failure"] = score.failure
     return info if score.value is not None else {**info, "reward_abstained": True}
@@ -469,7 +473,7 @@ class TextMDP:
         ]
         reward, asked = self.reward, None
         try:
-            if reward is not None and self.background is not None and background_of(reward):
+            if samples and reward is not None and self.background is not None and background_of(reward):
                 asked = self.background.ask(reward, samples)
                 scores = [Score(None)] * len(samples)
             else:
@@ -508,28 +512,6 @@ class TextMDP:
         if scores_groups(self.reward):  # the others of a group have yet to end
             return [Score(None)] * len(samples)
         return score_samples(self.reward, samples)
-
-    def _final_info(self, sample: Sample, score: Score) -> dict[str, Any]:
-        components = dict(score.components)
-        if not components and self.reward is not None and score.value is not None:
-            components = {reward_name(self.reward): score.value}  # a reward without parts is its own only part
-        if sample.turns:
-            components["partner"] = sum(turn.reward for turn in sample.turns)
-        info: dict[str, Any] = {
-            "prompt": sample.prompt,
-            "prompt_id": sample.prompt_id,
-            "metadata": Metadata(sample.metadata),
-            "completion": sample.completion,
-            "references": sample.references,
-            "finish_reason": sample.finish_reason,
-            "num_tokens": len(sample.token_ids),
-            "reward_components": components,
-        }
-        if sample.turns:
-            info["turns"] = sample.turns
-        if score.failure:
-            info["reward_failure"] = score.failure
-        return info if score.value is not None else {**info, "reward_abstained": True}
 
 
 class WithReward:

@@ -38,7 +38,8 @@ class Ended:
     Attributes:
         row: that played it.
         info: its last info, without what the reward says.
-        returned: the sum of its other rewards.
+        returned: the sum of the rewards of its other steps.
+        partner: what its last step has without it, such as the reward of a conversation's last turn.
         length: in tokens.
         pending: what the background works on; None where the reward compares completions.
         sample: the completion.
@@ -48,6 +49,7 @@ class Ended:
     row: int
     info: dict[str, Any]
     returned: float
+    partner: float
     length: int
     pending: PendingReward | None
     sample: Sample
@@ -139,8 +141,11 @@ class LateRewards:
 
     # ------------------------------------------------------------------ what comes
 
-    def take(self, row: int, info: dict[str, Any], sample: Any, returned: float, length: int) -> bool:
-        """Whether the episode that a row has ended waits for its reward from now on; its info says that it may."""
+    def take(self, row: int, info: dict[str, Any], sample: Any, returned: float, partner: float, length: int) -> bool:
+        """Whether the episode that a row has ended waits for its reward from now on; its info says that it may.
+
+        What its last step has without it, such as the reward of a conversation's last turn, waits too.
+        """
         pending = info.pop("reward_pending", None)
         if isinstance(pending, PendingReward):
             sample = pending.sample
@@ -149,7 +154,7 @@ class LateRewards:
         info.pop("reward_abstained", None)
         kept = {name: value for name, value in info.items() if name != "terminal_observation"}
         asked = pending if isinstance(pending, PendingReward) else None
-        self.pending[self._next] = Ended(row, kept, returned, length, asked, sample)
+        self.pending[self._next] = Ended(row, kept, returned, partner, length, asked, sample)
         self.tickets[row] = self._next
         self._next += 1
         info["reward_pending"] = True
@@ -190,6 +195,7 @@ class LateRewards:
             if value is None:
                 self._rewards[ticket] = None
             else:
+                value += ended.partner
                 reward = late_reward(self.env, ended.sample, value, ended.row)
                 self._rewards[ticket] = reward
                 spent = round(time.time() - self._started, 6)

@@ -135,17 +135,19 @@ class TextVecEnv(VecEnv):
     def step_wait(self) -> tuple[Obs, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         observations, rewards, terminated, truncated, vector_infos = self.env.step(self._actions)
         dones = terminated | truncated
-        self._returns += rewards
         self._lengths += ~self._waiting  # the action of a row that waits is ignored
         self._waiting = (self._waiting | dones) & self._rows_wait
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         self.abstained = np.zeros(self.num_envs, dtype=np.bool_)
         self.late.tickets[:] = -1
         for i in np.flatnonzero(dones).tolist():
-            infos[i] = self._final_info(i, vector_infos, bool(truncated[i] and not terminated[i]), observations)
+            cut = bool(truncated[i] and not terminated[i])
+            infos[i] = self._final_info(i, vector_infos, cut, observations, float(rewards[i]))
             self.abstained[i] = infos[i].get("reward_abstained", False)
-            self._returns[i], self._lengths[i] = 0, 0
-        return dict(observations), rewards.astype(np.float32), dones, infos + self.late.step_over()
+            self._lengths[i] = 0
+        self._returns = np.where(dones, 0.0, self._returns + rewards)
+        rewards = np.where(self.late.tickets >= 0, 0.0, rewards).astype(np.float32)  # what waits has all of it later
+        return dict(observations), rewards, dones, infos + self.late.step_over()
 
     def get_state(self) -> dict[str, Any]:
         """The episodes so far, for a checkpoint; the environments have their own state."""
@@ -206,7 +208,9 @@ class TextVecEnv(VecEnv):
             self._lengths[rows] = [len(written) for written in tokens]
         return dict(observations)
 
-    def _final_info(self, row: int, infos: dict[str, Any], truncated: bool, observations: Obs) -> dict[str, Any]:
+    def _final_info(
+        self, row: int, infos: dict[str, Any], truncated: bool, observations: Obs, reward: float
+    ) -> dict[str, Any]:
         final = infos.get("final_info", infos)  # rows that wait keep their end where it is
         info = _of_row({k: v for k, v in final.items() if not isinstance(v, dict)}, row)
         if isinstance(final.get("reward_components", {}), dict):
@@ -217,12 +221,12 @@ class TextVecEnv(VecEnv):
         )
         info["TimeLimit.truncated"] = truncated
         sample = self.get_attr("last_sample", row)[0] if "reward_pending" in info else None
-        if self.late.take(row, info, sample, float(self._returns[row]), int(self._lengths[row])):
+        if self.late.take(row, info, sample, float(self._returns[row]), reward, int(self._lengths[row])):
             return info
         if info.pop("reward_abstained", False):
             return {**info, "reward_abstained": True}
         info["episode"] = {
-            "r": round(float(self._returns[row]), 6),
+            "r": round(float(self._returns[row]) + reward, 6),
             "l": int(self._lengths[row]),
             "t": round(time.time() - self._started, 6),
         }
