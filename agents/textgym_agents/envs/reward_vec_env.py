@@ -17,10 +17,8 @@ class VecEnvReward(VecEnvWrapper):
     """
 
     def __init__(self, env: VecEnv) -> None:
-        try:
-            env.get_attr("last_sample", 0)
-        except AttributeError:
-            raise ConfigError(f"{type(self).__name__} needs a VecEnv of text environments, got {env}.") from None
+        if not env.has_attr("last_sample"):  # a process of SubprocVecEnv dies of an unknown name in get_attr
+            raise ConfigError(f"{type(self).__name__} needs a VecEnv of text environments, got {env}.")
         super().__init__(env)
 
     def reset(self) -> Any:
