@@ -4,6 +4,7 @@ A classifier that nothing is trained on says whether the reviews got happier.
 
 python examples/rlaif.py                 seconds: a classifier that is shown the completion alone in place of a judge
 python examples/rlaif.py --judge MODEL --seeds 0,1,2 --tokens 4096 --num-prompts 50 --out FILE --picture PICTURE
+python examples/rlaif.py --judge MODEL --check           whether its scores, and those from 1 to 5, mean anything
 
 MODEL is a small instruction-tuned model: a folder or a .gguf file. Seeds that are in FILE aren't run again.
 """
@@ -17,11 +18,12 @@ import numpy as np
 
 from textgym import Sample, Score, score_samples
 from textgym.rewards import BatchReward, ClassifierReward
-from textgym.rewards.judge import LLMJudge
+from textgym.rewards.judge import LLMJudge, LocalBackend
 from textgym.rewards.judge.backends.base import Verdict
 from textgym.rewards.judge.backends.local import digit_forms
 from textgym.rewards.judge.backends.next_token import next_token_probabilities
 from textgym.rewards.judge.rubric import Criterion, Rubric
+from textgym.tasks import SentimentContinuation
 from textgym_agents import evaluate, make, models
 from textgym_agents.callbacks import TextLogger
 from textgym_agents.evaluation.statistics import intervals
@@ -69,6 +71,16 @@ class Watched(BatchReward):
     def __call__(self, samples: Sequence[Sample]) -> list[Score]:
         judged, gold = score_samples(self.judge, samples), GOLD(samples)
         return [Score(one.value, {"gold": value}) for one, value in zip(judged, gold, strict=True)]
+
+
+def check(judge: BatchReward, num_prompts: int = 50) -> str:
+    """How a judge's scores go with the labels of a happy and an unhappy continuation of training prompts."""
+    task = SentimentContinuation("train")
+    texts = [[f" {task.training_completions(i)[k].strip()}" for k in (0, 3)] for i in range(num_prompts)]
+    samples = [Sample(task[i].text, text) for i, both in enumerate(texts) for text in both]
+    values = np.array([score.value for score in score_samples(judge, samples)]).reshape(num_prompts, 2)
+    correlation = np.corrcoef(values.ravel(), np.tile([1, 0], num_prompts))[0, 1]
+    return f"correlation {correlation:.2f}, {np.mean(values[:, 0] > values[:, 1]):.0%} of the pairs in order"
 
 
 def run(judge: BatchReward, seed: int, tokens: int, num_prompts: int) -> dict:
@@ -129,13 +141,21 @@ def draw(runs: list[dict], file: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--judge", help="a folder or .gguf file of an instruction-tuned model")
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--tokens", type=int, default=2048)
     parser.add_argument("--num-prompts", type=int, default=32)
     parser.add_argument("--out", type=Path, help="a file that keeps the runs, a line each")
     parser.add_argument("--picture")
     given = parser.parse_args()
-    judge = LLMJudge(RUBRIC, OneWord(given.judge)) if given.judge else ClassifierReward("textgym/sentiment", "POSITIVE")
+    word = OneWord(given.judge) if given.judge else None
+    judge = LLMJudge(RUBRIC, word) if word else ClassifierReward("textgym/sentiment", "POSITIVE")
+    if given.check:
+        print(f"one word: {check(judge)}")
+        if word:
+            scale = LocalBackend(word.model, word.tokenizer, min_label_mass=0)
+            print(f"1 to 5: {check(LLMJudge('Is the review happy? 5: very happy, 1: very unhappy.', scale))}")
+        return
     runs = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out and given.out.exists() else []
     for seed in map(int, given.seeds.split(",")):
         if seed not in [one["seed"] for one in runs]:
