@@ -43,7 +43,9 @@ def check_command(line: str) -> None:
     elif program == "python":
         assert arguments[0] == "-m" or (ROOT / arguments[0]).is_file(), f"{line}: no such script"
         module = ROOT.joinpath(*arguments[1].split(".")).with_suffix(".py") if arguments[0] == "-m" else ROOT
-        assert module.exists() or arguments[1] in ("pytest", "http.server"), f"{line}: no such module"
+        package = module.with_suffix("") / "__main__.py"
+        named = module.exists() or package.exists() or arguments[1] in ("pytest", "http.server")
+        assert named, f"{line}: no such module"
     else:
         assert program in ("git", "cd", "tensorboard"), f"{line}: this test has no check of {program!r}"
 
