@@ -1,5 +1,6 @@
 """How the parts of an algorithm that need its policy get it: buffers with a KL, environments of candidates."""
 
+import warnings
 import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -9,6 +10,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
+from textgym.core import background_of, reward_name
 from textgym_agents.buffers.episodes import EpisodeStore
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
@@ -72,7 +74,7 @@ class _Late:
     """The rewards of an algorithm's environment, which may be another one later, that are still to come."""
 
     def __init__(self, algorithm: BaseAlgorithm) -> None:
-        self._algorithm = weakref.ref(algorithm)
+        self._algorithm, self._warned = weakref.ref(algorithm), False
 
     def _layers(self) -> list[Any]:
         """The environment from the outside in, if a TextVecEnv is innermost."""
@@ -84,6 +86,8 @@ class _Late:
 
     def begin(self, steps: int | None = None, *, taken: int = 0) -> None:
         *around, env = self._layers() or [None]
+        if env is None and not taken:
+            self._say_that_it_waits()
         if env is None or (taken and env.late.is_open):
             return
         taken = 0 if env.late.over else taken
@@ -93,6 +97,23 @@ class _Late:
             steps = frequency.frequency - taken if isinstance(frequency, TrainFreq) and known else None
         if steps is None or steps > 0:
             env.late.open(steps, around=around)
+
+    def _say_that_it_waits(self) -> None:
+        """Warn once of a reward that could be asked in the background in another environment."""
+        algorithm = self._algorithm()
+        env = None if algorithm is None else algorithm.env
+        while isinstance(env, VecEnvWrapper):
+            env = env.venv
+        rewards = [getattr(getattr(one.unwrapped, "mdp", None), "reward", None) for one in getattr(env, "envs", ())]
+        waits = next((reward for reward in rewards if background_of(reward)), None)
+        if waits is not None and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{type(env).__name__} has rewards come with their steps, so {reward_name(waits)!r} is asked at the "
+                "end of each episode, and the rollout waits for it. textgym_agents.make_vec_env makes an environment "
+                "that doesn't.",
+                stacklevel=5,
+            )
 
     def tickets(self) -> Ints:
         layers = self._layers()

@@ -15,20 +15,21 @@ from textgym_agents.report.timing import Entry, Result, take_turns
 from textgym_agents.speed.entries import begin, collect, touch
 from textgym_agents.speed.models import Subject, subject
 from textgym_agents.speed.plan import Job, Plan
-from textgym_agents.speed.rollouts import MIXED, Shape, make_env, make_ppo
+from textgym_agents.speed.rollouts import Shape, make_env, make_ppo
 
 SECONDS = 0.5  # that the judge takes for a text
 ROLLOUT = 5.0  # seconds that a rollout takes without a judge, at least
+SHORT = Shape(16, 64, mean_tokens=9)  # a text ends with most of its steps
 
 
 def judged(plan: Plan) -> Iterator[Job]:
     """A rollout with a slow judge against one without a judge."""
     for place in ("background",) if plan.quick else ("background", "foreground"):
-        what = f"rollout with a judge of {1000 * SECONDS:.0f} ms in the {place}, llama, {MIXED}"
+        what = f"rollout with a judge of {1000 * SECONDS:.0f} ms in the {place}, llama, {SHORT}"
         yield Job("judge", what, partial(judge_time, plan, place, what))
 
 
-def waiting_judge(seconds: float = SECONDS) -> LLMJudge:
+def waiting_judge(seconds: float) -> LLMJudge:
     """A judge that takes so long for a text, as one behind a server does, and remembers none."""
 
     def backend(chat: Chat) -> str:
@@ -38,16 +39,20 @@ def waiting_judge(seconds: float = SECONDS) -> LLMJudge:
     return LLMJudge("Is it fluent?", backend, cache_size=0)
 
 
-def judge_time(plan: Plan, place: str, what: str, shape: Shape = MIXED, least: float = ROLLOUT) -> list[Result]:
+def judge_time(
+    plan: Plan, place: str, what: str, shape: Shape = SHORT, least: float = ROLLOUT, wait: float = SECONDS
+) -> list[Result]:
     """How many times as long a rollout takes whose rewards come from such a judge, in the background or foreground.
 
     Both have as many steps as take ``least`` seconds without a judge, by a first rollout.
     """
-    one, judge = subject("llama", plan.device, plan.dtype), waiting_judge()
+    one, judge = subject("llama", plan.device, plan.dtype), waiting_judge(wait)
     if place == "foreground":
         judge.background = 0
+    first = rollout(one, shape, shape.new_tokens, None)
+    first.run()  # to warm up
     started = time.perf_counter()
-    rollout(one, shape, shape.new_tokens, None).run()
+    first.run()
     n_steps = math.ceil(shape.new_tokens * max(1.0, 1.1 * least / (time.perf_counter() - started)))
     entries = [rollout(one, shape, n_steps, None), rollout(one, shape, n_steps, judge)]
     usual, ours = take_turns(entries, plan.repeats if place == "background" else 1)

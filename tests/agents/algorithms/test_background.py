@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from tests.agents.four_tokens import HORIZON, PROMPTS, RETURNS, make_env, make_model, tokenizer
 from textgym import TextGenerationEnv
@@ -151,6 +151,25 @@ def test_what_reads_rewards_as_they_come_has_them_asked_in_the_foreground_and_sa
     judge = Judge(8)
     trained("ppo", TextVecEnv(Silent(make_env(4, judge).env)))
     assert threading.main_thread() not in judge.threads
+
+
+def test_vectors_of_single_environments():
+    def single(judge):
+        return lambda: TextGenerationEnv(PROMPTS, judge, tokenizer(), max_prompt_tokens=2, max_new_tokens=HORIZON)
+
+    now, late, plain = Judge(0), Judge(8), Judge(8)
+    same_step = gymnasium.vector.AutoresetMode.SAME_STEP
+    histories = []
+    for judge in (now, late):
+        rows = gymnasium.vector.SyncVectorEnv([single(judge)] * 2, autoreset_mode=same_step)
+        histories.append(trained("ppo", TextVecEnv(rows))[1])
+    assert histories[0] == histories[1]
+    assert threading.main_thread() not in late.threads
+    with pytest.warns(
+        UserWarning, match="DummyVecEnv has rewards come with their steps, so 'judge' is asked at the end"
+    ):
+        trained("ppo", DummyVecEnv([single(plain)] * 2))
+    assert plain.threads == {threading.main_thread()}
 
 
 @pytest.mark.parametrize("name", ["ppo", "rloo"])

@@ -4,6 +4,7 @@ No test looks at how long something takes.
 """
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from textgym.errors import ConfigError
 from textgym_agents import speed
 from textgym_agents.cli.app import app
 from textgym_agents.report.timing import Entry, Result, Series, compare, take_turns
-from textgym_agents.speed import chart, entries, environment_rows, memory, model_rows, models, report, with_trl
+from textgym_agents.speed import chart, entries, environment_rows, judging, memory, model_rows, models, report, with_trl
 from textgym_agents.speed.handwritten import HandwrittenPPO, pad
 from textgym_agents.speed.models import MADE, Subject, new_model, number_tokenizer, subject
 from textgym_agents.speed.plan import Plan, quick
@@ -242,6 +243,17 @@ def test_environments_take_their_steps():
         entry = environment_rows.steps(env, "x", 4)
         entry.before()
         assert entry.run() == 4 * env.num_envs
+
+
+def test_rollouts_with_a_judge_take_turns_with_those_without(tiny_models):
+    (result,) = judging.judge_time(Plan(repeats=2), "background", "x", MIXED, least=0, wait=0)
+    assert len(result.repeats) == 2
+    assert result.target == 1.15
+    texts = int(re.search(r"24 steps; (\d+) texts end", result.note)[1])
+    assert 4 <= texts <= 4 * 24
+    entry = judging.rollout(models.subject("llama"), MIXED, 24, judge := judging.waiting_judge(0))
+    assert entry.run() == 4 * 24
+    assert judge.calls > 0
 
 
 def test_a_row_without_trl_says_so(tiny_models, monkeypatch):
