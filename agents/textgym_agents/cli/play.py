@@ -27,7 +27,7 @@ def play(
 ) -> None:
     r"""Write completions yourself and see how they are scored.
 
-    Type a completion and press Enter; \n is a line break. Ctrl-D ends the game.
+    Type a completion and press Enter; \n is a line break. Ctrl-D ends the game. With a partner, type a turn at a time.
 
     [cyan]textgym play Copy --rounds 3[/cyan]
     [cyan]textgym play DataToText --reward '0.5*bleu + 0.5*coverage' --seed 1[/cyan]
@@ -50,22 +50,39 @@ def play(
         console.print(Text(f"{len(scores) + 1} of {rounds}", "dim"))
         console.print(Text(options.visible(info["prompt"]), "bold"), end="")
         try:
-            typed = console.input(Text(" ")).replace("\\n", "\n")
-            if not sys.stdin.isatty():  # nobody has seen it typed
-                console.print(Text(options.visible(typed), "cyan"))
+            score, end = _episode(console, env)
         except EOFError:
             console.print()
             break
-        try:
-            _, score, _, _, end = env.step(_with_space(typed))
         except InvalidActionError as error:
             console.print(Text(options.visible(str(error)), "red"))
             continue
         if not end.get("reward_abstained"):
-            scores.append(float(score))
-        _show(console, float(score), end)
+            scores.append(score)
+        _show(console, score, end)
     if scores:
         console.print(f"mean of {len(scores)}: [bold]{sum(scores) / len(scores):.3f}[/bold]")
+
+
+def _episode(console: Console, env: Any) -> tuple[float, dict[str, Any]]:
+    """One completion, or the turns of a conversation with the partner's replies. Returns the return and the last info.
+
+    Raises:
+        EOFError: the input ends.
+        InvalidActionError: a token is masked.
+    """
+    total, over = 0.0, False
+    info: dict[str, Any] = {}
+    while not over:
+        typed = console.input(Text("> " if info else " ")).replace("\\n", "\n")
+        if not sys.stdin.isatty():  # nobody has seen it typed
+            console.print(Text(options.visible(typed), "cyan"))
+        _, reward, terminated, truncated, info = env.step(_with_space(typed))
+        total, over = total + float(reward), terminated or truncated
+        for turn in info.get("turns", ())[-1:]:
+            if turn.speaker == "partner":
+                console.print(Text(options.visible(turn.text), "green"))
+    return total, info
 
 
 def _with_space(typed: str) -> str:
@@ -80,7 +97,13 @@ def _show(console: Console, score: float, info: dict[str, Any]) -> None:
     table.add_row("score", Text(worth, "bold green" if score >= 0.5 else "bold yellow"))
     for name, value in info["reward_components"].items():
         table.add_row(Text(options.visible(f"  {name}")), f"{value:.3f}")
-    ended = {"length": "cut off at the longest length", "stop": "at a stop string"}.get(info["finish_reason"], "")
+    ends = {
+        "length": "cut off at the longest length",
+        "stop": "at a stop string",
+        "turns": "the turns are used up",
+        "full": "no room for the reply",
+    }
+    ended = ends.get(info["finish_reason"], "")
     table.add_row("tokens", f"{info['num_tokens']}{', ' + ended if ended else ''}")
     if info.get("reward_failure"):
         table.add_row("failure", Text(options.visible(info["reward_failure"])))

@@ -212,6 +212,17 @@ def test_play_counts_no_completion_whose_reward_abstains():
     assert "mean of" not in result.output
 
 
+def test_play_takes_turns_with_a_partner():
+    partner = ["--env-kwarg", "partner=tests.conversations.test_contract:guessing", "--env-kwarg", "max_turns=2"]
+    more = [*partner, "--env-kwarg", "max_new_tokens=64", "--rounds", 1, "--seed", 1]
+    result = run("play", "Copy", *more, input="a\nb\n")
+    assert result.exit_code == 0, result.output
+    lines = [line.rstrip() for line in result.output.splitlines()]
+    assert lines[2:6] == ["Copy: a", "no", "> b", "try again"]
+    assert "  partner  0.300" in lines
+    assert "the turns are used up" in result.output
+
+
 def test_play_gives_full_marks_to_the_reference():
     env = gymnasium.make("textgym/Copy-v1", split="train")
     env.reset(seed=5)
