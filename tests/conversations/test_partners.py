@@ -12,7 +12,7 @@ from tests.conversations.test_contract import GPT, LENGTHS, PROMPTS, guessing, m
 from textgym import Dialogue, Prompt, Reply, TextGenerationEnv, Turn
 from textgym.checker import check_partner, check_text_env
 from textgym.errors import ConfigError, PartnerError
-from textgym.partners import GymPartner, Human, Scripted, ToolUse
+from textgym.partners import Agenda, GymPartner, Human, Scripted, ToolUse
 from textgym.wrappers import CompletionAction
 
 
@@ -95,6 +95,65 @@ def test_a_person_replies_until_the_end_of_the_input(monkeypatch, capsys):
     assert Human()([dialogue("\x1b[2Jhi")]) == [Reply("yes")]
     assert Human()([dialogue("hi", "ho")]) == [Reply(done=True)]
     assert capsys.readouterr().out == "Go:\n> ␛[2Jhi\n> ho\n\n"
+
+
+GOAL = {"leaving_date": "May 3rd", "to": "Long Beach", "travelers": "4"}
+
+
+def agenda(*said, seed=0, noise=0.0):
+    conversation = dialogue(*said, metadata={"goal": GOAL})
+    return Agenda(noise)([Dialogue(conversation.prompt, conversation.turns, seed)])[0]
+
+
+def test_a_customer_informs_when_asked_and_otherwise_from_the_stack():
+    assert agenda("Leaving date? And how many travelers?").text == "The leaving date is May 3rd. The travelers is 4."
+    seen = {tuple(agenda(*["hm"] * n, seed=seed).text for n in (1, 2, 3, 4)) for seed in range(30)}
+    assert len(seen) == 6  # orders of three slots
+    assert all(len(set(texts)) == 4 and texts[3] == "That is all." for texts in seen)
+    after = {agenda("leaving date?", "hm", "hm", seed=seed).text for seed in range(30)}
+    assert "The leaving date is May 3rd." not in after  # it was asked for before
+    assert "The to is Long Beach." in after
+
+
+def test_a_customer_is_served_when_each_value_was_said():
+    assert agenda("to long beach, 44 travelers").reward == pytest.approx(1 / 3)
+    assert agenda("Long Beach", "Long Beach again").reward == 0
+    assert agenda("Long Beach", "May 3rd, 4 people") == Reply("Yes, thank you.", pytest.approx(2 / 3), done=True)
+    heard = [agenda("Long Beach", "May 3rd, 4", seed=seed, noise=0.5) for seed in range(400)]
+    assert np.mean([reply.done for reply in heard]) == pytest.approx(0.25, abs=0.08)
+    assert {reply.text for reply in heard} >= {"Sorry, what?", "Yes, thank you."}
+    check_partner(Agenda(0.3), [dialogue("a", "4", metadata={"goal": GOAL})])
+
+
+def test_goals_and_noise_that_make_no_sense():
+    with pytest.raises(PartnerError, match=r"make prompts by Agenda\.prompts"):
+        Agenda()([dialogue("hi")])
+    for goal in ({}, {"to": ""}, {"to": 3}, "to"):
+        with pytest.raises(ConfigError, match="goal"):
+            Agenda().prompts([goal])
+    for noise in (1, -0.1, "much", True):
+        with pytest.raises(ConfigError, match="noise"):
+            Agenda(noise)
+
+
+def test_rewards_of_turns_stay_where_a_reward_compares_completions():
+    envs = textgym.TextGenerationVectorEnv(
+        2,
+        [Prompt("Hi:")],
+        textgym.rewards.SelfBLEU(),
+        partner=Scripted([Reply("a", 0.25), Reply("b", 0.5)]),
+        **LENGTHS,
+    )
+    groups = textgym.wrappers.GroupedRows(envs, 2)
+    groups.reset(seed=0)
+    end, rewards = GPT.eos_token_id, []
+    for tokens in ([7, 7], [end, end], [8, end], [end, 0]):
+        _, reward, terminated, _, infos = groups.step(np.array(tokens))
+        rewards.append(reward.tolist())
+    assert rewards[:3] == [[0, 0], [0.25, 0.25], [0, 0.5]]
+    assert rewards[3][0] == pytest.approx(0.5 + infos["reward_components"]["self_bleu"][0])
+    assert rewards[3][1] == pytest.approx(infos["reward_components"]["self_bleu"][1])
+    assert terminated.all()
 
 
 # Tools

@@ -1,8 +1,9 @@
 """Partners of conversations, one file each. A function of your own becomes one with ``@textgym.partner``."""
 
+from textgym.partners.agenda import Agenda
 from textgym.partners.gym_partner import GymPartner
 from textgym.partners.human import Human
 from textgym.partners.scripted import Scripted
 from textgym.partners.tools import ToolUse, calculator, look_up
 
-__all__ = ["GymPartner", "Human", "Scripted", "ToolUse", "calculator", "look_up"]
+__all__ = ["Agenda", "GymPartner", "Human", "Scripted", "ToolUse", "calculator", "look_up"]

@@ -102,9 +102,10 @@ class GroupedRows(VectorWrapperBase):
         observations: Any = None
         infos: dict[str, Any] = {}
         if not over.all():
-            observations, _, _, cut, infos = self.env.step(actions)
+            observations, of_turns, _, cut, infos = self.env.step(actions)  # a partner's; 0 without one
             self._cut |= cut
             rewards, terminated, truncated = self._ends(over, infos)
+            rewards = rewards + of_turns
         if over.any():
             options = {"reset_mask": over, "prompt_id": self._prompts(over)}
             observations, started = self.env.reset(options=options)
