@@ -15,7 +15,7 @@ from textgym import TextGenerationEnv
 from textgym.core import Score
 from textgym.errors import RewardError
 from textgym.rewards import BatchReward, Fallback
-from textgym.wrappers import LengthPenalty, ScaleReward, WhitenReward
+from textgym.wrappers import ClipReward, LengthPenalty, ScaleReward, WhitenReward
 from textgym_agents import TextLogger, evaluate, make
 from textgym_agents.algorithms import ALGORITHMS
 from textgym_agents.callbacks import HealthCheck
@@ -72,13 +72,25 @@ def text_vec_env(model):
     return getattr(env, "venv", env)
 
 
+class NothingToCome(BaseCallback):
+    """Where a checkpoint is saved, each reward has come."""
+
+    def _on_step(self):
+        return True
+
+    def _on_rollout_start(self):
+        env = text_vec_env(self.model)
+        assert not env.late.pending
+        assert not env.late.take_infos()
+
+
 @pytest.mark.parametrize(
     "name", ["ppo", "rloo", "dqn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vineppo", "ars"))]
 )
 def test_a_run_learns_what_one_learns_that_waits_for_each_reward(name):
     now, late = Judge(0), Judge(8)
     one, log = trained(name, wrapped(make_env(4, now)))
-    other, late_log = trained(name, wrapped(make_env(4, late)))
+    other, late_log = trained(name, wrapped(make_env(4, late)), callbacks=[NothingToCome()])
     assert now.threads == {threading.main_thread()}
     assert threading.main_thread() not in late.threads
     assert now.batches == late.batches
@@ -151,6 +163,25 @@ def test_what_reads_rewards_as_they_come_has_them_asked_in_the_foreground_and_sa
     judge = Judge(8)
     trained("ppo", TextVecEnv(Silent(make_env(4, judge).env)))
     assert threading.main_thread() not in judge.threads
+
+
+class Bonus(gymnasium.vector.VectorWrapper):
+    """A reward for each step, as a partner in a conversation gives."""
+
+    takes_late_rewards = True
+
+    def step(self, actions):
+        observations, rewards, *rest = self.env.step(actions)
+        return observations, rewards + 0.3, *rest
+
+
+def test_reward_wrappers_see_what_comes_late_with_what_its_step_had():
+    (_, log), (_, late_log) = (
+        trained("ppo", TextVecEnv(ClipReward(Bonus(make_env(4, Judge(background)).env), 0, 0.9)))
+        for background in (0, 8)
+    )
+    assert log == late_log
+    assert log[-1]["text/untransformed_reward"] > 0.3
 
 
 def test_vectors_of_single_environments():
