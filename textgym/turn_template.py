@@ -15,7 +15,7 @@ DEFAULT = ("\nUser: ", "\nAssistant:")  # around a reply, without a chat templat
 DUMMIES = (
     ("One.", "Two.", "Three."),
     ("What is it?", "A lamp of glass.", "Is it old?", "No, new.", "Thanks, bye."),
-    ("a b c", "d e", "f", "g", "h i j", "k l m n", "o p q"),
+    ("quokka", "zebu and yak", "ibex", "okapi 7", "lynx, puma", "vole", "jackal"),
 )
 
 
@@ -109,9 +109,11 @@ def _between(tokenizer: Tokenizer, messages: tuple[str, ...]) -> list[tuple[str,
 
     parts = []
     for count in range(1, len(messages) - 1, 2):
-        before, after = said(count) + messages[count], said(count + 2)
-        head, reply, tail = after.removeprefix(before).partition(messages[count + 1])
-        if not after.startswith(before) or not reply:
+        before, after = said(count), said(count + 2)
+        lead, answer, rest = after.removeprefix(before).partition(messages[count])
+        head, reply, tail = rest.partition(messages[count + 1])
+        # A space before the answer is the policy's own first one.
+        if not after.startswith(before) or not answer or lead.strip() or not reply:
             raise _not_append_only(tokenizer)
         parts.append((head, tail))
     return parts
