@@ -42,6 +42,7 @@ class TokenBuffer:
         self._next = self._first.copy()
         self._turn = self._first.copy()  # (rows,) the place of the first token of the policy's turn
         self._inserted = np.zeros(rows, dtype=np.int64)  # (rows,) tokens of a partner
+        self._takes_turns = False  # whether any row has had a second turn
         self._safe_steps = 0  # no row fills its columns in so many steps, so that most steps needn't look
 
     def _add(self, prefix: str, rows: int, columns: int) -> None:
@@ -90,8 +91,9 @@ class TokenBuffer:
         self.arrays["attention_mask"][row, where] = 1
         if self.rules.form == "seq2seq":
             self._ids[row, 0], self._mask[row, 0] = self.rules.decoder_start_token_id, 1
-        self._next[row] = self._turn[row] = self._first[row]
-        self._inserted[row] = 0
+        self._next[row] = self._first[row]
+        if self._takes_turns:
+            self._turn[row], self._inserted[row] = self._first[row], 0
 
     def play(self, tokens: Ints, rows: Ints | None = None) -> Codes:
         """Write one new token (rows,) to every row, or to ``rows`` only. Returns the status of each: RUNNING, EOS, ...
@@ -149,11 +151,13 @@ class TokenBuffer:
         self._next[row] += len(tokens)
         self._turn[row] = self._next[row]
         self._inserted[row] += len(tokens)
+        self._takes_turns = True
         self._safe_steps = 0  # the next step looks at every row
 
     def set_turn(self, row: int, before: int, inserted: int) -> None:
         """After :meth:`set_state`: ``before`` new tokens of the row come before its turn, ``inserted`` not its own."""
         self._turn[row], self._inserted[row] = self._first[row] + before, inserted
+        self._takes_turns = True
 
     def get_state(self) -> dict[str, Any]:
         """Copies of the arrays and the counts."""

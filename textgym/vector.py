@@ -226,7 +226,8 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         if rows is not None:
             self._reset_ended(infos)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
-        self._commit(exchanges, rewards, infos)
+        if exchanges:
+            self._commit(exchanges, rewards, infos)
         terminated, truncated = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs, dtype=np.bool_)
         if ends:
             if self.mdp.rules.length_is_truncation:
@@ -271,14 +272,11 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
     def _scored(
         self, rows: list[int], codes: Codes, exchanges: dict[int, Exchange]
     ) -> tuple[list[Sample], list[float], list[dict[str, Any]]]:
-        turns = [exchanges[row].dialogue.turns if row in exchanges else () for row in rows]
+        turns = [exchanges[row].dialogue.turns for row in rows] if exchanges else []
         samples, rewards, finals = self.mdp.finish(
             [prompt for row in rows if (prompt := self._prompts[row]) is not None],
             [self._prompt_ids[row] for row in rows],
-            [
-                policy_tokens(said) if said else self._buffer.generated(row)
-                for row, said in zip(rows, turns, strict=True)
-            ],
+            [policy_tokens(said) for said in turns] or [self._buffer.generated(row) for row in rows],
             codes[rows].tolist(),
             [self._generators[row] if self.mdp.stochastic else None for row in rows],
             turns,
