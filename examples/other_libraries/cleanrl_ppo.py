@@ -27,6 +27,7 @@ args = parser.parse_args()
 torch.manual_seed(0)
 torch.set_num_threads(1)
 env_id = "textgym:textgym/SentimentContinuation-v1" if args.pretrained else letters.ENV_ID
+options = {"reward": "sentiment"} if args.pretrained else {}
 timesteps = args.timesteps or (4096 if args.pretrained else 40_960)
 num_envs, num_steps, minibatch, epochs = 32, 32 if args.pretrained else 16, 256, 2 if args.pretrained else 4
 learning_rate, entropy_coef = (3e-4, 0.0) if args.pretrained else (1e-3, 0.01)
@@ -72,11 +73,11 @@ def act(observations: dict) -> np.ndarray:
 
 
 wrap = (lambda envs: envs) if args.pretrained else CompactVocabulary
-envs = wrap(gym.make_vec(env_id, num_envs=num_envs, autoreset_mode="SameStep"))
+envs = wrap(gym.make_vec(env_id, num_envs=num_envs, autoreset_mode="SameStep", **options))
 space = envs.single_observation_space["input_ids"]
 agent = Agent(int(space.high.max()) + 1, space.shape[0], int(envs.single_action_space.n))
 optimizer = torch.optim.Adam(agent.parameters(), lr=learning_rate, eps=1e-5)
-before, start = letters.evaluate(act, env_id, wrap), time.time()
+before, start = letters.evaluate(act, env_id, wrap, **options), time.time()
 
 ids, mask = tensors(envs.reset(seed=0)[0])
 for _ in range(timesteps // (num_envs * num_steps)):
@@ -114,5 +115,5 @@ for _ in range(timesteps // (num_envs * num_steps)):
             nn.utils.clip_grad_norm_(agent.parameters(), 0.5)
             optimizer.step()
 
-after = letters.evaluate(act, env_id, wrap)
+after = letters.evaluate(act, env_id, wrap, **options)
 print(f"reward before {before:.3f}, after {timesteps} steps {after:.3f} ({time.time() - start:.0f} seconds)")

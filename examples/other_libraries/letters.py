@@ -48,9 +48,11 @@ tokens = [*tokenizer.encode("".join(f" {letter}" for letter in LETTERS)), tokeni
 textgym.register("letters/Repeat-v0", Repeat, in_place, allowed_tokens=tokens)
 
 
-def evaluate(act: Callable[[dict[str, np.ndarray]], Any], env_id: str = ENV_ID, wrap: Any = CompactVocabulary) -> float:
+def evaluate(
+    act: Callable[[dict[str, np.ndarray]], Any], env_id: str = ENV_ID, wrap: Any = CompactVocabulary, **options: Any
+) -> float:
     """Mean reward of 64 episodes on prompts of the split "test". ``act`` takes 64 observations and gives 64 actions."""
-    envs = wrap(gym.make_vec(env_id, num_envs=64, split="test", autoreset_mode="Disabled"))
+    envs = wrap(gym.make_vec(env_id, num_envs=64, split="test", autoreset_mode="Disabled", **options))
     observations, _ = envs.reset(options={"prompt_id": range(64)})
     total, ended = np.zeros(64), np.zeros(64, dtype=bool)
     while not ended.all():
