@@ -12,7 +12,7 @@ from tests.conversations.test_contract import GPT, LENGTHS, PROMPTS, guessing, m
 from textgym import Dialogue, Prompt, Reply, TextGenerationEnv, Turn
 from textgym.checker import check_partner, check_text_env
 from textgym.errors import ConfigError, PartnerError
-from textgym.partners import Agenda, GymPartner, Human, Scripted, ToolUse
+from textgym.partners import Agenda, GymPartner, Human, ModelPartner, Scripted, ToolUse
 from textgym.wrappers import CompletionAction
 
 
@@ -154,6 +154,53 @@ def test_rewards_of_turns_stay_where_a_reward_compares_completions():
     assert rewards[3][0] == pytest.approx(0.5 + infos["reward_components"]["self_bleu"][0])
     assert rewards[3][1] == pytest.approx(infos["reward_components"]["self_bleu"][1])
     assert terminated.all()
+
+
+# Models
+
+
+def test_a_model_says_again_what_it_said_once(tmp_path):
+    chats = []
+
+    def model(messages, seed):
+        chats.append(messages)
+        return f" hm {len(chats)} "
+
+    path = tmp_path / "folder" / "replies.db"
+    one = ModelPartner(model, "You are a customer.", cache=path)
+    first = one([dialogue("a"), dialogue("b"), dialogue("a"), dialogue("a", "b")])
+    assert [reply.text for reply in first] == ["hm 1", "hm 2", "hm 1", "hm 3"]
+    assert [message["role"] for message in chats[2]] == ["system", "user", "assistant", "user"]
+    assert chats[2][0]["content"].startswith("You are a customer.\n\nThe conversation begins with:\nGo:\n")
+    again = ModelPartner(model, "You are a customer.", cache=path)
+    assert again([dialogue("a", "b"), dialogue("a")]) == [first[3], first[0]]
+    assert len(chats) == 3
+    others = [
+        ModelPartner(model, "You are a clerk.", cache=path)([dialogue("a")]),
+        ModelPartner(model, "You are a customer.", name="another", cache=path)([dialogue("a")]),
+        again([Dialogue(Prompt("Go:"), (Turn("policy", "a"),), seed=1)]),
+        ModelPartner(model, "You are a customer.")([dialogue("a")]),
+    ]
+    assert [reply.text for (reply,) in others] == ["hm 4", "hm 5", "hm 6", "hm 7"]
+
+
+def test_a_model_ends_the_conversation_and_what_it_does_wrong_is_named(tmp_path):
+    assert ModelPartner(lambda messages, seed: "Bye. ###DONE### More.", "x")([dialogue("a")]) == [
+        Reply("Bye.", done=True)
+    ]
+    calls = []
+    for _ in range(2):  # an empty reply is kept too
+        silent = ModelPartner(lambda messages, seed: calls.append(seed) or "", "x", name="y", cache=tmp_path / "a.db")
+        assert silent([dialogue("a")]) == [Reply("")]
+    assert calls == [0]
+    with pytest.raises(PartnerError, match="returned None, expected the model's text"):
+        ModelPartner(lambda messages, seed: None, "x")([dialogue("a")])
+    (tmp_path / "text.db").write_text("no database, and long enough to be looked at")
+    with pytest.raises(PartnerError, match=r"text\.db can't be read or written"):
+        ModelPartner(lambda messages, seed: "a", "x", cache=tmp_path / "text.db")([dialogue("a")])
+    for arguments in (("x", "y"), (len, 3), (len, "y", "")):
+        with pytest.raises(ConfigError, match="expected a function of a chat"):
+            ModelPartner(*arguments[:2], **({"end": arguments[2]} if len(arguments) > 2 else {}))
 
 
 # Tools

@@ -3,7 +3,8 @@
 from textgym.partners.agenda import Agenda
 from textgym.partners.gym_partner import GymPartner
 from textgym.partners.human import Human
+from textgym.partners.model import ModelPartner
 from textgym.partners.scripted import Scripted
 from textgym.partners.tools import ToolUse, calculator, look_up
 
-__all__ = ["Agenda", "GymPartner", "Human", "Scripted", "ToolUse", "calculator", "look_up"]
+__all__ = ["Agenda", "GymPartner", "Human", "ModelPartner", "Scripted", "ToolUse", "calculator", "look_up"]
