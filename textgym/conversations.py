@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from textgym.arguments import count
 from textgym.core import Prompt, TextMDP, Turn, policy_text
 from textgym.dialogue import Dialogue, Partner, Reply, ask_partner, partner_name
 from textgym.errors import ConfigError, PartnerError
@@ -27,6 +28,8 @@ from textgym.infos import Metadata
 from textgym.rules import DONE, EOS, FULL, LENGTH, RUNNING, TURNS
 from textgym.token_buffer import TokenBuffer
 from textgym.turn_template import TurnTemplate
+
+SEEDS = 2**63  # of an episode's partner
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,9 @@ class Conversations:
                 f"alone takes {least} tokens. Raise it, or give a shorter turn_template."
             )
 
-    def start(self, row: int, prompt: Prompt, generator: np.random.Generator) -> None:
-        """Begin a row's conversation, with a seed of its own."""
-        self.dialogues[row] = Dialogue(prompt, (), int(generator.integers(2**63)))
+    def start(self, row: int, prompt: Prompt, generator: np.random.Generator, seed: int | None = None) -> None:
+        """Begin a row's conversation, with a seed of its own if none is given."""
+        self.dialogues[row] = Dialogue(prompt, (), int(generator.integers(SEEDS)) if seed is None else seed)
 
     def answer(self, rows: Sequence[int], codes: Sequence[int], buffer: TokenBuffer) -> list[Exchange]:
         """Ask the partner once for all rows whose turn has ended. Nothing changes before :meth:`commit`."""
@@ -94,7 +97,7 @@ class Conversations:
         turn = Turn("policy", self.mdp.rules.decode_completion(ids), tuple(ids))
         return replace(dialogue, turns=(*dialogue.turns, turn))
 
-    def _exchange(self, dialogue: Dialogue, reply: Reply | None, row: int, count: int, code: int) -> Exchange:
+    def _exchange(self, dialogue: Dialogue, reply: Reply | None, row: int, used: int, code: int) -> Exchange:
         if reply is None:
             return Exchange(dialogue, code, (), 0.0, {"turns": dialogue.turns})
         inserted: tuple[int, ...] = ()
@@ -104,7 +107,7 @@ class Conversations:
             status = TURNS
         else:
             status, inserted = RUNNING, self._encoded(reply, row, ended=code == EOS)
-            if count + len(inserted) >= self.mdp.rules.max_new_tokens:  # the policy's next token must fit too
+            if used + len(inserted) >= self.mdp.rules.max_new_tokens:  # the policy's next token must fit too
                 status, inserted = FULL, ()
         turn = replace(dialogue.turns[-1], reward=reply.reward)
         turns = (*dialogue.turns[:-1], turn, Turn("partner", reply.text, inserted))
@@ -167,6 +170,20 @@ class Conversations:
             if turns and turns[-1].speaker == "partner":
                 before = sum(len(turn.token_ids) for turn in turns)
                 buffer.set_turn(row, before, sum(len(turn.token_ids) for turn in turns if turn.speaker == "partner"))
+
+
+def reset_options(talk: Conversations | None) -> tuple[str, ...]:
+    """The options of ``reset``: ``partner_seed`` is for those who have a partner."""
+    return ("prompt_id",) if talk is None else ("prompt_id", "partner_seed")
+
+
+def partner_seed(value: object) -> int | None:
+    """The option ``partner_seed`` of ``reset``.
+
+    Raises:
+        ConfigError: it is neither None nor an integer from 0 to 2**63 - 1.
+    """
+    return None if value is None else count("partner_seed", value, least=0, most=SEEDS - 1)
 
 
 def policy_tokens(turns: Sequence[Turn]) -> list[int]:

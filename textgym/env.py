@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from textgym.arguments import check_reset_options, check_seed
 from textgym.border import reading
-from textgym.conversations import conversations, policy_tokens
+from textgym.conversations import conversations, partner_seed, policy_tokens, reset_options
 from textgym.core import Prompt, Reward, Sample, Task, TextMDP, Turn, WithReward
 from textgym.dialogue import Partner
 from textgym.errors import ConfigError, RenderModeError, ResetNeededError, did_you_mean
@@ -141,10 +141,14 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode. ``options={"prompt_id": i}`` plays prompt ``i`` instead of drawing one.
 
+        ``options["partner_seed"]``, an integer, is the seed that the partner gets, instead of a drawn one: episodes of
+        one prompt and one such seed meet the same partner.
+
         Raises:
             SeedError, PromptIdError, ConfigError: the seed, the prompt id or an option makes no sense.
         """
-        seed, given = check_seed(seed), check_reset_options(options, ("prompt_id",))
+        seed, given = check_seed(seed), check_reset_options(options, reset_options(self._conversations))
+        of_partner = partner_seed(given.get("partner_seed"))
         super().reset(seed=seed)
         if seed is not None:
             self.mdp.next_prompt_id = 0
@@ -153,7 +157,7 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         self._prompt, info = self.mdp.start(self._buffer, 0, drawn)
         self._prompt_id, self._running = info["prompt_id"], True
         if self._conversations is not None:
-            self._conversations.start(0, self._prompt, self.np_random)
+            self._conversations.start(0, self._prompt, self.np_random, of_partner)
         if self._numbers is not None:
             self._numbers.start(0, info)
         if self.render_mode == "human":

@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 from textgym.arguments import MOST_TOKENS, check_reset_options, check_seed, count
 from textgym.border import reading
-from textgym.conversations import Exchange, conversations, policy_tokens
+from textgym.conversations import Exchange, conversations, partner_seed, policy_tokens, reset_options
 from textgym.core import Prompt, Reward, Sample, Task, TextMDP, WithReward
 from textgym.dialogue import Partner
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
@@ -111,17 +111,19 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         """Begin an episode in every row, or in the rows of ``options["reset_mask"]`` (num_envs,) bool.
 
         One seed gives every row a generator of its own (by ``SeedSequence.spawn``); a sequence seeds row by row, as
-        ``TextGenerationEnv.reset`` does. ``options["prompt_id"]`` is one index for all rows, or one (or None) per row.
+        ``TextGenerationEnv.reset`` does. ``options["prompt_id"]`` is one index for all rows, or one (or None) per row;
+        ``options["partner_seed"]`` likewise.
 
         Raises:
             SeedError, PromptIdError, ConfigError: a seed, a prompt id or an option makes no sense.
         """
-        given = check_reset_options(options, ("prompt_id", "reset_mask"))
+        given = check_reset_options(options, (*reset_options(self._conversations), "reset_mask"))
         rows = np.flatnonzero(self._checked_mask(given.get("reset_mask")))
         prompt_ids = self._per_row("prompt_id", given.get("prompt_id"))
+        seeds = [partner_seed(one) for one in self._per_row("partner_seed", given.get("partner_seed"))]
         self._seed(seed, rows)
         infos: dict[str, Any] = {}
-        self._add_infos(infos, rows.tolist(), [self._start(row, prompt_ids[row]) for row in rows.tolist()])
+        self._add_infos(infos, rows.tolist(), [self._start(row, prompt_ids[row], seeds[row]) for row in rows.tolist()])
         self._started = not any(prompt is None for prompt in self._prompts)
         self._any_ended = bool(self._ended.any())
         return self._buffer.observations(self.copy), self._with_numbers(infos)
@@ -164,7 +166,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         if any(one is not None for one in seeds):
             self.mdp.next_prompt_id = 0
 
-    def _start(self, row: int, prompt_id: int | None = None) -> dict[str, Any]:
+    def _start(self, row: int, prompt_id: int | None = None, of_partner: int | None = None) -> dict[str, Any]:
         generator = self._generators[row]
         if generator is None:  # after a reset with a list of seeds that has None here
             generator = self._generators[row] = seeding.np_random()[0]
@@ -172,7 +174,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         prompt, info = self.mdp.start(self._buffer, row, drawn)
         self._prompts[row] = prompt
         if self._conversations is not None:
-            self._conversations.start(row, prompt, generator)
+            self._conversations.start(row, prompt, generator, of_partner)
         self._prompt_ids[row], self._ended[row] = info["prompt_id"], False
         if self._numbers is not None:
             self._numbers.start(row, info)

@@ -19,6 +19,7 @@ from textgym.tokenizer import builtin_tokenizer
 
 PROMPTS = [Prompt("Guess a letter:", (letter,)) for letter in "abc"]
 LENGTHS = {"max_prompt_tokens": 16, "max_new_tokens": 64, "max_turns": 3}
+SHORT = {"max_prompt_tokens": 16, "max_new_tokens": 8}
 GPT = builtin_tokenizer()
 END = GPT.eos_token_id
 
@@ -346,6 +347,21 @@ def test_a_partner_that_fails_leaves_every_row_as_it_was():
     with pytest.raises(PartnerError, match=r"row 1 \(prompt 'Guess a letter:', turn 1 of the policy: .* and 1 more"):
         env.step([5, END, 6, END])
     assert data_equivalence(env.step([5, END, 6, END]), twin.step([5, END, 6, END]), exact=True)
+
+
+def test_rows_that_share_a_seed_meet_the_same_partner():
+    many, one = rows(num_envs=3), made(reward=length)
+    replies = set()
+    for seed in range(8):
+        many.reset(seed=0, options={"prompt_id": 0, "partner_seed": [seed, seed, None]})
+        one.reset(options={"prompt_id": 0, "partner_seed": seed})
+        said = [turns[-1].text for turns in many.step([END] * 3)[4]["turns"]]
+        assert said[0] == said[1] == one.step(END)[4]["turns"][-1].text
+        replies.add(said[0])
+    assert len(replies) > 1
+    for env, given in ((made(), -1), (made(), "x"), (rows(), 2**63), (TextGenerationEnv(PROMPTS, **SHORT), 3)):
+        with pytest.raises(ConfigError, match="partner_seed"):
+            env.reset(options={"partner_seed": given})
 
 
 @pytest.mark.parametrize("infos", ["numbers", "none"])
