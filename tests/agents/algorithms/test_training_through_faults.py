@@ -15,6 +15,7 @@ from tests.rewards.judge.faulty_server import FAULTS, FaultyServer
 from textgym.rewards import LLMJudge
 from textgym.rewards.judge import OpenAIBackend
 from textgym_agents import CircuitBreaker, TextLogger, make
+from textgym_agents.callbacks.ended import ended_infos
 
 ROLLOUTS, TOKENS = 300, 24  # of which a rollout has at least so many
 ARGUMENTS = {
@@ -47,8 +48,7 @@ class Ends(BaseCallback):
         self.rollouts += 1
 
     def _on_step(self):
-        for row in np.flatnonzero(self.locals["dones"]):
-            info = self.locals["infos"][row]
+        for info in ended_infos(self.locals):
             self.paid.append((info["completion"], info["episode"]["r"] if "episode" in info else None))
         return True
 
