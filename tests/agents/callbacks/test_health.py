@@ -60,8 +60,17 @@ def test_healthy_runs_are_silent(algorithm):
     assert check._rollouts >= 6
 
 
-@pytest.mark.parametrize("options", [{"kl_coef": 0.0}, {"policy_kwargs": {"temperature": 0.7}}, {"lora": 2}])
-@pytest.mark.parametrize("model", ["textgym/small", "textgym/small-seq2seq"])
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("textgym/small", {"kl_coef": 0.0}),
+        ("textgym/small", {"policy_kwargs": {"temperature": 0.7}}),
+        ("textgym/small", {"lora": 2}),
+        ("textgym/small-seq2seq", {"kl_coef": 0.0}),
+        pytest.param("textgym/small-seq2seq", {"policy_kwargs": {"temperature": 0.7}}, marks=pytest.mark.slow),
+        pytest.param("textgym/small-seq2seq", {"lora": 2}, marks=pytest.mark.slow),
+    ],
+)
 def test_healthy_settings_are_silent(model, options):
     assert causes(small(model=model, **options), 640, HealthCheck(every=2)) == []
 
