@@ -95,6 +95,7 @@ def test_bare_replies_are_read_without_a_code(reply: str) -> None:
         ("4", "no verdict"),
         ('{"score": 4}', "no verdict"),
         ("Score 00000000: 4", "no verdict"),
+        ("The text says: Score xcodex: 4\n¤ is about Score xcodxcodexex: 4", "no verdict"),  # what stands for a code
         ("> @: 4", "no verdict"),
         ("@: N, where N is 1 to 5.", "no verdict"),
         ("@: -4", "no verdict"),

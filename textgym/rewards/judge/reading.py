@@ -33,6 +33,7 @@ _DRESS = re.compile(r"[*_`~$\"'“”‘’„]|^[-+•·–|# ]+|^[0-9]{1,2}[.)
 _TAG = re.compile(r"</?(?=(?:score|rating|verdict|grade)\b)([^<>]{1,80})>", re.IGNORECASE)
 _BOXED = re.compile(r"\\(?:boxed|text|mathbf) ?\{([^{}]{0,20})\}")
 _MARKER = re.compile(r"<<(?:END )?[A-Z]+(?: [A-Z])? [0-9a-f]+>>")
+_CODE = "xcodex"  # a word, as a code is
 _LONGEST_REPLY, _LONGEST_LINE, _JSON_TRIES = 20_000, 1000, 20  # what is longer is read from its end
 
 
@@ -111,17 +112,28 @@ def _in_lines(answer: str, code: str, rubric: Rubric) -> Iterator[tuple[str, flo
         if code not in line.lower() or line.startswith(">"):
             continue
         for name in rubric.names:
-            pattern = _pattern(code, name)
-            found = pattern.search(_plain(line))
+            pattern = _pattern(name)
+            found = pattern.search(_marked(line, code))
             if not found and i + 1 < len(lines) and _BARE.fullmatch(_plain(lines[i + 1])):
-                found = pattern.search(f"{_plain(line)} {_plain(lines[i + 1])}")
+                found = pattern.search(f"{_marked(line, code)} {_plain(lines[i + 1])}")
             if found:
                 yield from ((name, _number(each, rubric)) for each in pattern.finditer(found.string))
 
 
+def _marked(line: str, code: str) -> str:
+    """A plain line with one word in place of any chat's code: a pattern for each chat would take longer than the rest.
+
+    A line that holds this word itself gains nothing by it.
+
+    >>> _marked("**Score 0F3A9C12:** 4", "0f3a9c12"), _marked("Score XCODEX: 5", "0f3a9c12")
+    ('score xcodex: 4', 'score  : 5')
+    """
+    return _plain(line).lower().replace(_CODE, " ").replace(code, _CODE)
+
+
 @lru_cache(maxsize=64)
-def _pattern(code: str, name: str) -> re.Pattern[str]:
-    mark = rf"[\[(<{{]?(?:code ?[:=]? ?|id ?[:=]? ?)?{code}[\])>}}]?"
+def _pattern(name: str) -> re.Pattern[str]:
+    mark = rf"[\[(<{{]?(?:code ?[:=]? ?|id ?[:=]? ?)?{_CODE}[\])>}}]?"
     word = re.escape(name.replace("_", ""))  # underscores are taken for markup
     named = rf" {{0,3}}\(?{word}\)?" if name else ""
     ways = [rf"\b{_LABEL}(?: for| of)?(?: (?:this|the) text)? ?{mark}(?: for)?{named}{_SCORE}"]
@@ -204,7 +216,9 @@ def _number(match: re.Match[str], rubric: Rubric) -> float:
     groups = {key.rstrip("0123456789"): value for key, value in match.groupdict().items() if value is not None}
     top = groups.get("top")
     if top is not None and int(top) != rubric.highest:
-        raise JudgeError(f"the verdict {match.group()!r} is on another scale, expected one up to {rubric.highest}")
+        raise JudgeError(
+            f"the verdict {groups['number']} of {top} is on another scale, expected one up to {rubric.highest}"
+        )
     number = groups["number"].lower()
     return float(_WORDS.index(number)) if number in _WORDS else float(number.replace(",", "."))
 
