@@ -87,7 +87,7 @@ Score(value=0.0, components={'judge_score': 1.0, 'judge_gated': 1.0})]
         show_references: bool = False,
         max_chars: int = 4000,
         long_texts: Literal["cut", "windows"] = "cut",
-        max_concurrency: int = 16,
+        max_concurrency: int = 32,
         cache_size: int = 10_000,
         cache: str | Path | VerdictCache | None = None,
         audit: str | Path | AuditLog | None = None,
