@@ -21,6 +21,14 @@ def first_line(thing: Any) -> str:
     return re.sub(r" \([^()]*\)\.$", ".", sentence)
 
 
+def environment_list() -> str:
+    """The ids of the environments, and what each task is."""
+    from textgym.registration import env_id
+    from textgym.tasks import TASKS
+
+    return table(("id", "task"), [(f"`{env_id(name)}`", first_line(task)) for name, task in TASKS.items()])
+
+
 def environments() -> str:
     """The environments, from the task classes."""
     from textgym.registration import default_reward, env_id
