@@ -20,8 +20,13 @@ def write_tokens(vector: Any, rows: NDArray[np.integer], tokens: Sequence[NDArra
         tokens: for each of them, tokens that don't end its episode.
 
     Raises:
-        ConfigError: another vector environment.
+        ConfigError: another vector environment, or one with a partner.
     """
+    if any(getattr(one, "partner", None) is not None for one in (vector, *getattr(vector, "envs", ()))):
+        raise ConfigError(
+            "Conversations can't begin in the middle, as an algorithm wants them to that plays on from states of a "
+            "completion. Take another one, such as 'ppo', 'grpo' or 'rloo', or leave partner out."
+        )
     if isinstance(vector, SingleEnvs):
         for row, written in zip(rows.tolist(), tokens, strict=True):
             for token in written.tolist():

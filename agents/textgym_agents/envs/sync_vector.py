@@ -68,9 +68,10 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Obs, dict[str, Any]]:
-        """As ``TextGenerationVectorEnv.reset``: ``options`` may hold ``prompt_id`` (per row) and ``reset_mask``."""
+        """As ``TextGenerationVectorEnv.reset``: ``options`` with ``reset_mask``, ``prompt_id`` and ``partner_seed``."""
         given = dict(options or {})
-        mask, prompts = given.pop("reset_mask", None), given.pop("prompt_id", None)
+        mask = given.pop("reset_mask", None)
+        per_row = {name: given.pop(name) for name in ("prompt_id", "partner_seed") if given.get(name) is not None}
         rows = np.flatnonzero(np.ones(self.num_envs, dtype=np.bool_) if mask is None else mask)
         seeds: Any = [None] * self.num_envs
         if isinstance(seed, int | np.integer):
@@ -83,8 +84,8 @@ class SingleEnvs(VectorEnv[Any, Any, Any]):
             self._next_prompt_id = 0
         infos: dict[str, Any] = {}
         for row in rows.tolist():
-            prompt = prompts[row] if isinstance(prompts, Sequence | np.ndarray) else prompts
-            chosen = {**given, "prompt_id": prompt} if prompt is not None else given
+            own = {k: v[row] if isinstance(v, Sequence | np.ndarray) else v for k, v in per_row.items()}
+            chosen = given | {name: value for name, value in own.items() if value is not None}
             infos = self._add_info(infos, self._begin(row, seeds[row], chosen or None), row)
         return self._batch(), infos
 

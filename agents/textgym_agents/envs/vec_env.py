@@ -32,6 +32,7 @@ PER_ROW = (
     "completion_so_far",
     "ended",
 )  # attributes of a vector environment: one for each row
+OF_A_TURN = ("turns", "partner_info")  # what the info of a row has whose turn has ended and whose episode goes on
 
 
 @runtime_checkable
@@ -54,6 +55,9 @@ class TextVecEnv(VecEnv):
     the completions of a prompt. The row's info then has ``reward_pending`` instead of ``episode``, and the step that
     waits for it, at the latest the rollout's last one, returns the episode's last info behind those of the rows.
 
+    With a partner, see :mod:`textgym.conversations`, an observation grows by the policy's token and by those of the
+    reply. The info of a row whose turn has ended, and whose episode goes on, has ``turns`` and ``partner_info``.
+
     Attributes:
         abstained: (rows,) in which rows an episode ended with the last step whose reward abstained.
         late: the rewards that are still to come.
@@ -65,7 +69,7 @@ class TextVecEnv(VecEnv):
 
     Raises:
         ConfigError: another autoreset mode, observations that the next step overwrites, infos other than "all", or a
-            partner, see :mod:`textgym.conversations`.
+            partner together with ``min_new_tokens``.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
@@ -91,10 +95,11 @@ class TextVecEnv(VecEnv):
             )
         inner: Any = env.unwrapped
         for one in (inner, *(row.unwrapped for row in getattr(inner, "envs", ()))):
-            if getattr(one, "partner", None) is not None:
+            if getattr(one, "partner", None) is not None and one.mdp.rules.min_new_tokens:
                 raise ConfigError(
-                    "TextVecEnv got an environment with a partner, whose tokens no algorithm here can tell from the "
-                    "policy's yet: they would be trained on. Leave partner=None, or play it without TextVecEnv."
+                    f"TextVecEnv got an environment with a partner and min_new_tokens={one.mdp.rules.min_new_tokens}, "
+                    "which counts from the beginning of each turn, and an observation doesn't say where that is. Leave "
+                    "min_new_tokens out."
                 )
         self.env = env
         self.metadata = env.metadata
@@ -145,6 +150,9 @@ class TextVecEnv(VecEnv):
             infos[i] = self._final_info(i, vector_infos, cut, observations, float(rewards[i]))
             self.abstained[i] = infos[i].get("reward_abstained", False)
             self._lengths[i] = 0
+        for i in np.flatnonzero(vector_infos.get("_turns", ())).tolist():
+            if not dones[i]:
+                infos[i] = {k: v for k, v in _of_row(vector_infos, i).items() if k in OF_A_TURN}
         self._returns = np.where(dones, 0.0, self._returns + rewards)
         rewards = np.where(self.late.tickets >= 0, 0.0, rewards).astype(np.float32)  # what waits has all of it later
         return dict(observations), rewards, dones, infos + self.late.step_over()
@@ -185,6 +193,7 @@ class TextVecEnv(VecEnv):
         rows: NDArray[np.integer],
         prompt_ids: NDArray[np.integer],
         tokens: Sequence[NDArray[np.integer]] | None = None,
+        partner_seeds: NDArray[np.integer] | None = None,
     ) -> Obs:
         """Begin an episode with a given prompt in each of some rows. Returns the observations of all rows.
 
@@ -192,16 +201,22 @@ class TextVecEnv(VecEnv):
             rows: which.
             prompt_ids: one for each of them.
             tokens: for each of them, the beginning of a completion that is already written.
+            partner_seeds: for each of them, the seed that its partner gets. None: drawn.
 
         Raises:
             PromptIdError: there is no such prompt.
-            ConfigError: ``tokens`` for an environment whose episodes can't begin in the middle.
+            ConfigError: ``tokens`` for an environment whose episodes can't begin in the middle, or ``partner_seeds``
+                for one without a partner.
         """
-        chosen: list[int | None] = [None] * self.num_envs
-        for row, prompt_id in zip(rows.tolist(), prompt_ids.tolist(), strict=True):
-            chosen[row] = prompt_id
-        mask = np.array([prompt_id is not None for prompt_id in chosen])
-        observations, _ = self.env.reset(options={"prompt_id": chosen, "reset_mask": mask})
+        chosen: dict[str, list[int | None]] = {}
+        mask = np.zeros(self.num_envs, dtype=np.bool_)
+        mask[rows] = True
+        for name, given in (("prompt_id", prompt_ids), ("partner_seed", partner_seeds)):
+            if given is not None:
+                chosen[name] = [None] * self.num_envs
+                for row, value in zip(rows.tolist(), given.tolist(), strict=True):
+                    chosen[name][row] = value
+        observations, _ = self.env.reset(options={**chosen, "reset_mask": mask})
         self._returns[mask], self._lengths[mask], self._waiting[mask] = 0, 0, False
         if tokens is not None and any(map(len, tokens)):
             observations = write_tokens(self.env.unwrapped, rows, tokens)

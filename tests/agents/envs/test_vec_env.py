@@ -14,6 +14,7 @@ from textgym_agents import TextVecEnv, make, make_vec_env
 from textgym_agents.envs.sync_vector import SingleEnvs
 
 SMALL = {"max_prompt_tokens": 12, "max_new_tokens": 6}
+PARTNER = "tests.conversations.test_contract:guessing"
 
 
 def test_a_step_resets_finished_rows_and_keeps_their_last_observation():
@@ -289,9 +290,66 @@ def test_an_id_of_any_version_or_none_is_made_without_a_warning(id, recwarn):
     assert not recwarn.list
 
 
-def test_partners_whose_tokens_no_buffer_can_tell_apart_are_refused():
-    single = gym.make("textgym/Copy-v1", partner="tests.conversations.test_contract:guessing", max_turns=2)
-    many = {"n_envs": 2, "partner": single.unwrapped.partner, "max_turns": 2}
+def test_a_partner_with_a_least_length_of_each_turn_is_refused():
+    single = gym.make("textgym/Copy-v1", partner=PARTNER, max_turns=2, min_new_tokens=1)
+    many = {"n_envs": 2, "partner": PARTNER, "max_turns": 2, "min_new_tokens": 1}
     for made in (lambda: make_vec_env("textgym/Copy-v1", **many), lambda: make_vec_env(SingleEnvs([single]))):
-        with pytest.raises(ConfigError, match="a partner, whose tokens no algorithm here can tell from the policy's"):
+        with pytest.raises(ConfigError, match="a partner and min_new_tokens=1, which counts from the beginning"):
             made()
+
+
+def conversations(single):
+    options = {"partner": PARTNER, "max_turns": 3, "max_prompt_tokens": 12, "max_new_tokens": 48}
+    if single:
+        return TextVecEnv(SingleEnvs([gym.make("textgym/Copy-v0", **options) for _ in range(4)]))
+    return make_vec_env("textgym/Copy-v0", 4, **options)
+
+
+def test_conversations_are_the_same_in_the_single_and_the_vector_form():
+    """Random turns, each against the partner that the given seed makes."""
+    envs, generator = [conversations(single) for single in (True, False)], np.random.default_rng(0)
+    end = envs[0].observation_space.eos_token_ids[0]
+    rows, going_on, ended = np.arange(4), [], []
+    for env in envs:
+        env.reset()
+    for seeds in ([1, 1, 2, 2**62], [5, 6, 7, 8]):
+        with envs[0].rows_wait(), envs[1].rows_wait():
+            results = [(env.start(rows, np.array([3, 3, 4, 5]), partner_seeds=np.array(seeds)),) for env in envs]
+            playing = np.ones(4, dtype=bool)
+            while playing.any():
+                single, vector = results
+                assert all(np.array_equal(single[0][name], vector[0][name]) for name in vector[0])
+                actions = np.where(generator.random(4) < 0.3, end, generator.integers(10, 60, size=4))
+                results = [env.step(actions) for env in envs]
+                (_, *values, infos), (_, *expected, wanted) = results
+                assert all(np.array_equal(one, other) for one, other in zip(values, expected, strict=True))
+                playing &= ~values[1]
+                for row in rows:
+                    assert infos[row].keys() == wanted[row].keys()
+                    for name in ("turns", "completion", "finish_reason", "num_tokens", "reward_components"):
+                        assert infos[row].get(name) == wanted[row].get(name)
+                    for info in (infos[row], wanted[row]):
+                        (ended if "episode" in info else going_on).append(info)
+    assert len(ended) == 16
+    assert len(going_on) > 100
+    turns = [info["turns"] for info in going_on if info]
+    assert len(turns) >= 16
+    assert all(said[-1].speaker == "partner" and said[-1].token_ids for said in turns)
+    for info in ended:  # rewards of turns are in the return, and lengths are of the policy's tokens
+        of_turns = sum(turn.reward for turn in info["turns"])
+        assert info["episode"]["r"] == pytest.approx(of_turns + info["reward_components"]["chrf"], abs=1e-5)
+        assert info["episode"]["l"] == info["num_tokens"]
+
+
+def test_rows_that_share_a_seed_meet_the_same_partner():
+    for single in (True, False):
+        env = conversations(single)
+        env.reset()
+        end = env.observation_space.eos_token_ids[0]
+        with env.rows_wait():
+            replies = []
+            for seeds in ([9, 9, 9, 9], [1, 2, 3, 4]):
+                env.start(np.arange(4), np.full(4, 3), partner_seeds=np.array(seeds))
+                infos = env.step(np.full(4, end))[3]
+                replies.append({info["turns"][-1].text for info in infos})
+            assert len(replies[0]) == 1 < len(replies[1])
