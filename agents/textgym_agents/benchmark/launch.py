@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -23,6 +23,7 @@ def launch(
     *,
     retry: bool = False,
     ray: str | None = None,
+    earlier: Iterable[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """Do every run of ``store.config`` that has no line yet. Returns the lines of all runs, failed ones too.
 
@@ -32,6 +33,7 @@ def launch(
             many as the cluster has room for.
         listener: called at each event.
         retry: also do those again that have failed.
+        earlier: runs of another results file; those of this benchmark aren't done again, see ``ResultStore.take_over``.
         ray: do them on this Ray cluster: "local", or an address, see ``on_ray.OnRay``.
 
     Raises:
@@ -44,6 +46,7 @@ def launch(
         raise ConfigError(f"jobs is {jobs}, expected a whole number of at least {least}.")
     with store.locked():
         store.repair()
+        store.take_over(earlier)
         work = store.folder / WORK
         shutil.rmtree(work, ignore_errors=True)  # left by a process that was killed
         work.mkdir(exist_ok=True)

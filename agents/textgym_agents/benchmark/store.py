@@ -7,7 +7,7 @@ off at the next start.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,24 @@ class ResultStore:
     def append(self, run: Mapping[str, Any]) -> None:
         """Add a finished run; returns when it is on disk."""
         append_line(self.path, run)
+
+    def take_over(self, runs: Iterable[Mapping[str, Any]]) -> int:
+        """Add runs of another results file that are runs of this benchmark, with the same configuration and model.
+
+        Those that failed, and those that are here already, are left out. Returns how many were added.
+        """
+        wanted = set(self.config.run_keys()) - {key_of(run) for run in self.runs() if run["error"] is None}
+        same = [
+            run
+            for run in runs
+            if run["error"] is None
+            and key_of(run) in wanted
+            and run.get("config_hash") == self.config.hash_of(key_of(run))
+            and run.get("model_hash") == line_of(self.config, key_of(run))["model_hash"]
+        ]
+        for run in same:
+            self.append(run)
+        return len(same)
 
     def runs(self) -> list[dict[str, Any]]:
         """The runs that have ended, in the order of ``config.run_keys()``, whatever order they ended in.

@@ -72,6 +72,16 @@ def benchmark(
         Path | None,
         option("Also write the runs to one small file, such as agents/results/text-v1.jsonl.gz.", metavar="FILE"),
     ] = None,
+    earlier: Annotated[
+        Path | None,
+        option(
+            "Don't do runs again that this folder or file has, such as agents/results/text-v1.jsonl.gz, with the same "
+            "configuration and model.",
+            None,
+            "--from",
+            metavar="FILE",
+        ),
+    ] = None,
     retry: Annotated[bool, option("Also do runs again that have failed.", None, "--retry")] = False,
     threads: Annotated[
         int, option("Of torch in each process. Changes results a little.", min=1)
@@ -142,7 +152,7 @@ def benchmark(
     config = configured(context)
     if jobs is None and ray is None:
         jobs = _default_jobs(suite, threads)
-    _run(config, _folder(out, suite), jobs, retry, ray, pack)
+    _run(config, _folder(out, suite), jobs, retry, ray, pack, earlier)
 
 
 def config_of(command: str) -> BenchmarkConfig:
@@ -210,7 +220,13 @@ def _said(run: Mapping[str, Any]) -> str:
 
 
 def _run(
-    config: BenchmarkConfig, out: Path, jobs: int | None, retry: bool, ray: str | None, packed: Path | None
+    config: BenchmarkConfig,
+    out: Path,
+    jobs: int | None,
+    retry: bool,
+    ray: str | None,
+    packed: Path | None,
+    earlier: Path | None,
 ) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -219,8 +235,10 @@ def _run(
     from textgym_agents.benchmark.pack import pack
     from textgym_agents.benchmark.places import BenchmarkError
     from textgym_agents.benchmark.store import LOGS, ResultStore, key_of
+    from textgym_agents.leaderboard.results import load
 
     console = Console(stderr=True)
+    taken = [] if earlier is None else load(earlier).runs
     store = ResultStore(out, config)
     running: list[str] = []
     total, clock = len(config.run_keys()), _Clock()
@@ -246,7 +264,7 @@ def _run(
             bar.update(job, advance=advance, description=", ".join(running), left=clock.left(total))
 
         try:
-            runs = launch(store, jobs, listen, retry=retry, ray=ray)
+            runs = launch(store, jobs, listen, retry=retry, ray=ray, earlier=taken)
         except KeyboardInterrupt:
             done = f"{len(store.runs())} of {len(config.run_keys())} runs are finished and kept"
             console.print(f"{done}; the same command continues from there.", markup=False, highlight=False)

@@ -36,7 +36,7 @@ def configured(context: typer.Context) -> BenchmarkConfig:
         "gold": None if gold is None else arguments.checked_reward(gold),
     }
     arguments.check_model(given["model"])
-    ids = None if tasks is None else [arguments.resolve_task(name) for name in names_of(tasks)]
+    ids = None if tasks is None else [arguments.resolve_task(_of_that_suite(name, suite)) for name in names_of(tasks)]
     if ids:
         chosen = options.is_given(context, "eval_split")
         kwargs = {**settings["env_kwargs"], **own_arguments(ids[0], "task")}
@@ -109,6 +109,16 @@ def _plugins(suite: str | None) -> tuple[str, ...]:
     from textgym_agents.benchmark.suites import find_suite
 
     return tuple(find_suite(suite).settings.get("plugins", ()))
+
+
+def _of_that_suite(name: str, suite: str | None) -> str:
+    """The id of a suite's task by its middle, "Summary" for "text/Summary-v0"; other names stay as they are."""
+    if suite is None:
+        return name
+    from textgym_agents.benchmark.suites import find_suite
+
+    middles = {base(task).rpartition("/")[2].rpartition("-v")[0]: base(task) for task in find_suite(suite).tasks}
+    return middles.get(base(name), base(name)) + name[len(base(name)) :]
 
 
 def _planned(algos: str | None, tasks: list[str] | None, timesteps: str | None) -> dict[str, int]:

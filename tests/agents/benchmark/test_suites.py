@@ -642,6 +642,44 @@ def test_a_run_that_raises_is_a_line_and_in_the_report(tiny_folder, tmp_path):
     del ALGORITHMS["failing"]
 
 
+def test_a_suites_own_task_comes_first_where_a_middle_is_of_two(configured):
+    config, *_ = configured("--suite", "text", "--tasks", "Summary,text/Happy-v0")
+    assert list(config.tasks) == ["text/Happy-v0", "text/Summary-v0"]
+    config, *_ = configured("--suite", "probe", "--tasks", "Bandit[arms=8]")
+    assert list(config.tasks) == ["textgym/Bandit-v0[arms=8]"]
+
+
+def test_runs_of_an_earlier_file_are_not_done_again(tmp_path):
+    from textgym_agents.cli.benchmark import config_of
+    from textgym_agents.leaderboard.results import load
+
+    words = ["benchmark", "--algos", "zero_shot,greedy", "--tasks", "Copy", "--eval-prompts", "4", "--seeds"]
+    common = ["--model", "textgym/tiny", "--jobs", "0"]
+    first, packed = tmp_path / "first", tmp_path / "packed.jsonl.gz"
+    made = CliRunner().invoke(app, [*words, "1", *common, "--out", str(first), "--pack", str(packed)])
+    assert made.exit_code == 0, made.output
+    # One of another configuration, and one that failed: neither counts.
+    runs = load(packed).runs
+    config = config_of(f"textgym {' '.join(words)} 2 --model textgym/tiny")
+    strange = {**runs[0], "seed": 1}
+    failed = failed_line(config, Key("greedy", COPY, 1), "too bad")
+    pack([*runs, strange, failed], packed)
+    again = CliRunner().invoke(
+        app, [*words, "2", *common, "--out", str(tmp_path / "second"), "--from", str(packed), "--pack", str(packed)]
+    )
+    assert again.exit_code == 0, again.output
+    assert again.stderr.count("ended earlier") == 2
+    joined = {(run["algo"], run["seed"]): run for run in load(packed).runs}
+    assert len(joined) == 4
+    assert all(run["error"] is None for run in joined.values())
+    assert [joined[run["algo"], 0] for run in runs] == runs
+    missing = CliRunner().invoke(
+        app, [*words, "2", *common, "--out", str(tmp_path / "third"), "--from", "nowhere.jsonl"]
+    )
+    assert missing.exit_code == 1
+    assert "no results in 'nowhere.jsonl'" in missing.stderr
+
+
 def test_every_suite_is_its_command(configured):
     import shlex
 
