@@ -29,6 +29,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tasks", "rewards", "partners"),
         ("wrappers", "checker"),
         ("registration",),
+        ("dataset_task",),
         ("__init__",),
     ),
     "textgym_agents": (

@@ -9,6 +9,7 @@ from importlib import metadata
 
 from textgym import checker, errors, metrics, partners, plugins, rewards, tasks, world, wrappers
 from textgym.core import Prompt, Reward, Sample, Score, Task, TextEnv, TextMDP, Turn, score_samples, text_env
+from textgym.dataset_task import DatasetTask, from_dataset
 from textgym.dialogue import Dialogue, Partner, Reply, partner
 from textgym.env import TextGenerationEnv
 from textgym.errors import TextGymError
@@ -24,6 +25,7 @@ except metadata.PackageNotFoundError:  # run from a checkout that isn't installe
     __version__ = "0+unknown"
 
 __all__ = [
+    "DatasetTask",
     "Dialogue",
     "Partner",
     "Prompt",
@@ -41,6 +43,7 @@ __all__ = [
     "Turn",
     "checker",
     "errors",
+    "from_dataset",
     "load_tokenizer",
     "metrics",
     "partner",

@@ -252,7 +252,7 @@ def test_values_that_are_no_text(rows, message):
         ({"dataset": 3}, "dataset is a int, expected a path"),
         ({"dataset": [{"text": "x"}]}, "dataset is a list, expected a path"),
         ({"dataset": "json", "load_kwargs": {"trust_remote_code": True}}, "trust_remote_code=True is not supported"),
-        ({"dataset": "json", "load_kwargs": {"streaming": True}}, "streaming=True is not supported"),
+        ({"dataset": "json", "load_kwargs": {"streaming": True}}, "streaming=True needs max_rows"),
         (
             {"dataset": datasets.Dataset.from_list([{"text": "x"}]), "load_kwargs": {"revision": "main"}},
             "revision can't be used",

@@ -1,5 +1,6 @@
 """Prompts from real datasets: loaded with Hugging Face ``datasets``, columns mapped, equal prompts merged."""
 
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from textgym.errors import DatasetError, did_you_mean
 from textgym.tasks.source import HELD_OUT, NOT_HELD_OUT, describe, load_table, what_there_is
 
 Columns = Mapping[str, str | Sequence[str]]  # role -> column; "references" may have several
+PLACE = re.compile(r"\{([^{}]+)\}")  # of a column, in a prompt's template
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ def load_rows(
     *,
     optional: tuple[str, ...] = (),
     load_kwargs: Mapping[str, Any] | None = None,
+    max_rows: int | None = None,
 ) -> list[Row]:
     """The rows of a dataset's split, merged by prompt in the order of the first row with that prompt.
 
@@ -36,20 +39,22 @@ def load_rows(
             ``"train.en,train.de"`` (or a list) has the columns en and de, line i of each in row i.
         split: the split's name. A loaded ``Dataset`` has none, and is taken as it is. Of a dataset with one split,
             "held_out" is a tenth of the prompts, chosen by a hash of their text, and "not_held_out" the others.
-        columns: role -> column. "prompt" must hold strings or lists of strings (joined by a space), "references" the
+        columns: role -> column. "prompt" must hold strings or lists of strings (joined by a space), or is a text with
+            the names of columns in braces, as in ``"{context} Question: {question}"``; "references" must hold the
             same (a list is several references) and may name several columns; other roles hold anything. A dot steps
             into a nested column.
         optional: roles whose column may be missing.
-        load_kwargs: passed to ``datasets.load_dataset``.
+        load_kwargs: passed to ``datasets.load_dataset``. ``{"streaming": True}`` reads no more than ``max_rows``.
+        max_rows: take the first ones alone; None: all.
 
     Raises:
         DatasetError: it can't be loaded, has no such split or column, is empty, or holds something that is no text.
     """
-    table = load_table(dataset, split, load_kwargs or {})
+    table = load_table(dataset, split, load_kwargs or {}, max_rows)
     name = describe(dataset)
     with reading("the rows of", name, DatasetError):
         values = {
-            role: _role(table, column, role, name)
+            role: _prompts(table, column, name) if role == "prompt" else _role(table, column, role, name)
             for role, column in columns.items()
             if not (role in optional and not (isinstance(column, str) and _has_column(table, column)))
         }
@@ -97,6 +102,20 @@ def merge_columns(defaults: Columns, columns: Columns | None) -> dict[str, Any]:
                 f"{', or a list of names' if role == 'references' else ''}."
             )
     return {**defaults, **(columns or {})}
+
+
+def _prompts(table: Any, column: str | Sequence[str], name: str) -> list[Any]:
+    """The values of the prompts' column, or of a text with the names of columns in braces."""
+    places = PLACE.findall(column) if isinstance(column, str) and not _has_column(table, column) else []
+    if not places:
+        return _role(table, column, "prompt", name)
+    assert isinstance(column, str)
+    values = {place: _column(table, place, "prompt", name) for place in places}
+    texts = []
+    for i in range(len(table)):
+        row = {place: " ".join(_texts(values[place][i], i, place, name)) for place in places}
+        texts.append(PLACE.sub(lambda place, row=row: row[place[1]], column))  # type: ignore[misc]
+    return texts
 
 
 def _role(table: Any, column: str | Sequence[str], role: str, name: str) -> list[Any]:

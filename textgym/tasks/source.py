@@ -17,16 +17,28 @@ _FILE_LOADERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "
 HELD_OUT, NOT_HELD_OUT = "held_out", "not_held_out"
 
 
-def load_table(dataset: Any, split: str, load_kwargs: Mapping[str, Any]) -> Any:
+def load_table(dataset: Any, split: str, load_kwargs: Mapping[str, Any], max_rows: int | None = None) -> Any:
     """A loaded ``datasets.Dataset``: that split of what the user passes, see :func:`textgym.tasks.dataset.load_rows`.
+
+    With ``streaming`` among the arguments, and ``max_rows``, no more than those rows are read.
 
     Raises:
         DatasetError: it can't be loaded, or has no such split.
     """
-    import datasets
 
     if not isinstance(split, str):
         raise DatasetError(f"split={split!r} is no split's name, expected text such as 'train'.")
+    if max_rows is not None and (isinstance(max_rows, bool) or not isinstance(max_rows, int) or max_rows < 1):
+        raise DatasetError(f"max_rows={max_rows!r}, expected a whole number of at least 1, or None for all rows.")
+    table = _table(dataset, split, load_kwargs, max_rows)
+    return table if max_rows is None or len(table) <= max_rows else table.select(range(max_rows))
+
+
+def _table(dataset: Any, split: str, load_kwargs: Mapping[str, Any], max_rows: int | None) -> Any:
+    import datasets
+
+    if isinstance(load_kwargs, Mapping) and load_kwargs.get("streaming"):
+        return _first_rows(dataset, split, load_kwargs, max_rows)
     loaded = _load(dataset, split, load_kwargs)
     if isinstance(loaded, datasets.Dataset):
         return loaded
@@ -40,6 +52,28 @@ def load_table(dataset: Any, split: str, load_kwargs: Mapping[str, Any]) -> Any:
         )
         raise DatasetError(f"There is no split {split!r} in {describe(dataset)}. {what_there_is(split, loaded)}{hint}")
     return loaded[split]
+
+
+def _first_rows(dataset: Any, split: str, load_kwargs: Mapping[str, Any], max_rows: int | None) -> Any:
+    """The first rows of a dataset that is read from its beginning, and no further."""
+    import datasets
+
+    if max_rows is None:
+        raise DatasetError("streaming=True needs max_rows=..., since a task needs the number of its prompts.")
+    if load_kwargs.get("trust_remote_code"):
+        raise DatasetError("trust_remote_code=True is not supported: a dataset's own code is never run.")
+    path = _checked_path(dataset) if isinstance(dataset, str | Path) else None
+    if path is None or (existing(path) and path.is_file()):
+        raise DatasetError(
+            f"streaming=True reads datasets by name or folder, and {describe(dataset)} is neither. Leave it out."
+        )
+    source = str(path) if existing(path) else str(dataset)
+    with reading("dataset", dataset, DatasetError, _hint(path)), _without_retries(path):
+        streams = datasets.load_dataset(source, **load_kwargs)
+        if split not in streams:
+            raise DatasetError(f"There is no split {split!r} in {describe(dataset)}. {what_there_is(split, streams)}")
+        rows = list(streams[split].take(max_rows))
+        return datasets.Dataset.from_list(rows, features=streams[split].features)
 
 
 def only_split(dataset: Any, load_kwargs: Mapping[str, Any] | None = None) -> str | None:
@@ -95,7 +129,7 @@ def _load(dataset: Any, split: str, load_kwargs: Mapping[str, Any]) -> Any:
     if load_kwargs.get("trust_remote_code"):
         raise DatasetError("trust_remote_code=True is not supported: a dataset's own code is never run.")
     if load_kwargs.get("streaming"):
-        raise DatasetError("streaming=True is not supported: a task needs the number of its prompts.")
+        raise DatasetError("streaming=True needs max_rows=..., since a task needs the number of its prompts.")
     path = _checked_path(dataset)
     # Names alone: a value may be a secret token.
     given = f"It was loaded with {', '.join(map(str, load_kwargs))}. " if load_kwargs else ""
