@@ -1,6 +1,7 @@
 """Markdown tables of what there is: environments, rewards, metrics and algorithms, read from the packages."""
 
 import inspect
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -78,12 +79,23 @@ def rewards() -> str:
 
 
 def reward_list() -> str:
-    """The same in fewer words, without the range that all but reward models have in common."""
-    names = {cls: ", ".join(f"`{call}`" for call in calls) for cls, calls, _ in _rewards()}
-    return "\n".join(
-        f"- `{cls}`{f' ({names[cls]})' if names[cls] else ''}: {line.replace(', in [0, 1]', '')}"
-        for cls, _, line in _rewards()
-    )
+    """Their classes and names alone, by what they look at."""
+    from textgym.rewards import REWARDS, GroupReward, LLMJudge
+    from textgym.rewards.model_reward import ModelReward
+    from textgym.rewards.registry import class_of
+
+    kinds = {"references": "With references", "group": "With a prompt's other completions", "model": "By a model"}
+    listed: dict[str, list[str]] = {kind: [] for kind in (*kinds.values(), "By the text alone, or the prompt's data")}
+    classes = {class_of(factory).__name__: class_of(factory) for factory in REWARDS.values()}
+    for cls, calls, _ in _rewards():
+        made = classes[cls]
+        kind = "group" if issubclass(made, GroupReward) else made.compares_with
+        kind = "model" if issubclass(made, ModelReward | LLMJudge) and not kind else kind
+        names = ", ".join(f"`{call}`" for call in calls)
+        listed[kinds.get(kind, "By the text alone, or the prompt's data")].append(
+            f"`{cls}`" + (f" ({names})" if names else "")
+        )
+    return "\n".join(f"- {kind}: {', '.join(names)}." for kind, names in listed.items())
 
 
 def _rewards() -> list[tuple[str, list[str], str]]:
@@ -103,8 +115,26 @@ def metrics() -> str:
     """The metrics, with the signatures of their settings."""
     from textgym.metrics import METRICS
 
-    rows = [(f"`{name}`", first_line(metric), f"`{metric().signature}`") for name, metric in METRICS.items()]
-    return table(("metric", "what it is", "signature"), rows)
+    rows = [
+        (f"`{name}`", first_line(metric), interval(metric.bounds), direction(metric), f"`{metric().signature}`")
+        for name, metric in METRICS.items()
+    ]
+    return table(("metric", "what it is", "range", "better is", "signature"), rows)
+
+
+def interval(bounds: tuple[float, float]) -> str:
+    """A range as it is written.
+
+    >>> interval((0, 1)), interval((0, float("inf")))
+    ('0 to 1', '0 and more')
+    """
+    low, high = bounds
+    return f"{low:g} and more" if math.isinf(high) else f"{low:g} to {high:g}"
+
+
+def direction(metric: Any) -> str:
+    """Which end of its range is good."""
+    return {True: "higher", False: "lower", None: "neither"}[metric.higher_is_better]
 
 
 def algorithms() -> str:

@@ -20,7 +20,13 @@ from textgym.metrics import (
 )
 
 SAMPLES = [
-    Sample("p", " the cat sat", ("the cat sat", "a cat sat"), (1, 2, 3, 0), metadata={"keywords": ["cat", "mat"]}),
+    Sample(
+        "p",
+        " the cat sat",
+        ("the cat sat", "a cat sat"),
+        (1, 2, 3, 0),
+        metadata={"keywords": ["cat", "mat"], "confidence": 0.5},
+    ),
     Sample("p", "", ("the dog",), (0,), metadata={"keywords": ()}),
     Sample("p", "a happy dog", ("the dog",), (4, 5), finish_reason="length"),
 ]
@@ -32,7 +38,8 @@ def test_every_metric_gives_one_number_under_its_name(name):
     result = metric.compute(SAMPLES)
     assert list(result) == [name] == [metric.name]
     assert type(result[name]) is float
-    assert 0 <= result[name] <= (1 if name != "length" else 4)
+    low, high = metric.bounds
+    assert low <= result[name] <= high
     assert metric.signature.startswith(f"{name}|")
     assert "version:" in metric.signature
     assert pickle.loads(pickle.dumps(metric)).compute(SAMPLES) == result
@@ -42,8 +49,16 @@ def test_every_metric_gives_one_number_under_its_name(name):
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_survives_degenerate_texts(name):
     for completion in ("", " ", "\x00\x1f\u2028", "。", "🙂" * 3, "x" * 5000):
-        sample = Sample("p", completion, ("a b", "猫"), (1,), metadata={"keywords": ["a"]})
-        assert 0 <= METRICS[name]().compute([sample])[name] <= 1
+        sample = Sample("p", completion, ("a b", "猫"), (1,), metadata={"keywords": ["a"], "confidence": 0.5})
+        metric = METRICS[name]()
+        low, high = metric.bounds
+        assert low <= metric.compute([sample])[name] <= high
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_completion_that_is_no_text_is_an_error_that_names_the_prompt(name):
+    with pytest.raises(MetricError, match=rf"'{name}' scores texts, but the completion of prompt 7 .* is None"):
+        METRICS[name]().compute([SAMPLES[0], Sample("p", None, ("a",), prompt_id=7)])
 
 
 def test_values_by_hand():

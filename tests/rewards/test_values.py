@@ -12,7 +12,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from textgym.core import Sample, score_samples
 from textgym.errors import ConfigError, MissingExtraError, RewardError
 from textgym.metrics import rouge as rouge_metric
-from textgym.rewards import BLEU, REWARDS, ROUGE, ChrF, ExactMatch, KeywordCoverage, Length, Sentiment
+from textgym.rewards import BLEU, REWARDS, ROUGE, ChrF, ExactMatch, KeywordCoverage, Length, Sentiment, TokenF1
 from textgym.rewards.registry import class_of, describe, formula_names, make_reward
 
 REFERENCE = "the cat sat on the mat"
@@ -24,6 +24,7 @@ SAMPLES = [
     Sample("p", "A \x00 control \x1b[31m, and\ttabs\u2028.", (REFERENCE,), metadata={"keywords": ["tabs"]}),
     Sample("p", "今天天气不错", ("今天天气很好",), metadata={"keywords": ["天气", "下雨"]}),
 ]
+OTHERS = ("sentiment", "length", "fluency", "self_bleu", "novelty", "brier")  # which don't ask for the reference's text
 BUILT_IN = [*map(make_reward, formula_names()), ChrF(word_order=2), Length(target=3, unit="words")]
 
 
@@ -42,7 +43,7 @@ def test_values_are_in_range_and_copies_agree(reward):
 
 @pytest.mark.parametrize(
     "reward",
-    [reward for reward in BUILT_IN if reward.name not in ("sentiment", "length", "fluency", "self_bleu", "novelty")],
+    [reward for reward in BUILT_IN if reward.name not in OTHERS],
     ids=repr,
 )
 def test_the_reference_itself_scores_one_and_nothing_scores_zero(reward):
@@ -186,6 +187,8 @@ def test_sentiment_of_the_completion_or_of_all():
         (lambda: Length(target=3, unit="token"), "unit='token'"),
         (lambda: Length(unit="tokens"), "without a bound"),
         (lambda: ExactMatch("lower"), "normalize='lower'"),
+        (lambda: TokenF1("f2"), "measure='f2'.*Valid names: f1"),
+        (lambda: TokenF1(normalize="lower"), "normalize='lower'"),
     ],
 )
 def test_settings_that_make_no_sense(make, message):
@@ -196,6 +199,11 @@ def test_settings_that_make_no_sense(make, message):
 def test_batches_of_the_wrong_kind():
     with pytest.raises(RewardError, match=r"single Sample. Call reward\(\[sample\]\)"):
         BLEU()(SAMPLES[0])
+    for reward in BUILT_IN:
+        with pytest.raises(
+            RewardError, match=r"scores texts, but the completion of prompt 7 .* is 5, expected a string"
+        ):
+            reward([SAMPLES[0], Sample("p", 5, ("a",), prompt_id=7)])
     with pytest.raises(RewardError, match=r"metadata\['keywords'\].*dict"):
         KeywordCoverage()([Sample("", "", metadata={"keywords": {"a": 1}})])
     with pytest.raises(RewardError, match="token_ids"):

@@ -1,21 +1,24 @@
 """Corpus metrics for completions, each with a signature and usable as a module of ``evaluate``.
 
-Every value is in [0, 1] (BLEU and chrF too: sacrebleu's score divided by 100), except lengths.
+Every value is in [0, 1] (BLEU and chrF too: sacrebleu's score divided by 100), unless the metric's ``bounds`` say
+otherwise. ``higher_is_better`` says which end is good.
 """
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from textgym.errors import ConfigError, did_you_mean
-from textgym.metrics.base import Metric, MetricSample
+from textgym.metrics.base import MeanMetric, Metric, MetricSample
 from textgym.metrics.bleu import CorpusBLEU
 from textgym.metrics.chrf import CorpusChrF
 from textgym.metrics.coverage import MeanCoverage
 from textgym.metrics.diversity import Distinct, Distinct1, Distinct2
 from textgym.metrics.exact_match import MeanExactMatch
+from textgym.metrics.labels import CalibrationError, MacroF1
 from textgym.metrics.length import MeanLength
 from textgym.metrics.rouge import CorpusROUGE, CorpusROUGE1, CorpusROUGE2, CorpusROUGEL, CorpusROUGELsum
 from textgym.metrics.sentiment import MeanSentiment
+from textgym.metrics.token_f1 import MeanTokenF1, MeanTokenPrecision, MeanTokenRecall
 
 METRICS: dict[str, type[Metric]] = {
     "bleu": CorpusBLEU,
@@ -28,6 +31,11 @@ METRICS: dict[str, type[Metric]] = {
     "length": MeanLength,
     "coverage": MeanCoverage,
     "exact_match": MeanExactMatch,
+    "token_f1": MeanTokenF1,
+    "token_precision": MeanTokenPrecision,
+    "token_recall": MeanTokenRecall,
+    "macro_f1": MacroF1,
+    "calibration_error": CalibrationError,
     "distinct1": Distinct1,
     "distinct2": Distinct2,
 }
@@ -37,10 +45,11 @@ MODULE = str(Path(__file__).parent / "loaded.py")
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise ConfigError for a name that is not in ``METRICS``."""
+    """Raise ConfigError for a name that is not in ``METRICS``, MissingExtraError for one whose extra isn't there."""
     for name in names:
         if name not in METRICS:
             raise ConfigError(f"No metric is called {name!r}. {did_you_mean(str(name), METRICS)}")
+        METRICS[name]().require()
 
 
 def compute_metrics(names: Iterable[str], samples: Sequence[MetricSample]) -> dict[str, float]:
@@ -67,6 +76,7 @@ def compute_metrics(names: Iterable[str], samples: Sequence[MetricSample]) -> di
 __all__ = [
     "METRICS",
     "MODULE",
+    "CalibrationError",
     "CorpusBLEU",
     "CorpusChrF",
     "CorpusROUGE",
@@ -77,10 +87,15 @@ __all__ = [
     "Distinct",
     "Distinct1",
     "Distinct2",
+    "MacroF1",
     "MeanCoverage",
     "MeanExactMatch",
     "MeanLength",
+    "MeanMetric",
     "MeanSentiment",
+    "MeanTokenF1",
+    "MeanTokenPrecision",
+    "MeanTokenRecall",
     "Metric",
     "check_names",
     "compute_metrics",

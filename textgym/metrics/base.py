@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
-from textgym.errors import MetricError, TextGymError
+from textgym.errors import MetricError, MissingExtraError, TextGymError
 
 
 class MetricSample(Protocol):
@@ -37,6 +38,9 @@ class Metric(ABC):
         name: the key of the result.
         library: the distribution whose version decides the numbers.
         compares_with: what the completions are compared with: "references", "keywords" or nothing.
+        bounds: the lowest and the highest value that there is.
+        needs: a module that may be missing, and the extra that has it.
+        higher_is_better: False for a measure of errors; None where neither end is good.
 
     >>> from textgym.core import Sample
     >>> class Shouting(Metric):
@@ -50,10 +54,18 @@ class Metric(ABC):
     name: str
     library: str = "textgym"
     compares_with: Literal["references", "keywords"] | None = None
+    needs: tuple[str, str] | None = None
+    bounds: tuple[float, float] = (0.0, 1.0)
+    higher_is_better: bool | None = True
 
     @abstractmethod
     def score(self, samples: Sequence[MetricSample], /) -> float | None:
         """The value over all samples, or None when no sample has what the metric measures."""
+
+    def require(self) -> None:
+        """Raise MissingExtraError if the optional dependency that the metric needs isn't installed."""
+        if self.needs is not None and find_spec(self.needs[0]) is None:
+            raise MissingExtraError(f"Metric {self.name!r}", self.needs[1])
 
     def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
         """What changes the value, for the signature. With samples, what depends on them is as they make it."""
@@ -63,10 +75,17 @@ class Metric(ABC):
         """The metric over a corpus: one key, or none when no sample has what the metric measures.
 
         Raises:
-            MetricError: there are no samples, or a sample lacks what the metric compares with.
+            MetricError: there are no samples, or a sample lacks what the metric compares with, or its completion is no
+                string.
         """
         if not samples:
             raise MetricError(f"Metric {self.name!r} got no samples. Pass at least one.")
+        for sample in samples:
+            if not isinstance(sample.completion, str):
+                raise MetricError(
+                    f"Metric {self.name!r} scores texts, but the completion of prompt {sample.prompt_id} "
+                    f"({sample.prompt[:60]!r}) is {sample.completion!r}, expected a string."
+                )
         value = self.score(samples)
         return {} if value is None else {self.name: float(value)}
 
@@ -107,6 +126,27 @@ class Metric(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.signature}>"
+
+
+class MeanMetric(Metric):
+    """A metric that is the mean of a value of each sample. Subclasses give ``values`` in the place of ``score``.
+
+    >>> from textgym.core import Sample
+    >>> class Words(MeanMetric):
+    ...     name = "words"
+    ...     def values(self, samples):
+    ...         return [len(sample.completion.split()) or None for sample in samples]
+    >>> Words().compute([Sample("", "one two"), Sample("", "one two three"), Sample("", "")])
+    {'words': 2.5}
+    """
+
+    @abstractmethod
+    def values(self, samples: Sequence[MetricSample], /) -> Sequence[float | None]:
+        """The value of each sample, in order; None where there is nothing to measure, which the mean leaves out."""
+
+    def score(self, samples: Sequence[MetricSample], /) -> float | None:
+        measured = [value for value in self.values(samples) if value is not None]
+        return sum(measured) / len(measured) if measured else None
 
 
 def library_version(distribution: str) -> str:

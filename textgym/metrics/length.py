@@ -52,6 +52,9 @@ class MeanLength(Metric):
     {'length': 2.0}
     """
 
+    bounds = (0.0, float("inf"))
+    higher_is_better = None
+
     def __init__(self, unit: str = "tokens") -> None:
         check_unit(unit)
         self.unit = unit

@@ -48,6 +48,7 @@ class MeanSentiment(Metric):
 
     name = "sentiment"
     library = "vaderSentiment"
+    higher_is_better = None
 
     def __init__(self, text: str = "completion") -> None:
         check_sentiment_settings(text)

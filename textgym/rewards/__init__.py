@@ -12,6 +12,7 @@ from textgym.rewards.bounds import Clip, Gate, Max, Min
 from textgym.rewards.chrf import ChrF
 from textgym.rewards.classifier import ClassifierReward
 from textgym.rewards.combine import Product, WeightedSum
+from textgym.rewards.confidence import Brier
 from textgym.rewards.embedding import EmbeddingSimilarity
 from textgym.rewards.evaluate_reward import EvaluateReward
 from textgym.rewards.exact_match import ExactMatch
@@ -28,6 +29,7 @@ from textgym.rewards.registry import REWARDS, register_reward
 from textgym.rewards.rouge import ROUGE
 from textgym.rewards.self_bleu import SelfBLEU
 from textgym.rewards.sentiment import Sentiment
+from textgym.rewards.token_f1 import TokenF1
 
 REWARDS.update(
     {
@@ -41,6 +43,10 @@ REWARDS.update(
         "length": Length,
         "coverage": KeywordCoverage,
         "exact_match": ExactMatch,
+        "token_f1": partial(TokenF1, "f1"),
+        "token_precision": partial(TokenF1, "precision"),
+        "token_recall": partial(TokenF1, "recall"),
+        "brier": Brier,
         "no_repeats": NoRepeats,
         "fluency": Fluency,
         "self_bleu": SelfBLEU,  # which compares the completions of a prompt, as the next one does
@@ -56,6 +62,7 @@ __all__ = [
     "REWARDS",
     "ROUGE",
     "BatchReward",
+    "Brier",
     "CallableReward",
     "ChrF",
     "ClassifierReward",
@@ -78,6 +85,7 @@ __all__ = [
     "Product",
     "SelfBLEU",
     "Sentiment",
+    "TokenF1",
     "WeightedSum",
     "as_reward",
     "group_reward",

@@ -36,6 +36,7 @@ class BatchReward:
 
     name: str = ""
     scope: str = "sample"  # "group": it compares completions of one prompt, see GroupReward
+    compares_with: str = ""  # "references" for a reward that fails without them
     background: int = 0  # batches that it may be given at a time while episodes go on, see textgym.core.background_of
     shown: ClassVar[tuple[str, ...]] = ()  # arguments that the repr gives even when they have their default value
     __array_ufunc__ = None  # so that numpy's numbers leave the arithmetic to this class
@@ -168,13 +169,19 @@ def _short(value: object) -> str:
     return repr(path) if path and not Path(path).is_absolute() else f"<{name}>"
 
 
-def check_batch(reward: Reward, samples: object) -> None:
-    """Raise RewardError for a single sample in the place of a batch."""
+def check_batch(reward: Reward, samples: Any) -> None:
+    """Raise RewardError for a single sample in the place of a batch, or a completion that is no text."""
     if isinstance(samples, Sample):
         raise RewardError(
             f"Reward {reward_name(reward)!r} scores a sequence of samples, but got a single Sample. "
             "Call reward([sample])[0] or reward.score(sample)."
         )
+    for sample in samples:
+        if not isinstance(sample.completion, str):
+            raise RewardError(
+                f"Reward {reward_name(reward)!r} scores texts, but the completion of prompt {sample.prompt_id} "
+                f"({sample.prompt[:60]!r}) is {sample.completion!r}, expected a string."
+            )
 
 
 def _sum(left: Any, right: Any, left_weight: float, right_weight: float) -> "WeightedSum":

@@ -36,6 +36,7 @@ class BLEU(BatchReward):
     """
 
     name = "bleu"
+    compares_with = "references"
 
     def __init__(
         self, max_order: int = 4, tokenize: str = "auto", smooth: str = "exp", lowercase: bool = False

@@ -31,6 +31,8 @@ class ChrF(BatchReward):
     0.694
     """
 
+    compares_with = "references"
+
     def __init__(self, char_order: int = 6, word_order: int = 0, beta: int = 2) -> None:
         check_chrf_settings(char_order, word_order, beta)
         self.char_order, self.word_order, self.beta = char_order, word_order, beta

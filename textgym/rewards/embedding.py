@@ -39,6 +39,7 @@ class EmbeddingSimilarity(ModelReward):
     """
 
     name = "embedding"
+    compares_with = "references"
     auto_class = "AutoModel"
     shown = ("model",)
 

@@ -20,7 +20,8 @@ class ExactMatch(BatchReward):
 
     Args:
         normalize: what is ignored. "squad": case, ASCII punctuation, the words a, an, the, and extra whitespace
-            (Rajpurkar et al., 2016). "whitespace": extra whitespace. None: nothing.
+            (Rajpurkar et al., 2016). "unicode": case, all punctuation and whitespace. "auto": "unicode" for references
+            in a script without spaces, such as Chinese, else "squad". "whitespace": extra whitespace. None: nothing.
 
     Raises:
         ConfigError: another normalization.
@@ -32,8 +33,9 @@ class ExactMatch(BatchReward):
     """
 
     name = "exact_match"
+    compares_with = "references"
 
-    def __init__(self, normalize: str | None = "squad") -> None:
+    def __init__(self, normalize: str | None = "auto") -> None:
         check_normalization(normalize)
         self.normalize = normalize
 

@@ -35,6 +35,7 @@ class ROUGE(BatchReward):
     """
 
     shown = ("variant",)
+    compares_with = "references"
 
     def __init__(self, variant: str = "L", use_stemmer: bool = False, tokenizer: str = "auto") -> None:
         self.variant = str(variant).removeprefix("rouge")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from textgym.core import Sample
 from textgym.metrics import METRICS
+from textgym.metrics.base import MeanMetric
 from textgym.metrics.bleu import reference_streams, sacrebleu_bleu
 from textgym.metrics.words import bleu_tokenizer
 
@@ -108,6 +109,8 @@ def of_metric(name: str, samples: Sequence[Sample]) -> PromptStatistics | None:
 
 def _per_sample(name: str, samples: Sequence[Sample]) -> PromptStatistics:
     metric = METRICS[name]()
+    if isinstance(metric, MeanMetric):
+        return of_rewards([np.nan if value is None else value for value in metric.values(samples)])
     return of_rewards([metric.compute([sample]).get(name, np.nan) for sample in samples])
 
 
