@@ -46,10 +46,12 @@ class CrossLayer(CacheLayerMixin):
             raise Filled
         return key_states, value_states
 
-    def show(self, tokens: int) -> None:
-        """Offer the first ``tokens`` columns as ``keys`` and ``values``, where attention layers look."""
+    def show(self, tokens: int, rows: Tensor | None = None) -> None:
+        """Offer the first ``tokens`` columns, of all rows or some, as ``keys`` and ``values``, where layers look."""
         assert self.all_keys is not None
         self.keys, self.values = self.all_keys[:, :, :tokens], self.all_values[:, :, :tokens]
+        if rows is not None:
+            self.keys, self.values = self.keys[rows], self.values[rows]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.slots.prompt_width, 0
@@ -99,6 +101,7 @@ class CrossSlotCache(SlotCache):
         self.prompt_lengths: Tensor | None = None
         self.cross_mask: Tensor | None = None
         self.filling: tuple[Tensor, Tensor] = (torch.zeros(0), torch.zeros(0))
+        self._shows_some = False  # rows, to an extension
         self.encoded_tokens = 0
 
     @property
@@ -140,7 +143,7 @@ class CrossSlotCache(SlotCache):
         )
 
     def _call(self, trunk: nn.Module, ids: Tensor, mask: Tensor | None, positions: Tensor) -> Tensor:
-        tokens = self._show_prompts(next(trunk.parameters()).dtype)
+        tokens, cross_mask = self._show_prompts(next(trunk.parameters()).dtype)
         self.both.is_updated = dict.fromkeys(range(len(self.cross_layers)), True)
         with positions_of(trunk, positions):
             hidden: Tensor = trunk(
@@ -148,28 +151,32 @@ class CrossSlotCache(SlotCache):
                 attention_mask=mask,
                 # Its keys and values are in the cache: only its shape is looked at.
                 encoder_hidden_states=torch.zeros(1, 1, 1, device=ids.device).expand(len(ids), tokens, 1),
-                encoder_attention_mask=self.cross_mask,
+                encoder_attention_mask=cross_mask,
                 use_cache=True,
                 **{self.argument: self.both},
             ).last_hidden_state
         return hidden
 
-    def _show_prompts(self, dtype: torch.dtype) -> int:
-        """Offer the live columns of the prompts to attention. Returns how many."""
+    def _show_prompts(self, dtype: torch.dtype) -> tuple[int, Tensor]:
+        """Offer the live columns of the prompts to attention. Returns how many, and the mask of their padding."""
         assert self.prompt_lengths is not None
+        new = self.cross_mask is None
         if self.cross_mask is None:
             self._prompt_tokens = int(self.prompt_lengths.max())
             columns = torch.arange(self._prompt_tokens, device=self.prompt_lengths.device)
             padding = (columns >= self.prompt_lengths[:, None])[:, None, None]  # (rows, 1, 1, prompt tokens)
             self.cross_mask = torch.zeros(padding.shape, dtype=dtype, device=padding.device)
             self.cross_mask.masked_fill_(padding, torch.finfo(dtype).min)
+        rows = None if self.extension is None else self.extension.rows
+        if new or rows is not None or self._shows_some:
             for layer in self.cross_layers:
-                layer.show(self._prompt_tokens)
-        return self._prompt_tokens
+                layer.show(self._prompt_tokens, rows)
+        self._shows_some = rows is not None
+        return self._prompt_tokens, self.cross_mask if rows is None else self.cross_mask[rows]
 
 
 def positions_of(decoder: nn.Module, positions: Tensor) -> AbstractContextManager[Any]:
-    """Within the block, ``decoder`` embeds these positions (rows, 1) instead of the same one for all rows.
+    """Within the block, ``decoder`` embeds these positions (rows, tokens) instead of the same ones for all rows.
 
     Decoders such as BART's take no positions from outside. One with relative positions (T5) embeds none.
     """
@@ -178,10 +185,10 @@ def positions_of(decoder: nn.Module, positions: Tensor) -> AbstractContextManage
     if isinstance(embedding, nn.Module):
 
         def before(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-            return args, {**kwargs, "position_ids": positions[:, 0]}
+            return args, {**kwargs, "position_ids": positions.flatten()}
 
         def after(module: nn.Module, args: Any, output: Tensor) -> Tensor:
-            return output.reshape(len(positions), 1, -1)
+            return output.reshape(*positions.shape, -1)
 
         stack.callback(embedding.register_forward_pre_hook(before, with_kwargs=True).remove)
         stack.callback(embedding.register_forward_hook(after).remove)

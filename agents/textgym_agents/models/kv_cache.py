@@ -1,4 +1,4 @@
-"""A key-value cache with one slot per environment: every row decodes one token, only rows that changed are prefilled.
+"""A key-value cache with one slot per environment: every row decodes one token, only rows that begin are prefilled.
 
 The cache never decides what the policy answers. Each call compares the observation with what the slots hold and
 recomputes what differs, so the result is a function of the observation alone; the cache only saves work.
@@ -7,7 +7,8 @@ All rows decode in step: the newest token of every row lies in the same column, 
 to the left. So a step writes one column in place, attention reads one run of columns that ends there (as long as the
 longest sequence that is alive), and the distance between two tokens of a row is the distance between their columns,
 which is what models with relative positions look at. At the right edge everything moves back to the left, once in many
-steps.
+steps. A row that got several tokens at once, such as those of a partner, makes room for them: its own columns move to
+the left, and the new tokens but the last are computed together.
 
 | Symbol | Shape | Meaning |
 |---|---|---|
@@ -65,6 +66,20 @@ class Fill(NamedTuple):
     columns: Tensor
 
 
+class Extension(NamedTuple):
+    """Rows that got several tokens at once, and how their slots make room: see :meth:`SlotCache._extend`.
+
+    Attributes:
+        rows: (some rows,) which.
+        columns: (some rows, context) where what shall lie in the columns before ``end`` lies now.
+        tokens: how many of these columns, the last ones, are computed anew.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    tokens: int
+
+
 class Filled(Exception):
     """Ends a prefill when the last layer's keys and values are there: nobody needs what that layer makes of them."""
 
@@ -99,10 +114,27 @@ class SlotLayer(CacheLayerMixin):
             if self is self.slots.last_to_fill:
                 raise Filled
             return key_states, value_states
+        if self.slots.extension is not None:
+            return self._extend(self.slots.extension, key_states, value_states)
         self.keys[:, :, end : end + 1] = key_states  # (rows, heads, 1, head size)
         self.values[:, :, end : end + 1] = value_states
         seen = slice(end + 1 - self.slots.live, end + 1)
         return self.keys[:, :, seen], self.values[:, :, seen]
+
+    def _extend(self, extension: Extension, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
+        """Move the columns of some rows, write (some rows, heads, tokens, head size) behind them, and return both."""
+        heads = torch.arange(key_states.shape[1], device=key_states.device)[:, None]
+        rows, columns = extension.rows[:, None, None], extension.columns[:, None]
+        written = slice(self.slots.end - columns.shape[2], self.slots.end)
+        seen = []
+        for held, new in ((self.keys, key_states), (self.values, value_states)):
+            moved = held[rows, heads, columns]  # (some rows, heads, context, head size)
+            moved[:, :, -extension.tokens :] = new
+            held[extension.rows, :, written] = moved
+            seen.append(moved)
+        if self is self.slots.slot_layers[-1]:
+            raise Filled
+        return seen[0], seen[1]
 
     def move(self, source: slice, target: slice) -> None:
         """Copy columns within the slots; the two may overlap."""
@@ -111,9 +143,13 @@ class SlotLayer(CacheLayerMixin):
                 tensor[:, :, target] = tensor[:, :, source].clone()
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        if self.slots.extension is not None:
+            return self.slots.extension.columns.shape[1], 0
         return (query_length if self.slots.fill is not None else self.slots.live), 0
 
     def get_seq_length(self) -> int:
+        if self.slots.extension is not None:
+            return self.slots.extension.columns.shape[1] - self.slots.extension.tokens
         return 0 if self.slots.fill is not None else self.slots.live - 1
 
     def get_max_length(self) -> int:
@@ -130,8 +166,9 @@ class SlotCache(Cache):
         max_bytes: most memory that keys and values may take.
 
     Attributes:
-        prefilled_tokens, decoded_tokens, answered_rows: work done since ``clear``; the last counts rows whose
-            observation had not changed, so that the last answer was given again.
+        prefilled_tokens, extended_tokens, decoded_tokens, answered_rows: work done since ``clear``: tokens of rows that
+            began anew, those that rows got besides their last one, the last ones, and rows whose observation had not
+            changed, so that the last answer was given again.
     """
 
     least_prefill = 0
@@ -164,9 +201,10 @@ class SlotCache(Cache):
         self.aligned: Tensor | None = None  # (rows,) whether the slot's newest token lies in the column before ``end``
         self.answers: Tensor | None = None  # (rows, hidden size) of the last call
         self.fill: Fill | None = None
+        self.extension: Extension | None = None
         self.end = self.width - 1
         self.live = 0
-        self.prefilled_tokens = self.decoded_tokens = self.answered_rows = 0
+        self.prefilled_tokens = self.extended_tokens = self.decoded_tokens = self.answered_rows = 0
 
     @property
     def nbytes(self) -> int:
@@ -190,17 +228,21 @@ class SlotCache(Cache):
 
     def _last_hidden(self, trunk: nn.Module, ids: Tensor, lengths: Tensor) -> Tensor:
         same, grown = self._compare(ids, lengths)
+        goes_on, extended = grown > 0, grown > 1
         # All that the host reads comes over at once: on an accelerator, each read waits for the computation.
-        facts = torch.stack([same.sum(), grown.sum(), lengths.min(), lengths.max()])
-        num_same, num_grown, shortest, longest = facts.tolist()
+        facts = [same.sum(), goes_on.sum(), lengths.min(), lengths.max(), grown.max(), (lengths * extended).max()]
+        num_same, num_going, shortest, longest, most_grown, longest_extended = torch.stack(facts).tolist()
         if num_same == len(ids) and self.answers is not None:
             self.answered_rows += len(ids)
             return self.answers
         if self.end >= self.capacity:
             self._move_back()
-        if num_same + num_grown < len(ids):
-            stale = (~(same | grown)).nonzero().squeeze(1)
+        if num_same + num_going < len(ids):
+            stale = (~(same | goes_on)).nonzero().squeeze(1)
             self._prefill(trunk, stale, ids[stale], lengths[stale] - 1)
+        if most_grown > 1:
+            rows = extended.nonzero().squeeze(1)
+            self._extend(trunk, rows, ids[rows], lengths[rows] - 1, grown[rows] - 1, longest_extended - 1)
         self.live = longest
         hidden = self._decode(trunk, ids, lengths, padded=shortest < longest)
         if self.answers is not None and num_same:
@@ -211,14 +253,18 @@ class SlotCache(Cache):
         return hidden
 
     def _compare(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(rows,) whose tokens are the held ones, and whose tokens are the held ones and one more."""
+        """(rows,) whose tokens are the held ones; (rows,) how many came after these, 0 where they aren't the held ones.
+
+        In a slot that isn't ``aligned`` nothing can be added: 0 too.
+        """
         if self.held_ids is None or self.held_lengths is None or self.aligned is None:
-            none = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-            return none, none
+            nothing = torch.zeros_like(lengths)
+            return nothing > 0, nothing
         columns = torch.arange(ids.shape[1], device=ids.device)
         held = self.held_ids[:, : ids.shape[1]]
         agree = ((held == ids) | (columns >= self.held_lengths[:, None])).all(1)
-        return agree & (lengths == self.held_lengths), agree & (lengths == self.held_lengths + 1) & self.aligned
+        more = lengths - self.held_lengths
+        return agree & (more == 0), more.clamp(min=0) * (agree & self.aligned & (self.held_lengths > 0))
 
     def _decode(self, trunk: nn.Module, ids: Tensor, lengths: Tensor, padded: bool) -> Tensor:
         """One step of all rows: (rows, hidden size) at the last tokens."""
@@ -265,6 +311,35 @@ class SlotCache(Cache):
         finally:
             self.fill = None
         self.prefilled_tokens += int(unique[:, longest].sum())
+
+    def _extend(self, trunk: nn.Module, rows: Tensor, ids: Tensor, context: Tensor, new: Tensor, longest: int) -> None:
+        """Read what some rows got besides their last token, ``new`` (some rows,) tokens, the most ``new.max()``.
+
+        Args:
+            trunk: as given to the constructor.
+            rows: (some rows,) which.
+            ids: (some rows, columns) all their tokens.
+            context: (some rows,) how many of them must be in the slots.
+            new: (some rows,) how many of these are not there yet.
+            longest: the largest of ``context``.
+        """
+        tokens = int(new.max())
+        columns = torch.arange(longest, device=ids.device)  # those before ``end``, which are written
+        sources = (columns + self.end - longest + new[:, None]).clamp_(max=self.end - 1)
+        queries = columns[longest - tokens :]
+        # A row that got fewer tokens computes some that it has, too. Before its first one, padding sees itself alone.
+        positions = (queries - longest + context[:, None]).clamp_(min=0)
+        first = (longest - context)[:, None, None]
+        seen = (columns <= queries[:, None]) & (columns >= first) | (columns == queries[:, None])
+        mask = torch.zeros(seen.shape, dtype=next(trunk.parameters()).dtype, device=ids.device)
+        mask.masked_fill_(~seen, torch.finfo(mask.dtype).min)  # (some rows, tokens, longest)
+        self.extension = Extension(rows, sources, tokens)
+        try:
+            with suppress(Filled):
+                self._call(trunk, ids.gather(1, positions), mask[:, None], positions)
+        finally:
+            self.extension = None
+        self.extended_tokens += int(new.sum())
 
     def _conditions(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Integer matrices (some rows, any) of what else a row's keys and values depend on."""

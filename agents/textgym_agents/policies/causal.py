@@ -72,7 +72,8 @@ class CausalForm(Form):
     def probe_observations(self) -> list[dict[str, Tensor]]:
         ids = any_tokens(self.num_actions, self.width)
         probes = []
-        for short, long in ((1, 3), (2, 4), (3, 4), (1, 5), (2, 6)):  # go on, wait, start anew
+        # Go on, wait, start anew, and get several tokens at once.
+        for short, long in ((1, 3), (2, 4), (3, 4), (1, 5), (2, 6), (5, 1), (7, 3)):
             live = torch.tensor([[short], [min(long, self.width)]])
             mask = (torch.arange(self.width) < live).long()
             probes.append({"input_ids": ids * mask, "attention_mask": mask})

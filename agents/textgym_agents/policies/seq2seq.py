@@ -98,7 +98,8 @@ class Seq2SeqForm(Form):
         widths = {"": self.prompt_width, "decoder_": self.width}
         ids = {prefix: any_tokens(self.num_actions, width) for prefix, width in widths.items()}
         probes = []
-        for lengths in ((1, 3), (2, 4), (3, 4), (1, 5), (2, 6)):  # go on, wait, start anew
+        # Go on, wait, start anew, and get several tokens at once.
+        for lengths in ((1, 3), (2, 4), (3, 4), (1, 5), (2, 6), (5, 1), (7, 3)):
             obs: dict[str, Tensor] = {}
             for prefix, width in widths.items():
                 live = [min(n, width) for n in (lengths if prefix else (2, 5))]

@@ -37,11 +37,13 @@ class Episodes:
         self.ids = np.zeros((rows, PROMPT + NEW), np.int64)
         self.mask = np.zeros((rows, PROMPT + NEW), np.int8)
         self.generated = np.zeros(rows, int)
+        self.prompt_tokens = self.inserted = 0  # without the last token of each prompt
         for row in range(rows):
             self.restart(row)
 
     def restart(self, row):
         length = self.rng.integers(1, PROMPT + 1)
+        self.prompt_tokens += length - 1
         self.ids[row], self.mask[row], self.generated[row] = 0, 0, 0
         self.ids[row, PROMPT - length : PROMPT] = self.rng.integers(0, NUM_TOKENS, length)
         self.mask[row, PROMPT - length : PROMPT] = 1
@@ -56,6 +58,16 @@ class Episodes:
             self.generated[row] += 1
             if self.generated[row] == NEW or self.rng.random() < 0.15:
                 self.restart(row)
+
+    def insert(self, share):
+        """A partner's reply of 1 to 4 tokens in some of the rows that are in an episode and have room for it."""
+        for row, generated in enumerate(self.generated):
+            tokens = self.rng.integers(0, NUM_TOKENS, self.rng.integers(1, 5))
+            if 0 < generated < NEW - len(tokens) and self.rng.random() < share:
+                columns = slice(PROMPT + generated, PROMPT + generated + len(tokens))
+                self.ids[row, columns], self.mask[row, columns] = tokens, 1
+                self.generated[row] += len(tokens)
+                self.inserted += len(tokens)
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -75,6 +87,41 @@ def test_cached_equals_uncached(model, attention):
     assert slots.decoded_tokens == 5 * 60
     # Without the cache every step would compute every row's whole sequence, over ten tokens on average.
     assert slots.prefilled_tokens < 2 * slots.decoded_tokens
+
+
+@pytest.mark.parametrize(("kind", "attention"), [("gpt2", "sdpa"), ("gpt2", "eager"), ("llama", "sdpa")])
+def test_a_partners_tokens_are_read_in_one_piece(kind, attention):
+    model = tiny_model(kind)
+    model.set_attn_implementation(attention)
+    cached, plain = policy(model, use_cache=True), policy(model, use_cache=False)
+    episodes = Episodes(rows=5)
+    for step in range(36):
+        obs = episodes.observe()
+        with torch.no_grad():
+            actions, values, log_probs = cached(obs)
+            expected = plain.get_distribution(obs).distribution.logits
+            torch.testing.assert_close(log_probs, expected.gather(1, actions[:, None])[:, 0], atol=2e-5, rtol=1e-4)
+            torch.testing.assert_close(values, plain.predict_values(obs), atol=2e-5, rtol=1e-4)
+        if step < 35:
+            episodes.step(actions.tolist())
+            episodes.insert(share=1 if step % 7 == 0 else 0.5)
+    slots = cached.caches.get(5, None)
+    assert episodes.inserted > 60
+    assert (slots.prefilled_tokens, slots.extended_tokens) == (episodes.prompt_tokens, episodes.inserted)
+
+
+def test_a_row_that_waited_and_then_got_several_tokens_is_read_anew():
+    cached, plain = policy(tiny_model("llama"), use_cache=True), policy(tiny_model("llama"), use_cache=False)
+    episodes = Episodes(rows=3)
+    for rows, tokens in [((0, 1), 1), ((0, 1, 2), 1), ((0,), 1), ((0, 1), 3), ((2,), 4)]:
+        for row in rows:
+            columns = slice(PROMPT + episodes.generated[row], PROMPT + episodes.generated[row] + tokens)
+            episodes.ids[row, columns], episodes.mask[row, columns] = range(9 + row, 9 + row + tokens), 1
+            episodes.generated[row] += tokens
+        obs = episodes.observe()
+        with torch.no_grad():
+            torch.testing.assert_close(cached.predict_values(obs), plain.predict_values(obs), atol=2e-5, rtol=1e-4)
+    assert cached.caches.get(3, None).extended_tokens == 2  # of row 0
 
 
 def test_the_cache_holds_no_more_than_it_says(model):

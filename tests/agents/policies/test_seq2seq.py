@@ -37,7 +37,7 @@ class Episodes:
     def __init__(self, rows, seed=0):
         self.rng = np.random.default_rng(seed)
         self.obs = {name: np.zeros((rows, box.shape[0]), box.dtype) for name, box in space().items()}
-        self.begun = 0
+        self.begun = self.inserted = 0
         for row in range(rows):
             self.restart(row)
 
@@ -60,6 +60,15 @@ class Episodes:
             self.obs["decoder_attention_mask"][row, column] = 1
             if column == NEW or self.rng.random() < 0.15:
                 self.restart(row)
+
+    def insert(self, share):
+        """A partner's reply of 1 to 4 tokens in some of the rows that are in an episode and have room for it."""
+        for row, live in enumerate(self.obs["decoder_attention_mask"].sum(1)):
+            tokens = self.rng.integers(0, NUM_TOKENS, self.rng.integers(1, 5))
+            if 1 < live < 1 + NEW - len(tokens) and self.rng.random() < share:
+                self.obs["decoder_input_ids"][row, live : live + len(tokens)] = tokens
+                self.obs["decoder_attention_mask"][row, live : live + len(tokens)] = 1
+                self.inserted += len(tokens)
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -85,6 +94,28 @@ def test_cached_equals_uncached(kind, attention):
     assert slots.encoded_tokens <= begun * PROMPT
     assert slots.encoded_tokens >= begun
     assert slots.prefilled_tokens == 0
+
+
+@pytest.mark.parametrize(("kind", "attention"), [("t5", "sdpa"), ("t5", "eager"), ("bart", "sdpa")])
+def test_a_partners_tokens_are_read_in_one_piece(kind, attention):
+    model = tiny_model(kind)
+    model.set_attn_implementation(attention)
+    cached, plain = policy(model, use_cache=True), policy(model, use_cache=False)
+    episodes = Episodes(rows=5)
+    for step in range(36):
+        obs = episodes.observe()
+        with torch.no_grad():
+            actions, values, log_probs = cached(obs)
+            expected = plain.get_distribution(obs).distribution.logits
+            torch.testing.assert_close(log_probs, expected.gather(1, actions[:, None])[:, 0], atol=3e-5, rtol=1e-4)
+            torch.testing.assert_close(values, plain.predict_values(obs), atol=3e-5, rtol=1e-4)
+        if step < 35:
+            episodes.step(actions.tolist())
+            episodes.insert(share=1 if step % 7 == 0 else 0.5)
+    slots = cached.caches.get(5, None)
+    assert episodes.inserted > 60
+    assert (slots.prefilled_tokens, slots.extended_tokens) == (0, episodes.inserted)
+    assert slots.encoded_tokens <= episodes.begun * PROMPT  # the encoder reads a prompt once
 
 
 @pytest.mark.parametrize("kind", SEQ2SEQ)
