@@ -1,8 +1,8 @@
 """How fast the library is: each part against the usual way to do the same thing, in one process, taking turns.
 
 ``models`` and ``rollouts`` make what is worked on, ``entries``, ``handwritten`` and ``with_trl`` are what takes turns,
-``model_rows``, ``environment_rows`` and ``judging`` say what is measured at which sizes, ``report`` and ``chart`` show
-it.
+``model_rows``, ``environment_rows``, ``judging`` and ``turns`` say what is measured at which sizes, ``report`` and
+``chart`` show it.
 """
 
 import logging
@@ -12,7 +12,7 @@ import torch
 
 from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.report.timing import Result
-from textgym_agents.speed import environment_rows, judging, model_rows
+from textgym_agents.speed import environment_rows, judging, model_rows, turns
 from textgym_agents.speed.plan import Job, Plan
 
 ROWS: dict[str, Callable[[Plan], Iterator[Job]]] = {
@@ -27,6 +27,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Job]]] = {
     "memory": model_rows.peak_memory,
     "scoring": environment_rows.scoring,
     "judge": judging.judged,
+    "turns": turns.conversations,
 }
 FAILED = "failed:"
 Listener = Callable[[Job, int, int], None]

@@ -184,7 +184,7 @@ def test_models_and_sizes_are_what_the_table_says():
 
 def test_all_rows_but_the_slow_ones_in_small(tiny_models, tmp_path):
     plan = Plan(models=("gpt2", "t5"), lengths=(4, 8), batches=(2, 4), repeats=2)
-    only = ("rollout", "mixed", "update", "seq2seq", "sb3", "buffer")
+    only = ("rollout", "mixed", "update", "seq2seq", "sb3", "buffer", "turns")
     begun = []
     results = [one for some in speed.run(plan, only, lambda *now: begun.append(now)) for one in some]
     assert [one for one in results if one.note.startswith(speed.FAILED)] == []
@@ -194,6 +194,8 @@ def test_all_rows_but_the_slow_ones_in_small(tiny_models, tmp_path):
     assert len(by_row["update"]) == 3  # two lengths and mixed lengths
     assert all(len(one.repeats) == 2 for one in results if one.row != "buffer")
     assert all(one.value > 0 for one in by_row["buffer"])
+    assert [one.target for one in by_row["turns"]] == [4.4, 11.6] * 2
+    assert all(one.ours > 0 for one in by_row["turns"])
     number = len(speed.jobs(plan, only))
     assert [one[1:] for one in begun] == [(i, number) for i in range(number)]
 
