@@ -13,6 +13,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 import textgym
 from textgym import registration
 from textgym.checker import check_reward, check_task, check_text_env
+from textgym.core import Sample
 from textgym.tasks import PROBES, TASKS
 
 IDS = sorted(registration.env_id(name) for name in TASKS)  # tests/tasks/test_probes.py has those of the probes
@@ -115,7 +116,16 @@ def test_a_reference_gets_the_best_reward(env_id):
 def test_the_shipped_checkers_pass(env_id):
     env = gymnasium.make(env_id, split="validation")
     check_task(env.unwrapped.task)
-    check_reward(env.unwrapped.reward)
+    task = env.unwrapped.task
+    check_reward(
+        env.unwrapped.reward,
+        [
+            Sample(one.text, text, one.references, (), "eos", one.metadata, i)
+            for i in range(2)
+            for one in (task[i],)
+            for text in (f" {one.references[0]}", one.text, " 7")
+        ],
+    )
     check_text_env(env)
 
 

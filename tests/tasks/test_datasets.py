@@ -296,3 +296,16 @@ def test_real_datasets_in_their_hub_layout(name, folder, split, beginning):
     if name == "DataToText":
         assert sum(len(prompt.references) for prompt in prompts) / len(prompts) > 3
         assert all(prompt.metadata["keywords"] for prompt in prompts)
+
+
+def test_examples_of_programs_are_tests():
+    rows = [{"examples": "3 1 2 -> 1 2 3; 9 -> 9", "program": "sort"}, {"examples": "1 -> none"}]
+    task = TASKS["ProgramInduction"](dataset=datasets.Dataset.from_list(rows[:1]))
+    assert task[0].text == "Examples: 3 1 2 -> 1 2 3; 9 -> 9\nProgram:"
+    assert task[0].references == ("sort",)
+    assert task[0].metadata["tests"] == (((3, 1, 2), (1, 2, 3)), ((9,), (9,)))
+    task = TASKS["ProgramInduction"](dataset=datasets.Dataset.from_list(rows[1:]))
+    assert (task[0].references, task[0].metadata["tests"]) == ((), (((1,), ()),))
+    for wrong in ("3 1 2", "3 -> x", "3 ->", "-> 3", "", "3 -> 1;"):
+        with pytest.raises(DatasetError, match=r"expected pairs such as '3 1 2 -> 1 2; 9 4 -> 4 9'"):
+            TASKS["ProgramInduction"](dataset=datasets.Dataset.from_list([{"examples": wrong}]))

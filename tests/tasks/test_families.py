@@ -9,13 +9,19 @@ import gymnasium
 import numpy as np
 import pytest
 
-from textgym.core import Prompt, Task
+from textgym import registration
+from textgym.core import Prompt, Sample, Task, score_samples
 from textgym.errors import ConfigError, SeedError
 from textgym.tasks import TASKS, SentimentContinuation, training_texts
 from textgym.tokenizer import BUILTIN_MODELS, builtin_tokenizer, length_factor
 
 NAMES = list(TASKS)
 every_task = pytest.mark.parametrize("name", NAMES)
+# Each value of each argument that makes another variant of a task.
+VARIANTS = [
+    (name, {argument: value}) for name in NAMES for argument, values in TASKS[name].variants.items() for value in values
+]
+every_variant = pytest.mark.parametrize(("name", "arguments"), VARIANTS, ids=str)
 
 
 def tokens(text):
@@ -58,15 +64,16 @@ def test_an_index_beyond_the_end_is_an_index_error(name):
 
 @every_task
 def test_splits_are_disjoint_even_between_seeds(name):
-    train = {TASKS[name](seed=1)[index].text for index in range(1500)}
-    assert not train & {TASKS[name]("validation", seed=2)[index].text for index in range(200)}
-    assert not train & {TASKS[name]("test")[index].text for index in range(200)}
+    train, validation, test = TASKS[name](seed=1), TASKS[name]("validation", seed=2), TASKS[name]("test")
+    texts = {train[index].text for index in range(1000)}
+    assert not texts & {validation[index].text for index in range(80)}
+    assert not texts & {test[index].text for index in range(80)}
 
 
 @every_task
 def test_texts_fit_the_token_budgets(name):
     task = TASKS[name]()
-    for index in range(500):
+    for index in range(300):
         prompt = task[index]
         assert tokens(prompt.text) <= task.max_prompt_tokens, prompt.text
         for reference in prompt.references:
@@ -82,7 +89,7 @@ def test_texts_of_all_splits_fit_the_budgets_of_every_built_in_tokenizer(name, m
     assert env.observation_space.max_prompt_tokens == math.ceil(length_factor(tokenizer) * env.task.max_prompt_tokens)
     for split in ("train", "validation", "test"):
         task = TASKS[name](split)
-        for index in range(200):
+        for index in range(80):
             prompt = task[index]
             assert len(tokenizer.encode(prompt.text)) <= env.observation_space.max_prompt_tokens, prompt.text
             for reference in prompt.references:
@@ -205,3 +212,44 @@ def test_prompts_are_plain_values():
     prompt = TASKS["Copy"]()[0]
     assert isinstance(prompt, Prompt)
     assert prompt.text == f"Words: {prompt.references[0]}\nCopy:"
+
+
+@every_variant
+def test_every_variant_has_prompts_of_its_own_that_fit(name, arguments):
+    """Variants are all in the id's range of lengths; their references get the best reward, others and nothing less."""
+    task, reward = TASKS[name](**arguments), registration.default_reward(registration.env_id(name))
+    train = [task[index] for index in range(80)]
+    held_out = [TASKS[name]("test", **arguments)[index] for index in range(8)]
+    assert len({prompt.text for prompt in train}) >= 78
+    assert not {prompt.text for prompt in train} & {prompt.text for prompt in held_out}
+    assert task[7] == TASKS[name](**arguments)[7] == pickle.loads(pickle.dumps(task))[7]
+    others = [other for key, other in VARIANTS if key == name and other.keys() == arguments.keys()]
+    assert sum(TASKS[name](**other)[7].text == task[7].text for other in others) == 1
+    for prompt in train:
+        assert tokens(prompt.text) <= task.max_prompt_tokens, prompt.text
+        assert all(tokens(f" {reference}") + 1 <= task.max_new_tokens for reference in prompt.references), prompt
+
+    def mean(completions):
+        pairs = zip(train, completions, strict=True)
+        samples = [Sample(one.text, text, one.references, metadata=one.metadata) for one, text in pairs]
+        return np.mean([score.value for score in score_samples(reward, samples)])
+
+    best = mean([f" {prompt.references[0]}" for prompt in train])
+    shuffled = mean([f" {prompt.references[0]}" for prompt in (*train[1:], train[0])])
+    assert best > shuffled > mean([""] * len(train)) - 1e-9
+    assert best > 0.9
+    assert shuffled < 0.7 * best
+
+
+@every_variant
+def test_variants_are_arguments_of_the_id(name, arguments):
+    env = gymnasium.make(registration.env_id(name), split="test", **arguments)
+    assert env.unwrapped.task[3] == TASKS[name]("test", **arguments)[3]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if TASKS[name].variants])
+def test_other_variants_are_refused(name):
+    for argument in TASKS[name].variants:
+        for value in ("nothing like it", 0, 99, None, True):
+            with pytest.raises(ConfigError, match=f"{argument}="):
+                TASKS[name](**{argument: value})

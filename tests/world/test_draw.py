@@ -8,6 +8,7 @@ from textgym.world import (
     SPLITS,
     Draw,
     Rendered,
+    program_grammar,
     record_grammar,
     render,
     review_grammar,
@@ -17,7 +18,7 @@ from textgym.world import (
     words_grammar,
 )
 
-GRAMMARS = [record_grammar, story_grammar, translation_grammar, review_grammar, words_grammar]
+GRAMMARS = [program_grammar, record_grammar, story_grammar, translation_grammar, review_grammar, words_grammar]
 
 
 @pytest.mark.parametrize("grammar", GRAMMARS)
@@ -65,7 +66,7 @@ def test_the_splits_share_all_buckets_between_them():
 def test_there_are_far_more_than_a_hundred_thousand_texts(grammar):
     # n draws from N equally likely texts repeat n^2 / 2N times on average, and more often if some texts are likelier:
     # n^2 / 2 repeats is therefore a lower bound of the number of texts.
-    count = 8000
+    count = 5000
     distinct = len({grammar(Draw.at(0, "train", index)).source for index in range(count)})
     repeats = count - distinct
     assert count**2 / 2 / max(repeats, 1) > 130_000

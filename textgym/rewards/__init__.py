@@ -25,6 +25,7 @@ from textgym.rewards.length import Length
 from textgym.rewards.no_repeats import NoRepeats
 from textgym.rewards.novelty import Novelty
 from textgym.rewards.parse import parse_reward
+from textgym.rewards.program_tests import ProgramTests
 from textgym.rewards.registry import REWARDS, register_reward
 from textgym.rewards.rouge import ROUGE
 from textgym.rewards.self_bleu import SelfBLEU
@@ -48,6 +49,7 @@ REWARDS.update(
         "token_recall": partial(TokenF1, "recall"),
         "brier": Brier,
         "no_repeats": NoRepeats,
+        "program_tests": ProgramTests,  # which needs prompts with tests
         "fluency": Fluency,
         "self_bleu": SelfBLEU,  # which compares the completions of a prompt, as the next one does
         "novelty": Novelty,
@@ -83,6 +85,7 @@ __all__ = [
     "NoRepeats",
     "Novelty",
     "Product",
+    "ProgramTests",
     "SelfBLEU",
     "Sentiment",
     "TokenF1",

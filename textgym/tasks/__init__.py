@@ -18,6 +18,7 @@ from textgym.tasks.base import WorldTask
 from textgym.tasks.copy import Copy
 from textgym.tasks.data_to_text import DataToText
 from textgym.tasks.probes import PROBES
+from textgym.tasks.program_induction import ProgramInduction
 from textgym.tasks.sentiment_continuation import SentimentContinuation
 from textgym.tasks.summarization import Summarization
 from textgym.tasks.translation import Translation
@@ -28,6 +29,7 @@ __all__ = [
     "TASKS",
     "Copy",
     "DataToText",
+    "ProgramInduction",
     "SentimentContinuation",
     "Summarization",
     "Translation",
@@ -41,6 +43,7 @@ TASKS: dict[str, type[WorldTask]] = {
     "Translation": Translation,
     "SentimentContinuation": SentimentContinuation,
     "Copy": Copy,
+    "ProgramInduction": ProgramInduction,
 }
 
 

@@ -1,7 +1,7 @@
 """What the built-in tasks share: prompts from the small world, or from the rows of a dataset."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from textgym.core import Prompt
@@ -21,6 +21,7 @@ class WorldTask(ABC):
         template: what surrounds the text of a prompt, with one ``{prompt}``.
         columns: role -> column of a dataset. Roles: "prompt", "references", and what ``from_rows`` reads besides.
         optional: roles whose column may be missing, unless the user names it.
+        variants: argument -> values that it may have. What holds for a task is tested for each.
         cue: the part of the template after the text. It stays when a long prompt is cut on the right.
         prompts: the prompts of the split.
 
@@ -62,6 +63,7 @@ class WorldTask(ABC):
     template: ClassVar[str]
     columns: ClassVar[Columns]
     optional: ClassVar[tuple[str, ...]] = ()
+    variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class WorldTask(ABC):
         self.cue = cue_of(template)
         self.prompts: Sequence[Prompt]
         if dataset is None:
-            self.prompts = WorldPrompts(self.grammar, split, seed, template, columns, load_kwargs)
+            self.prompts = WorldPrompts(self.drawn_by(), split, seed, template, columns, load_kwargs)
             return
         optional = tuple(role for role in self.optional if role not in (columns or {}))
         merged = merge_columns(self.columns, columns)
@@ -88,6 +90,10 @@ class WorldTask(ABC):
     @abstractmethod
     def grammar(draw: Draw, /) -> Rendered:
         """One prompt's text, references and metadata, drawn from the small world."""
+
+    def drawn_by(self) -> Callable[[Draw], Rendered]:
+        """What draws the prompts of this variant. Default: the grammar."""
+        return self.grammar
 
     def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
         """The prompts of a dataset, from its rows, merged by prompt."""

@@ -5,6 +5,7 @@ it until the text belongs to the split that was asked for, which its hash decide
 """
 
 from textgym.world.draw import SPLITS, Draw, Rendered, render, split_of
+from textgym.world.programs import program_grammar
 from textgym.world.records import record_grammar
 from textgym.world.review import review_grammar
 from textgym.world.story import story_grammar
@@ -15,6 +16,7 @@ __all__ = [
     "SPLITS",
     "Draw",
     "Rendered",
+    "program_grammar",
     "record_grammar",
     "render",
     "review_grammar",
