@@ -199,15 +199,18 @@ def conversations(mdp: TextMDP, partner: "Partner | str | None", rows: int) -> C
     """The conversations of an environment with a partner, its own or its task's; None without one.
 
     Raises:
-        ConfigError: as :class:`Conversations`; or ``max_turns`` or ``turn_template`` without a partner.
+        ConfigError: as :class:`Conversations`; or ``max_turns``, ``max_turn_tokens`` or ``turn_template`` without a
+            partner.
     """
     chosen: Any = getattr(mdp.task, "partner", None) if partner is None else partner
     if chosen is not None:
         found: Callable[..., Any] = named(chosen) if isinstance(chosen, str) else chosen
         return Conversations(mdp, found, rows)
-    if mdp.rules.max_turns > 1 or mdp.rules.turn_template is not None:
+    rules = mdp.rules
+    if rules.max_turns > 1 or rules.turn_template is not None or rules.max_turn_tokens is not None:
         raise ConfigError(
-            f"max_turns={mdp.rules.max_turns} and turn_template={mdp.rules.turn_template!r} are of a conversation, and "
-            "there is no partner. Pass partner=, a function of a batch of textgym.Dialogue."
+            f"max_turns={rules.max_turns}, max_turn_tokens={rules.max_turn_tokens} and turn_template="
+            f"{rules.turn_template!r} are of a conversation, and there is no partner. Pass partner=, a function of a "
+            "batch of textgym.Dialogue."
         )
     return None

@@ -150,7 +150,7 @@ class Task(Protocol):
             random. It comes from the environment's generator, so a seed gives the same rewards.
         token_options(tokenizer): a dict of arguments that depend on the tokenizer, such as ``allowed_tokens``, for
             those that the environment is not given. They are not multiplied.
-        partner, max_turns, turn_template: for a conversation, where the environment is given none.
+        partner, max_turns, max_turn_tokens, turn_template: for a conversation, where the environment is given none.
     """
 
     # Properties, because a class that merely has the attribute (of a narrower type) then fits too.

@@ -61,10 +61,11 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         prompt, prompt_id, references and metadata; where the reward or a part of it failed, reward_failure, the reason.
 
     Conversations:
-        With a ``partner``, an end token or a stop string ends the policy's turn. In the same step the partner's reply
-        is appended to the observation, within the ``turn_template``, and the policy goes on after it. T then counts the
-        tokens of both. The episode ends when the partner says so ("done"), after ``max_turns`` turns of the policy
-        ("turns"), where a reply does not fit ("full"), or in the middle of a turn ("length").
+        With a ``partner``, an end token, a stop string or ``max_turn_tokens`` tokens end the policy's turn. In the same
+        step the partner's reply is appended to the observation, within the ``turn_template``, and the policy goes on
+        after it. T then counts the tokens of both. The episode ends when the partner says so ("done"), after
+        ``max_turns`` turns of the policy ("turns"), where a reply does not fit ("full"), or in the middle of a turn
+        ("length").
         ``info["turns"]``, whenever a turn ends, says who wrote which tokens.
 
     Arguments:
@@ -87,6 +88,8 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         partner: a function of a batch of ``textgym.Dialogue``, or the name that imports it, which replies to the
             policy's turns. None: the task's own, or no conversation.
         max_turns: how many turns the policy may write, at most. None: the task's own, or 1.
+        max_turn_tokens: how many tokens a turn may have: after so many it ends without an end token. None: the task's
+            own, times the tokenizer's ``length_factor``, or no limit.
         turn_template: what comes before and after a reply, such as ``("\\nUser: ", "\\nAssistant:")``. None: the
             task's own, or with ``chat`` what the chat template says, or these two.
         form: "causal", or "seq2seq" for encoder-decoder models, with their decoder_start_token_id (None: pad).

@@ -45,6 +45,7 @@ class TextOptions(TypedDict, total=False):
     form: Literal["causal", "seq2seq"]
     decoder_start_token_id: int | None
     max_turns: int | None
+    max_turn_tokens: int | None
     turn_template: tuple[str, str] | None
 
 
@@ -63,6 +64,7 @@ DEFAULTS: dict[str, Any] = {
     "form": "causal",
     "decoder_start_token_id": None,
     "max_turns": None,
+    "max_turn_tokens": None,
     "turn_template": None,
 }
 
@@ -86,6 +88,7 @@ class TokenRules:
         eos_token_ids: the tokens that end a completion, the tokenizer's own first.
         late_mask, early_mask: (V,) bool, True where a token is legal, from and before ``min_new_tokens``.
         max_turns: how many turns of a conversation the policy may write; 1 without a partner.
+        max_turn_tokens: how many tokens a turn may have; None: no limit of its own.
         turn_template: what surrounds a partner's reply, as given or as the task has it; None: no template was chosen.
     """
 
@@ -123,6 +126,8 @@ class TokenRules:
         self.length_is_truncation = flag("length_is_truncation", given["length_is_truncation"])
         own_turns = getattr(task, "max_turns", 1)
         self.max_turns = count("max_turns", own_turns if given["max_turns"] is None else given["max_turns"], least=1)
+        no_limit = given["max_turn_tokens"] is None and getattr(task, "max_turn_tokens", None) is None
+        self.max_turn_tokens = None if no_limit else budget("max_turn_tokens", given, task, factor)
         own_template = getattr(task, "turn_template", None)
         self.turn_template = own_template if given["turn_template"] is None else given["turn_template"]
         auto = given["chat"] == "auto"

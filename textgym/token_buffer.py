@@ -114,6 +114,9 @@ class TokenBuffer:
         self._safe_steps -= 1
         if self._safe_steps <= 0:
             self._end_full_rows(codes, rows)
+        if rules.max_turn_tokens is not None:
+            counts = at - (self._turn if rows is None else self._turn[rows])
+            codes[(counts >= rules.max_turn_tokens) & (codes == RUNNING)] = STOP
         if rules.stop:
             for i in np.flatnonzero(rules.may_stop(tokens)):
                 if codes[i] != EOS and rules.stopped(self.turn(i if rows is None else rows[i])):

@@ -205,6 +205,25 @@ def test_what_a_partner_does_wrong_is_named_and_the_step_can_be_tried_again(part
     assert live(env.step(9)[0]) == [*live(before), 9]
 
 
+def test_a_turn_of_the_most_tokens_ends_without_an_end_token():
+    env = made(max_turn_tokens=3, turn_template=("\nHost: ", "\nYou:"))
+    vector = TextGenerationVectorEnv(2, PROMPTS, partner=guessing, max_turn_tokens=3, **LENGTHS)
+    env.reset(seed=1, options={"prompt_id": 0})
+    vector.reset(seed=1)
+    assert [env.step(token)[4] for token in (7, 8)] == [{}, {}]
+    assert env.turn_ended is False
+    for tokens in ((7, 7), (8, END), (9, 7)):
+        infos = vector.step(np.array(tokens))[4]
+    assert infos["_turns"].tolist() == [True, False]  # the second row's turn ended before
+    observation, *_, info = env.step(9)
+    assert env.turn_ended
+    assert info["turns"][0].token_ids == (7, 8, 9)
+    assert live(observation) == everything(info["turns"])
+    *_, last = say(env, " d")  # shorter ones end as ever
+    assert len(last[4]["turns"][2].token_ids) == len(env.encode_completion(" d")) <= 3
+    assert made(max_turn_tokens=3, tokenizer="textgym/tiny").mdp.rules.max_turn_tokens == 3
+
+
 def test_an_empty_reply_is_one():
     env = made(lambda dialogues: [""] * len(dialogues), turn_template=("", ""), max_turns=2)
     env.reset(seed=0)
@@ -223,6 +242,8 @@ def test_arguments_that_make_no_sense():
         ({"partner": 3}, "can't be called"),
         ({"turn_template": "Host:"}, "expected two strings"),
         ({"max_turns": 0}, "max_turns=0"),
+        ({"max_turn_tokens": 0}, "max_turn_tokens=0"),
+        ({"partner": None, "max_turns": 1, "max_turn_tokens": 5}, "max_turn_tokens=5.*there is no partner"),
     ):
         with pytest.raises(ConfigError, match=message):
             made(**arguments)
@@ -399,15 +420,15 @@ def chat_env(tokenizer=None, partner=guessing, **options):
     return TextGenerationEnv(PROMPTS, None, tokenizer, partner=partner, **{**lengths, **options})
 
 
-@pytest.mark.parametrize("stop", [(), ("?",)])
-def test_a_chat_goes_on_as_its_template_says(stop):
-    env = chat_env(stop=stop)
+@pytest.mark.parametrize("options", [{}, {"stop": ("?",)}, {"max_turn_tokens": 2}])
+def test_a_chat_goes_on_as_its_template_says(options):
+    env = chat_env(**options)
     tokenizer, end = env.tokenizer, env.mdp.rules.eos_token_ids[-1]
     env.reset(seed=2, options={"prompt_id": 0})
     messages = [{"role": "user", "content": PROMPTS[0].text}]
     for text in ("b", "c"):
         written = tokenizer.encode(f"{text}?", add_special_tokens=False)
-        for token in written if stop else [*written, end]:
+        for token in written if options else [*written, end]:
             observation, *_, info = env.step(token)
         said = {"role": "assistant", "content": f"{text}?"}
         messages += [said, {"role": "user", "content": info["turns"][-1].text}]
