@@ -16,7 +16,7 @@ from textgym.importable import name_of, named, names_object
 from textgym.plugins import load_plugins
 from textgym.rewards import parse_reward
 from textgym.rules import DEFAULTS
-from textgym.tasks import PROBES, TASKS
+from textgym.tasks import CONVERSATIONS, PROBES, TASKS
 from textgym.vector import TextGenerationVectorEnv
 
 ENV_ARGUMENTS = (*DEFAULTS, "reward", "tokenizer", "render_mode", "partner")
@@ -29,8 +29,8 @@ TaskLike = Task | Sequence[Prompt]
 
 
 def built_in_tasks() -> dict[str, Callable[..., TaskLike]]:
-    """The classes of the built-in tasks by name, the probes last."""
-    return {**TASKS, **PROBES}
+    """The classes of the built-in tasks by name: of one turn, of several, and the probes."""
+    return {**TASKS, **CONVERSATIONS, **PROBES}
 
 
 def versions(task_name: str) -> tuple[int, ...]:

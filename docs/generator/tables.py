@@ -47,6 +47,22 @@ def environments() -> str:
     return table(header, rows)
 
 
+def conversations() -> str:
+    """The tasks of several turns and their variants, from their classes."""
+    from textgym.tasks import CONVERSATIONS
+
+    rows = []
+    for name, factory in CONVERSATIONS.items():
+        cls: Any = factory
+        for number, variant in enumerate(cls.variants):
+            task = cls("test", **variant)
+            arguments = ", ".join(f"{argument}={value}" for argument, value in variant.items())
+            first = (f"`{name}`", first_line(cls)) if number == 0 else ("", "")
+            returns = (f"{task.random_reward():.2f}", f"{task.best_reward():.2f}")
+            rows.append((*first, f"`{arguments}`", str(task.max_turns), *returns))
+    return table(("task", "what it is", "arguments", "turns", "random utterances", "best"), rows)
+
+
 def probes() -> str:
     """The probes, from their classes."""
     from textgym.tasks import PROBES

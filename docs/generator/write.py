@@ -11,6 +11,7 @@ from docs.generator.logged import as_cell, loggers
 
 README, AGENTS_README = ROOT / "README.md", ROOT / "agents" / "README.md"
 ENVIRONMENTS = ROOT / "docs" / "reference" / "environments.md"
+CONVERSATION = ROOT / "docs" / "guides" / "conversation.md"
 PROBES, BENCHMARK = ROOT / "docs" / "probes.md", ROOT / "docs" / "benchmark.md"
 PAGES = [README, AGENTS_README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -18,6 +19,7 @@ GENERATED: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"ids": tables.environment_list, "rewards": tables.reward_list, "families": tables.families},
     AGENTS_README: {"algorithms": tables.algorithms},
     ENVIRONMENTS: {"environments": tables.environments},
+    CONVERSATION: {"conversations": tables.conversations},
     PROBES: {"probes": tables.probes, "suite": tables.probe_suite},
 }
 # From the results files: too slow for the quick tests.

@@ -15,6 +15,7 @@ import numpy as np
 
 from textgym.errors import ConfigError, did_you_mean
 from textgym.tasks.base import WorldTask
+from textgym.tasks.conversations import CONVERSATIONS, ConversationTask
 from textgym.tasks.copy import Copy
 from textgym.tasks.data_to_text import DataToText
 from textgym.tasks.probes import PROBES
@@ -25,8 +26,10 @@ from textgym.tasks.translation import Translation
 from textgym.world import SPLITS, Draw
 
 __all__ = [
+    "CONVERSATIONS",
     "PROBES",
     "TASKS",
+    "ConversationTask",
     "Copy",
     "DataToText",
     "ProgramInduction",

@@ -1,12 +1,13 @@
 """What tasks of several turns have in common: prompts of the small world, and the returns of two known policies."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
-from textgym.core import Prompt
-from textgym.dialogue import Dialogue, FunctionPartner
+from textgym.core import Prompt, Turn
+from textgym.dialogue import Dialogue, FunctionPartner, ask_partner
 from textgym.tasks.prompts import WorldPrompts
+from textgym.tokenizer import Tokenizer
 from textgym.world import Draw, Rendered
 
 HELD_OUT = 50  # prompts that a mean return is computed over
@@ -15,11 +16,15 @@ HELD_OUT = 50  # prompts that a mean return is computed over
 class ConversationTask(ABC):
     """Base of the tasks of several turns: a :class:`textgym.Task` with a partner, which gives all reward there is.
 
-    What the partner hides follows from the episode's seed: the same prompt is another game in another episode.
+    What the partner hides follows from the episode's seed: the same prompt is another game in another episode. The
+    tokens of the task's vocabulary and the end token alone are legal, so that random play is rewarded at times;
+    ``allowed_tokens`` allows others.
 
     Attributes:
+        variants: arguments of the class from easy to hard.
         partner: replies to the policy.
         max_turns: of the policy.
+        words_of_a_turn: how many words the longest utterance has. A turn ends after so many and an end token.
         turn_template: what comes before and after a reply.
 
     Args:
@@ -31,24 +36,33 @@ class ConversationTask(ABC):
         SeedError: the seed is no integer, or is negative.
     """
 
-    name: str
-    max_prompt_tokens: int
-    max_new_tokens: int
+    name: ClassVar[str]
     truncation_side: Literal["left", "right"] = "left"
     stop: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    max_prompt_tokens: int
+    max_new_tokens: int
+    max_turns: int
 
+    variants: ClassVar[tuple[Mapping[str, int], ...]]
     partner: ClassVar[FunctionPartner]
-    max_turns: ClassVar[int]
+    words_of_a_turn: ClassVar[int]
     turn_template: ClassVar[tuple[str, str]]
 
     def __init__(self, split: str = "train", *, seed: int = 0) -> None:
         self.prompts: Sequence[Prompt] = WorldPrompts(self.grammar, split, seed, "{prompt}")
 
-    @staticmethod
     @abstractmethod
-    def grammar(draw: Draw, /) -> Rendered:
+    def grammar(self, draw: Draw, /) -> Rendered:
         """One prompt's text and metadata, drawn from the small world."""
+
+    @abstractmethod
+    def vocabulary(self) -> tuple[str, ...]:
+        """The words of all utterances of any prompt."""
+
+    @abstractmethod
+    def utterances(self, prompt: Prompt) -> tuple[str, ...]:
+        """All that makes sense to say."""
 
     @abstractmethod
     def best_return(self, prompt: Prompt) -> float:
@@ -59,23 +73,55 @@ class ConversationTask(ABC):
         """The mean return of a policy that says one of the ``utterances`` at random at each turn."""
 
     @abstractmethod
-    def utterances(self, prompt: Prompt) -> tuple[str, ...]:
-        """All that makes sense to say."""
-
-    @abstractmethod
     def oracle(self, dialogue: Dialogue) -> str:
         """What the best policy says next."""
 
+    def token_options(self, tokenizer: Tokenizer) -> dict[str, Any]:
+        """Arguments of the environment: the vocabulary's tokens and the end token, and how many a turn may have."""
+        words = self.vocabulary()
+        alone = [tokenizer.encode(f" {word}", add_special_tokens=False) for word in words]
+        together = tokenizer.encode(f" {' '.join(words)}", add_special_tokens=False)
+        return {
+            "allowed_tokens": [
+                *sorted({*together, *(token for ids in alone for token in ids)}),
+                tokenizer.eos_token_id,
+            ],
+            "max_turn_tokens": self.words_of_a_turn * max(map(len, alone)) + 1,
+        }
+
+    def play(self, prompt: Prompt, seed: int, policy: Callable[[Dialogue], str] | None = None) -> Dialogue:
+        """A conversation with the partner, without an environment: the policy's turns have the rewards.
+
+        Args:
+            prompt: one of the task's.
+            seed: what the partner hides.
+            policy: what to say next. None: the oracle.
+
+        >>> from textgym.tasks.conversations import Haggle
+        >>> task = Haggle("test")
+        >>> [turn.text for turn in task.play(task[0], seed=3).turns]
+        [' 14', 'Deal.']
+        """
+        turns: tuple[Turn, ...] = ()
+        for _ in range(self.max_turns):
+            said = (policy or self.oracle)(Dialogue(prompt, turns, seed))
+            said = said if said[:1].isspace() else f" {said}"
+            (reply,) = ask_partner(self.partner, [Dialogue(prompt, (*turns, Turn("policy", said)), seed)])
+            turns = (*turns, Turn("policy", said, reward=reply.reward), Turn("partner", reply.text))
+            if reply.done:
+                break
+        return Dialogue(prompt, turns, seed)
+
     def best_reward(self) -> float:
         """The mean ``best_return`` of the first prompts."""
-        return self._mean([self.best_return(self[i]) for i in range(min(HELD_OUT, len(self)))])
+        return self._mean(self.best_return)
 
     def random_reward(self) -> float:
         """The mean ``random_return`` of the first prompts."""
-        return self._mean([self.random_return(self[i]) for i in range(min(HELD_OUT, len(self)))])
+        return self._mean(self.random_return)
 
-    @staticmethod
-    def _mean(values: Sequence[float]) -> float:
+    def _mean(self, value: Callable[[Prompt], float]) -> float:
+        values = [value(self[i]) for i in range(min(HELD_OUT, len(self)))]
         return sum(values) / len(values)
 
     def score(self, mean_return: float) -> float:
