@@ -46,10 +46,15 @@ def _environments() -> Table:
     for title in ("what", "default reward", "prompts: train, validation, test"):
         table.add_column(title)
     for env_id in (one for one in text_ids() if one not in older):
-        reward = default_reward(env_id)
-        about, made = _about(task_of(env_id)), "none" if reward is None else repr(reward)
+        reward, task = default_reward(env_id), task_of(env_id)
+        about, made = _about(task), _named(reward, getattr(task, "partner", None))
         table.add_row(*(Text(options.visible(cell)) for cell in (env_id, about, made, _sizes(env_id))))
     return table
+
+
+def _named(reward: Any, partner: Any) -> str:
+    """A reward in a table. In a conversation the partner may be the one who gives it."""
+    return repr(reward) if reward is not None else "none" if partner is None else "its partner's"
 
 
 def _about(task: Any) -> str:
@@ -120,7 +125,7 @@ def info(
     env_kwarg: options.EnvKwargs = None,
     plugins: options.Plugins = None,
 ) -> None:
-    """Explain an environment: description, spaces, reward, metrics and three examples.
+    """Explain an environment: description, spaces, reward, metrics and three examples, or dialogues of the best policy.
 
     [cyan]textgym info DataToText[/cyan]
     [cyan]textgym info Summarization --dataset my_articles.jsonl --env-kwarg 'columns={"prompt": "article"}'[/cyan]
@@ -161,14 +166,29 @@ def _facts(env: Any, wrappers: list[str]) -> Table:
         table.add_row(f"observation {name}", f"{box.dtype} {box.shape}")
     table.add_row("actions", f"{env.action_space.n:,} tokens")
     table.add_row("prompt, new tokens", f"{space.max_prompt_tokens}, {space.max_new_tokens}")
-    table.add_row("reward", Text("none" if env.reward is None else options.visible(repr(env.reward))))
+    if env.partner is not None:
+        table.add_row("partner", Text(options.visible(repr(env.partner))))
+        table.add_row("turns", f"{env.mdp.rules.max_turns} at most")
+    table.add_row("reward", Text(options.visible(_named(env.reward, env.partner))))
+    if _plays_itself(env):
+        returns = f"{env.task.random_reward():.3f}, {env.task.best_reward():.3f}"
+        table.add_row("return of random utterances, best", returns)
     table.add_row("metrics", ", ".join(getattr(env.task, "metrics", ())) or "none")
     return table
+
+
+def _plays_itself(env: Any) -> bool:
+    """Whether the task has a policy of its own, the best one, and the partner that it is for."""
+    from textgym.tasks import ConversationTask
+
+    return isinstance(env.task, ConversationTask) and env.partner is env.task.partner
 
 
 def _example(env: Any, number: int) -> Panel:
     prompt = env.task[number]
     text = Text(options.visible(prompt.text), style="bold")
+    if _plays_itself(env):
+        return _dialogue(env, number, text)
     for i, reference in enumerate(prompt.references):
         text.append(f"\n{'references' if len(prompt.references) > 1 else 'reference'}: " if i == 0 else "\n", "dim")
         text.append(options.visible(reference), "green")
@@ -178,6 +198,22 @@ def _example(env: Any, number: int) -> Panel:
         text.append(f"{score:.3f}")
         if finish_reason == "length" and env.last_sample.completion != with_space(prompt.references[0]):
             text.append(" (it is longer than max_new_tokens, so its end is missing)", "dim")
+    return Panel(text, title=f"prompt {number}", title_align="left")
+
+
+def _dialogue(env: Any, number: int, text: Text) -> Panel:
+    """A conversation with the best policy, as a model sees it, and what its turns are worth."""
+    turns = env.task.play(env.task[number], seed=number).turns
+    head, tail = env.task.turn_template
+    for place, turn in enumerate(turns):
+        if turn.speaker == "policy":
+            text.append(options.visible(turn.text), "green")
+        else:
+            text.append(options.visible(head + turn.text), "cyan")
+            text.append(options.visible(tail) if place < len(turns) - 1 else "")
+    rewards = [turn.reward for turn in turns if turn.speaker == "policy"]
+    text.append("\nrewards of the turns: ", "dim")
+    text.append(", ".join(f"{reward:.2f}" for reward in rewards))
     return Panel(text, title=f"prompt {number}", title_align="left")
 
 

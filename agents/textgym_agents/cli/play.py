@@ -69,15 +69,24 @@ def _episode(console: Console, env: Any) -> tuple[float, dict[str, Any]]:
 
     Raises:
         EOFError: the input ends.
-        InvalidActionError: a token is masked.
+        InvalidActionError: a token is masked, and there is no partner.
     """
-    total, over = 0.0, False
+    from textgym.errors import InvalidActionError
+
+    total, over, cue = 0.0, False, " "
     info: dict[str, Any] = {}
     while not over:
-        typed = console.input(Text("> " if info else " ")).replace("\\n", "\n")
+        typed = console.input(Text(cue)).replace("\\n", "\n")
+        cue = "> "
         if not sys.stdin.isatty():  # nobody has seen it typed
             console.print(Text(options.visible(typed), "cyan"))
-        _, reward, terminated, truncated, info = env.step(_with_space(typed))
+        try:
+            _, reward, terminated, truncated, info = env.step(_with_space(typed))
+        except InvalidActionError as error:
+            if env.unwrapped.partner is None:
+                raise
+            console.print(Text(options.visible(str(error)), "red"))  # the turn is asked for again
+            continue
         total, over = total + float(reward), terminated or truncated
         for turn in info.get("turns", ())[-1:]:
             if turn.speaker == "partner":

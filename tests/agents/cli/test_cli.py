@@ -19,6 +19,7 @@ from tests.processes import started_python
 from textgym import Prompt, Score
 from textgym.errors import ConfigError
 from textgym.rewards import REWARDS, register_reward
+from textgym.tasks import CONVERSATIONS
 from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.cli import benchmark, options
 from textgym_agents.cli.app import app
@@ -190,6 +191,22 @@ def test_info_calls_a_completion_cut_only_where_words_are_missing():
     assert "its end is missing" in run("info", "Copy", "--env-kwarg", "max_new_tokens=2").output
 
 
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_info_shows_dialogues_and_known_returns_of_a_conversation(name):
+    output = run("info", name, "--split", "test").output
+    task = CONVERSATIONS[name]("test")
+    assert f"{task.random_reward():.3f}, {task.best_reward():.3f}" in output
+    assert f"{task.max_turns} at most" in output
+    assert "its partner's" in output
+    turns = task.play(task[0], seed=0).turns
+    cue = task.turn_template[1].strip()
+    shown = [line.strip("│ ") for line in output[output.index("prompt 0") : output.index("prompt 1")].splitlines()]
+    first = shown.index(f"{cue}{turns[0].text}")
+    assert shown[first + 1] == turns[1].text
+    assert shown[first + len(turns) - 1] == turns[-1].text
+    assert shown[first + len(turns)].endswith(f"{sum(turn.reward for turn in turns):.2f}")
+
+
 def test_info_of_a_dataset(tmp_path):
     path = tmp_path / "words.jsonl"
     path.write_text('{"text": "salt and pepper"}\n')
@@ -221,6 +238,13 @@ def test_play_takes_turns_with_a_partner():
     assert lines[2:6] == ["Copy: a", "no", "> b", "try again"]
     assert "  partner  0.300" in lines
     assert "the turns are used up" in result.output
+
+
+def test_play_asks_again_for_a_turn_whose_words_are_masked():
+    typed = "a joke\nprice\nsell it\nlook lamp\nlook\nsell\nsell\n"
+    result = run("play", "Shop", "--rounds", 1, "--seed", 1, "--env-kwarg", "questions=3", input=typed)
+    assert result.output.count("is masked") == 2
+    assert re.search(r"^> price\n(cheap|expensive)$", result.output, re.MULTILINE)
 
 
 def test_play_gives_full_marks_to_the_reference():
