@@ -100,7 +100,7 @@ class ConversationTask(ABC):
         >>> from textgym.tasks.conversations import Haggle
         >>> task = Haggle("test")
         >>> [turn.text for turn in task.play(task[0], seed=3).turns]
-        [' 14', 'Deal.']
+        [' 16', 'Deal.']
         """
         turns: tuple[Turn, ...] = ()
         for _ in range(self.max_turns):
