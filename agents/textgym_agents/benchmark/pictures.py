@@ -172,10 +172,15 @@ def cost_against_score(scores: Scores, runs: Runs) -> list[str]:
 def fronts(by_task: Mapping[str, Sequence[Front]], *, together: bool = False) -> list[str]:
     """Held-out reward against KL, seeds averaged point by point, a panel for each task and family.
 
-    ``together``: one for each task.
+    An algorithm has one color in all panels. ``together``: a panel for each task.
     """
+    areas: dict[str, list[float]] = {}
+    for one in (one for mine in by_task.values() for one in mine):
+        areas.setdefault(one.algo, []).append(one.area.value)
+    order = sorted(areas, key=lambda algo: -float(np.mean(areas[algo])))
     panels = []
-    for task, mine in by_task.items():
+    for task, unordered in by_task.items():
+        mine = sorted(unordered, key=lambda one: order.index(one.algo))
         drawn = {one.algo: Series(one.algo, _mean_points([list(run) for run in one.runs]), marks=True) for one in mine}
         tempered = [drawn.pop(TEMPERED)] if TEMPERED in drawn else []
         by_family = {"reward against KL": list(drawn)} if together else groups(list(drawn))

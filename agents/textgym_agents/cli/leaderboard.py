@@ -27,6 +27,7 @@ def leaderboard(
         Path | None, option("Write radars and fronts of --algos as SVG into this folder.", None, metavar="FOLDER")
     ] = None,
     algos: Annotated[str, option("Which ones --pictures shows, at most seven.")] = "ppo,rloo,grpo,bc",
+    tasks: Annotated[str | None, option("Whose fronts --pictures shows. Default: all tasks'.")] = None,
     rerun: Annotated[
         int, option("Repeat so many runs, chosen at random, and fail if one differs.", min=0, metavar="N")
     ] = 0,
@@ -65,7 +66,7 @@ def leaderboard(
         from textgym_agents.leaderboard.chosen import write_pictures
 
         for one in loaded:
-            for path in write_pictures(one, pictures, names(algos)):
+            for path in write_pictures(one, pictures, names(algos), None if tasks is None else names(tasks)):
                 typer.echo(f"picture: {path}")
 
 

@@ -11,12 +11,15 @@ from typer.testing import CliRunner
 from tests.agents.benchmark.made_lines import COPY, line, probe_suite, text_suite
 from textgym.errors import ConfigError
 from textgym_agents.benchmark import run as running
+from textgym_agents.benchmark.analysis.fronts import Front
 from textgym_agents.benchmark.pack import pack
+from textgym_agents.benchmark.pictures import fronts
 from textgym_agents.cli.app import app
 from textgym_agents.cli.benchmark import config_of
 from textgym_agents.leaderboard.check import problems, score_of
 from textgym_agents.leaderboard.page import page
 from textgym_agents.leaderboard.results import load
+from textgym_agents.report.numbers import Estimate
 
 PASSWORD = ["textgym/Password-v0[length=2]", "textgym/Password-v0[length=5]"]
 BANDIT, CREDIT = "textgym/Bandit-v0[arms=2]", "textgym/Credit-v0[delay=7]"
@@ -189,3 +192,25 @@ def test_pictures_of_a_few_algorithms(pages, tmp_path):
     assert ">grpo<" not in fronts
     for wrong in ("nobody", ",".join(["ppo"] * 8)):
         assert CliRunner().invoke(app, [*command, wrong]).exit_code == 1
+    panels = fronts.count('class="title"')
+    one = ["leaderboard", str(text), "--pictures", str(tmp_path), "--algos", "ppo", "--tasks"]
+    assert CliRunner().invoke(app, [*one, "Copy"]).exit_code == 0
+    assert 1 == (tmp_path / "text-fronts.svg").read_text().count('class="title"') < panels
+    missing = CliRunner().invoke(app, [*one, "Cops"])
+    assert missing.exit_code == 1
+    assert "no runs on 'Cops'" in missing.stderr
+
+
+def test_an_algorithm_has_one_color_in_all_fronts():
+    def front(algo, task, area):
+        return Front(algo, task, [[(0.0, 0.1), (1.0, area)]], Estimate(area, area, area), 1.0)
+
+    by_task = {
+        "a/X-v0": [front("ppo", "a/X-v0", 0.9), front("rloo", "a/X-v0", 0.5)],
+        "a/Y-v0": [front("rloo", "a/Y-v0", 0.6), front("ppo", "a/Y-v0", 0.4)],
+    }
+    for together in (False, True):
+        legends = [re.findall(r">(ppo|rloo)<", panel) for panel in fronts(by_task, together=together)]
+        assert [list(dict.fromkeys(names)) for names in legends] == [
+            ["ppo", "rloo"]
+        ] * 2  # colors are in the order of the legend
