@@ -24,7 +24,15 @@ SAMPLES = [
     Sample("p", "A \x00 control \x1b[31m, and\ttabs\u2028.", (REFERENCE,), metadata={"keywords": ["tabs"]}),
     Sample("p", "今天天气不错", ("今天天气很好",), metadata={"keywords": ["天气", "下雨"]}),
 ]
-OTHERS = ("sentiment", "length", "fluency", "self_bleu", "novelty", "brier")  # which don't ask for the reference's text
+OTHERS = (
+    "sentiment",
+    "length",
+    "fluency",
+    "self_bleu",
+    "novelty",
+    "brier",
+    "answer_format",
+)  # which don't ask for the reference's text
 OWN_SAMPLES = ("program_tests",)  # which need other prompts, and have a file of tests each
 BUILT_IN = [make_reward(name) for name in formula_names() if name not in OWN_SAMPLES]
 BUILT_IN += [ChrF(word_order=2), Length(target=3, unit="words")]

@@ -8,6 +8,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+import textgym
 from textgym.errors import ConfigError, DatasetError
 from textgym.tasks import TASKS, Copy, DataToText, SentimentContinuation, Summarization, Translation
 from textgym.tasks.dataset import load_rows
@@ -280,6 +281,7 @@ REAL = [
     ("Translation", "xquad.en-de", "test", "English: "),
     ("SentimentContinuation", "rotten_tomatoes", "validation", "Review: "),
     ("SentimentContinuation", "movie_reviews", "test", "Review: "),
+    ("Arithmetic", "gsm8k", "test", "Problem: "),
 ]
 
 
@@ -309,3 +311,16 @@ def test_examples_of_programs_are_tests():
     for wrong in ("3 1 2", "3 -> x", "3 ->", "-> 3", "", "3 -> 1;"):
         with pytest.raises(DatasetError, match=r"expected pairs such as '3 1 2 -> 1 2; 9 4 -> 4 9'"):
             TASKS["ProgramInduction"](dataset=datasets.Dataset.from_list([{"examples": wrong}]))
+
+
+def test_solutions_of_gsm8k_lose_their_annotations_and_need_an_answer():
+    rows = [
+        {"question": "How many?", "answer": "He sold 48/2 = <<48/2=24>>24 clips.\n#### 24"},
+        {"question": "How far?", "answer": "1,200"},
+    ]
+    task = TASKS["Arithmetic"](dataset=datasets.Dataset.from_list(rows))
+    assert task[0] == textgym.Prompt("Problem: How many?\nSolution:", ("He sold 48/2 = 24 clips.\n#### 24",))
+    assert task[1].references == ("#### 1,200",)
+    for wrong in ("a dozen", "#### twelve", "", "#### 3 #### 4"):
+        with pytest.raises(DatasetError, match=r"of the question 'How many.'.* doesn't end with '####' and a number"):
+            TASKS["Arithmetic"](dataset=datasets.Dataset.from_list([{"question": "How many?", "answer": wrong}]))

@@ -8,6 +8,7 @@ from textgym.world import (
     SPLITS,
     Draw,
     Rendered,
+    problem_grammar,
     program_grammar,
     record_grammar,
     render,
@@ -18,7 +19,15 @@ from textgym.world import (
     words_grammar,
 )
 
-GRAMMARS = [program_grammar, record_grammar, story_grammar, translation_grammar, review_grammar, words_grammar]
+GRAMMARS = [
+    problem_grammar,
+    program_grammar,
+    record_grammar,
+    story_grammar,
+    translation_grammar,
+    review_grammar,
+    words_grammar,
+]
 
 
 @pytest.mark.parametrize("grammar", GRAMMARS)

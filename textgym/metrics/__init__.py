@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from textgym.errors import ConfigError, did_you_mean
+from textgym.metrics.answer import MeanAnswer
 from textgym.metrics.base import MeanMetric, Metric, MetricSample
 from textgym.metrics.bleu import CorpusBLEU
 from textgym.metrics.chrf import CorpusChrF
@@ -31,6 +32,7 @@ METRICS: dict[str, type[Metric]] = {
     "length": MeanLength,
     "coverage": MeanCoverage,
     "exact_match": MeanExactMatch,
+    "answer": MeanAnswer,
     "token_f1": MeanTokenF1,
     "token_precision": MeanTokenPrecision,
     "token_recall": MeanTokenRecall,
@@ -88,6 +90,7 @@ __all__ = [
     "Distinct1",
     "Distinct2",
     "MacroF1",
+    "MeanAnswer",
     "MeanCoverage",
     "MeanExactMatch",
     "MeanLength",

@@ -6,6 +6,7 @@ package is a file here, with its import and its row in ``REWARDS``; one from els
 
 from functools import partial
 
+from textgym.rewards.answer import Answer, AnswerFormat
 from textgym.rewards.base import BatchReward, GroupReward
 from textgym.rewards.bleu import BLEU
 from textgym.rewards.bounds import Clip, Gate, Max, Min
@@ -48,6 +49,8 @@ REWARDS.update(
         "token_precision": partial(TokenF1, "precision"),
         "token_recall": partial(TokenF1, "recall"),
         "brier": Brier,
+        "answer": Answer,
+        "answer_format": AnswerFormat,
         "no_repeats": NoRepeats,
         "program_tests": ProgramTests,  # which needs prompts with tests
         "fluency": Fluency,
@@ -63,6 +66,8 @@ __all__ = [
     "BLEU",
     "REWARDS",
     "ROUGE",
+    "Answer",
+    "AnswerFormat",
     "BatchReward",
     "Brier",
     "CallableReward",

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from textgym.errors import ConfigError, did_you_mean
+from textgym.tasks.arithmetic import Arithmetic
 from textgym.tasks.base import WorldTask
 from textgym.tasks.conversations import CONVERSATIONS, ConversationTask
 from textgym.tasks.copy import Copy
@@ -29,6 +30,7 @@ __all__ = [
     "CONVERSATIONS",
     "PROBES",
     "TASKS",
+    "Arithmetic",
     "ConversationTask",
     "Copy",
     "DataToText",
@@ -47,6 +49,7 @@ TASKS: dict[str, type[WorldTask]] = {
     "SentimentContinuation": SentimentContinuation,
     "Copy": Copy,
     "ProgramInduction": ProgramInduction,
+    "Arithmetic": Arithmetic,
 }
 
 

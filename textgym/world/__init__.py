@@ -5,6 +5,7 @@ it until the text belongs to the split that was asked for, which its hash decide
 """
 
 from textgym.world.draw import SPLITS, Draw, Rendered, render, split_of
+from textgym.world.problems import problem_grammar
 from textgym.world.programs import program_grammar
 from textgym.world.records import record_grammar
 from textgym.world.review import review_grammar
@@ -16,6 +17,7 @@ __all__ = [
     "SPLITS",
     "Draw",
     "Rendered",
+    "problem_grammar",
     "program_grammar",
     "record_grammar",
     "render",
