@@ -23,7 +23,9 @@ from textgym.errors import ConfigError, ResetNeededError
 from textgym.rules import TokenRules
 from textgym_agents.buffers.batches import EpisodeBatch, ReferencePolicy, Segment
 from textgym_agents.buffers.rollout import EpisodeRolloutBuffer
-from textgym_agents.buffers.steps import TokenIds, not_by_one_token
+from textgym_agents.buffers.row_tokens import RowTokens
+from textgym_agents.buffers.steps import TokenIds
+from textgym_agents.models.packing import Insertion
 from textgym_agents.objectives.advantages import LossReduction, token_weights
 from textgym_agents.objectives.arrays import Floats, Ints
 from textgym_agents.objectives.kl import KLController
@@ -38,6 +40,7 @@ class Episode(NamedTuple):
         actions, rewards, values, log_probs: (tokens,).
         masks: (tokens, words) what the policy chose among, where it left tokens out.
         abstained: whether the reward abstained, so that the rewards mean nothing and the episode teaches nothing.
+        inserted: what a partner wrote between the actions.
     """
 
     context: TokenIds
@@ -48,6 +51,7 @@ class Episode(NamedTuple):
     log_probs: Floats
     masks: NDArray[np.int64] | None = None
     abstained: bool = False
+    inserted: tuple[Insertion, ...] = ()
 
 
 def given_episode(rules: TokenRules, prompt_ids: Ints, actions: Sequence[int] | Ints, reward: float = 0.0) -> Episode:
@@ -137,8 +141,7 @@ class EpisodeStore(EpisodeRolloutBuffer):
 
     def beginning(self, obs: dict[str, NDArray[Any]], row: int) -> tuple[TokenIds, TokenIds | None]:
         """Context and prompt of the episode that a row of the observations begins."""
-        context = self._kept(obs[f"{self.prefix}input_ids"][row, obs[f"{self.prefix}attention_mask"][row] != 0])
-        prompt = self._kept(obs["input_ids"][row, obs["attention_mask"][row] != 0]) if self.seq2seq else None
+        context, prompt, _ = self.row_tokens.beginning(obs, row, True)
         return context, prompt
 
     def fill(self, episodes: Sequence[Episode], group_size: int = 1) -> None:
@@ -163,7 +166,7 @@ class EpisodeStore(EpisodeRolloutBuffer):
         starts = stops - self.lengths
         self.episode_starts[starts] = 1
         self._segments = [
-            Segment(int(start), int(stop), episode.context, episode.prompt)
+            Segment(int(start), int(stop), episode.context, episode.prompt, inserted=episode.inserted)
             for start, stop, episode in zip(starts, stops, episodes, strict=True)
         ]
         self.pos, self.full = self.buffer_size, True
@@ -248,14 +251,15 @@ class Recorder:
         self.tensors: list[tuple[Tensor, Tensor]] = []  # values and log-probabilities, wherever they were computed
         self.masks: list[Tensor] = []  # what the policy chose among, where it left tokens out
         self.abstained: NDArray[np.bool_] = np.zeros(episodes, dtype=np.bool_)
-        self._live: Ints = np.zeros(0, dtype=np.int64)  # (rows,) tokens of each row's last observation
+        self.inserted: list[list[Insertion]] = [[] for _ in range(episodes)]
+        self._tokens = RowTokens(store.observation_space, "An algorithm that learns from whole episodes")
+        self._playing: dict[int, int] = {}  # the episode of each row
 
     def begin(self, obs: dict[str, NDArray[Any]], row: int, episode: int) -> None:
         """A row's observation is the first one of an episode."""
         self.beginnings[episode] = self.store.beginning(obs, row)
-        if not len(self._live):
-            self._live = self._tokens(obs)
-        self._live[row] = np.count_nonzero(obs[f"{self.store.prefix}attention_mask"][row])
+        self._playing[row] = episode
+        self._tokens.follow(obs, np.zeros(len(obs["input_ids"]), dtype=np.bool_), np.zeros(0, dtype=np.int64))
         self.spans[episode] = (row, len(self.actions), 0)
 
     def add(
@@ -272,17 +276,11 @@ class Recorder:
         """The observations after a step, and (rows,) which episodes continue.
 
         Raises:
-            ConfigError: one of those isn't the observation before it and one token more.
+            ConfigError: one of those isn't the observation before it, one token more, and what a partner wrote.
         """
-        live = self._tokens(obs)
-        if not np.array_equal(live[continues], self._live[continues] + 1):
-            raise not_by_one_token("An algorithm that learns from whole episodes")
-        self._live = live
-
-    def _tokens(self, obs: dict[str, NDArray[Any]]) -> Ints:
-        """(rows,) tokens of each row's completion, and of its prompt for a decoder-only model."""
-        live: Ints = (obs[f"{self.store.prefix}attention_mask"] != 0).sum(1)
-        return live
+        for row, reply in self._tokens.follow(obs, continues, self.actions[-1]).items():
+            episode = self._playing[row]
+            self.inserted[episode].append(Insertion(len(self.actions) - self.spans[episode][1], reply))
 
     def end(self, episode: int, abstained: bool = False) -> None:
         """The step that was just added was the last one of an episode, whose reward may have abstained."""
@@ -306,4 +304,5 @@ class Recorder:
             Episode(*beginning, *(array[start:stop, row] for array in arrays))
             for beginning, (row, start, stop) in zip(self.beginnings, self.spans, strict=True)
         ]
-        return [one._replace(abstained=bool(of)) for one, of in zip(episodes, self.abstained, strict=True)]
+        further = zip(episodes, self.abstained, self.inserted, strict=True)
+        return [one._replace(abstained=bool(of), inserted=tuple(said)) for one, of, said in further]

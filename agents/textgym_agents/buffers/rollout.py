@@ -8,6 +8,9 @@ A rollout's end cuts completions, and what such a one is worth is not known yet.
 log-probabilities of the steps so far, until the rollout in which it ends, and is learned from there, once and whole: no
 return is a value head's guess. PPO's ratio weights the steps that an earlier policy took.
 
+In a conversation a step is a token of the policy's, and a completion is all its turns. A partner's tokens lie between
+two steps: the model reads them, and they have no log-probability, value, entropy, KL or gradient.
+
 | Symbol | Shape | Meaning |
 |---|---|---|
 | `actions`, `rewards`, `values`, ... | (steps, rows) | while a rollout is collected, as in SB3's RolloutBuffer |
@@ -27,10 +30,19 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from torch import Tensor
 
 from textgym.errors import ConfigError, ResetNeededError
-from textgym_agents.buffers.batches import EpisodeBatch, ReferencePolicy, RolloutPolicy, Segment
+from textgym_agents.buffers.batches import EpisodeBatch, ReferencePolicy, RolloutPolicy, Segment, runs
 from textgym_agents.buffers.late import LateSource
 from textgym_agents.buffers.masks import MaskTable
-from textgym_agents.buffers.steps import STEP_ARRAYS, Piece, TokenIds, not_by_one_token, pack_pieces, unpack_pieces
+from textgym_agents.buffers.row_tokens import RowTokens
+from textgym_agents.buffers.steps import (
+    STEP_ARRAYS,
+    Piece,
+    TokenIds,
+    insertions,
+    nothing_to_learn,
+    pack_pieces,
+    unpack_pieces,
+)
 from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.kl import KLController, as_controller, estimator, k3
 from textgym_agents.objectives.returns import generalized_advantages
@@ -97,10 +109,9 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.policy: RolloutPolicy | None = None
         self._abstained_rows: Callable[[], NDArray[np.bool_]] | None = None
         self._late: LateSource | None = None
-        self.seq2seq = "decoder_input_ids" in observation_space.spaces
-        self.prefix = "decoder_" if self.seq2seq else ""
-        # The column of the first generated token; None where the space doesn't say.
-        self.first_new = 1 if self.seq2seq else getattr(observation_space, "max_prompt_tokens", None)
+        instead = "; use SB3's DictRolloutBuffer, with kl_coef=0"
+        self.row_tokens = RowTokens(observation_space, type(self).__name__, instead)
+        self.seq2seq, self.prefix = self.row_tokens.seq2seq, self.row_tokens.prefix
         self.rng = np.random.default_rng(np.random.SeedSequence(torch.initial_seed() if seed is None else seed))
         self.stats: dict[str, float] = {}
         self._open: dict[int, Piece] = {}  # by row: what a rollout's end has cut
@@ -158,6 +169,8 @@ class EpisodeRolloutBuffer(RolloutBuffer):
 
     def reset(self) -> None:
         """Forget the last rollout, but not the completions that it has cut. SB3 calls this."""
+        if self.pos and not self._segments:  # it was broken off: what these completions went on with isn't known
+            self._open = {}
         shape = (self.buffer_size, self.n_envs)
         for name, dtype in STEP_ARRAYS.items():
             setattr(self, name, np.zeros(shape, dtype=dtype))
@@ -166,10 +179,10 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.tickets = np.full(shape, -1, dtype=np.int64)  # of rewards that are still to come
         # (step, row) -> context, prompt for an encoder, tokens generated before
         self.contexts: dict[tuple[int, int], tuple[TokenIds, TokenIds | None, int]] = {}
-        self._known: dict[bytes, TokenIds] = {}  # completions of one prompt share its array
+        self.replies: dict[tuple[int, int], TokenIds] = {}  # (step, row) -> what a partner wrote before it
+        self.row_tokens.forget()
         self._pending: list[tuple[Tensor, Tensor]] = []
         self._pending_masks: list[tuple[int, Tensor]] = []
-        self.live = np.zeros(self.n_envs, dtype=np.int64)
         self.masks.only(piece.steps["mask_numbers"] for piece in self._open.values())
         self._segments: list[Segment] = []
         self.idle = False
@@ -183,8 +196,9 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         """Bytes held for each stored token, contexts and prompts included."""
         held = {id(a): a.nbytes for a in vars(self).values() if isinstance(a, np.ndarray)}
         pieces: list[Piece | Segment] = [*self._open.values(), *self._segments]
-        starts = [*((c, p) for c, p, _ in self.contexts.values()), *((piece.context, piece.prompt) for piece in pieces)]
-        held |= {id(a): a.nbytes for start in starts for a in start if a is not None}
+        arrays: list[Any] = [a for start in self.contexts.values() for a in start[:2]] + list(self.replies.values())
+        arrays += [a for piece in pieces for a in (piece.context, piece.prompt, *(i.tokens for i in piece.inserted))]
+        held |= {id(a): a.nbytes for a in arrays if a is not None}
         held |= {id(a): a.nbytes for piece in self._open.values() for a in piece.steps.values()}
         tokens = self.actions.size + sum(map(len, self._open.values()))
         return (sum(held.values()) + self.masks.nbytes) / tokens
@@ -199,21 +213,12 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         log_prob: Tensor,
     ) -> None:
         """Store one step of all rows. SB3 calls this."""
-        mask = obs[f"{self.prefix}attention_mask"] != 0  # (rows, columns)
-        live = mask.sum(1)
         starts = np.asarray(episode_start, dtype=bool)
         begins = starts | (self.pos == 0)
-        if not np.array_equal(live[~begins], self.live[~begins] + 1):
-            raise not_by_one_token("EpisodeRolloutBuffer", "; use SB3's DictRolloutBuffer, with kl_coef=0")
-        self.live = live
-        for row in np.flatnonzero(begins):
-            context = self._kept(obs[f"{self.prefix}input_ids"][row, mask[row]])
-            prompt = self._kept(obs["input_ids"][row, obs["attention_mask"][row] != 0]) if self.seq2seq else None
-            if self.first_new is not None:
-                generated = int(mask[row, self.first_new :].sum())
-            else:
-                generated = 0 if starts[row] else -1
-            self.contexts[self.pos, int(row)] = context, prompt, generated
+        for row, reply in self.row_tokens.follow(obs, ~begins, self.actions[self.pos - 1]).items():
+            self.replies[self.pos, row] = reply
+        for row in np.flatnonzero(begins).tolist():
+            self.contexts[self.pos, row] = self.row_tokens.beginning(obs, row, bool(starts[row]))
         self.actions[self.pos] = np.asarray(action).reshape(self.n_envs)
         self.rewards[self.pos] = reward
         self.episode_starts[self.pos] = starts
@@ -230,12 +235,6 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.full = self.pos == self.buffer_size
         if self.full or self._pending[0][0].device.type == "cpu":
             self._fetch()
-
-    def _kept(self, tokens: NDArray[Any]) -> TokenIds:
-        key = tokens.astype(np.int32).tobytes()
-        if key not in self._known:
-            self._known[key] = np.frombuffer(key, dtype=np.int32)  # a view: the key and the array are one
-        return self._known[key]
 
     def _fetch(self) -> None:
         """Move pending values, log-probabilities and masks into the arrays."""
@@ -322,10 +321,11 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         for row, starts in begins.items():
             for start, stop in zip(starts, [*starts[1:], self.pos], strict=True):
                 steps = {name: array[start:stop, row].copy() for name, array in arrays.items()}
-                piece = Piece(*self.contexts[start, row], steps)
+                inserted = insertions(self.replies, row, start, stop)
+                piece = Piece(*self.contexts[start, row], steps, inserted=inserted)
                 # What was kept of a completion that never went on, since the environment was reset, is dropped.
                 if start == 0 and not self.episode_starts[0, row] and row in before:
-                    piece = before[row].with_next(piece) if before[row].continued_by(piece) else piece
+                    piece = before[row].followed_by(piece)
                 if stop < self.pos or dones[row]:
                     ended[int(self.abstained[stop - 1, row])].append(piece)
                 else:
@@ -338,31 +338,19 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             setattr(self, name, np.concatenate([piece.steps[name] for piece in pieces])[:, None])
         stops = np.cumsum([len(piece) for piece in pieces]).tolist()
         self._segments = [
-            Segment(stop - len(piece), stop, piece.context, piece.prompt, piece.num_generated, piece.carried)
+            Segment(stop - len(piece), stop, *piece.beginning, piece.carried, piece.inserted)
             for stop, piece in zip(stops, pieces, strict=True)
         ]
         self.episode_starts = np.zeros(self.actions.shape, dtype=np.float32)
         self.episode_starts[[segment.start for segment in self._segments]] = 1
-        self.contexts, self._known = {}, {}
+        self.contexts, self.replies = {}, {}
+        self.row_tokens.forget()
 
     def _warn(self, dropped: int) -> None:
-        if self._warned:
-            return
-        self._warned = True
-        if dropped:
-            warnings.warn(
-                f"In a rollout the reward abstained for all of the {dropped} completions that ended, so there was "
-                "nothing to learn from. A reward that fails says why when it does so first; "
-                "textgym_agents.callbacks.CircuitBreaker pauses training until it answers again.",
-                stacklevel=2,
-            )
-            return
-        longest = getattr(self.observation_space, "max_new_tokens", None)
-        warnings.warn(
-            f"In a rollout of {self.buffer_size} steps no completion ended, so there was nothing to learn from. Raise "
-            f"n_steps{'' if longest is None else f' to {longest} (max_new_tokens)'} or more.",
-            stacklevel=2,
-        )
+        if not self._warned:
+            self._warned = True
+            longest = getattr(self.observation_space, "max_new_tokens", None)
+            warnings.warn(nothing_to_learn(dropped, self.buffer_size, longest), stacklevel=2)
 
     def _apply_kl(self) -> None:
         assert self.kl_controller is not None
@@ -379,7 +367,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
                 "call algorithm.rollout_buffer.bind(algorithm.policy) before learn()."
             )
         log_ratio = np.zeros_like(self.log_probs)
-        for chunk in self._chunks(self.segments(), REFERENCE_TOKENS):
+        for chunk in runs(self.segments(), REFERENCE_TOKENS):
             at = self._index(chunk)
             reference = self.reference.reference_log_probs(self._batch(chunk), self._long(self.actions[at, 0]))
             log_ratio[at, 0] = self.log_probs[at, 0] - reference.cpu().numpy()
@@ -440,27 +428,9 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         """One epoch over the segments, in random order, counted for whoever watches the updates."""
         self.epochs += 1
         shuffled = [segments[i] for i in self.rng.permutation(len(segments))]
-        for chunk in self._chunks(shuffled, max_tokens) if shuffled else ():
+        for chunk in runs(shuffled, max_tokens) if shuffled else ():
             self.minibatch_episodes = len(chunk)
             yield chunk
-
-    @staticmethod
-    def _chunks(segments: list[Segment], max_tokens: int) -> Iterator[list[Segment]]:
-        """Cut into runs of at most ``max_tokens`` actions; a longer segment is a run of its own.
-
-        A last run of less than a quarter is added to the one before: a tiny minibatch has a wild gradient.
-        """
-        runs: list[list[Segment]] = [[]]
-        size = 0
-        for segment in segments:
-            if runs[-1] and size + len(segment) > max_tokens:
-                runs.append([])
-                size = 0
-            runs[-1].append(segment)
-            size += len(segment)
-        if len(runs) > 1 and size < max_tokens / 4:
-            runs[-2].extend(runs.pop())
-        yield from runs
 
     @staticmethod
     def _index(segments: list[Segment]) -> NDArray[np.int64]:
@@ -468,11 +438,10 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         return np.concatenate([np.arange(s.start, s.stop) for s in segments])
 
     def _batch(self, segments: list[Segment]) -> EpisodeBatch:
-        sequences = [TokenSequence(s.context, self.actions[s.start : s.stop, 0], s.prompt) for s in segments]
-        lengths = [len(s) for s in segments]
-        known = np.repeat([s.num_generated for s in segments], lengths)
-        offsets = np.concatenate([np.arange(n) for n in lengths])
-        generated = torch.as_tensor(np.where(known < 0, -1, known + offsets), device=self.device)
+        sequences = [
+            TokenSequence(s.context, self.actions[s.start : s.stop, 0], s.prompt, s.inserted) for s in segments
+        ]
+        generated = torch.as_tensor(np.concatenate([s.tokens_of_turn for s in segments]), device=self.device)
         masks = self.masks.masks(self.mask_numbers[self._index(segments), 0])
         words = None if masks is None else torch.as_tensor(masks, device=self.device)
         return EpisodeBatch(sequences, generated, words, idle=self.idle, stored=self._stores_masks)

@@ -9,6 +9,7 @@ Two ways to save work in a teacher-forced pass, neither of which changes its res
 | Symbol | Meaning |
 |---|---|
 | sequence | a context, then actions; every action is predicted from the token before it |
+| insertion | tokens between two actions that nobody chose, such as a partner's reply: seen, and not predicted |
 | item | what takes one row: a sequence, or several with one context |
 | block | rows that go through the model together |
 """
@@ -28,6 +29,18 @@ FREE_WASTE = 32  # tokens of it are less work than another pass through the mode
 Ints = NDArray[np.integer]
 
 
+class Insertion(NamedTuple):
+    """Tokens that came between the actions of a sequence and were not chosen.
+
+    Attributes:
+        after: how many of the actions come before them, at least one.
+        tokens: at least one.
+    """
+
+    after: int
+    tokens: Ints
+
+
 class TokenSequence(NamedTuple):
     """A piece of an episode: tokens that were there, and tokens that were chosen after them.
 
@@ -35,16 +48,32 @@ class TokenSequence(NamedTuple):
         context: tokens that were there when it began, at least one.
         actions: tokens that were chosen, at least one.
         prompt: what the encoder reads, None for a decoder-only model.
+        inserted: what came between actions, in order; nothing behind the last one.
     """
 
     context: Ints
     actions: Ints
     prompt: Ints | None = None
+    inserted: tuple[Insertion, ...] = ()
 
     @property
     def size(self) -> int:
         """Tokens that go through the model: nothing follows the last action."""
-        return len(self.context) + len(self.actions) - 1
+        return len(self.context) + len(self.actions) - 1 + sum(len(one.tokens) for one in self.inserted)
+
+    def after_context(self) -> tuple[Ints, Ints]:
+        """The tokens between the context and the last action, and (actions,) how many of them precede each action.
+
+        >>> words = TokenSequence(np.array([1]), np.array([5, 6, 7]), inserted=(Insertion(2, np.array([8, 9])),))
+        >>> [part.tolist() for part in words.after_context()]
+        [[5, 6, 8, 9], [0, 1, 4]]
+        """
+        before = np.arange(len(self.actions))
+        if not self.inserted:
+            return self.actions[:-1], before
+        places = np.repeat([one.after for one in self.inserted], [len(one.tokens) for one in self.inserted])
+        tokens = np.insert(self.actions[:-1], places, np.concatenate([one.tokens for one in self.inserted]))
+        return tokens, before + np.searchsorted(places, before, side="right")
 
 
 class Block(NamedTuple):
@@ -190,12 +219,12 @@ def _block(sequences: Sequence[TokenSequence], items: list[list[int]], device: t
         end = len(context)
         ids[row, :end], positions[row, :end], owner[row, :end] = context, np.arange(end), 0
         for number, i in enumerate(item, start=1):
-            actions = sequences[i].actions
-            after = slice(end, end + len(actions) - 1)
-            ids[row, after], owner[row, after] = actions[:-1], number
-            positions[row, after] = np.arange(len(context), len(context) + len(actions) - 1)
-            columns.append(np.array([len(context) - 1, *range(after.start, after.stop)]))
-            rows.append(np.full(len(actions), row))
+            tokens, before = sequences[i].after_context()
+            after = slice(end, end + len(tokens))
+            ids[row, after], owner[row, after] = tokens, number
+            positions[row, after] = np.arange(len(context), len(context) + len(tokens))
+            columns.append(np.where(before == 0, len(context), end + before) - 1)
+            rows.append(np.full(len(before), row))
             end = after.stop
         ids[row, end:] = ids[row, end - 1]  # some models warn when they see their padding token and no mask
     shared = any(len(item) > 1 for item in items)

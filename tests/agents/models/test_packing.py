@@ -9,16 +9,22 @@ from tests.agents.tiny_models import tiny_model
 from textgym.tokenizer import builtin_tokenizer
 from textgym_agents import LanguageModelPolicy
 from textgym_agents.buffers.batches import EpisodeBatch
-from textgym_agents.models.packing import TokenSequence, pack
+from textgym_agents.models.packing import Insertion, TokenSequence, pack
 
 NUM_TOKENS = len(builtin_tokenizer())
 
 
-def random_sequences(count, contexts, seed=0, longest=24, prompts=None):
+def random_insertions(rng, count):
+    """Some tokens of a partner's behind some of the actions."""
+    places = np.flatnonzero(rng.random(max(0, count - 1)) < 0.2) + 1
+    return tuple(Insertion(int(after), rng.integers(1, 99, rng.integers(1, 5)).astype(np.int32)) for after in places)
+
+
+def random_sequences(count, contexts, seed=0, longest=24, prompts=None, turns=False):
     rng = np.random.default_rng(seed)
     beginnings = [rng.integers(1, 99, rng.integers(1, 12)).astype(np.int32) for _ in range(contexts)]
     questions = [rng.integers(1, 99, rng.integers(1, 9)).astype(np.int32) for _ in range(prompts or 0)]
-    return [
+    sequences = [
         TokenSequence(
             beginnings[rng.integers(contexts)],
             rng.integers(1, 99, rng.integers(1, longest)).astype(np.int32),
@@ -26,12 +32,26 @@ def random_sequences(count, contexts, seed=0, longest=24, prompts=None):
         )
         for _ in range(count)
     ]
+    if not turns:
+        return sequences
+    return [sequence._replace(inserted=random_insertions(rng, len(sequence.actions))) for sequence in sequences]
 
 
+def before(sequence, number):
+    """All tokens before an action, word by word."""
+    tokens = list(sequence.context)
+    for i, action in enumerate(sequence.actions[:number], start=1):
+        tokens.append(action)
+        for one in sequence.inserted:
+            tokens += one.tokens.tolist() if one.after == i else []
+    return tokens
+
+
+@pytest.mark.parametrize("turns", [False, True])
 @pytest.mark.parametrize("share", [False, True])
 @pytest.mark.parametrize(("count", "contexts"), [(1, 1), (7, 2), (40, 40), (40, 3)])
-def test_every_action_follows_its_own_sequence(share, count, contexts):
-    sequences = random_sequences(count, contexts)
+def test_every_action_follows_its_own_sequence(share, count, contexts, turns):
+    sequences = random_sequences(count, contexts, turns=turns)
     packed = pack(sequences, share=share)
     prefixes = []
     for block in packed.blocks:
@@ -41,7 +61,8 @@ def test_every_action_follows_its_own_sequence(share, count, contexts):
             positions = list(range(len(seen))) if block.positions is None else block.positions[row, seen].tolist()
             assert positions == list(range(len(tokens)))
             prefixes.append(tokens)
-    expected = [[*t.context, *t.actions[:i]] for t in sequences for i in range(len(t.actions))]
+    expected = [before(sequence, i) for sequence in sequences for i in range(len(sequence.actions))]
+    assert any(sequence.inserted for sequence in sequences) == turns
     assert [prefixes[i] for i in packed.order.tolist()] == expected
 
 
@@ -84,7 +105,7 @@ def test_shared_prompts_change_no_result(model, attention):
     model.set_attn_implementation(attention)
     ids = spaces.Box(0, NUM_TOKENS - 1, (36,), np.int64)
     space = spaces.Dict(input_ids=ids, attention_mask=spaces.Box(0, 1, (36,), np.int8))
-    sequences = random_sequences(12, 3)
+    sequences = random_sequences(12, 3, turns=True)
     actions = torch.as_tensor(np.concatenate([sequence.actions for sequence in sequences]))
     results = []
     for share in (False, True):
