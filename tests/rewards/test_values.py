@@ -11,8 +11,21 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from textgym.core import Sample, score_samples
 from textgym.errors import ConfigError, MissingExtraError, RewardError
-from textgym.metrics import rouge as rouge_metric
-from textgym.rewards import BLEU, REWARDS, ROUGE, ChrF, ExactMatch, KeywordCoverage, Length, Sentiment, TokenF1
+from textgym.metrics import stems
+from textgym.rewards import (
+    BLEU,
+    GLEU,
+    METEOR,
+    REWARDS,
+    ROUGE,
+    TER,
+    ChrF,
+    ExactMatch,
+    KeywordCoverage,
+    Length,
+    Sentiment,
+    TokenF1,
+)
 from textgym.rewards.registry import class_of, describe, formula_names, make_reward
 
 REFERENCE = "the cat sat on the mat"
@@ -31,6 +44,7 @@ OTHERS = (
     "self_bleu",
     "novelty",
     "brier",
+    "meteor",
     "answer_format",
 )  # which don't ask for the reference's text
 OWN_SAMPLES = ("program_tests",)  # which need other prompts, and have a file of tests each
@@ -190,6 +204,10 @@ def test_sentiment_of_the_completion_or_of_all():
         (lambda: ROUGE(tokenizer="nltk"), "tokenizer='nltk'"),
         (lambda: ChrF(char_order=0), "char_order=0"),
         (lambda: ChrF(beta=1.5), "beta=1.5"),
+        (lambda: GLEU(min_order=5), "min_order=5"),
+        (lambda: TER(normalized="yes"), "normalized='yes'"),
+        (lambda: METEOR(alpha=2), "alpha=2"),
+        (lambda: METEOR(beta=-1), "beta=-1"),
         (lambda: Sentiment(text="prompt"), "text='prompt'"),
         (lambda: Length(target=3, maximum=4), "target=3"),
         (lambda: Length(minimum=5, maximum=4), "minimum=5 is above maximum=4"),
@@ -222,10 +240,11 @@ def test_batches_of_the_wrong_kind():
 
 def test_a_missing_stemmer_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "nltk.stem.porter", None)
-    rouge_metric._stemmer.cache_clear()
-    rouge_metric._stem.cache_clear()
-    with pytest.raises(MissingExtraError, match="pip install 'nltk>="):
-        ROUGE(use_stemmer=True)
+    stems._stemmer.cache_clear()
+    stems._stem.cache_clear()
+    for make in (lambda: ROUGE(use_stemmer=True), METEOR):
+        with pytest.raises(MissingExtraError, match="pip install 'nltk>="):
+            make()
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,19 @@ from pathlib import Path
 
 from textgym.errors import ConfigError, did_you_mean
 from textgym.metrics.answer import MeanAnswer
-from textgym.metrics.base import MeanMetric, Metric, MetricSample
+from textgym.metrics.base import MeanMetric, Metric, MetricSample, SummedMetric
 from textgym.metrics.bleu import CorpusBLEU
 from textgym.metrics.chrf import CorpusChrF
 from textgym.metrics.coverage import MeanCoverage
 from textgym.metrics.diversity import Distinct, Distinct1, Distinct2
 from textgym.metrics.exact_match import MeanExactMatch
+from textgym.metrics.gleu import CorpusGLEU
 from textgym.metrics.labels import CalibrationError, MacroF1
 from textgym.metrics.length import MeanLength
+from textgym.metrics.meteor import MeanMETEOR
 from textgym.metrics.rouge import CorpusROUGE, CorpusROUGE1, CorpusROUGE2, CorpusROUGEL, CorpusROUGELsum
 from textgym.metrics.sentiment import MeanSentiment
+from textgym.metrics.ter import CorpusTER
 from textgym.metrics.token_f1 import MeanTokenF1, MeanTokenPrecision, MeanTokenRecall
 
 METRICS: dict[str, type[Metric]] = {
@@ -28,6 +31,9 @@ METRICS: dict[str, type[Metric]] = {
     "rougeL": CorpusROUGEL,
     "rougeLsum": CorpusROUGELsum,
     "chrf": CorpusChrF,
+    "gleu": CorpusGLEU,
+    "ter": CorpusTER,
+    "meteor": MeanMETEOR,
     "sentiment": MeanSentiment,
     "length": MeanLength,
     "coverage": MeanCoverage,
@@ -81,11 +87,13 @@ __all__ = [
     "CalibrationError",
     "CorpusBLEU",
     "CorpusChrF",
+    "CorpusGLEU",
     "CorpusROUGE",
     "CorpusROUGE1",
     "CorpusROUGE2",
     "CorpusROUGEL",
     "CorpusROUGELsum",
+    "CorpusTER",
     "Distinct",
     "Distinct1",
     "Distinct2",
@@ -94,12 +102,14 @@ __all__ = [
     "MeanCoverage",
     "MeanExactMatch",
     "MeanLength",
+    "MeanMETEOR",
     "MeanMetric",
     "MeanSentiment",
     "MeanTokenF1",
     "MeanTokenPrecision",
     "MeanTokenRecall",
     "Metric",
+    "SummedMetric",
     "check_names",
     "compute_metrics",
 ]

@@ -149,6 +149,32 @@ class MeanMetric(Metric):
         return sum(measured) / len(measured) if measured else None
 
 
+class SummedMetric(Metric):
+    """A metric that follows from counts of each sample, summed over all. Subclasses give ``counts`` and ``of_sums``.
+
+    >>> from textgym.core import Sample
+    >>> class SharedWords(SummedMetric):
+    ...     name = "shared_words"
+    ...     def counts(self, samples):
+    ...         return [(len({*s.completion.split()} & {*s.prompt.split()}), len(s.prompt.split())) for s in samples]
+    ...     def of_sums(self, sums):
+    ...         return sums[0] / sums[1]
+    >>> SharedWords().compute([Sample("a b c", "a"), Sample("d", "d")])
+    {'shared_words': 0.5}
+    """
+
+    @abstractmethod
+    def counts(self, samples: Sequence[MetricSample], /) -> Sequence[Sequence[float]]:
+        """The counts of each sample, in order: as many numbers for each."""
+
+    @abstractmethod
+    def of_sums(self, sums: Sequence[float], /) -> float:
+        """The value that follows from the sums of these counts over samples."""
+
+    def score(self, samples: Sequence[MetricSample], /) -> float:
+        return self.of_sums([sum(column) for column in zip(*self.counts(samples), strict=True)])
+
+
 def library_version(distribution: str) -> str:
     """The installed version of a distribution, "unknown" when it runs from a folder that isn't installed."""
     try:

@@ -71,7 +71,10 @@ def sentence_bleu(
     """
     chosen = bleu_tokenizer(tuple(references)) if tokenize == "auto" else tokenize
     scorer = sacrebleu_bleu(max_order, chosen, smooth, lowercase, True)
-    texts = [_words(completion, chosen, lowercase), *(_reference_words(text, chosen, lowercase) for text in references)]
+    texts = [
+        bleu_words(completion, chosen, lowercase),
+        *(bleu_reference_words(text, chosen, lowercase) for text in references),
+    ]
     size, *lengths = sizes = [len(words) for words in texts]
     counts, starts = ngram_counts(word_symbols(texts), sizes, max_order)
     # an n-gram counts as often as the reference has it that has it most often
@@ -88,7 +91,12 @@ def sentence_bleu(
     return float(min(max(score / 100, 0.0), 1.0))  # rounding may give equal texts a little more than 100
 
 
-def _words(text: str, tokenize: str, lowercase: bool) -> list[str]:
+def bleu_words(text: str, tokenize: str, lowercase: bool) -> list[str]:
+    """The words of a text as a tokenizer of sacrebleu's has them.
+
+    >>> bleu_words("Is it 3.5?", "13a", True), bleu_words("猫坐着。", "zh", False)
+    (['is', 'it', '3.5', '?'], ['猫', '坐', '着', '。'])
+    """
     text = (text.lower() if lowercase else text).rstrip()
     if tokenize == "13a":
         return words_13a(text)
@@ -96,8 +104,9 @@ def _words(text: str, tokenize: str, lowercase: bool) -> list[str]:
 
 
 @lru_cache(maxsize=8192)
-def _reference_words(text: str, tokenize: str, lowercase: bool) -> list[str]:
-    return _words(text, tokenize, lowercase)
+def bleu_reference_words(text: str, tokenize: str, lowercase: bool) -> list[str]:
+    """The same, remembered: references come again."""
+    return bleu_words(text, tokenize, lowercase)
 
 
 _SYMBOL = re.compile(r"""([!"#$%&()*+/:;<=>?@[\\\]^_`{|}~])""")

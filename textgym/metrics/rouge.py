@@ -1,13 +1,14 @@
 """ROUGE (Lin, 2004, aclanthology.org/W04-1013): the f-measures of rouge-score, faster and for every script."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from rapidfuzz.distance import LCSseq
 
-from textgym.errors import ConfigError, MetricError, MissingExtraError, did_you_mean
+from textgym.errors import ConfigError, MetricError, did_you_mean
 from textgym.metrics.base import Metric, MetricSample, references_of
+from textgym.metrics.stems import stem
 from textgym.metrics.words import ascii_words, unicode_words
 
 TOKENIZERS = ("auto", "rouge", "unicode")
@@ -20,7 +21,7 @@ def check_rouge_settings(variant: str, use_stemmer: bool, tokenizer: str) -> Non
         if value not in valid:
             raise ConfigError(f"{key}={value!r} is no setting of ROUGE. {did_you_mean(str(value), valid)}")
     if use_stemmer:
-        _stem("checking")
+        stem("checking", "ROUGE with use_stemmer=True")
 
 
 def rouge(
@@ -57,28 +58,13 @@ def rouge(
 def _words(text: str, unicode_text: bool, use_stemmer: bool) -> list[str]:
     words = unicode_words(text) if unicode_text else ascii_words(text)
     if use_stemmer:
-        words = [_stem(word) if len(word) > 3 and word.isascii() else word for word in words]
+        words = [stem(word) if len(word) > 3 and word.isascii() else word for word in words]
     return words
 
 
 @lru_cache(maxsize=8192)
 def _reference_words(text: str, unicode_text: bool, use_stemmer: bool) -> list[str]:
     return _words(text, unicode_text, use_stemmer)
-
-
-@lru_cache(maxsize=65536)
-def _stem(word: str) -> str:
-    return str(_stemmer()(word))
-
-
-@lru_cache(maxsize=1)
-def _stemmer() -> Callable[[str], str]:
-    try:
-        from nltk.stem.porter import PorterStemmer  # type: ignore[import-untyped]
-    except ImportError:
-        raise MissingExtraError("ROUGE with use_stemmer=True", "stemmer") from None
-    stem: Callable[[str], str] = PorterStemmer().stem
-    return stem
 
 
 def _f_measure(hits: int, completion_length: int, reference_length: int) -> float:

@@ -20,9 +20,11 @@ from textgym.rewards.exact_match import ExactMatch
 from textgym.rewards.fallback import Fallback
 from textgym.rewards.fluency import Fluency
 from textgym.rewards.functions import CallableReward, FunctionReward, as_reward, group_reward, reward
+from textgym.rewards.gleu import GLEU
 from textgym.rewards.judge import LLMJudge
 from textgym.rewards.keywords import KeywordCoverage
 from textgym.rewards.length import Length
+from textgym.rewards.meteor import METEOR
 from textgym.rewards.no_repeats import NoRepeats
 from textgym.rewards.novelty import Novelty
 from textgym.rewards.parse import parse_reward
@@ -31,6 +33,7 @@ from textgym.rewards.registry import REWARDS, register_reward
 from textgym.rewards.rouge import ROUGE
 from textgym.rewards.self_bleu import SelfBLEU
 from textgym.rewards.sentiment import Sentiment
+from textgym.rewards.ter import TER
 from textgym.rewards.token_f1 import TokenF1
 
 REWARDS.update(
@@ -41,6 +44,9 @@ REWARDS.update(
         "rougeL": partial(ROUGE, "L"),
         "rougeLsum": partial(ROUGE, "Lsum"),
         "chrf": ChrF,
+        "gleu": GLEU,
+        "ter": TER,
+        "meteor": METEOR,
         "sentiment": Sentiment,
         "length": Length,
         "coverage": KeywordCoverage,
@@ -64,10 +70,13 @@ REWARDS.update(
 
 __all__ = [
     "BLEU",
+    "GLEU",
+    "METEOR",
     "REWARDS",
     "ROUGE",
     "Answer",
     "AnswerFormat",
+    "TER",
     "BatchReward",
     "Brier",
     "CallableReward",

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from textgym.core import Sample
 from textgym.metrics import METRICS
-from textgym.metrics.base import MeanMetric
+from textgym.metrics.base import MeanMetric, SummedMetric
 from textgym.metrics.bleu import reference_streams, sacrebleu_bleu
 from textgym.metrics.words import bleu_tokenizer
 
@@ -33,7 +33,7 @@ class PromptStatistics:
     """Statistics of each prompt.
 
     Attributes:
-        kind: "mean", "bleu" or "chrf".
+        kind: "mean", or the name of the metric that follows from the sums.
         rows: (prompts, numbers): one value each for "mean" (NaN: the prompt has nothing to measure), else counts.
 
     >>> statistics = PromptStatistics("mean", np.array([[0.0], [1.0], [0.5]]))
@@ -60,8 +60,8 @@ class PromptStatistics:
             with np.errstate(invalid="ignore"):
                 return np.asarray(np.nansum(picked[..., 0], axis=-1) / measured.sum(-1))
         sums = picked.sum(axis=-2)
-        combine = _COMBINE[self.kind]
-        flat = [combine([int(n) for n in row]) for row in sums.reshape(-1, sums.shape[-1])]
+        combine = _combine(self.kind)
+        flat = [combine(row.tolist()) for row in sums.reshape(-1, sums.shape[-1])]
         return np.array(flat).reshape(sums.shape[:-1])
 
     def resampled(self, index: NDArray[np.integer]) -> Floats:
@@ -72,7 +72,8 @@ class PromptStatistics:
         """For a results file; values rounded to 6 places, counts whole."""
         if self.kind == "mean":
             return {"kind": "mean", "rows": [None if np.isnan(x) else round(float(x), 6) for x in self.rows[:, 0]]}
-        return {"kind": self.kind, "rows": self.rows.astype(int).tolist()}
+        rows = [[int(x) if x.is_integer() else x for x in row] for row in self.rows.tolist()]
+        return {"kind": self.kind, "rows": rows}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any] | list[float]) -> "PromptStatistics":
@@ -101,7 +102,8 @@ def of_metric(name: str, samples: Sequence[Sample]) -> PromptStatistics | None:
     if expected is None:
         return None
     try:
-        statistics = PromptStatistics(name, _counts(name, samples)) if name in _COMBINE else _per_sample(name, samples)
+        summed = name in _COMBINE or issubclass(METRICS[name], SummedMetric)
+        statistics = PromptStatistics(name, _counts(name, samples)) if summed else _per_sample(name, samples)
     except AttributeError:  # another sacrebleu, whose inner methods have other names
         return None
     return statistics if abs(statistics.value - expected) < 1e-6 else None
@@ -115,6 +117,9 @@ def _per_sample(name: str, samples: Sequence[Sample]) -> PromptStatistics:
 
 
 def _counts(name: str, samples: Sequence[Sample]) -> Floats:
+    metric = METRICS[name]()
+    if isinstance(metric, SummedMetric):
+        return np.array(metric.counts(samples), dtype=np.float64)
     references = [tuple(sample.references) for sample in samples]
     if name == "bleu":
         tokenize = bleu_tokenizer(tuple(text for texts in references for text in texts))
@@ -132,17 +137,26 @@ def _chrf() -> Any:
     return CHRF()
 
 
-def _bleu_score(sums: list[int]) -> float:
+def _bleu_score(sums: list[float]) -> float:
     # How completions were tokenized doesn't matter any more once n-grams are counted.
     scorer: Any = sacrebleu_bleu(4, "13a", "exp", False, False)
-    return min(max(float(scorer._compute_score_from_stats(sums).score) / 100, 0.0), 1.0)
+    return min(max(float(scorer._compute_score_from_stats([int(n) for n in sums]).score) / 100, 0.0), 1.0)
 
 
-def _chrf_score(sums: list[int]) -> float:
-    return min(max(float(_chrf()._compute_score_from_stats(sums).score) / 100, 0.0), 1.0)
+def _chrf_score(sums: list[float]) -> float:
+    return min(max(float(_chrf()._compute_score_from_stats([int(n) for n in sums]).score) / 100, 0.0), 1.0)
 
 
-_COMBINE: dict[str, Callable[[list[int]], float]] = {"bleu": _bleu_score, "chrf": _chrf_score}
+_COMBINE: dict[str, Callable[[list[float]], float]] = {"bleu": _bleu_score, "chrf": _chrf_score}
+
+
+def _combine(kind: str) -> Callable[[list[float]], float]:
+    """What makes the value of a metric from sums."""
+    if kind in _COMBINE:
+        return _COMBINE[kind]
+    metric = METRICS[kind]()
+    assert isinstance(metric, SummedMetric)
+    return metric.of_sums
 
 
 def intervals(

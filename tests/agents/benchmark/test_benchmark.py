@@ -75,7 +75,10 @@ def make_run(algo="ppo", task=COPY, seed=0, before=(0.2, 0.4), after=(0.3, 0.5),
 # ---------------------------------------------------------------------------- statistics
 
 
-@pytest.mark.parametrize("name", ["bleu", "chrf", "rougeL", "coverage", "exact_match", "sentiment", "length"])
+STATISTICS = ("bleu", "chrf", "gleu", "ter", "rougeL", "coverage", "exact_match", "token_f1", "sentiment", "length")
+
+
+@pytest.mark.parametrize("name", STATISTICS)
 def test_statistics_give_the_metric_on_every_resample(name):
     statistics = of_metric(name, SAMPLES)
     restored = PromptStatistics.from_json(json.loads(json.dumps(statistics.to_json())))
