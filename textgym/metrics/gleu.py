@@ -58,8 +58,9 @@ def sentence_gleu(
     >>> round(sentence_gleu("the cat sat on a mat", ["the cat sat on the mat"]), 4)
     0.6111
     """
-    settings = {"min_order": min_order, "max_order": max_order}
-    hits, total = gleu_counts(completion, references, tokenize=tokenize, lowercase=lowercase, **settings)
+    hits, total = gleu_counts(
+        completion, references, min_order=min_order, max_order=max_order, tokenize=tokenize, lowercase=lowercase
+    )
     return hits / total if total else 0.0
 
 
@@ -87,14 +88,21 @@ class CorpusGLEU(SummedMetric):
             "tok": tokenize,
         }
 
-    def counts(self, samples: Sequence[MetricSample], /) -> list[tuple[float, float]]:
+    def counts(self, samples: Sequence[MetricSample], /) -> list[tuple[int, int]]:
         """(common n-grams, all n-grams) of each sample."""
-        rows, tokenize = [], self._tokenizer(samples)
-        for sample in samples:
-            references = references_of(sample, f"Metric {self.name!r}", MetricError)
-            settings = {"min_order": self.min_order, "max_order": self.max_order, "lowercase": self.lowercase}
-            rows.append(gleu_counts(sample.completion, references, tokenize=tokenize, **settings))
-        return rows
+        tokenize = self._tokenizer(samples)
+        everything = [references_of(sample, f"Metric {self.name!r}", MetricError) for sample in samples]
+        return [
+            gleu_counts(
+                sample.completion,
+                references,
+                min_order=self.min_order,
+                max_order=self.max_order,
+                tokenize=tokenize,
+                lowercase=self.lowercase,
+            )
+            for sample, references in zip(samples, everything, strict=True)
+        ]
 
     def of_sums(self, sums: Sequence[float], /) -> float:
         return sums[0] / sums[1] if sums[1] else 0.0

@@ -110,11 +110,12 @@ def _edits(words: list[str], reference: list[str]) -> int:
 
 def _best_shift(now: list[int], target: list[int], aligned: Any, tried: int) -> tuple[int, list[int], int]:
     """The shift that saves most edits: how many, the words after it, and the shifts tried until now; sacrebleu's."""
-    from sacrebleu.metrics import lib_ter as tercom
+    from sacrebleu.metrics import lib_ter
 
+    tercom: Any = lib_ter
     before, inverse = aligned(now)
     alignment, target_wrong, now_wrong = tercom.trace_to_alignment(tercom._flip_trace(inverse))
-    pairs: Any = tercom._find_shifted_pairs(now, target)  # type: ignore[arg-type]
+    pairs = tercom._find_shifted_pairs(now, target)
     best: tuple[int, int, int, int, list[int]] | None = None
     for start, place, length in pairs:
         if not any(now_wrong[start : start + length]) or not any(target_wrong[place : place + length]):
@@ -132,7 +133,7 @@ def _best_shift(now: list[int], target: list[int], aligned: Any, tried: int) -> 
             if index == last:
                 continue
             last = index
-            shifted: Any = tercom._perform_shift(now, start, length, index)  # type: ignore[arg-type]
+            shifted: list[int] = tercom._perform_shift(now, start, length, index)
             candidate = (before - int(Levenshtein.distance(shifted, target)), length, -start, -index, shifted)
             tried += 1
             if best is None or candidate > best:
