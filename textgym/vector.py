@@ -90,6 +90,8 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         self._generators: list[np.random.Generator | None] = [None] * self.num_envs
         self._ended: Bools = np.ones(self.num_envs, dtype=np.bool_)
         self._any_ended = True  # saves looking at every row in the common step
+        self._held: Bools | None = None
+        self.turn_ended: Bools = np.zeros(self.num_envs, dtype=np.bool_)  # whose turn ended with the last step
         self._numbers = InfoNumbers(self.num_envs) if self.mdp.rules.infos == "numbers" else None
         self._started = False
 
@@ -208,7 +210,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
             )
         tokens = tokens.astype(np.int64, copy=False)
         infos: dict[str, Any] = {}
-        rows = self._running_rows() if self._any_ended else None
+        rows = self._running_rows() if self._any_ended or self._held is not None else None
         if rows is None:
             codes = self._buffer.play(tokens)
         else:
@@ -217,6 +219,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
                 codes[rows] = self._buffer.play(tokens[rows], rows)
         ends = np.flatnonzero(codes).tolist() if np.count_nonzero(codes) else []
         exchanges: dict[int, Exchange] = {}
+        self.turn_ended = codes != RUNNING
         if ends:
             try:
                 exchanges = self._exchanges(ends, codes)
@@ -243,7 +246,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
     def _running_rows(self) -> Ints:
         if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.all():
             raise ResetNeededError("Every row has ended and autoreset is disabled: call reset().")
-        return np.flatnonzero(~self._ended)
+        return np.flatnonzero(~(self._ended if self._held is None else self._ended | self._held))
 
     def _reset_ended(self, infos: dict[str, Any]) -> None:
         """NEXT_STEP: this step resets the rows that ended in the last one."""
@@ -384,6 +387,13 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
             self._started = not any(prompt is None for prompt in self._prompts)
 
     # The rest
+
+    def hold(self, rows: Bools | None) -> None:
+        """Until the next call, ignore the actions of these rows (num_envs,) bool; None: of no row but ended ones.
+
+        For whoever plays a turn in each row: rows whose turn has ended wait for the others.
+        """
+        self._held = None if rows is None else np.array(rows, dtype=np.bool_)
 
     @property
     def ended(self) -> Bools:

@@ -6,12 +6,14 @@ import pickle
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode
 
 import textgym
-from tests.conversations.test_contract import GPT, LENGTHS, PROMPTS, guessing, made, rows
+from tests.conversations.test_contract import GPT, LENGTHS, PROMPTS, guessing, length, made, rows
 from textgym import Dialogue, Prompt, Reply, TextGenerationEnv, Turn
 from textgym.checker import check_partner, check_text_env
-from textgym.errors import ConfigError, PartnerError
+from textgym.errors import ConfigError, InvalidActionError, PartnerError
 from textgym.partners import Agenda, GymPartner, Human, ModelPartner, Scripted, ToolUse
 from textgym.wrappers import CompletionAction
 
@@ -42,13 +44,88 @@ def test_a_turn_is_one_action_with_the_same_return():
         assert got[2:] == expected[2:]
         assert (got[0]["input_ids"] == expected[0]["input_ids"]).all()
     assert got[4]["completion"] == " b\n c\n d"
-    with pytest.raises(ConfigError, match="single environments alone"):
-        CompletionAction(rows())
-    many = gymnasium.make_vec(
-        "textgym/Copy-v1", 2, "sync", wrappers=[CompletionAction], partner=guessing, max_turns=2, max_new_tokens=64
-    )
-    many.reset(seed=0)
-    assert many.step(["a", "b"])[4]["turns"][1][0].text == "b"
+
+
+TEXTS = [" a", " b", " c", " b! and more", "", "!"]
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_turns_of_a_vector_environment_are_those_of_single_ones_and_of_tokens(mode):
+    options = {"stop": ("!",), "max_new_tokens": 48}
+    turns = CompletionAction(rows(mode, 3, **options))
+    singles = [CompletionAction(made(reward=length, **options)) for _ in range(3)]
+    tokens = [made(reward=length, **options) for _ in range(3)]
+    every = (*singles, *tokens)
+    turns.reset(seed=[1, 2, 3])
+    for row, env in enumerate(every):
+        env.reset(seed=1 + row % 3)
+    generator, ends = np.random.default_rng(0), np.zeros(3, dtype=bool)
+    reasons = set()
+    for _ in range(40):
+        texts = [str(generator.choice(TEXTS)) for _ in range(3)]
+        if mode == AutoresetMode.DISABLED and ends.any():
+            turns.reset(options={"reset_mask": ends})
+        resets = ends if mode == AutoresetMode.NEXT_STEP else np.zeros(3, dtype=bool)
+        observations, rewards, terminated, truncated, infos = turns.step(texts)
+        for row in range(3):
+            if ends[row]:
+                for env in (singles[row], tokens[row]):
+                    env.reset()
+            if resets[row]:
+                assert (rewards[row], terminated[row], infos["_prompt_id"][row]) == (0, False, True)
+                continue
+            observation, reward, over, cut, info = singles[row].step(texts[row])
+            by_token = token_by_token(tokens[row], texts[row])
+            assert (rewards[row], terminated[row], truncated[row]) == (reward, over, cut)
+            assert by_token[:3] == (reward, over, cut)
+            same_step = over and mode == AutoresetMode.SAME_STEP
+            shown = infos["final_obs"][row] if same_step else {name: array[row] for name, array in observations.items()}
+            assert (shown["input_ids"] == observation["input_ids"]).all()
+            seen = infos["final_info"] if same_step else infos
+            assert seen["_turns"][row] == ("turns" in info)
+            assert seen["turns"][row] == info["turns"] == by_token[3]["turns"]
+            assert seen.get("_completion", np.zeros(3, bool))[row] == over
+            assert same_step or infos.get("_final_obs", np.zeros(3, bool))[row] == same_step
+            reasons.add(info.get("finish_reason"))
+        ends = terminated | truncated
+        if mode == AutoresetMode.SAME_STEP:
+            for row in np.flatnonzero(ends):
+                assert infos["_prompt_id"][row]  # of the next episode
+    assert reasons >= {None, "done", "turns"}
+
+
+def token_by_token(env, text):
+    """Play a turn by its tokens: the sum of the rewards, and what the last step returned besides."""
+    total = 0.0
+    for token in env.encode_completion(text):
+        _, reward, terminated, truncated, info = env.step(token)
+        total += float(reward)
+        if env.turn_ended:
+            break
+    return total, terminated, truncated, info
+
+
+def test_a_turn_of_rows_is_whole_or_not_at_all():
+    failing = {"now": False}
+
+    def moody(dialogues):
+        if failing["now"]:
+            raise RuntimeError("asleep")
+        return guessing(dialogues)
+
+    envs = CompletionAction(rows(num_envs=3, partner=moody))
+    envs.reset(seed=0)
+    envs.step([" x", " y and a long one", " z"])
+    before = envs.unwrapped.get_state()
+    for wrong, error in (([" x", "y c d e", " z"], PartnerError), ([" x", None, " z"], InvalidActionError)):
+        failing["now"] = error is PartnerError
+        with pytest.raises(error):
+            envs.step(wrong)
+        assert data_equivalence(envs.unwrapped.get_state(), before, exact=True)
+    failing["now"] = False
+    assert envs.step([" x", "y c d e", " z"])[4]["_turns"].all()
+    envs.unwrapped.step(np.full(3, 7))  # no row is held any more
+    assert [turns[-1] for turns in envs.unwrapped.completion_so_far] == [GPT.decode([7])[-1]] * 3
 
 
 def test_the_check_of_a_partner_finds_what_is_not_pure():

@@ -5,6 +5,19 @@ from textgym.partners.gym_partner import GymPartner
 from textgym.partners.human import Human
 from textgym.partners.model import ModelPartner
 from textgym.partners.scripted import Scripted
+from textgym.partners.tau2 import Tau2Game
+from textgym.partners.text_arena import TextArenaGame
 from textgym.partners.tools import ToolUse, calculator, look_up
 
-__all__ = ["Agenda", "GymPartner", "Human", "ModelPartner", "Scripted", "ToolUse", "calculator", "look_up"]
+__all__ = [
+    "Agenda",
+    "GymPartner",
+    "Human",
+    "ModelPartner",
+    "Scripted",
+    "Tau2Game",
+    "TextArenaGame",
+    "ToolUse",
+    "calculator",
+    "look_up",
+]

@@ -57,16 +57,11 @@ class _VectorCompletion(VectorWrapperBase):
                 f"CompletionAction needs a TextGenerationVectorEnv, got {type(base).__name__}. For sync and async "
                 "vectorization wrap each environment: gymnasium.make_vec(..., wrappers=[CompletionAction])."
             )
-        if base.partner is not None:
-            raise ConfigError(
-                "CompletionAction plays turns of a conversation in single environments alone. Wrap each one: "
-                "gymnasium.make_vec(..., vectorization_mode='sync', wrappers=[CompletionAction])."
-            )
         VectorWrapperBase.__init__(self, env)
         self.single_action_space = _space(base.mdp, env.single_action_space)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         # Rows end at different tokens and must wait for each other, so this wrapper resets them instead of the env.
-        self._base, self._mode, self._reset_next = base, base.autoreset_mode, False
+        self._base, self._mode, self._started = base, base.autoreset_mode, False
         self.metadata = dict(env.metadata)
         base.set_autoreset_mode(AutoresetMode.DISABLED)
 
@@ -76,41 +71,52 @@ class _VectorCompletion(VectorWrapperBase):
         return self._mode
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        self._reset_next = False
+        self._started = True
         return self.env.reset(seed=seed, options=options)
 
     def step(self, actions: Any) -> tuple[Any, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         terminated, truncated = np.zeros((2, self.num_envs), dtype=np.bool_)
-        if self._reset_next:  # NEXT_STEP autoreset: this step only resets
-            observations, infos = self.reset()
-            return observations, rewards, terminated, truncated, infos
+        base, observations = self._base, None
+        infos: dict[str, Any] = {}
+        over = base.ended  # NEXT_STEP: their step only resets them
+        if not (over.all() and self._started and self._mode == AutoresetMode.NEXT_STEP):
+            rows = self._checked(actions, over)
+            with _all_or_nothing(base), _released(base):
+                waiting = over
+                for column in range(max(map(len, rows))):
+                    # The placeholder of a row that waits is never read.
+                    tokens = np.array([row[column] if column < len(row) else 0 for row in rows])
+                    observations, reward, ended, cut, info = self.env.step(tokens)
+                    rewards, terminated, truncated = rewards + reward, terminated | ended, truncated | cut
+                    _merge(infos, info)
+                    waiting = waiting | base.turn_ended
+                    if waiting.all():
+                        break
+                    base.hold(waiting)
+                if not waiting.all():  # the last token is an end token, so only a foreign inner wrapper can do this
+                    raise InvalidActionError(f"The completions of rows {np.flatnonzero(~waiting)} didn't end.")
+        if self._mode == AutoresetMode.NEXT_STEP and over.any():
+            observations, fresh = self.env.reset(options={"reset_mask": over})
+            _merge(infos, fresh)
+        ends = terminated | truncated
+        if self._mode == AutoresetMode.SAME_STEP and ends.any():
+            final = {"final_obs": _split(observations, ends), "final_info": _part(infos, ends)}
+            infos = {**final, **{f"_{name}": ends.copy() for name in final}, **_part(infos, ~ends)}
+            observations, fresh = self.env.reset(options={"reset_mask": ends})
+            _merge(infos, fresh)
+        return observations, rewards, terminated, truncated, infos
+
+    def _checked(self, actions: Any, over: npt.NDArray[np.bool_]) -> list[list[int]]:
+        """The tokens of each row; none for those whose episode has ended."""
         texts = list(actions)
         if len(texts) != self.num_envs:
             raise InvalidActionError(
                 f"{len(texts)} completions for {self.num_envs} environments, expected one for each."
             )
-        waiting = self._base.ended
-        if waiting.all():
+        if over.all():
             raise ResetNeededError("No episode is running: call reset() before the first step and after the end.")
-        rows = [_tokens(self._base.mdp, text) if running else [] for text, running in zip(texts, ~waiting, strict=True)]
-        observations, infos = None, {}
-        with _all_or_nothing(self._base):
-            for column in range(max(map(len, rows))):
-                if self._base.ended.all():
-                    break
-                # A row that has ended waits: its placeholder action is never read.
-                tokens = np.array([row[column] if column < len(row) else 0 for row in rows])
-                observations, reward, ended, cut, info = self.env.step(tokens)
-                rewards, terminated, truncated = rewards + reward, terminated | ended, truncated | cut
-                _merge(infos, info)
-        if self._mode == AutoresetMode.SAME_STEP:
-            final = {"final_obs": _split(observations, self.num_envs), "final_info": infos}
-            everyone = {f"_{name}": np.ones(self.num_envs, dtype=np.bool_) for name in final}
-            observations, infos = self.env.reset()
-            infos = {**final, **everyone, **infos}
-        self._reset_next = self._mode == AutoresetMode.NEXT_STEP
-        return observations, rewards, terminated, truncated, infos
+        return [[] if ended else _tokens(self._base.mdp, text) for text, ended in zip(texts, over, strict=True)]
 
 
 class CompletionAction(EitherWrapper):
@@ -120,8 +126,8 @@ class CompletionAction(EitherWrapper):
     actions. An end token is appended where it lacks one. A vector environment takes one completion per row. After an
     error, such as one that the reward raises, nothing of the completion is written, and the step may be tried again.
 
-    With a partner one step plays a turn, up to its end token or stop string; the observation then has the reply. Vector
-    environments of conversations are made of wrapped single ones.
+    With a partner one step plays a turn, up to its end token or stop string; the observation then has the reply. The
+    rows of a vector environment wait for each other at the end of each turn.
 
     >>> import textgym
     >>> env = textgym.TextGenerationEnv([textgym.Prompt("Say hi:", ("hi",))], max_prompt_tokens=16, max_new_tokens=8,
@@ -146,6 +152,15 @@ def _all_or_nothing(base: Any) -> Iterator[None]:
     except BaseException:
         base.set_state(state)
         raise
+
+
+@contextmanager
+def _released(base: TextGenerationVectorEnv) -> Iterator[None]:
+    """After the block no row is held."""
+    try:
+        yield
+    finally:
+        base.hold(None)
 
 
 def _space(mdp: TextMDP, actions: object) -> CompletionSpace:
@@ -178,9 +193,26 @@ def _merge(infos: dict[str, Any], new: dict[str, Any]) -> None:
             infos[name][new[f"_{name}"]] = value[new[f"_{name}"]]
 
 
-def _split(observations: Any, rows: int) -> npt.NDArray[np.object_]:
-    """Each row's observation on its own, as Gymnasium keeps final observations."""
-    out = np.full(rows, None, dtype=object)
-    for row in range(rows):
+def _part(infos: dict[str, Any], rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """The infos of some rows."""
+    part: dict[str, Any] = {}
+    for name in (name for name in infos if f"_{name}" in infos):
+        mask = infos[f"_{name}"] & rows
+        if not mask.any():
+            continue
+        value = infos[name]
+        if isinstance(value, dict):
+            part[name] = _part(value, rows)
+        else:
+            part[name] = value.copy()
+            part[name][~mask] = None if value.dtype == object else 0
+        part[f"_{name}"] = mask
+    return part
+
+
+def _split(observations: Any, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_]:
+    """Each of some rows' observation on its own, as Gymnasium keeps final observations."""
+    out = np.full(len(rows), None, dtype=object)
+    for row in np.flatnonzero(rows).tolist():
         out[row] = {name: array[row].copy() for name, array in observations.items()}
     return out
