@@ -122,7 +122,7 @@ def _rewards() -> list[tuple[str, list[str], str]]:
     calls: dict[Any, list[str]] = {}
     for name, factory in REWARDS.items():
         needed, known = needed_arguments(factory), calls.setdefault(class_of(factory), [])
-        if "backend" not in needed:  # which is no text
+        if not {"backend", "corpus"} & {*needed}:  # which are no text
             known.append(f"{name}({', '.join(needed)})" if needed else name)
     return [(cls.__name__, known, first_line(cls)) for cls, known in calls.items()]
 

@@ -46,6 +46,7 @@ OTHERS = (
     "brier",
     "meteor",
     "answer_format",
+    "parent",  # 1 but for its epsilon
 )  # which don't ask for the reference's text
 OWN_SAMPLES = ("program_tests",)  # which need other prompts, and have a file of tests each
 BUILT_IN = [make_reward(name) for name in formula_names() if name not in OWN_SAMPLES]

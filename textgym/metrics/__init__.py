@@ -12,13 +12,16 @@ from textgym.metrics.answer import MeanAnswer
 from textgym.metrics.base import MeanMetric, Metric, MetricSample, SummedMetric
 from textgym.metrics.bleu import CorpusBLEU
 from textgym.metrics.chrf import CorpusChrF
+from textgym.metrics.cider import CorpusCIDEr
 from textgym.metrics.coverage import MeanCoverage
 from textgym.metrics.diversity import Distinct, Distinct1, Distinct2
 from textgym.metrics.exact_match import MeanExactMatch
+from textgym.metrics.faithfulness import MeanFaithfulness
 from textgym.metrics.gleu import CorpusGLEU
 from textgym.metrics.labels import CalibrationError, MacroF1
 from textgym.metrics.length import MeanLength
 from textgym.metrics.meteor import MeanMETEOR
+from textgym.metrics.parent import MeanPARENT
 from textgym.metrics.rouge import CorpusROUGE, CorpusROUGE1, CorpusROUGE2, CorpusROUGEL, CorpusROUGELsum
 from textgym.metrics.sentiment import MeanSentiment
 from textgym.metrics.ter import CorpusTER
@@ -34,6 +37,9 @@ METRICS: dict[str, type[Metric]] = {
     "gleu": CorpusGLEU,
     "ter": CorpusTER,
     "meteor": MeanMETEOR,
+    "cider": CorpusCIDEr,
+    "parent": MeanPARENT,
+    "faithfulness": MeanFaithfulness,
     "sentiment": MeanSentiment,
     "length": MeanLength,
     "coverage": MeanCoverage,
@@ -86,6 +92,7 @@ __all__ = [
     "MODULE",
     "CalibrationError",
     "CorpusBLEU",
+    "CorpusCIDEr",
     "CorpusChrF",
     "CorpusGLEU",
     "CorpusROUGE",
@@ -101,9 +108,11 @@ __all__ = [
     "MeanAnswer",
     "MeanCoverage",
     "MeanExactMatch",
+    "MeanFaithfulness",
     "MeanLength",
     "MeanMETEOR",
     "MeanMetric",
+    "MeanPARENT",
     "MeanSentiment",
     "MeanTokenF1",
     "MeanTokenPrecision",

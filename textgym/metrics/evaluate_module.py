@@ -7,6 +7,7 @@ from typing import Any
 import datasets
 import evaluate
 
+from textgym.errors import MetricError
 from textgym.metrics.base import Metric
 
 
@@ -50,6 +51,7 @@ class MetricModule(evaluate.Metric):  # type: ignore[misc]
             several = datasets.Features({"predictions": text, "references": datasets.Sequence(text)})
             features = [several, datasets.Features({"predictions": text, "references": text})]
             inputs += f" references: per prediction a string or a list of strings, its {self.metric.compares_with}."
+        inputs += " metadata: per prediction a dict, if the metric reads it; prompts: strings."
         return evaluate.MetricInfo(
             description=f"{(self.metric.__doc__ or '').partition(chr(10))[0]} Signature: {self.metric.signature}",
             citation="",
@@ -58,16 +60,26 @@ class MetricModule(evaluate.Metric):  # type: ignore[misc]
         )
 
     def _compute(
-        self, *, predictions: Sequence[str], references: Sequence[str | Sequence[str]] | None = None
+        self,
+        *,
+        predictions: Sequence[str],
+        references: Sequence[str | Sequence[str]] | None = None,
+        metadata: Sequence[Mapping[str, Any]] | None = None,
+        prompts: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        if references is None:
-            return self.metric.compute([_Text(prediction) for prediction in predictions])
-        lists = [(texts,) if isinstance(texts, str) else tuple(texts) for texts in references]
-        pairs = zip(predictions, lists, strict=True)
+        size = len(predictions)
+        for name, given in (("metadata", metadata), ("prompts", prompts)):
+            if given is not None and len(given) != size:
+                raise MetricError(f"There are {len(given)} {name} for {size} predictions, expected one for each.")
+        texts = [() if references is None else references[i] for i in range(size)]
+        lists = [(one,) if isinstance(one, str) else tuple(one) for one in texts]
+        about = [dict(metadata[i]) if metadata is not None else {} for i in range(size)]
         if self.metric.compares_with == "keywords":
             key = str(self.metric.settings()["key"])
-            return self.metric.compute([_Text(prediction, metadata={key: texts}) for prediction, texts in pairs])
-        return self.metric.compute([_Text(prediction, texts) for prediction, texts in pairs])
+            about = [{key: words, **given} for words, given in zip(lists, about, strict=True)]
+        said = prompts if prompts is not None else [""] * size
+        rows = zip(predictions, lists, about, said, strict=True)
+        return self.metric.compute([_Text(text, known, data, prompt) for text, known, data, prompt in rows])
 
 
 def without_locks(module: evaluate.EvaluationModule) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from textgym.rewards.base import BatchReward, GroupReward
 from textgym.rewards.bleu import BLEU
 from textgym.rewards.bounds import Clip, Gate, Max, Min
 from textgym.rewards.chrf import ChrF
+from textgym.rewards.cider import CIDEr
 from textgym.rewards.classifier import ClassifierReward
 from textgym.rewards.combine import Product, WeightedSum
 from textgym.rewards.confidence import Brier
 from textgym.rewards.embedding import EmbeddingSimilarity
 from textgym.rewards.evaluate_reward import EvaluateReward
 from textgym.rewards.exact_match import ExactMatch
+from textgym.rewards.faithfulness import Faithfulness
 from textgym.rewards.fallback import Fallback
 from textgym.rewards.fluency import Fluency
 from textgym.rewards.functions import CallableReward, FunctionReward, as_reward, group_reward, reward
@@ -27,6 +29,7 @@ from textgym.rewards.length import Length
 from textgym.rewards.meteor import METEOR
 from textgym.rewards.no_repeats import NoRepeats
 from textgym.rewards.novelty import Novelty
+from textgym.rewards.parent import PARENT
 from textgym.rewards.parse import parse_reward
 from textgym.rewards.program_tests import ProgramTests
 from textgym.rewards.registry import REWARDS, register_reward
@@ -47,6 +50,9 @@ REWARDS.update(
         "gleu": GLEU,
         "ter": TER,
         "meteor": METEOR,
+        "cider": CIDEr,  # which needs the prompts of training: in Python only
+        "parent": PARENT,
+        "faithfulness": Faithfulness,
         "sentiment": Sentiment,
         "length": Length,
         "coverage": KeywordCoverage,
@@ -72,6 +78,7 @@ __all__ = [
     "BLEU",
     "GLEU",
     "METEOR",
+    "PARENT",
     "REWARDS",
     "ROUGE",
     "Answer",
@@ -79,6 +86,7 @@ __all__ = [
     "TER",
     "BatchReward",
     "Brier",
+    "CIDEr",
     "CallableReward",
     "ChrF",
     "ClassifierReward",
@@ -86,6 +94,7 @@ __all__ = [
     "EmbeddingSimilarity",
     "EvaluateReward",
     "ExactMatch",
+    "Faithfulness",
     "Fallback",
     "Fluency",
     "FunctionReward",

@@ -14,7 +14,24 @@ from textgym.metrics.coverage import coverage, keywords_of
 from textgym.rewards.base import BatchReward
 
 
-class KeywordCoverage(BatchReward):
+class WarnsOnce(BatchReward):
+    """A reward that abstains where the metadata lacks what it needs, and says so once."""
+
+    _warned = False
+
+    def abstains(self, sample: Sample, key: str) -> None:
+        """None, with a warning the first time if the sample has no such metadata at all."""
+        if key not in sample.metadata and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"Reward {self.name!r} abstains: prompt {sample.prompt_id} has no metadata[{key!r}]. By itself or in a "
+                "product it then gives no score, and a sum goes on without it. Give the prompts such metadata, or use "
+                "another reward.",
+                stacklevel=3,
+            )
+
+
+class KeywordCoverage(WarnsOnce):
     """The fraction of the keywords in ``metadata[key]`` that the completion contains, in [0, 1].
 
     A keyword counts as a whole word or phrase ("cat" isn't in "cats"), one in a script without spaces (Chinese,
@@ -36,16 +53,9 @@ class KeywordCoverage(BatchReward):
 
     def __init__(self, key: str = "keywords", case_sensitive: bool = False) -> None:
         self.key, self.case_sensitive = key, case_sensitive
-        self._warned = False
 
     def score(self, sample: Sample, /) -> float | None:
-        if self.key not in sample.metadata and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"Reward {self.name!r} abstains: prompt {sample.prompt_id} has no metadata[{self.key!r}]. By itself "
-                "or in a product it then gives no score, and a sum goes on without it. Give the prompts keywords, or "
-                "use another reward.",
-                stacklevel=2,
-            )
         keywords = keywords_of(sample, self.key, f"Reward {self.name!r}", RewardError)
-        return coverage(sample.completion, keywords, case_sensitive=self.case_sensitive) if keywords else None
+        if not keywords:
+            return self.abstains(sample, self.key)
+        return coverage(sample.completion, keywords, case_sensitive=self.case_sensitive)
