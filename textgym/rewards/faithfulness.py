@@ -46,4 +46,7 @@ class Faithfulness(WarnsOnce):
     def score(self, sample: Sample, /) -> float | None:
         table = table_of(sample, self.key, f"Reward {self.name!r}", RewardError)
         errors = slot_errors(sample.completion, table, prompt=sample.prompt, values=self.values)
-        return self.abstains(sample, self.key) if errors is None else errors.faithfulness
+        if errors is None:
+            self.warn_of(sample, self.key)
+            return None
+        return errors.faithfulness

@@ -19,8 +19,8 @@ class WarnsOnce(BatchReward):
 
     _warned = False
 
-    def abstains(self, sample: Sample, key: str) -> None:
-        """None, with a warning the first time if the sample has no such metadata at all."""
+    def warn_of(self, sample: Sample, key: str) -> None:
+        """Warn the first time that a sample has no such metadata at all."""
         if key not in sample.metadata and not self._warned:
             self._warned = True
             warnings.warn(
@@ -57,5 +57,6 @@ class KeywordCoverage(WarnsOnce):
     def score(self, sample: Sample, /) -> float | None:
         keywords = keywords_of(sample, self.key, f"Reward {self.name!r}", RewardError)
         if not keywords:
-            return self.abstains(sample, self.key)
+            self.warn_of(sample, self.key)
+            return None
         return coverage(sample.completion, keywords, case_sensitive=self.case_sensitive)

@@ -48,6 +48,7 @@ class PARENT(WarnsOnce):
         references = references_of(sample, f"Reward {self.name!r}", RewardError)
         table = table_of(sample, self.key, f"Reward {self.name!r}", RewardError)
         if not table:
-            return self.abstains(sample, self.key)
+            self.warn_of(sample, self.key)
+            return None
         settings = {"table_weight": self.table_weight, "max_order": self.max_order}
         return parent(sample.completion, references, table, **settings).f  # type: ignore[arg-type]
