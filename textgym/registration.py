@@ -235,11 +235,12 @@ class _Entry:
     def _check_world(self, chosen: "Reward | str | None", own: Mapping[str, Any]) -> None:
         """A guarded reward whose model was trained on the small world alone would be 0 for every text of a dataset."""
         task: Any = self.task
-        guarded = getattr(task, "needs_world", False) and self.reward == task.guarded_reward
-        if guarded and isinstance(chosen, str) and chosen == DEFAULT and own.get("dataset") is not None:
+        needs = getattr(task, "needs_world", "") and self.reward == (task.guarded_reward or DEFAULT)
+        if needs and isinstance(chosen, str) and chosen == DEFAULT and own.get("dataset") is not None:
             raise ConfigError(
-                f"The default reward of {self.id}, {self.reward}, suits the small world's prompts alone: its model "
-                "was trained on no other texts. With a dataset, pass a reward, such as reward='sentiment*no_repeats'."
+                f"The default reward of {self.id}, {task.guarded_reward or task.default_reward}, suits the small "
+                "world's prompts alone: its model was trained on no other texts. With a dataset, pass a reward, such "
+                f"as reward={task.needs_world!r}."
             )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Entry":

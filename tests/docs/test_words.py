@@ -31,7 +31,13 @@ PATTERNS = {re.compile(rf"(?<![A-Za-z])(?:{word})(?![A-Za-z])", re.I): instead f
 PATTERNS |= {re.compile(rf"(?<![A-Za-z])(?:{word})(?![A-Za-z])", re.I): "American spelling" for word in BRITISH}
 
 # What an example or a prompt says. The small world's sentences are in British English.
-QUOTED = ("Which tower stands in Paris?", "What stands between the markers", "| colour: brown |")
+QUOTED = (
+    "Which tower stands in Paris?",
+    "What stands between the markers",
+    "| colour: brown |",
+    "know knew known",
+    "tell told",
+)
 SOURCES = [
     *(path for path in sorted((ROOT / "textgym").rglob("*.py")) if path.parent.name != "world"),
     *sorted((ROOT / "agents" / "textgym_agents").rglob("*.py")),

@@ -8,7 +8,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from textgym.core import Sample
 from textgym.errors import ConfigError, ModelError, TokenizerError
-from textgym.rewards import Fluency, NoRepeats
+from textgym.rewards import Fluency, NoRepeats, parse_reward
 from textgym.tokenizer import builtin_tokenizer
 
 
@@ -111,3 +111,14 @@ def test_a_model_that_is_not_there_is_named(tmp_path):
 )
 def test_repeated_words(text, expected):
     assert NoRepeats().score(Sample("", text)) == pytest.approx(expected)
+
+
+def test_a_text_may_come_in_the_place_of_every_prompt():
+    sample = Sample("English:", " The boy saw the dog.")
+    for other in ("", "Data: name: The Red Fox\nText:"):
+        assert Fluency(prompt="English:").log_likelihoods(
+            [Sample(other, sample.completion)]
+        ) == Fluency().log_likelihoods([sample])
+    assert Fluency(prompt="").log_likelihoods([sample]) == Fluency(prompt=False).log_likelihoods([sample])
+    written = "Fluency(low=-14, high=-11, prompt='English:')"
+    assert repr(parse_reward("fluency(prompt='English:', low=-14, high=-11)")) == written

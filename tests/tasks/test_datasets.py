@@ -324,3 +324,13 @@ def test_solutions_of_gsm8k_lose_their_annotations_and_need_an_answer():
     for wrong in ("a dozen", "#### twelve", "", "#### 3 #### 4"):
         with pytest.raises(DatasetError, match=r"of the question 'How many.'.* doesn't end with '####' and a number"):
             TASKS["Arithmetic"](dataset=datasets.Dataset.from_list([{"question": "How many?", "answer": wrong}]))
+
+
+@pytest.mark.parametrize("concepts", [["ski", "mountain"], "ski mountain", "ski, mountain"])
+def test_concepts_are_listed_and_counted(concepts):
+    rows = [{"concepts": concepts, "target": "He skis."}, {"concepts": concepts, "target": "A mountain to ski."}]
+    task = TASKS["ConceptsToSentence"](dataset=datasets.Dataset.from_list(rows))
+    assert len(task) == 1
+    assert task[0].text == "Concepts: ski, mountain\nSentence:"
+    assert task[0].references == ("He skis.", "A mountain to ski.")
+    assert task[0].metadata == {"keywords": ("ski", "mountain")}

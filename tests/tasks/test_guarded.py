@@ -75,3 +75,8 @@ def test_a_model_of_the_small_world_alone_scores_no_dataset(tmp_path):
     with pytest.raises(ConfigError, match=r"suits the small world's prompts alone.*pass a reward"):
         gymnasium.make(**make)
     assert repr(gymnasium.make(**make, reward="sentiment*no_repeats").unwrapped.reward) == "Sentiment() * NoRepeats()"
+    path.write_text('{"concepts": ["dog", "run"], "target": "The dog ran."}\n')
+    make["id"] = "textgym/ConceptsToSentence-v0"
+    with pytest.raises(ConfigError, match=r"suits the small world's prompts alone.*reward='concepts\*no_repeats'"):
+        gymnasium.make(**make)
+    assert repr(gymnasium.make(**make, reward="concepts").unwrapped.reward) == "ConceptCoverage()"

@@ -8,6 +8,7 @@ from textgym.world import (
     SPLITS,
     Draw,
     Rendered,
+    concept_grammar,
     problem_grammar,
     program_grammar,
     record_grammar,
@@ -20,6 +21,7 @@ from textgym.world import (
 )
 
 GRAMMARS = [
+    concept_grammar,
     problem_grammar,
     program_grammar,
     record_grammar,

@@ -13,7 +13,7 @@ from textgym.metrics.base import MeanMetric, Metric, MetricSample, SummedMetric
 from textgym.metrics.bleu import CorpusBLEU
 from textgym.metrics.chrf import CorpusChrF
 from textgym.metrics.cider import CorpusCIDEr
-from textgym.metrics.coverage import MeanCoverage
+from textgym.metrics.coverage import MeanConcepts, MeanCoverage
 from textgym.metrics.diversity import Distinct, Distinct1, Distinct2
 from textgym.metrics.exact_match import MeanExactMatch
 from textgym.metrics.faithfulness import MeanFaithfulness
@@ -43,6 +43,7 @@ METRICS: dict[str, type[Metric]] = {
     "sentiment": MeanSentiment,
     "length": MeanLength,
     "coverage": MeanCoverage,
+    "concepts": MeanConcepts,
     "exact_match": MeanExactMatch,
     "answer": MeanAnswer,
     "token_f1": MeanTokenF1,
@@ -106,6 +107,7 @@ __all__ = [
     "Distinct2",
     "MacroF1",
     "MeanAnswer",
+    "MeanConcepts",
     "MeanCoverage",
     "MeanExactMatch",
     "MeanFaithfulness",

@@ -1,10 +1,12 @@
 """Keyword coverage: how many of the words that a text must contain it does contain."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 from textgym.errors import MetricError, TextGymError
 from textgym.metrics.base import Metric, MetricSample
-from textgym.metrics.words import contains_phrase
+from textgym.metrics.inflection import inflections
+from textgym.metrics.words import contains_phrase, unicode_words
 
 
 def keywords_of(sample: MetricSample, key: str, user: str, error: type[TextGymError]) -> tuple[str, ...]:
@@ -28,12 +30,23 @@ def keywords_of(sample: MetricSample, key: str, user: str, error: type[TextGymEr
     return tuple(dict.fromkeys(str(keyword) for keyword in keywords if str(keyword).strip()))
 
 
-def coverage(completion: str, keywords: Sequence[str], *, case_sensitive: bool = False) -> float:
+def coverage(
+    completion: str, keywords: Sequence[str], *, case_sensitive: bool = False, inflected: bool = False
+) -> float:
     """The fraction of ``keywords`` in the completion, as whole words or phrases (Chinese and its like: anywhere).
+
+    ``inflected``: a keyword that is one English word counts in any of its forms, in whatever case.
 
     >>> coverage("The red panda sleeps.", ["red panda", "sleep"]), coverage("小熊猫在睡觉", ["熊猫", "睡觉"])
     (0.5, 1.0)
+    >>> coverage("The red pandas slept.", ["panda", "sleep"], inflected=True)
+    1.0
     """
+    if inflected:
+        words = set(unicode_words(completion))
+        missing = [keyword for keyword in keywords if not inflections(keyword) & words]
+        whole = [keyword for keyword in missing if contains_phrase(completion, keyword, case_sensitive=case_sensitive)]
+        return 1 - (len(missing) - len(whole)) / len(keywords)
     count = sum(contains_phrase(completion, keyword, case_sensitive=case_sensitive) for keyword in keywords)
     return count / len(keywords)
 
@@ -50,6 +63,7 @@ class MeanCoverage(Metric):
 
     name = "coverage"
     compares_with = "keywords"
+    inflected: ClassVar[bool] = False
 
     def __init__(self, key: str = "keywords", case_sensitive: bool = False) -> None:
         self.key, self.case_sensitive = key, case_sensitive
@@ -62,5 +76,24 @@ class MeanCoverage(Metric):
         for sample in samples:
             keywords = keywords_of(sample, self.key, f"Metric {self.name!r}", MetricError)
             if keywords:
-                values.append(coverage(sample.completion, keywords, case_sensitive=self.case_sensitive))
+                how = {"case_sensitive": self.case_sensitive, "inflected": self.inflected}
+                values.append(coverage(sample.completion, keywords, **how))
         return sum(values) / len(values) if values else None
+
+
+class MeanConcepts(MeanCoverage):
+    """The coverage of concepts: keywords count in any of their English forms, in [0, 1].
+
+    As CommonGen's (Lin et al., 2020, https://aclanthology.org/2020.findings-emnlp.165), by rules and a table of
+    irregular words in the place of spaCy's lemmas. In the evaluate form the concepts are the ``references``.
+
+    >>> from textgym.core import Sample
+    >>> MeanConcepts().compute([Sample("", "The dogs ran.", metadata={"keywords": ["dog", "run", "park"]})])
+    {'concepts': 0.6666666666666667}
+    """
+
+    name = "concepts"
+    inflected = True
+
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
+        return {**super().settings(samples), "forms": "en"}

@@ -24,7 +24,7 @@ from textgym.rewards.fluency import Fluency
 from textgym.rewards.functions import CallableReward, FunctionReward, as_reward, group_reward, reward
 from textgym.rewards.gleu import GLEU
 from textgym.rewards.judge import LLMJudge
-from textgym.rewards.keywords import KeywordCoverage
+from textgym.rewards.keywords import ConceptCoverage, KeywordCoverage
 from textgym.rewards.length import Length
 from textgym.rewards.meteor import METEOR
 from textgym.rewards.no_repeats import NoRepeats
@@ -56,6 +56,7 @@ REWARDS.update(
         "sentiment": Sentiment,
         "length": Length,
         "coverage": KeywordCoverage,
+        "concepts": ConceptCoverage,
         "exact_match": ExactMatch,
         "token_f1": partial(TokenF1, "f1"),
         "token_precision": partial(TokenF1, "precision"),
@@ -91,6 +92,7 @@ __all__ = [
     "ChrF",
     "ClassifierReward",
     "Clip",
+    "ConceptCoverage",
     "EmbeddingSimilarity",
     "EvaluateReward",
     "ExactMatch",

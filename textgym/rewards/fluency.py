@@ -40,7 +40,8 @@ class Fluency(ModelReward):
         low: the mean log-probability per token that scores 0, in nats.
         high: the one that scores 1.
         worst: the share of tokens that count, above 0 and at most 1; at least one token counts. 1: the mean over all.
-        prompt: whether the prompt comes before the completion. Without, the completion is read by itself.
+        prompt: whether the prompt comes before the completion. Without, the completion is read by itself. A text comes
+            in the place of every prompt.
         device: where a model given by name goes.
         batch_size: texts per forward pass.
 
@@ -64,7 +65,7 @@ class Fluency(ModelReward):
         low: float = -3.5,
         high: float = -2.2,
         worst: float = 0.25,
-        prompt: bool = True,
+        prompt: bool | str = True,
         device: str = "cpu",
         batch_size: int = 32,
     ) -> None:
@@ -109,7 +110,8 @@ class Fluency(ModelReward):
         """The token ids of prompt and completion, and the place of the first that counts."""
         tokenizer = self.load_tokenizer()
         begin = getattr(tokenizer, "bos_token_id", None)
-        before = list(tokenizer.encode(sample.prompt)) if self.prompt else []
+        given = self.prompt if isinstance(self.prompt, str) else sample.prompt * bool(self.prompt)
+        before = list(tokenizer.encode(given)) if given else []
         if begin is not None and before[:1] != [begin]:
             before = [begin, *before]
         ids = list(tokenizer.encode(sample.completion, add_special_tokens=False))

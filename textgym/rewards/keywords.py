@@ -7,6 +7,7 @@ reward      0.667
 """
 
 import warnings
+from typing import ClassVar
 
 from textgym.core import Sample
 from textgym.errors import RewardError
@@ -50,6 +51,7 @@ class KeywordCoverage(WarnsOnce):
     """
 
     name = "coverage"
+    inflected: ClassVar[bool] = False
 
     def __init__(self, key: str = "keywords", case_sensitive: bool = False) -> None:
         self.key, self.case_sensitive = key, case_sensitive
@@ -59,4 +61,30 @@ class KeywordCoverage(WarnsOnce):
         if not keywords:
             self.warn_of(sample, self.key)
             return None
-        return coverage(sample.completion, keywords, case_sensitive=self.case_sensitive)
+        how = {"case_sensitive": self.case_sensitive, "inflected": self.inflected}
+        return coverage(sample.completion, keywords, **how)
+
+
+class ConceptCoverage(KeywordCoverage):
+    """The fraction of the keywords in ``metadata[key]`` that the completion has in any English form, in [0, 1].
+
+    As CommonGen's coverage (Lin et al., 2020, https://aclanthology.org/2020.findings-emnlp.165), by rules and a table
+    of irregular words in the place of spaCy's lemmas: "gave" counts for "give". A keyword of several words must be
+    there as it is. A sample without keywords gets None: the reward abstains.
+
+    Args:
+        key: where the keywords are in the metadata: a sequence of strings, or one string.
+
+    Raises:
+        RewardError: when called with a sample whose metadata holds something else there.
+
+    >>> keywords = ["panda", "bamboo", "eat", "river"]
+    >>> ConceptCoverage()([Sample("", "Pandas ate bamboo.", metadata={"keywords": keywords})])
+    [0.75]
+    """
+
+    name = "concepts"
+    inflected = True
+
+    def __init__(self, key: str = "keywords") -> None:
+        super().__init__(key)

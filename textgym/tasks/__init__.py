@@ -16,6 +16,7 @@ import numpy as np
 from textgym.errors import ConfigError, did_you_mean
 from textgym.tasks.arithmetic import Arithmetic
 from textgym.tasks.base import WorldTask
+from textgym.tasks.concepts_to_sentence import ConceptsToSentence
 from textgym.tasks.conversations import CONVERSATIONS, ConversationTask
 from textgym.tasks.copy import Copy
 from textgym.tasks.data_to_text import DataToText
@@ -31,6 +32,7 @@ __all__ = [
     "PROBES",
     "TASKS",
     "Arithmetic",
+    "ConceptsToSentence",
     "ConversationTask",
     "Copy",
     "DataToText",
@@ -50,6 +52,7 @@ TASKS: dict[str, type[WorldTask]] = {
     "Copy": Copy,
     "ProgramInduction": ProgramInduction,
     "Arithmetic": Arithmetic,
+    "ConceptsToSentence": ConceptsToSentence,
 }
 
 

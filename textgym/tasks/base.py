@@ -17,7 +17,7 @@ class WorldTask(ABC):
         name, max_prompt_tokens, max_new_tokens, truncation_side, stop, metrics: as in :class:`textgym.Task`.
         default_reward: the formula of the reward of its id ``-v0``, in names of ``REWARDS``.
         guarded_reward: the formula of its id ``-v1``, which no degenerate text gets much of; None: there is no such id.
-        needs_world: whether the guarded reward suits the small world's prompts alone.
+        needs_world: a reward for datasets, where that of the newest id suits the small world alone; else empty.
         template: what surrounds the text of a prompt, with one ``{prompt}``.
         columns: role -> column of a dataset. Roles: "prompt", "references", and what ``from_rows`` reads besides.
         optional: roles whose column may be missing, unless the user names it.
@@ -59,7 +59,7 @@ class WorldTask(ABC):
 
     default_reward: ClassVar[str]
     guarded_reward: ClassVar[str | None] = None
-    needs_world: ClassVar[bool] = False
+    needs_world: ClassVar[str] = ""
     template: ClassVar[str]
     columns: ClassVar[Columns]
     optional: ClassVar[tuple[str, ...]] = ()

@@ -79,7 +79,7 @@ class SentimentContinuation(WorldTask):
     metrics = ("sentiment", "chrf", "distinct2", "length")
     default_reward = "sentiment"
     guarded_reward = "sentiment*fluency*no_repeats"
-    needs_world = True
+    needs_world = "sentiment*no_repeats"
 
     template = "Review: {prompt}"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "text", "label": "label"}

@@ -4,6 +4,7 @@ A grammar is a function of a :class:`Draw` that returns a :class:`Rendered` text
 it until the text belongs to the split that was asked for, which its hash decides, so that no text is in two splits.
 """
 
+from textgym.world.concepts import concept_grammar
 from textgym.world.draw import SPLITS, Draw, Rendered, render, split_of
 from textgym.world.problems import problem_grammar
 from textgym.world.programs import program_grammar
@@ -17,6 +18,7 @@ __all__ = [
     "SPLITS",
     "Draw",
     "Rendered",
+    "concept_grammar",
     "problem_grammar",
     "program_grammar",
     "record_grammar",
