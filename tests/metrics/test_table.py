@@ -25,7 +25,7 @@ SAMPLES = [
         " the cat sat",
         ("the cat sat", "a cat sat"),
         (1, 2, 3, 0),
-        metadata={"keywords": ["cat", "mat"], "confidence": 0.5},
+        metadata={"keywords": ["cat", "mat"], "confidence": 0.5, "pattern": "[a-z ]+"},
     ),
     Sample("p", "", ("the dog",), (0,), metadata={"keywords": ()}),
     Sample("p", "a happy dog", ("the dog",), (4, 5), finish_reason="length"),
@@ -46,13 +46,16 @@ def test_every_metric_gives_one_number_under_its_name(name):
     assert name in repr(metric)
 
 
+ABOUT = {"keywords": ["a"], "confidence": 0.5, "pattern": "a|(b*)*c"}
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_survives_degenerate_texts(name):
     for completion in ("", " ", "\x00\x1f\u2028", "。", "🙂" * 3, "x" * 5000):
-        sample = Sample("p", completion, ("a b", "猫"), (1,), metadata={"keywords": ["a"], "confidence": 0.5})
+        sample = Sample("p", completion, ("a b", "猫"), (1,), metadata=ABOUT)
         metric = METRICS[name]()
         low, high = metric.bounds
-        assert low <= metric.compute([sample])[name] <= high
+        assert low <= metric.compute([sample, sample])[name] <= high
 
 
 @pytest.mark.parametrize("name", METRICS)

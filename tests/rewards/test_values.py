@@ -46,9 +46,11 @@ OTHERS = (
     "brier",
     "meteor",
     "answer_format",
-    "parent",  # 1 but for its epsilon
+    "distinct1",
+    "distinct2",
+    "json",
 )  # which don't ask for the reference's text
-OWN_SAMPLES = ("program_tests",)  # which need other prompts, and have a file of tests each
+OWN_SAMPLES = ("program_tests", "pattern")  # which need other prompts, and have a file of tests each
 BUILT_IN = [make_reward(name) for name in formula_names() if name not in OWN_SAMPLES]
 BUILT_IN += [ChrF(word_order=2), Length(target=3, unit="words")]
 

@@ -14,15 +14,18 @@ from textgym.metrics.bleu import CorpusBLEU
 from textgym.metrics.chrf import CorpusChrF
 from textgym.metrics.cider import CorpusCIDEr
 from textgym.metrics.coverage import MeanConcepts, MeanCoverage
-from textgym.metrics.diversity import Distinct, Distinct1, Distinct2
+from textgym.metrics.diversity import Distinct, Distinct1, Distinct2, MeanNoRepeats, MeanRepetition
 from textgym.metrics.exact_match import MeanExactMatch
 from textgym.metrics.faithfulness import MeanFaithfulness
 from textgym.metrics.gleu import CorpusGLEU
+from textgym.metrics.json_text import MeanJSON
 from textgym.metrics.labels import CalibrationError, MacroF1
 from textgym.metrics.length import MeanLength
 from textgym.metrics.meteor import MeanMETEOR
 from textgym.metrics.parent import MeanPARENT
+from textgym.metrics.pattern import MeanPattern
 from textgym.metrics.rouge import CorpusROUGE, CorpusROUGE1, CorpusROUGE2, CorpusROUGEL, CorpusROUGELsum
+from textgym.metrics.self_bleu import CorpusSelfBLEU
 from textgym.metrics.sentiment import MeanSentiment
 from textgym.metrics.ter import CorpusTER
 from textgym.metrics.token_f1 import MeanTokenF1, MeanTokenPrecision, MeanTokenRecall
@@ -53,6 +56,11 @@ METRICS: dict[str, type[Metric]] = {
     "calibration_error": CalibrationError,
     "distinct1": Distinct1,
     "distinct2": Distinct2,
+    "self_bleu": CorpusSelfBLEU,
+    "no_repeats": MeanNoRepeats,
+    "repetition": MeanRepetition,
+    "json": MeanJSON,
+    "pattern": MeanPattern,
 }
 
 MODULE = str(Path(__file__).parent / "loaded.py")
@@ -101,6 +109,7 @@ __all__ = [
     "CorpusROUGE2",
     "CorpusROUGEL",
     "CorpusROUGELsum",
+    "CorpusSelfBLEU",
     "CorpusTER",
     "Distinct",
     "Distinct1",
@@ -111,10 +120,14 @@ __all__ = [
     "MeanCoverage",
     "MeanExactMatch",
     "MeanFaithfulness",
+    "MeanJSON",
     "MeanLength",
     "MeanMETEOR",
     "MeanMetric",
+    "MeanNoRepeats",
     "MeanPARENT",
+    "MeanPattern",
+    "MeanRepetition",
     "MeanSentiment",
     "MeanTokenF1",
     "MeanTokenPrecision",

@@ -1,10 +1,16 @@
-"""Diversity of a set of texts: distinct-n (Li et al., 2016, aclanthology.org/N16-1014)."""
+"""Diversity of a set of texts: distinct-n (Li et al., 2016, aclanthology.org/N16-1014); and repetition within each."""
 
 from collections.abc import Sequence
 
 from textgym.errors import ConfigError
-from textgym.metrics.base import Metric, MetricSample
+from textgym.metrics.base import MeanMetric, Metric, MetricSample
 from textgym.metrics.words import unicode_words
+
+
+def check_order(order: int) -> None:
+    """Raise ConfigError for an order of n-grams that is no integer from 1 up."""
+    if isinstance(order, bool) or not isinstance(order, int) or order < 1:
+        raise ConfigError(f"order={order!r}: expected an integer from 1 up, the length of n-grams in words.")
 
 
 def distinct(texts: Sequence[str], order: int) -> float:
@@ -34,8 +40,7 @@ class Distinct(Metric):
     """
 
     def __init__(self, order: int = 1) -> None:
-        if not isinstance(order, int) or order < 1:
-            raise ConfigError(f"order={order!r}: distinct-n counts n-grams of at least 1 word.")
+        check_order(order)
         self.order = order
         self.name = f"distinct{order}"
 
@@ -66,3 +71,74 @@ class Distinct2(Distinct):
 
     def __init__(self) -> None:
         super().__init__(2)
+
+
+def new_words(text: str, window: int = 3) -> float:
+    """The share of a text's words that repeat nothing, in [0, 1]; see :class:`textgym.rewards.NoRepeats`.
+
+    >>> new_words(" good good good good"), new_words(" I love it. I love it.")
+    (0.25, 0.5)
+    """
+    words = unicode_words(text)
+    pairs: set[tuple[str, str]] = set()
+    repeated = 0
+    for i, word in enumerate(words):
+        pair = (words[i - 1], word) if i else ("", word)
+        repeated += word in words[max(0, i - window) : i] or pair in pairs
+        pairs.add(pair)
+    return 1 - repeated / len(words) if words else 0.0
+
+
+def check_window(window: int) -> None:
+    """Raise ConfigError for a window that is no integer from 1 up."""
+    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+        raise ConfigError(f"window={window!r}, expected an integer from 1 up.")
+
+
+class MeanNoRepeats(MeanMetric):
+    """The mean share of a completion's words that repeat nothing, in [0, 1].
+
+    >>> from textgym.core import Sample
+    >>> MeanNoRepeats().compute([Sample("", " good good good good"), Sample("", " the cat sat on the mat.")])
+    {'no_repeats': 0.625}
+    """
+
+    name = "no_repeats"
+
+    def __init__(self, window: int = 3) -> None:
+        check_window(window)
+        self.window = window
+
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
+        return {"window": self.window, "tok": "unicode"}
+
+    def values(self, samples: Sequence[MetricSample], /) -> list[float]:
+        return [new_words(sample.completion, self.window) for sample in samples]
+
+
+class MeanRepetition(MeanMetric):
+    """The mean share of a completion's n-grams that it has had before, in [0, 1]: lower is better.
+
+    seq-rep-n of Welleck et al. (2020, arxiv.org/abs/1908.04319). A text without an n-gram repeats nothing.
+
+    >>> from textgym.core import Sample
+    >>> MeanRepetition(2).compute([Sample("", "the red fox and the red hen"), Sample("", "fox")])
+    {'repetition': 0.08333333333333331}
+    """
+
+    name = "repetition"
+    higher_is_better = False
+
+    def __init__(self, order: int = 4) -> None:
+        check_order(order)
+        self.order = order
+
+    def settings(self, samples: Sequence[MetricSample] = (), /) -> dict[str, object]:
+        return {"order": self.order, "tok": "unicode"}
+
+    def values(self, samples: Sequence[MetricSample], /) -> list[float]:
+        texts = [sample.completion for sample in samples]
+        return [1 - distinct([text], self.order) if self._has_any(text) else 0.0 for text in texts]
+
+    def _has_any(self, text: str) -> bool:
+        return len(unicode_words(text)) >= self.order

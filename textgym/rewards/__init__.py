@@ -15,6 +15,7 @@ from textgym.rewards.cider import CIDEr
 from textgym.rewards.classifier import ClassifierReward
 from textgym.rewards.combine import Product, WeightedSum
 from textgym.rewards.confidence import Brier
+from textgym.rewards.distinct import Distinct
 from textgym.rewards.embedding import EmbeddingSimilarity
 from textgym.rewards.evaluate_reward import EvaluateReward
 from textgym.rewards.exact_match import ExactMatch
@@ -23,6 +24,7 @@ from textgym.rewards.fallback import Fallback
 from textgym.rewards.fluency import Fluency
 from textgym.rewards.functions import CallableReward, FunctionReward, as_reward, group_reward, reward
 from textgym.rewards.gleu import GLEU
+from textgym.rewards.json_text import JSON
 from textgym.rewards.judge import LLMJudge
 from textgym.rewards.keywords import ConceptCoverage, KeywordCoverage
 from textgym.rewards.length import Length
@@ -31,6 +33,7 @@ from textgym.rewards.no_repeats import NoRepeats
 from textgym.rewards.novelty import Novelty
 from textgym.rewards.parent import PARENT
 from textgym.rewards.parse import parse_reward
+from textgym.rewards.pattern import Pattern
 from textgym.rewards.program_tests import ProgramTests
 from textgym.rewards.registry import REWARDS, register_reward
 from textgym.rewards.rouge import ROUGE
@@ -65,6 +68,10 @@ REWARDS.update(
         "answer": Answer,
         "answer_format": AnswerFormat,
         "no_repeats": NoRepeats,
+        "distinct1": partial(Distinct, 1),
+        "distinct2": partial(Distinct, 2),
+        "json": JSON,
+        "pattern": Pattern,
         "program_tests": ProgramTests,  # which needs prompts with tests
         "fluency": Fluency,
         "self_bleu": SelfBLEU,  # which compares the completions of a prompt, as the next one does
@@ -78,6 +85,7 @@ REWARDS.update(
 __all__ = [
     "BLEU",
     "GLEU",
+    "JSON",
     "METEOR",
     "PARENT",
     "REWARDS",
@@ -93,6 +101,7 @@ __all__ = [
     "ClassifierReward",
     "Clip",
     "ConceptCoverage",
+    "Distinct",
     "EmbeddingSimilarity",
     "EvaluateReward",
     "ExactMatch",
@@ -109,6 +118,7 @@ __all__ = [
     "Min",
     "NoRepeats",
     "Novelty",
+    "Pattern",
     "Product",
     "ProgramTests",
     "SelfBLEU",

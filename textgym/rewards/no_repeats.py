@@ -5,8 +5,7 @@ reward      0.667: two of six words repeat the word before them
 """
 
 from textgym.core import Sample
-from textgym.errors import ConfigError
-from textgym.metrics.words import unicode_words
+from textgym.metrics.diversity import check_window, new_words
 from textgym.rewards.base import BatchReward
 
 
@@ -31,16 +30,8 @@ class NoRepeats(BatchReward):
     name = "no_repeats"
 
     def __init__(self, window: int = 3) -> None:
-        if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-            raise ConfigError(f"window={window!r}, expected an integer from 1 up.")
+        check_window(window)
         self.window = window
 
     def score(self, sample: Sample, /) -> float:
-        words = unicode_words(sample.completion)
-        pairs: set[tuple[str, str]] = set()
-        repeated = 0
-        for i, word in enumerate(words):
-            pair = (words[i - 1], word) if i else ("", word)
-            repeated += word in words[max(0, i - self.window) : i] or pair in pairs
-            pairs.add(pair)
-        return 1 - repeated / len(words) if words else 0.0
+        return new_words(sample.completion, self.window)
