@@ -4,6 +4,9 @@ Stable-Baselines3's own buffer keeps two observations, prompt and all, for every
 which costs a pass over its whole prefix. Here an episode is kept once, when it has ended, and its tokens are drawn
 together.
 
+In a conversation the tokens that are drawn are the policy's. A partner's lie between two of them: they are read, and no
+reward, step, discount or value belongs to them. What is bootstrapped from behind a turn is the state after the reply.
+
 | Symbol | Shape | Meaning |
 |---|---|---|
 | `candidates` | (tokens, k) | the tokens that could be chosen at each state |
@@ -34,9 +37,9 @@ from textgym_agents.buffers.replay_episodes import (
     pack_episodes,
     unpack_episodes,
 )
-from textgym_agents.buffers.steps import TokenIds, not_by_one_token
-from textgym_agents.models.packing import TokenSequence
-from textgym_agents.objectives.arrays import Ints
+from textgym_agents.buffers.steps import TokenIds, not_by_one_token, written_since
+from textgym_agents.models.packing import Insertion, TokenSequence
+from textgym_agents.objectives.arrays import Bools, Ints
 from textgym_agents.objectives.returns import n_step_returns
 
 
@@ -144,10 +147,8 @@ class EpisodeReplayBuffer(ReplayBuffer):
         infos: list[dict[str, Any]],
     ) -> None:
         """Store one step of all rows. SB3 calls this."""
-        live, following = ((one[self.keys[1]] != 0).sum(1) for one in (obs, next_obs))
-        if not np.array_equal(following[~done.astype(bool)], live[~done.astype(bool)] + 1):
-            raise not_by_one_token("EpisodeReplayBuffer")
         actions, goes_on = action.reshape(-1).tolist(), self._goes_on(obs)
+        replies = self._replies(obs, next_obs, actions, ~done.astype(bool))
         tickets = np.full(self.n_envs, -1) if self._late is None else self._late.tickets()
         for row in range(self.n_envs):
             episode = self.open[row]
@@ -156,6 +157,8 @@ class EpisodeReplayBuffer(ReplayBuffer):
             episode.candidates.append(obs[CANDIDATES][row])
             episode.actions.append(actions[row])
             episode.rewards.append(float(reward[row]))
+            if row in replies:
+                episode.inserted.append(Insertion(len(episode.actions), replies[row]))
             if done[row] and infos[row].get("reward_abstained", False):
                 self.open[row] = None  # there is no return to learn from
             elif done[row]:
@@ -179,6 +182,20 @@ class EpisodeReplayBuffer(ReplayBuffer):
                 episode.rewards[-1] += float(np.float32(reward))
                 self._store(episode)
         self._ended = []
+
+    def _replies(
+        self, obs: Mapping[str, NDArray[Any]], next_obs: Mapping[str, NDArray[Any]], actions: list[int], rows: Bools
+    ) -> dict[int, TokenIds]:
+        """By row, what a partner wrote behind the chosen token, where it wrote anything; of (rows,) that go on."""
+        (old_ids, old), (ids, live) = ((one[self.keys[0]], one[self.keys[1]] != 0) for one in (obs, next_obs))
+        replies: dict[int, TokenIds] = {}
+        for row in np.flatnonzero(rows & (live.sum(1) != old.sum(1) + 1)).tolist():
+            token = int(obs[CANDIDATES][row, actions[row]])
+            reply = written_since((old_ids[row], old[row]), (ids[row], live[row]), token)
+            if reply is None:
+                raise not_by_one_token("EpisodeReplayBuffer")
+            replies[row] = reply
+        return replies
 
     def _goes_on(self, obs: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
         """(rows,) whether the row shows what its last step led to; not so after a reset in the middle of an episode."""
@@ -335,11 +352,8 @@ class EpisodeReplayBuffer(ReplayBuffer):
 
     @staticmethod
     def _states(episode: StoredEpisode, start: int, stop: int) -> tuple[TokenSequence, TokenIds]:
-        """The states before the tokens ``[start, stop)``; nothing depends on the token after the last one."""
-        tokens = episode.tokens
-        context = np.concatenate([episode.context, tokens[:start]])
-        chosen = np.concatenate([tokens, tokens[-1:]])[start:stop]
-        return TokenSequence(context, chosen, episode.prompt), episode.candidates[start:stop]
+        """The states before the tokens ``[start, stop)``, and the candidates there."""
+        return episode.states(start, stop), episode.candidates[start:stop]
 
     def _batch(self, states: list[tuple[TokenSequence, TokenIds]], take: NDArray[np.int64] | None) -> CandidateBatch:
         k = int(self.action_space.n)  # type: ignore[attr-defined]

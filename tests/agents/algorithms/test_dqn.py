@@ -9,13 +9,22 @@ from sb3_contrib import QRDQN
 from stable_baselines3 import DQN
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from tests.agents.four_tokens import COMPLETIONS, RETURNS, make_model
+from tests.agents.checkpoint.test_checkpoint import assert_goes_on
+from tests.agents.four_tokens import (
+    COMPLETIONS,
+    RETURNS,
+    TALKS,
+    assert_only_predictions_have_gradients,
+    make_model,
+    watch_hidden,
+)
 from tests.agents.four_tokens import make_env as four_tokens_env
 from tests.agents.tiny_models import SMALL, tiny_model
 from textgym.errors import ConfigError
 from textgym_agents import load, make, make_vec_env
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
 from textgym_agents.buffers.replay_episodes import CANDIDATES
+from textgym_agents.checkpoint import load_checkpoint
 from textgym_agents.envs.candidates import candidates
 from textgym_agents.evaluation import evaluate
 from textgym_agents.policies.dqn import DQNPolicy
@@ -68,9 +77,12 @@ def states_of(batch):
     """(prompt, tokens so far, candidates) of every state of a batch."""
     states = []
     for sequence in batch.sequences:
-        for i in range(len(sequence.actions)):
-            so_far = [*sequence.context.tolist(), *sequence.actions[:i].tolist()]
+        replies = {one.after: one.tokens.tolist() for one in sequence.inserted}
+        so_far = sequence.context.tolist()
+        for i, action in enumerate(sequence.actions.tolist()):
+            so_far = [*so_far, *replies.get(i, [])]
             states.append((None if sequence.prompt is None else sequence.prompt.tolist(), so_far))
+            so_far = [*so_far, action]
     return [(*state, row) for state, row in zip(states, batch.candidates.tolist(), strict=True)]
 
 
@@ -110,15 +122,17 @@ def by_hand(network, batch, **options):
 
 @pytest.mark.parametrize("cls", [DQN, QRDQN])
 @pytest.mark.parametrize("seq2seq", [False, True])
-def test_an_unmodified_update_equals_one_by_hand(cls, seq2seq):
+@pytest.mark.parametrize("talks", [False, True])
+def test_an_unmodified_update_equals_one_by_hand(cls, seq2seq, talks):
     options = {"policy": {"n_quantiles": 5}} if cls is QRDQN else {}
-    algorithm = build(cls, seq2seq, **options)
-    collect(algorithm)
+    algorithm = build(cls, seq2seq, env=TALKS if talks else {}, **options)
+    collect(algorithm, 12 if talks else 6)
     network = getattr(algorithm.policy, algorithm.policy.q_name)
     target = getattr(algorithm.policy, f"{algorithm.policy.q_name}_target")
     state = algorithm.replay_buffer.rng.bit_generator.state
     samples = algorithm.replay_buffer.sample(BATCH)
     algorithm.replay_buffer.rng.bit_generator.state = state  # the update draws the same
+    assert any(sequence.inserted for sequence in samples.observations.sequences) == talks
     assert 0 < samples.dones.sum() < BATCH
     assert not network.value_net.begun
     for one in (network, target):  # the first minibatch tells the heads what returns are like
@@ -151,6 +165,39 @@ def test_an_unmodified_update_equals_one_by_hand(cls, seq2seq):
     moved = {name.split(".")[0] for name, p, old in zip(network.names, network.parameters(), before, strict=True)
              if not torch.equal(p, old)}  # fmt: skip
     assert moved == {"lm", *algorithm.policy.heads}
+
+
+def test_what_a_partner_says_has_exactly_no_gradient():
+    """Of the last hidden states, those from which a token of the partner's would be predicted get zeros."""
+    algorithm = build(env=TALKS, replay={"targets": "watkins"})
+    collect(algorithm, 30)
+    buffer, drawn = algorithm.replay_buffer, []
+    buffer.bind(algorithm.policy)
+    sample = buffer.sample
+    buffer.sample = lambda *args, **kwargs: drawn.append(sample(*args, **kwargs)) or drawn[-1]
+    seen = watch_hidden(algorithm.policy)
+    algorithm.train(1, 80)
+    assert_only_predictions_have_gradients(seen)
+    replies = [one for sequence in drawn[0].observations.sequences for one in sequence.inserted]
+    assert len(replies) > 3
+    assert sum(block.input_ids.numel() - len(block.columns) for block, _ in seen) >= sum(len(r.tokens) for r in replies)
+
+
+def test_a_run_with_conversations_goes_on_exactly_from_the_middle_of_some(tmp_path):
+    def made(seed):
+        explore = {"exploration_initial_eps": 0.5, "exploration_final_eps": 0.2, "target_update_interval": 12}
+        policy = {"model": make_model(), "exploration": "epsilon_greedy"}
+        env = four_tokens_env(ROWS, **TALKS)
+        sizes = {"train_freq": 4, "batch_size": BATCH, "buffer_size": 40, "num_candidates": K, "learning_rate": 1e-2}
+        return make("dqn", env, seed=seed, policy_kwargs=policy, **sizes, **explore)
+
+    assert_goes_on(made, tmp_path / "whole")
+    replies = []
+    for checkpoint in (tmp_path / "whole").iterdir():
+        again = made(3)
+        load_checkpoint(again, checkpoint)
+        replies += [one for episode in again.replay_buffer.open if episode is not None for one in episode.inserted]
+    assert replies
 
 
 def test_values_get_their_scale_from_the_first_returns_that_differ():

@@ -10,10 +10,12 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer
 
-from tests.agents.four_tokens import make_env, make_model
+from tests.agents.algorithms.test_dqn import states_of as flat_states
+from tests.agents.four_tokens import TALKS, make_env, make_model
 from textgym.errors import ConfigError
 from textgym_agents import make_vec_env
 from textgym_agents.buffers.replay import EpisodeReplayBuffer
+from textgym_agents.buffers.replay_episodes import Span
 from textgym_agents.envs.candidates import candidates
 
 K = 3
@@ -287,13 +289,17 @@ def test_unusable_arguments():
 
 @pytest.mark.parametrize("seq2seq", [False, True])
 @pytest.mark.parametrize("size", [1000, 20])
-def test_a_restored_buffer_goes_on_as_the_saved_one(seq2seq, size):
-    env = four_tokens(seq2seq=seq2seq)
+@pytest.mark.parametrize("talks", [{}, TALKS], ids=["one turn", "turns"])
+def test_a_restored_buffer_goes_on_as_the_saved_one(seq2seq, size, talks):
+    env = four_tokens(seq2seq=seq2seq, **talks)
     saved = replay(env, size=size)
     obs, _ = play(env, saved, 31)
+    while talks and not any(episode is not None and episode.inserted for episode in saved.open):
+        obs, _ = play(env, saved, 1, obs)  # until one is in the middle of a conversation
     saved.sample(5)
     state = deepcopy(saved.get_state())
     assert state["open"]  # an episode goes on
+    assert len(state["insertions"]) > 0 or not talks
     restored = replay(env, size=size, seed=9)
     restored.set_state(deepcopy(state))
     again = restored.get_state()
@@ -314,8 +320,126 @@ def test_a_restored_buffer_goes_on_as_the_saved_one(seq2seq, size):
     one, other = saved.sample(16), restored.sample(16)
     for name in ("actions", "rewards", "dones", "discounts"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
-    for ours, theirs in zip(one.observations.sequences, other.observations.sequences, strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert states_of(one.observations) == states_of(other.observations)
+    assert states_of(one.next_observations) == states_of(other.next_observations)
+
+
+# ---------------------------------------------------------------------------- conversations
+
+
+class Watched:
+    """Keeps the transitions of each episode that a buffer stores, as the environment shows them."""
+
+    def __init__(self, buffer):
+        self.store, self.going, self.ended = buffer.add, [[] for _ in range(buffer.n_envs)], []
+        buffer.add = self.add
+
+    def add(self, obs, next_obs, actions, rewards, dones, infos):
+        for row, steps in enumerate(self.going):
+            cut = infos[row].get("TimeLimit.truncated", False)
+            steps.append((shown(obs, row), int(actions[row]), float(rewards[row]), shown(next_obs, row)))
+            if dones[row]:
+                self.ended.append((list(steps), cut, infos[row]))
+                steps.clear()
+        self.store(obs, next_obs, actions, rewards, dones, infos)
+
+
+def shown(obs, row):
+    """The prompt of an encoder, the tokens of a decoder, and the candidates of a row."""
+    one = {name: array[row] for name, array in obs.items()}
+    read, written = live(one, "input_ids"), live(one, "decoder_input_ids")
+    return (read if written else None, list(written or read), one["candidates"].tolist())
+
+
+def states_of(batch):
+    states = [
+        (None if prompt is None else tuple(prompt), so_far, named) for prompt, so_far, named in flat_states(batch)
+    ]
+    return states if batch.take is None else [states[i] if i >= 0 else None for i in batch.take.tolist()]
+
+
+def greedy(state):
+    """The number of the best candidate of a state, as if a target network had said so."""
+    return sum(state[1]) % 2
+
+
+class Greedy:
+    def best_candidates(self, batch):
+        return torch.tensor([greedy(state) for state in states_of(batch)])
+
+
+def conversations(seq2seq=False, **options):
+    """A buffer with the episodes of 80 steps of four rows, and what the environment showed of them."""
+    env = four_tokens(seq2seq=seq2seq, **TALKS, length_is_truncation=True)
+    buffer = replay(env, **options)
+    watched = Watched(buffer)
+    play(env, buffer, 80)
+    assert max(len(episode.inserted) for episode in buffer.episodes.values()) == 2
+    return buffer, watched.ended
+
+
+@pytest.mark.parametrize("seq2seq", [False, True])
+def test_what_a_partner_says_lies_between_the_tokens_and_is_none_of_them(seq2seq):
+    buffer, ended = conversations(seq2seq)
+    assert len(buffer.episodes) == len(ended) > 10
+    for episode, (steps, _, info) in zip(buffer.episodes.values(), ended, strict=True):
+        assert episode.tokens.tolist() == [
+            t for turn in info["turns"] for t in turn.token_ids if turn.speaker == "policy"
+        ]
+        assert episode.rewards.tolist() == [np.float32(reward) for _, _, reward, _ in steps]
+        assert sum(episode.rewards) == pytest.approx(info["episode"]["r"], abs=1e-5)
+        for stop in range(1, len(steps) + 1):
+            for start in range(stop):
+                sequence = episode.states(start, stop)
+                batch = buffer._batch([(sequence, episode.candidates[start:stop])], None)
+                assert states_of(batch) == [state for state, *_ in steps[start:stop]]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"n_steps": 1}, {"n_steps": 2, "gamma": 0.5}, {"targets": "monte_carlo"}, {"targets": "watkins", "gamma": 0.5}],
+    ids=lambda how: "-".join(map(str, how.values())),
+)
+def test_targets_count_the_policys_tokens_and_jump_over_the_partners(how):
+    buffer, ended = conversations(**how)
+    buffer.bind(Greedy())
+    gamma, bootstraps, behind_turns = how.get("gamma", 1.0), 0, 0
+    for episode, (steps, cut, _) in zip(list(buffer.episodes.values()), ended, strict=True):
+        n = len(steps)
+        start = n // 3
+        span = Span(episode, start, n)
+        buffer._draw = lambda _, span=span: [span]
+        samples = buffer.sample(n - start)
+        following = states_of(samples.next_observations)
+        for i in range(start, n):
+            last = i  # the step after which the target network's value counts
+            if "n_steps" in how:
+                last = min(i + how["n_steps"], n) - 1
+            while how.get("targets") == "monte_carlo" and last < n - 1:
+                last += 1
+            while how.get("targets") == "watkins" and last < n - 1 and steps[last + 1][1] == greedy(steps[last + 1][0]):
+                last += 1
+            total = sum(gamma ** (j - i) * steps[j][2] for j in range(i, last + 1))
+            assert samples.rewards[i - start].item() == pytest.approx(total, abs=1e-5)
+            assert samples.discounts[i - start].item() == pytest.approx(gamma ** (last + 1 - i))
+            ends = last == n - 1 and not cut
+            assert samples.dones[i - start].item() == ends
+            assert following[i - start] == (None if ends else steps[last][3])
+            bootstraps += not ends
+            behind_turns += not ends and len(steps[last][3][1]) > len(steps[last][0][1]) + 1
+    assert bootstraps > 3
+    assert behind_turns > 3 or how.get("targets") == "monte_carlo"
+
+
+def test_an_observation_that_goes_on_with_another_token_than_the_chosen_one_is_refused():
+    env = four_tokens(**TALKS)
+    buffer, obs = replay(env), env.reset()
+    actions = np.zeros(4, dtype=np.int64)
+    new_obs, rewards, _, infos = env.step(actions)
+    longer = {name: array.copy() for name, array in new_obs.items()}
+    longer["attention_mask"][:, 2:5], longer["input_ids"][:, 2] = 1, (obs["candidates"][:, 0] + 1) % 4
+    with pytest.raises(ConfigError, match=r"EpisodeReplayBuffer can't be used with a wrapper that changes"):
+        buffer.add(obs, longer, actions, rewards, np.zeros(4, dtype=bool), infos)
 
 
 def test_an_empty_buffer_has_a_state():
