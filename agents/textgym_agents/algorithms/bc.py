@@ -1,9 +1,10 @@
-"""Behavior cloning: supervised learning on the task's references, alone or as the start of another algorithm."""
+"""Behavior cloning: supervised learning on references or on a log, alone or as the start of another algorithm."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Unpack
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -22,6 +23,7 @@ from textgym_agents.algorithms.options import OnPolicyOptions, check_arguments
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.demonstrations import check_task, draw_reference
 from textgym_agents.buffers.episodes import Episode
+from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, read_log
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.limits import check_values
@@ -39,14 +41,18 @@ class BC(EpisodicAlgorithm):
     reference is encoded as the environment would see it written: with the end token, cut where a stop string or the
     budget of new tokens would cut it. Timesteps are its tokens.
 
+    With ``episodes`` it learns from a log instead, whatever its rewards. Of a dialogue it learns the policy's turns;
+    what the partner says is read and not learned. A checkpoint doesn't hold the log.
+
     Top-k, top-p and NLPO's mask are off while it learns: they would give tokens of references the probability 0.
     References that the environment's own masks don't let a policy write are left out.
 
     Args:
         policy: a ``LanguageModelPolicy``.
-        env: as for ``EpisodicAlgorithm``, of a task with references.
+        env: as for ``EpisodicAlgorithm``, of a task with references or with ``episodes``.
+        episodes: a log, see :func:`textgym_agents.buffers.offline.read_log`.
         learning_rate, max_grad_norm: as for ``EpisodicAlgorithm``.
-        references_per_rollout: references that make one rollout.
+        references_per_rollout: references, or episodes of the log, that make one rollout.
         batch_size: about how many tokens of them make one gradient step. None: all.
         separator: between prompt and reference, where the prompt doesn't end in a space and isn't wrapped in a chat
             template.
@@ -54,6 +60,7 @@ class BC(EpisodicAlgorithm):
 
     Raises:
         ConfigError: the task has no references, or none that the environment lets a policy write.
+        DatasetError: a log that can't be read, or an episode that the environment doesn't allow.
     """
 
     groups_compared = None
@@ -63,6 +70,7 @@ class BC(EpisodicAlgorithm):
         policy: str | type[ActorCriticPolicy],
         env: Any,
         *,
+        episodes: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]] | None = None,
         learning_rate: float | Schedule = LEARNING_RATE,
         references_per_rollout: int = 32,
         batch_size: int | None = None,
@@ -73,6 +81,7 @@ class BC(EpisodicAlgorithm):
         check_arguments(type(self), options)
         check_values({"references_per_rollout": references_per_rollout})
         self.references_per_rollout, self.separator = references_per_rollout, separator
+        self.episodes = None if episodes is None else read_log(episodes)
         buffer = {"loss_reduction": "token"}
         options["rollout_buffer_kwargs"] = {**buffer, **(options.get("rollout_buffer_kwargs") or {})}
         super().__init__(
@@ -86,12 +95,22 @@ class BC(EpisodicAlgorithm):
             **options,
         )
 
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "episodes", "_log"]
+
     def _check_env(self, env: VecEnv) -> None:
-        check_task(text_env(env).mdp)  # and no row plays, so there may be any number of them
+        mdp = text_env(env).mdp  # no row plays, so there may be any number of them
+        self._log = None if self.episodes is None else as_episodes(self.episodes, mdp)
+        if self._log is None:
+            check_task(mdp)
 
     def _collect(self, env: TextVecEnv, callback: BaseCallback) -> list[Episode] | None:
         inner = text_env(env)
-        episodes = [draw_reference(inner, self.separator) for _ in range(self.references_per_rollout)]
+        if self._log is None:
+            episodes = [draw_reference(inner, self.separator) for _ in range(self.references_per_rollout)]
+        else:
+            drawn = inner.np_random.integers(len(self._log), size=self.references_per_rollout)
+            episodes = [self._log[i] for i in drawn]
         return episodes if self._count(sum(len(episode.actions) for episode in episodes), callback) else None
 
     def train(self) -> None:
@@ -202,6 +221,7 @@ ROW = Algorithm(
     search={**search.COMMON, "references_per_rollout": search.Choice((16, 32, 64, 128))},
     origins={
         **origins.COMMON,
+        "episodes": origins.CHOSEN,
         "references_per_rollout": origins.CHOSEN,
         "batch_size": origins.CHOSEN,
         "separator": origins.CHOSEN,

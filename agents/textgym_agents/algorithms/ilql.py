@@ -28,6 +28,7 @@ from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, read_log
 from textgym_agents.buffers.rollout import REFERENCE_TOKENS
+from textgym_agents.buffers.steps import tokens_of_turn
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.returns import check_lambda, lambda_returns
@@ -159,8 +160,9 @@ class ILQL(EpisodicAlgorithm):
         """(tokens,) of each episode, under the policy as it is."""
         lengths = [len(episode.actions) for episode in episodes]
         actions = torch.as_tensor(np.concatenate([e.actions for e in episodes]), device=self.device)
-        generated = torch.as_tensor(np.concatenate([np.arange(n) for n in lengths]), device=self.device)
-        batch = EpisodeBatch([TokenSequence(e.context, e.actions, e.prompt) for e in episodes], generated)
+        of_turns = [tokens_of_turn(0, len(e.actions), e.inserted) for e in episodes]
+        generated = torch.as_tensor(np.concatenate(of_turns), device=self.device)
+        batch = EpisodeBatch([TokenSequence(e.context, e.actions, e.prompt, e.inserted) for e in episodes], generated)
         with torch.no_grad():
             log_probs = self.policy.evaluate_actions(batch, actions)[1].cpu()
         if not bool(torch.isfinite(log_probs).all()):

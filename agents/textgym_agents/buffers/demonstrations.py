@@ -2,6 +2,7 @@
 
 from textgym.core import Prompt, TextEnv, TextMDP
 from textgym.errors import ConfigError
+from textgym.rules import TokenRules
 from textgym.tasks import TASKS
 from textgym_agents.buffers.episodes import Episode, given_episode
 
@@ -37,18 +38,29 @@ def written(mdp: TextMDP, prompt: Prompt, reference: str, separator: str = " ") 
     ' an old lamp'
     """
     rules = mdp.rules
-    if rules.chat or prompt.text.endswith(tuple(" \n\t")) or reference.startswith(separator):
+    actions = spoken(rules, prompt.text, reference, separator)
+    too_early = rules.is_eos[actions[: rules.min_new_tokens]].any()
+    return actions if rules.late_mask[actions].all() and not too_early else []
+
+
+def spoken(rules: TokenRules, before: str, text: str, separator: str = " ") -> list[int]:
+    """The tokens that write a text after another, up to where the policy's turn ends.
+
+    >>> import textgym
+    >>> rules = textgym.TextGenerationEnv([textgym.Prompt("Hi:")], max_prompt_tokens=8, max_new_tokens=8).mdp.rules
+    >>> rules.tokenizer.decode(spoken(rules, "Hi:", "yes")), rules.tokenizer.decode(spoken(rules, "Hi: ", "yes"))
+    (' yes<|endoftext|>', 'yes<|endoftext|>')
+    """
+    if rules.chat or before.endswith(tuple(" \n\t")) or text.startswith(separator):
         separator = ""
-    actions = rules.encode_completion(f"{separator}{reference}")[: rules.max_new_tokens]
+    actions = rules.encode_completion(f"{separator}{text}")[: rules.max_new_tokens]
     ends = rules.is_eos[actions]
     if ends.any():
         actions = actions[: int(ends.argmax()) + 1]
     for length in range(1, len(actions) if rules.stop else 0):
         if rules.stopped(actions[:length]):
-            actions = actions[:length]
-            break
-    too_early = rules.is_eos[actions[: rules.min_new_tokens]].any()
-    return actions if rules.late_mask[actions].all() and not too_early else []
+            return actions[:length]
+    return actions
 
 
 def check_task(mdp: TextMDP) -> None:

@@ -4,6 +4,15 @@ Each line is one episode, and names its prompt by its index in the task or gives
 
     {"prompt_id": 3, "token_ids": [17, 4, 1], "reward": 0.5}
     {"prompt_ids": [9, 8, 7], "token_ids": [17, 4, 1], "reward": 0.5}
+
+or its text. A dialogue has its turns, as tokens or as texts, see :mod:`textgym_agents.buffers.logged_turns`; its reward
+is that of the whole beside those of turns, 0 if it isn't there::
+
+    {"prompt": "Which number from 1 to 9?", "turns": [
+        {"speaker": "policy", "text": "5"}, {"speaker": "partner", "text": "too low"},
+        {"speaker": "policy", "text": "7", "reward": 1.0}, {"speaker": "partner", "text": "right"}]}
+
+on one line.
 """
 
 import json
@@ -16,12 +25,14 @@ from typing import Any
 import numpy as np
 
 from textgym.border import reading
-from textgym.core import Prompt, Sample, TextMDP
+from textgym.core import Prompt, Sample, TextMDP, Turn
 from textgym.errors import DatasetError, InvalidActionError
 from textgym_agents.buffers.episodes import Episode, given_episode
+from textgym_agents.buffers.logged_turns import finite, play_turns, read_turns, token_ids_of, turns_as_json
 from textgym_agents.buffers.steps import TokenIds
 
-KEYS = ("prompt_id", "prompt_ids", "token_ids", "reward")
+PROMPTS = ("prompt_id", "prompt_ids", "prompt")  # one of them
+KEYS = (*PROMPTS, "token_ids", "turns", "reward")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +40,20 @@ class LoggedEpisode:
     """One finished episode.
 
     Attributes:
-        token_ids: of the completion, the end token included if there was one.
-        reward: of the completion.
+        token_ids: of the completion, the end token included if there was one; none where there are turns.
+        reward: of the completion; of a dialogue beside the rewards of its turns.
         prompt_id: its prompt's index in the task, or None.
         prompt_ids: or the tokens of its prompt, as the model read them.
+        prompt: or its text.
+        turns: of a dialogue, who said what. A turn has its tokens, or a text to encode.
     """
 
     token_ids: tuple[int, ...]
     reward: float
     prompt_id: int | None = None
     prompt_ids: tuple[int, ...] | None = None
+    prompt: str | None = None
+    turns: tuple[Turn, ...] = ()
 
 
 def logged(samples: Iterable[Sample], rewards: Iterable[float]) -> list[LoggedEpisode]:
@@ -47,21 +62,25 @@ def logged(samples: Iterable[Sample], rewards: Iterable[float]) -> list[LoggedEp
     Those whose reward is NaN, since it abstained, are left out.
 
     >>> logged([Sample("2+2=", "4", token_ids=(9, 1), prompt_id=7)], [1.0])
-    [LoggedEpisode(token_ids=(9, 1), reward=1.0, prompt_id=7, prompt_ids=None)]
+    [LoggedEpisode(token_ids=(9, 1), reward=1.0, prompt_id=7, prompt_ids=None, prompt=None, turns=())]
     """
-    return [
-        LoggedEpisode(s.token_ids, float(r), s.prompt_id)
-        for s, r in zip(samples, rewards, strict=True)
-        if not math.isnan(r)
-    ]
+    return [_logged(s, float(r)) for s, r in zip(samples, rewards, strict=True) if not math.isnan(r)]
+
+
+def _logged(sample: Sample, reward: float) -> LoggedEpisode:
+    if not sample.turns:
+        return LoggedEpisode(sample.token_ids, reward, sample.prompt_id)
+    reward -= sum(turn.reward for turn in sample.turns)
+    return LoggedEpisode((), reward, sample.prompt_id, turns=sample.turns)
 
 
 def write_log(path: str | Path, episodes: Iterable[LoggedEpisode]) -> None:
     """Write one line for each episode, in place of what the file held."""
     lines = []
     for one in episodes:
-        prompt = {"prompt_id": one.prompt_id} if one.prompt_ids is None else {"prompt_ids": list(one.prompt_ids)}
-        lines.append(json.dumps({**prompt, "token_ids": list(one.token_ids), "reward": one.reward}) + "\n")
+        given = {name: value for name in PROMPTS if (value := getattr(one, name)) is not None}
+        written = {"turns": turns_as_json(one.turns)} if one.turns else {"token_ids": list(one.token_ids)}
+        lines.append(json.dumps({**given, **written, "reward": one.reward}) + "\n")
     Path(path).write_text("".join(lines), encoding="utf-8")
 
 
@@ -72,7 +91,7 @@ def read_log(source: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]]) -
         DatasetError: no such file, no episodes, or one that is not as it should be; the message names its line.
 
     >>> read_log([{"prompt_id": 3, "token_ids": [17, 4, 1], "reward": 1}])
-    [LoggedEpisode(token_ids=(17, 4, 1), reward=1.0, prompt_id=3, prompt_ids=None)]
+    [LoggedEpisode(token_ids=(17, 4, 1), reward=1.0, prompt_id=3, prompt_ids=None, prompt=None, turns=())]
     """
     episodes: list[LoggedEpisode] = []
     if isinstance(source, str | Path):
@@ -96,7 +115,7 @@ def read_log(source: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]]) -
 
 
 def as_episodes(log: Iterable[LoggedEpisode], mdp: TextMDP) -> list[Episode]:
-    """Logged episodes as an ``EpisodeStore`` takes them, each reward at the last token.
+    """Logged episodes as an ``EpisodeStore`` takes them, rewards at the last token, and at that of their turn.
 
     Raises:
         DatasetError: the task has no such prompt, or the environment doesn't allow the completion.
@@ -106,8 +125,15 @@ def as_episodes(log: Iterable[LoggedEpisode], mdp: TextMDP) -> list[Episode]:
 
 def _episode(one: LoggedEpisode, mdp: TextMDP, where: str) -> Episode:
     rules = mdp.rules
+    prompt, text = _prompt(one, mdp, where)
+    if one.turns:
+        played = play_turns(one.turns, rules, text, one.reward, where)
+        rewards = np.array(played.rewards, dtype=np.float32)
+        return given_episode(rules, prompt, played.actions)._replace(rewards=rewards, inserted=played.inserted)
     with reading("the tokens of", where, DatasetError):
         actions = np.array(one.token_ids, dtype=np.int64)
+    if not len(actions):
+        raise DatasetError(f"{where} has no tokens, expected at least one, or turns.")
     if len(actions) > rules.max_new_tokens:
         raise DatasetError(
             f"{where} has {len(actions)} tokens, the environment allows {rules.max_new_tokens}. Raise max_new_tokens."
@@ -120,11 +146,11 @@ def _episode(one: LoggedEpisode, mdp: TextMDP, where: str) -> Episode:
         raise DatasetError(
             f"{where} goes on after an end token: {actions.tolist()}. Each completion is an entry of its own."
         )
-    return given_episode(rules, _prompt(one, mdp, where), actions, one.reward)
+    return given_episode(rules, prompt, actions, one.reward)
 
 
-def _prompt(one: LoggedEpisode, mdp: TextMDP, where: str) -> TokenIds:
-    """The prompt's tokens."""
+def _prompt(one: LoggedEpisode, mdp: TextMDP, where: str) -> tuple[TokenIds, str]:
+    """The prompt's tokens and text."""
     rules = mdp.rules
     if one.prompt_ids is not None:
         with reading("the prompt of", where, DatasetError):
@@ -134,12 +160,14 @@ def _prompt(one: LoggedEpisode, mdp: TextMDP, where: str) -> TokenIds:
                 f"{where}: prompt_ids {ids.tolist()} make no prompt, expected 1 to {rules.max_prompt_tokens} tokens "
                 f"from 0 to {rules.vocab_size - 1}."
             )
-        return ids.astype(np.int32)
+        return ids.astype(np.int32), rules.tokenizer.decode(ids.tolist())
+    if one.prompt is not None:
+        return rules.encode_prompt(one.prompt)[0].astype(np.int32), one.prompt
     assert one.prompt_id is not None
     if not 0 <= one.prompt_id < len(mdp.task):
         raise DatasetError(f"{where}: prompt_id {one.prompt_id} names no prompt, the task has {len(mdp.task)}.")
     prompt: Prompt = mdp.task[one.prompt_id]
-    return rules.encode_prompt(prompt.text)[0].astype(np.int32)
+    return rules.encode_prompt(prompt.text)[0].astype(np.int32), prompt.text
 
 
 def _checked(entry: Any, where: str) -> LoggedEpisode:
@@ -148,27 +176,27 @@ def _checked(entry: Any, where: str) -> LoggedEpisode:
             f"{where}: {entry!r} is a {type(entry).__name__}, expected an object with {', '.join(KEYS)}."
         )
     unknown = [key for key in entry if key not in KEYS]
-    missing = [key for key in ("token_ids", "reward") if key not in entry]
-    if unknown or missing or ("prompt_id" in entry) == ("prompt_ids" in entry):
+    given = [[key for key in keys if key in entry] for keys in (PROMPTS, ("token_ids", "turns"))]
+    if unknown or list(map(len, given)) != [1, 1] or not {"reward", "turns"} & {*entry}:
         raise DatasetError(
-            f"{where} has {', '.join(map(str, entry)) or 'nothing'}; expected token_ids, reward, and either prompt_id "
-            "(an index of the task) or prompt_ids (tokens)."
+            f"{where} has {', '.join(map(str, entry)) or 'nothing'}; expected token_ids or turns, reward, and either "
+            "prompt_id (an index of the task), prompt_ids (tokens) or prompt (text)."
         )
-    reward = entry["reward"]
-    if isinstance(reward, bool) or not isinstance(reward, int | float) or not math.isfinite(reward):
-        raise DatasetError(f"{where}: reward is {reward!r}, expected a finite number.")
-    prompt_id = entry.get("prompt_id")
-    if prompt_id is not None and (isinstance(prompt_id, bool) or not isinstance(prompt_id, int)):
-        raise DatasetError(f"{where}: prompt_id is {prompt_id!r}, expected the index of a prompt.")
-    if "prompt_id" in entry and prompt_id is None:
+    reward = finite(entry.get("reward", 0.0), f"{where}: reward")
+    prompt = _checked_prompt(given[0][0], entry[given[0][0]], where)
+    if "turns" in entry:
+        return LoggedEpisode((), reward, **prompt, turns=read_turns(entry["turns"], where))
+    return LoggedEpisode(token_ids_of(entry["token_ids"], f"{where}: token_ids"), reward, **prompt)
+
+
+def _checked_prompt(key: str, value: Any, where: str) -> dict[str, Any]:
+    if key == "prompt_ids":
+        return {key: token_ids_of(value, f"{where}: prompt_ids")}
+    if key == "prompt":
+        if not isinstance(value, str) or not value:
+            raise DatasetError(f"{where}: prompt is {value!r}, expected a text.")
+    elif value is None:
         raise DatasetError(f"{where}: prompt_id is null, expected the index of a prompt.")
-    token_ids = _tokens(entry["token_ids"], f"{where}: token_ids")
-    prompt_ids = _tokens(entry["prompt_ids"], f"{where}: prompt_ids") if "prompt_ids" in entry else None
-    return LoggedEpisode(token_ids, float(reward), prompt_id, prompt_ids)
-
-
-def _tokens(value: Any, where: str) -> tuple[int, ...]:
-    whole = isinstance(value, list | tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
-    if not whole or not value:
-        raise DatasetError(f"{where} is {value!r}, expected a list of at least one token id.")
-    return tuple(value)
+    elif isinstance(value, bool) or not isinstance(value, int):
+        raise DatasetError(f"{where}: prompt_id is {value!r}, expected the index of a prompt.")
+    return {key: value}

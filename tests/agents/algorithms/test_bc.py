@@ -5,15 +5,30 @@ import pytest
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from tests.agents.four_tokens import END, HORIZON, PROMPTS, batch_of, log_probs, make_env, make_model
+from tests.agents.four_tokens import (
+    END,
+    HORIZON,
+    LOGGED_TALKS,
+    PROMPTS,
+    TALKS,
+    assert_only_predictions_have_gradients,
+    batch_of,
+    log_probs,
+    make_env,
+    make_model,
+    pass_over_turns,
+    watch_hidden,
+)
 from tests.agents.tiny_models import SMALL, tiny_model
 from textgym import Prompt
-from textgym.errors import ConfigError
+from textgym.conversations import policy_tokens
+from textgym.errors import ConfigError, DatasetError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym.vector import TextGenerationVectorEnv
 from textgym_agents import make, make_vec_env
 from textgym_agents.algorithms.bc import BC, warm_start
 from textgym_agents.buffers.demonstrations import draw_reference, written
+from textgym_agents.buffers.offline import LoggedEpisode
 from textgym_agents.callbacks.text_logger import TextLogger
 from textgym_agents.evaluation import evaluate
 from textgym_agents.policies.base import LanguageModelPolicy
@@ -52,6 +67,50 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_references_tokens(seq2seq):
     # The loss above has left its gradient beside that of train(), which took a step of length 0.
     norm = torch.sqrt(sum((p.grad / 2).square().sum() for p in made.policy.lm.parameters()))
     assert made.logger.name_to_value["train/grad_norm"] == pytest.approx(norm.item(), rel=1e-4)
+
+
+@BOTH
+def test_of_logged_dialogues_the_policys_turns_are_learned_and_the_partners_are_read(seq2seq):
+    log = [LoggedEpisode((), 0.0, 0, turns=turns) for turns in LOGGED_TALKS]
+    options = {"seed": 0, "max_grad_norm": 1e9, "learning_rate": 0.0, "references_per_rollout": 6}
+    kwargs = {"model": make_model(seq2seq)}
+    made = BC(LanguageModelPolicy, make_env(2, seq2seq=seq2seq, **TALKS), episodes=log, policy_kwargs=kwargs, **options)
+    fill, filled, seen = made.rollout_buffer.fill, [], watch_hidden(made.policy)
+    made.rollout_buffer.fill = lambda episodes, group_size: filled.extend(episodes) or fill(episodes, group_size)
+    made.learn(1)
+    norm = made.logger.name_to_value["train/grad_norm"]
+    assert_only_predictions_have_gradients(seen)
+    known = {tuple(policy_tokens(turns)): turns for turns in LOGGED_TALKS}
+    drawn = [known[tuple(episode.actions.tolist())] for episode in filled]
+    assert len({id(turns) for turns in drawn}) > 1
+    assert made.num_timesteps == sum(len(policy_tokens(turns)) for turns in drawn)
+    made.policy.zero_grad()
+    expected = -torch.cat([pass_over_turns(made.policy.lm, turns)[0] for turns in drawn]).mean()
+    expected.backward()
+    assert made.logger.name_to_value["train/policy_loss"] == pytest.approx(expected.item(), rel=1e-5)
+    assert norm == pytest.approx(
+        sum(p.grad.square().sum() for p in made.policy.lm.parameters()).sqrt().item(), rel=1e-4
+    )
+
+
+@BOTH
+def test_a_log_of_completions_is_learned_without_references(seq2seq):
+    """Of a task that has none. A uniform policy says one of the two in 1 of 13 completions."""
+    log = [LoggedEpisode((3, END), 0.0, 0), LoggedEpisode((1, 1, END), 0.0, prompt_ids=(1, 2))]
+    optimizer = {"optimizer_kwargs": {"eps": 1e-8, "weight_decay": 0.0}}
+    kwargs = {"model": make_model(seq2seq), **optimizer}
+    options = {"references_per_rollout": 16, "learning_rate": 0.01, "seed": 0}
+    made = BC(LanguageModelPolicy, make_env(2, seq2seq=seq2seq), episodes=log, policy_kwargs=kwargs, **options)
+    made.learn(1000)
+    assert sum(part.sum().exp().item() for part in log_probs(made.policy.lm, [(3, END), (1, 1, END)])) > 0.8
+
+
+def test_a_log_that_does_not_fit_is_said_before_anything_is_learned(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"prompt_id": 0, "token_ids": [1, 1, 1, 1], "reward": 0}\n')
+    with pytest.raises(DatasetError, match="has 4 tokens, the environment allows 3"):
+        BC(
+            LanguageModelPolicy, make_env(2), episodes=tmp_path / "log.jsonl", policy_kwargs={"model": make_model()},
+        )  # fmt: skip
 
 
 @BOTH

@@ -1,5 +1,6 @@
 """ILQL: its losses by hand, its fixed points against dynamic programming within a log, and logs as files."""
 
+import copy
 import json
 
 import numpy as np
@@ -7,7 +8,23 @@ import pytest
 import torch
 
 import textgym_agents
-from tests.agents.four_tokens import COMPLETIONS, END, HORIZON, RETURNS, batch_of, log_probs, make_env, make_model
+from tests.agents.four_tokens import (
+    COMPLETIONS,
+    END,
+    HORIZON,
+    LOGGED_TALKS,
+    RETURNS,
+    TALKS,
+    assert_only_predictions_have_gradients,
+    batch_of,
+    log_probs,
+    make_env,
+    make_model,
+    pass_over_turns,
+    rewards_of_turns,
+    watch_hidden,
+)
+from textgym.conversations import policy_tokens
 from textgym.errors import ConfigError, DatasetError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym_agents.algorithms.ilql import ILQL
@@ -24,10 +41,10 @@ ALL = [
 STANDS_STILL = {"learning_rate": 0.0, "max_grad_norm": 1e9, "batch_size": None, "n_epochs": 1}
 
 
-def build(seq2seq=False, episodes=ALL, policy_kwargs=None, **options):
+def build(seq2seq=False, episodes=ALL, policy_kwargs=None, env=None, **options):
     made = ILQL(
         ILQLPolicy,
-        make_env(2, seq2seq=seq2seq),
+        make_env(2, seq2seq=seq2seq, **(env or {})),
         episodes=episodes,
         seed=0,
         policy_kwargs={"model": make_model(seq2seq), **(policy_kwargs or {})},
@@ -115,6 +132,48 @@ def test_a_step_equals_its_losses_away_from_the_initial_model(td_lambda, returns
         p.data.copy_(old)  # as it was for the step
     ours = torch.cat([p.grad.flatten().clone() for p in made.policy.parameters() if p.requires_grad])
     expected = plain_step(made, completions, before, returns_of)
+    assert expected.abs().max() > 1e-2
+    torch.testing.assert_close(ours, expected, atol=5e-5 * expected.abs().max().item(), rtol=1e-3)
+
+
+@BOTH
+def test_a_step_on_logged_dialogues_equals_its_losses(seq2seq):
+    """One-step targets from one of the policy's tokens to the next, turn rewards where turns end."""
+    log = [LoggedEpisode((), reward, 0, turns=turns) for turns, reward in zip(LOGGED_TALKS, (1, -2, 0.5), strict=True)]
+    options = {**STANDS_STILL, "td_lambda": 0.0, "beta": 0.3, "tau": 0.8, "cql_coef": 0.4, "vf_coef": 0.6}
+    made = build(seq2seq, log, env=TALKS, **options)
+    made.learn(1)
+    policy, beta = made.policy, made.beta
+    with torch.no_grad():
+        for parameter in policy.lm.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+        policy.target["lm"].load_state_dict(make_model(seq2seq).state_dict())
+    offset_net = copy.deepcopy(policy.target["q_offset_net"])  # before the step moves it
+    head, loss, seen = policy.value_net, 0.0, watch_hidden(policy)
+    made.train()  # the log, with pi_0, is still there
+    assert_only_predictions_have_gradients(seen)
+    ours = torch.cat([p.grad.flatten().clone() for p in policy.parameters() if p.requires_grad])
+
+    count = sum(len(policy_tokens(turns)) for turns in LOGGED_TALKS)
+    for one in log:
+        log_probs_now, hidden, _ = pass_over_turns(policy.lm, one.turns)
+        with torch.no_grad():
+            before, slow_hidden, _ = pass_over_turns(make_model(seq2seq), one.turns)
+            slow = head.mean + head.std * offset_net(head.features(slow_hidden)).flatten()
+        v, q_offset = (
+            head(hidden).flatten(),
+            head.mean + head.std * policy.q_offset_net(head.features(hidden)).flatten(),
+        )
+        g = torch.tensor(one_step(rewards_of_turns(one.turns, one.reward), v.tolist()))
+        ratio = log_probs_now - before
+        policy_error = (g - q_offset.detach() - beta * ratio) ** 2 / 2 / beta
+        offset_error = (g - q_offset - beta * ratio.detach()) ** 2 / 2
+        expectile_error = torch.where(slow > v, made.tau, 1 - made.tau) * (slow - v) ** 2 / 2
+        loss = loss + (policy_error - made.cql_coef * log_probs_now).sum() / len(log)
+        loss = loss + made.vf_coef * (offset_error + expectile_error).sum() / count
+    policy.zero_grad()
+    loss.backward()
+    expected = torch.cat([p.grad.flatten() for p in policy.parameters() if p.requires_grad])
     assert expected.abs().max() > 1e-2
     torch.testing.assert_close(ours, expected, atol=5e-5 * expected.abs().max().item(), rtol=1e-3)
 

@@ -13,18 +13,26 @@ from tests.agents.four_tokens import (
     COMPLETIONS,
     END,
     HORIZON,
+    LOGGED_TALKS,
     RETURNS,
+    TALKS,
+    assert_only_predictions_have_gradients,
     batch_of,
-    log_probs,
     make_env,
     make_model,
+    pass_over_turns,
+    rewards_of_turns,
     slow_returns,
+    watch_hidden,
 )
+from textgym.conversations import policy_tokens
+from textgym.core import text_env
 from textgym.errors import ConfigError
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym_agents.algorithms.q_learning import QLearning
 from textgym_agents.algorithms.sarsa import SARSA
 from textgym_agents.buffers.episodes import Episode
+from textgym_agents.buffers.offline import LoggedEpisode, as_episodes
 from textgym_agents.evaluation import evaluate
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.q_learning import QLearningPolicy
@@ -41,11 +49,11 @@ TABLE_LIKE = {
 }
 
 
-def build(algorithm, seq2seq=False, **options):
+def build(algorithm, seq2seq=False, env=None, **options):
     """An algorithm whose learning rate is 0 by default."""
     made = algorithm(
         QLearningPolicy,
-        make_env(2, seq2seq=seq2seq),
+        make_env(2, seq2seq=seq2seq, **(env or {})),
         seed=0,
         **{
             "learning_rate": 0.0,
@@ -143,9 +151,8 @@ def flat_gradient(made):
 
 def plain_step(made, completions, td_lambda):
     """(weights,) minus the direction of the step, token by token, by plain passes and the slow returns."""
-    lm, head, is_q = made.policy.lm, made.policy.value_net, isinstance(made, QLearning)
-    terms, heads, count = 0.0, 0.0, sum(map(len, completions))
-    for completion, chosen in zip(completions, log_probs(lm, completions), strict=True):
+    lm, episodes = made.policy.lm, []
+    for completion in completions:
         if lm.config.is_encoder_decoder:
             out = lm(
                 input_ids=torch.tensor([[1, 2]]),
@@ -156,20 +163,29 @@ def plain_step(made, completions, td_lambda):
         else:
             out = lm(input_ids=torch.tensor([[1, 2, *completion[:-1]]]), output_hidden_states=True)
             hidden, logits = out.hidden_states[-1][0, 1:], out.logits[0, 1:]
-        values, full = head(hidden).flatten(), logits.log_softmax(-1)
-        q = (values[:, None] + BETA * full).detach().double()
-        taken = q[torch.arange(len(completion)), torch.tensor(completion)]
         rewards = [0.0] * (len(completion) - 1) + [RETURNS[completion]]
+        episodes.append((completion, rewards, hidden, logits.log_softmax(-1)))
+    return step_of(made, episodes, td_lambda)
+
+
+def step_of(made, episodes, td_lambda):
+    """The same from the tokens, rewards, hidden states (tokens, size) and log-probabilities (tokens, 4) of episodes."""
+    head, is_q = made.policy.value_net, isinstance(made, QLearning)
+    terms, heads, count = 0.0, 0.0, sum(len(tokens) for tokens, *_ in episodes)
+    for tokens, rewards, hidden, full in episodes:
+        at = torch.arange(len(tokens)), torch.tensor(tokens)
+        values = head(hidden).flatten()
+        q = (values[:, None] + BETA * full).detach().double()
+        taken = q[at]
         if is_q:
             greedy = [
-                made.traces == "peng" or best == token
-                for best, token in zip(q.argmax(1).tolist(), completion, strict=True)
+                made.traces == "peng" or best == token for best, token in zip(q.argmax(1).tolist(), tokens, strict=True)
             ]
             returns = slow_returns(rewards, q.max(1).values.tolist(), td_lambda, greedy)
         else:
-            returns = slow_returns(rewards, taken.tolist(), td_lambda, [True] * len(completion))
+            returns = slow_returns(rewards, taken.tolist(), td_lambda, [True] * len(tokens))
         delta = (torch.tensor(returns) - taken).float()
-        terms = terms + (delta * chosen).sum() / len(completions)
+        terms = terms + (delta * full[at]).sum() / len(episodes)
         heads = heads + (delta * values).sum() / count
     made.policy.zero_grad()
     (-terms - made.vf_coef * heads).backward()
@@ -193,6 +209,35 @@ def test_a_step_equals_its_formula(algorithm, options, seq2seq, td_lambda):
     logged = made.logger.name_to_value
     assert logged["train/td_loss"] > 0
     assert 0 <= logged["train/greedy_share"] <= 1
+
+
+@BOTH
+@EITHER
+def test_a_step_on_conversations_equals_its_formula(algorithm, seq2seq):
+    """Returns go from one of the policy's tokens to the next, over what the partner says between them."""
+    made = build(algorithm, seq2seq, env=TALKS, td_lambda=0.6, vf_coef=0.7)
+    log = [LoggedEpisode((), 1.5, 0, turns=turns) for turns in LOGGED_TALKS]
+    made.rollout_buffer.fill(as_episodes(log, text_env(made.env).mdp))
+    seen = watch_hidden(made.policy)
+    made.train()
+    assert_only_predictions_have_gradients(seen)
+    ours, passed = flat_gradient(made), []
+    for turns in LOGGED_TALKS:
+        _, hidden, full = pass_over_turns(made.policy.lm, turns)
+        passed.append((policy_tokens(turns), rewards_of_turns(turns, 1.5), hidden, full))
+    expected = step_of(made, passed, 0.6)
+    assert expected.abs().max() > 1e-2
+    torch.testing.assert_close(ours, expected, atol=2e-5 * expected.abs().max().item(), rtol=1e-4)
+
+
+@EITHER
+def test_conversations_are_played_and_learned_from(algorithm):
+    made = build(algorithm, env=TALKS, learning_rate=1e-3, prompts_per_rollout=8)
+    made.learn(60)
+    store = made.rollout_buffer
+    assert sum(len(segment.inserted) for segment in store.segments()) > 0
+    assert store.buffer_size == store.lengths.sum() > 8
+    assert np.isfinite(made.logger.name_to_value["train/loss"])
 
 
 def test_the_step_goes_down_the_squared_error():
