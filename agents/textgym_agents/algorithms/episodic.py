@@ -9,7 +9,7 @@ ended, a reward that is asked in the background is awaited, and one that compare
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import torch
@@ -24,19 +24,22 @@ from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from textgym.conversations import SEEDS
 from textgym.core import text_env
-from textgym.errors import ConfigError
+from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.algorithms.binding import bind_policy
 from textgym_agents.algorithms.options import EpisodicOptions, SB3Options, check_arguments
 from textgym_agents.buffers.episodes import Episode, EpisodeSamples, EpisodeStore, Recorder
 from textgym_agents.envs.groups import check_scope
 from textgym_agents.envs.prompt_queue import PromptQueue, prompt_env
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
-from textgym_agents.objectives.advantages import comparable, whiten, without_signal
+from textgym_agents.objectives.advantages import comparable, whiten, without_past_rewards, without_signal
 from textgym_agents.objectives.arrays import Floats
 from textgym_agents.objectives.returns import returns_to_go
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.limits import check_values
+
+CREDITS = ("episode", "to_go")
 
 
 class EpisodicAlgorithm(OnPolicyAlgorithm):
@@ -51,6 +54,8 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         batch_size: about how many tokens, of whole episodes, make one gradient step. None: all of the rollout.
         ent_coef: coefficient of the entropy, reduced like the policy's loss.
         max_grad_norm: the gradient is scaled down to this norm.
+        same_partner: in conversations, the completions of a prompt meet the same partner, whose seed they share: what
+            it has in mind is no part of their differences. False: each meets one of its own.
         rollout_buffer_class: an ``EpisodeStore``.
         rollout_buffer_kwargs: its arguments, such as ``kl_coef``.
         sb3: ``stats_window_size``, ``tensorboard_log``, ``policy_kwargs``, ``verbose``, ``seed``, ``device``: as for
@@ -58,6 +63,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
 
     Attributes:
         prompt_ids: (episodes,) the prompts of the last rollout.
+        partner_seeds: (episodes,) the seeds of its partners; None: there are none.
 
     Raises:
         ConfigError: an unknown argument, an environment that can't begin a given prompt in one row, or fewer episodes
@@ -70,6 +76,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
     policy: LanguageModelPolicy
     rollout_buffer: EpisodeStore
     prompt_ids: NDArray[np.integer]
+    partner_seeds: NDArray[np.integer] | None = None
 
     def __init__(
         self,
@@ -82,6 +89,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         batch_size: int | None = None,
         ent_coef: float = 0.0,
         max_grad_norm: float = 1.0,
+        same_partner: bool = True,
         rollout_buffer_class: type[RolloutBuffer] | None = None,
         rollout_buffer_kwargs: dict[str, Any] | None = None,
         **sb3: Unpack[SB3Options],
@@ -95,6 +103,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                 "batch_size": batch_size,
                 "ent_coef": ent_coef,
                 "max_grad_norm": max_grad_norm,
+                "same_partner": same_partner,
                 "rollout_buffer_kwargs": rollout_buffer_kwargs,
                 **sb3,
             }
@@ -104,6 +113,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
                 f"group_size is {group_size}, {type(self).__name__} needs at least {self.least_group_size}."
             )
         self.prompts_per_rollout, self.group_size, self.batch_size = prompts_per_rollout, group_size, batch_size
+        self.same_partner = same_partner
         super().__init__(
             policy,
             make_vec_env(env, min(32, prompts_per_rollout * group_size)) if isinstance(env, str) else env,
@@ -180,12 +190,21 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
     def _collect(self, env: TextVecEnv, callback: BaseCallback) -> list[Episode] | None:
         """The rollout's episodes, groups one after another. None: a callback ended the training."""
         self.prompt_ids = np.repeat(self._draw_prompts(env), self.group_size)
-        return self._play(env, callback, self.prompt_ids)
+        self.partner_seeds = self._draw_partners(env)
+        return self._play(env, callback, self.prompt_ids, partner_seeds=self.partner_seeds)
 
     def _draw_prompts(self, env: TextVecEnv) -> NDArray[np.integer]:
         """(prompts_per_rollout,) prompts as the environment itself draws them."""
         inner = text_env(env)
         return np.array([inner.mdp.draw(inner.np_random) for _ in range(self.prompts_per_rollout)])
+
+    def _draw_partners(self, env: TextVecEnv) -> NDArray[np.integer] | None:
+        """(episodes,) seeds of the partners that they meet; None: the environment has no partner."""
+        if env.partner is None:
+            return None
+        each = 1 if self.same_partner else self.group_size
+        seeds = text_env(env).np_random.integers(SEEDS, size=self.prompts_per_rollout * each)
+        return np.repeat(seeds, self.group_size // each)
 
     def _play(
         self,
@@ -194,6 +213,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         prompt_ids: NDArray[np.integer],
         deterministic: bool = False,
         beginnings: Sequence[NDArray[np.integer]] | None = None,
+        partner_seeds: NDArray[np.integer] | None = None,
     ) -> list[Episode] | None:
         """One episode for each prompt, or what follows the beginning of one.
 
@@ -203,7 +223,7 @@ class EpisodicAlgorithm(OnPolicyAlgorithm):
         counts = not deterministic and beginnings is None
         tickets: dict[int, int] = {}  # by an episode whose reward is still to come
         with env.rows_wait(), env.late.opened(groups=counts):
-            queue = PromptQueue(env, prompt_ids, beginnings)
+            queue = PromptQueue(env, prompt_ids, beginnings, partner_seeds)
             while queue.advance():
                 for row in queue.new_rows:
                     record.begin(queue.observations, int(row), int(queue.episode_of[row]))
@@ -269,6 +289,8 @@ class EpisodicPolicyGradient(EpisodicAlgorithm):
         policy, env, prompts_per_rollout, group_size, batch_size: as for ``EpisodicAlgorithm``.
         normalize_advantage: whiten the advantages of a rollout.
         skip_without_signal: leave groups whose completions all scored the same out of the update.
+        credit: "episode": a token's advantage is that of its whole completion. "to_go": without the rewards that came
+            before the token, such as those of a conversation's earlier turns; the baseline stays that of whole returns.
         options: further ones of ``EpisodicAlgorithm``: ``learning_rate``, ``ent_coef``, ``max_grad_norm``, ...
     """
 
@@ -284,9 +306,13 @@ class EpisodicPolicyGradient(EpisodicAlgorithm):
         batch_size: int | None = None,
         normalize_advantage: bool = False,
         skip_without_signal: bool = False,
+        credit: Literal["episode", "to_go"] = "episode",
         **options: Unpack[EpisodicOptions],
     ) -> None:
+        if credit not in CREDITS:
+            raise ConfigError(f"credit is {credit!r}. {did_you_mean(str(credit), CREDITS)}")
         self.normalize_advantage, self.skip_without_signal = normalize_advantage, skip_without_signal
+        self.credit = credit
         options["rollout_buffer_kwargs"] = {"loss_reduction": "token", **(options.get("rollout_buffer_kwargs") or {})}
         super().__init__(
             policy,
@@ -296,6 +322,13 @@ class EpisodicPolicyGradient(EpisodicAlgorithm):
             batch_size=batch_size,
             **options,
         )
+
+    def _credited(self, advantages: Floats, scale: Floats | float = 1.0) -> Floats:
+        """Advantages (groups, k) of whole completions, which were divided by ``scale``, as ``credit`` has them."""
+        if self.credit == "episode":
+            return advantages
+        store = self.rollout_buffer
+        return without_past_rewards(advantages, store.rewards[:, 0], store.lengths, scale)
 
     def _minibatches(self, advantages: Floats) -> Iterator[EpisodeSamples]:
         """The rollout's episodes in random order, with these advantages: (groups, k) or (tokens,)."""

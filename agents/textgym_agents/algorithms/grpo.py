@@ -10,9 +10,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
-from textgym_agents.algorithms.options import PolicyGradientOptions
+from textgym_agents.algorithms.options import GroupOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
-from textgym_agents.objectives.advantages import comparable, group_normalized
+from textgym_agents.objectives.advantages import comparable, group_normalized, group_scale
 from textgym_agents.policies.limits import check_values
 
 
@@ -69,7 +69,7 @@ class GRPO(EpisodicPolicyGradient):
         normalize_std: bool = True,
         loss_reduction: Literal["episode", "token", "constant"] = "episode",
         kl_in_loss: bool = True,
-        **options: Unpack[PolicyGradientOptions],
+        **options: Unpack[GroupOptions],
     ) -> None:
         check_values({"n_epochs": n_epochs, "clip_range": clip_range})
         self.n_epochs, self.clip_range, self.clip_range_high = n_epochs, clip_range, clip_range_high
@@ -97,9 +97,9 @@ class GRPO(EpisodicPolicyGradient):
         self._update_learning_rate(self.policy.optimizer)
         store, means, (low, high) = self.rollout_buffer, Means(), self._clip_ranges()
         store.scored = comparable(store.scored)  # one completion alone has no group
-        advantages = group_normalized(
-            store.episode_returns, store.scored, normalize_std=self.normalize_std
-        )  # (groups, k)
+        returns, scored = store.episode_returns, store.scored  # (groups, k)
+        scale = group_scale(returns, scored) if self.normalize_std else 1.0
+        advantages = self._credited(group_normalized(returns, scored, normalize_std=self.normalize_std), scale)
         for _ in range(self.n_epochs):
             for batch in self._minibatches(advantages):
                 _, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)  # (tokens,)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
-from typing import Any, TypedDict, Unpack, get_args, get_origin
+from typing import Any, Literal, TypedDict, Unpack, get_args, get_origin
 
 import torch
 from stable_baselines3.common.buffers import RolloutBuffer
@@ -35,6 +35,7 @@ class UpdateOptions(OnPolicyOptions, total=False):
 
     ent_coef: float
     max_grad_norm: float
+    same_partner: bool
 
 
 class EpisodicOptions(UpdateOptions, total=False):
@@ -48,6 +49,12 @@ class PolicyGradientOptions(EpisodicOptions, total=False):
 
     normalize_advantage: bool
     skip_without_signal: bool
+
+
+class GroupOptions(PolicyGradientOptions, total=False):
+    """The same, where a completion's advantage is that of all its tokens unless ``credit`` says otherwise."""
+
+    credit: Literal["episode", "to_go"]
 
 
 class PPOOptions(OnPolicyOptions, total=False):

@@ -39,6 +39,8 @@ EPISODES: Origins = {
     "ent_coef": SB3,
     "normalize_advantage": PAPER,
     "skip_without_signal": PAPER,
+    "credit": PAPER,
+    "same_partner": CHOSEN,
 }
 ACTION_VALUES: Origins = {
     **EPISODES,

@@ -21,7 +21,7 @@ VARIANCE_BASELINES = ("mean", "prompt", "value", "none")
 
 
 class REINFORCE(EpisodicPolicyGradient):
-    """Policy gradient with reinforcement comparison, or with a learned value as its baseline.
+    """Policy gradient with reinforcement comparison, or with a lreturns_of_tokens value as its baseline.
 
     Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning" (1992),
     https://doi.org/10.1007/BF00992696: each action's log-probability goes up in proportion to the return from there on
@@ -45,6 +45,7 @@ class REINFORCE(EpisodicPolicyGradient):
         baseline: "mean", "prompt", "value" or "none".
         baseline_decay: of the running means, for each rollout.
         vf_coef: coefficient of the value head's loss.
+        credit: "to_go", the return from a token on, or "episode", the whole return.
         options: further ones of ``EpisodicPolicyGradient``.
     """
 
@@ -59,6 +60,7 @@ class REINFORCE(EpisodicPolicyGradient):
         baseline: Literal["mean", "prompt", "value", "none"] = "mean",
         baseline_decay: float = 0.9,
         vf_coef: float = 0.5,
+        credit: Literal["episode", "to_go"] = "to_go",
         **options: Unpack[PolicyGradientOptions],
     ) -> None:
         if baseline not in VARIANCE_BASELINES:
@@ -74,6 +76,7 @@ class REINFORCE(EpisodicPolicyGradient):
             prompts_per_rollout=prompts_per_rollout,
             group_size=group_size,
             batch_size=batch_size,
+            credit=credit,
             **options,
         )
         self.vf_coef = vf_coef
@@ -83,7 +86,10 @@ class REINFORCE(EpisodicPolicyGradient):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         store, means = self.rollout_buffer, Means()
-        advantages = returns_to_go(store.rewards[:, 0], store.lengths) - self._baseline()  # (tokens,)
+        returns_of_tokens = returns_to_go(store.rewards[:, 0], store.lengths)  # (tokens,)
+        if self.credit == "episode":
+            returns_of_tokens = store.episode_returns.reshape(-1).repeat(store.lengths)
+        advantages = returns_of_tokens - self._baseline()
         for batch in self._minibatches(advantages):
             values, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)  # (tokens,)
             policy_loss = -(batch.weights * batch.advantages * log_prob).sum()  # over tokens of 1/n (loss_reduction)

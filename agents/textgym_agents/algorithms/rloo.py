@@ -31,7 +31,7 @@ class RLOO(EpisodicPolicyGradient):
         self._update_learning_rate(self.policy.optimizer)
         store = self.rollout_buffer
         store.scored = comparable(store.scored)  # one completion alone has no baseline
-        advantages = leave_one_out(store.episode_returns, store.scored)  # (groups, k)
+        advantages = self._credited(leave_one_out(store.episode_returns, store.scored))  # (groups, k) or (tokens,)
         means = Means()
         for batch in self._minibatches(advantages):
             _, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)  # (tokens,)

@@ -10,7 +10,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicPolicyGradient, Means
-from textgym_agents.algorithms.options import PolicyGradientOptions
+from textgym_agents.algorithms.options import GroupOptions
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.episodes import Episode
 from textgym_agents.envs.vec_env import TextVecEnv
@@ -52,7 +52,7 @@ class SCST(EpisodicPolicyGradient):
         prompts_per_rollout: int = 32,
         group_size: int = 1,
         batch_size: int | None = None,
-        **options: Unpack[PolicyGradientOptions],
+        **options: Unpack[GroupOptions],
     ) -> None:
         super().__init__(
             policy,
@@ -64,9 +64,12 @@ class SCST(EpisodicPolicyGradient):
         )
 
     def _collect(self, env: TextVecEnv, callback: BaseCallback) -> list[Episode] | None:
-        prompt_ids = self._draw_prompts(env)
-        sampled = self._play(env, callback, np.repeat(prompt_ids, self.group_size))
-        greedy = None if sampled is None else self._play(env, callback, prompt_ids, deterministic=True)
+        prompt_ids, seeds = self._draw_prompts(env), self._draw_partners(env)
+        sampled = self._play(env, callback, np.repeat(prompt_ids, self.group_size), partner_seeds=seeds)
+        first = None if seeds is None else seeds[:: self.group_size]
+        greedy = None
+        if sampled is not None:
+            greedy = self._play(env, callback, prompt_ids, deterministic=True, partner_seeds=first)
         if sampled is None or greedy is None:
             return None
         self.greedy_scores = np.array([[episode.rewards.sum(dtype=np.float64)] for episode in greedy])
@@ -83,7 +86,9 @@ class SCST(EpisodicPolicyGradient):
         """Up the gradient of  1/n sum_i [r(w_i) - r(greedy w)] log p(w_i)."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        advantages = self.rollout_buffer.episode_returns - self.greedy_scores  # (groups, k)
+        advantages = self._credited(
+            self.rollout_buffer.episode_returns - self.greedy_scores
+        )  # (groups, k) or (tokens,)
         means = Means()
         for batch in self._minibatches(advantages):
             _, log_prob, entropy = self.policy.evaluate_actions(batch.observations, batch.actions)  # (tokens,)

@@ -24,6 +24,7 @@ class PromptQueue:
         env: whose rows are used.
         prompt_ids: (episodes,) a prompt may come several times.
         beginnings: of each episode's completion, tokens that are already written. None: there are none.
+        partner_seeds: (episodes,) the seeds that their partners get. None: drawn, or there are none.
 
     Attributes:
         observations: of all rows.
@@ -48,8 +49,9 @@ class PromptQueue:
         env: TextVecEnv,
         prompt_ids: NDArray[np.integer],
         beginnings: Sequence[NDArray[np.integer]] | None = None,
+        partner_seeds: NDArray[np.integer] | None = None,
     ) -> None:
-        self.env, self.prompt_ids, self.beginnings = env, prompt_ids, beginnings
+        self.env, self.prompt_ids, self.beginnings, self.partner_seeds = env, prompt_ids, beginnings, partner_seeds
         self.episode_of = np.full(env.num_envs, -1)
         self.begun = 0
         self.new_rows = np.zeros(0, dtype=np.int64)
@@ -66,7 +68,8 @@ class PromptQueue:
             self.begun += len(self.new_rows)
             episodes = self.episode_of[self.new_rows]
             tokens = None if self.beginnings is None else [self.beginnings[episode] for episode in episodes]
-            self.observations = self.env.start(self.new_rows, self.prompt_ids[episodes], tokens)
+            seeds = None if self.partner_seeds is None else self.partner_seeds[episodes]
+            self.observations = self.env.start(self.new_rows, self.prompt_ids[episodes], tokens, seeds)
         return bool((self.episode_of >= 0).any())
 
     def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:

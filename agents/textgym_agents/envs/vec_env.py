@@ -115,6 +115,12 @@ class TextVecEnv(VecEnv):
         self._seed: int | None = None
         self.before_reset: Callable[[], None] | None = None  # may raise
 
+    @property
+    def partner(self) -> Any:
+        """Who replies in conversations; None: an episode is one turn."""
+        vector: Any = self.env.unwrapped
+        return getattr(getattr(vector, "envs", (vector,))[0].unwrapped, "partner", None)
+
     def seed(self, seed: int | None = None) -> list[int | None]:
         """Seed the next reset. The rows' generators are spawned from this one seed by the vector environment."""
         self._seed = seed

@@ -67,6 +67,29 @@ def leave_one_out(returns: Floats, scored: Bools | None = None) -> Floats:
     return advantages if scored is None else np.where(comparable(scored), advantages, 0.0)
 
 
+def without_past_rewards(advantages: Floats, rewards: Floats, lengths: Ints, scale: Floats | float = 1.0) -> Floats:
+    """(tokens,) of each token, its completion's advantage without the rewards that came before the token.
+
+    Where an advantage is a whole return minus a baseline, that is the return from the token on minus the same baseline.
+    The baseline is of whole returns at every token: means over the completions that reached a turn with the same number
+    would be biased, since the policy decides where it stops.
+
+    Args:
+        advantages: (groups, k), of whole completions.
+        rewards: (tokens,) of all completions, one after another.
+        lengths: (completions,) tokens of each.
+        scale: what the advantages were divided by, a number or (groups, k); infinite where they are 0 by decree.
+
+    >>> without_past_rewards(np.array([[0.5, -0.5]]), np.array([0.0, 1.0, 0.5, 0.25, 0.25]), np.array([3, 2])).tolist()
+    [0.5, 0.5, -0.5, -0.5, -0.75]
+    """
+    parts = np.split(rewards.astype(np.float64), np.cumsum(lengths)[:-1])
+    past = np.concatenate([part.cumsum() - part for part in parts])
+    divisor = np.broadcast_to(scale, advantages.shape).reshape(-1).repeat(lengths)
+    tokens: Floats = advantages.reshape(-1).repeat(lengths) - past / divisor
+    return tokens
+
+
 def segment_starts(lengths: Ints, stride: int) -> list[Ints]:
     """For each episode the tokens at which its segments of ``stride`` tokens begin; the last one may be shorter.
 
@@ -141,6 +164,20 @@ def group_normalized(
     deviation: Floats = returns.std(1, ddof=1, keepdims=True)
     # All equal: their differences are rounding, which must not be divided by a deviation that is rounding too.
     return np.where(without_signal(returns)[:, None], 0.0, centered / np.maximum(deviation + eps, SAME))
+
+
+def group_scale(returns: Floats, scored: Bools | None = None, eps: float = 1e-4) -> Floats:
+    """(groups, k) what :func:`group_normalized` divides by; infinity where its advantage is 0 whatever the return.
+
+    >>> group_scale(np.array([[1.0, 0.0, 0.5], [1.0, 1.0, 1.0]]), eps=0).tolist()
+    [[0.5, 0.5, 0.5], [inf, inf, inf]]
+    """
+    scored = np.ones(returns.shape, dtype=np.bool_) if scored is None else comparable(scored)
+    scale = np.full(returns.shape, np.inf)
+    for group, there in enumerate(scored):
+        if there.any() and not without_signal(returns[group : group + 1, there])[0]:
+            scale[group, there] = max(returns[group, there].std(ddof=1) + eps, SAME)
+    return scale
 
 
 def without_signal(returns: Floats, scored: Bools | None = None) -> NDArray[np.bool_]:

@@ -194,6 +194,7 @@ LIMITS: Mapping[str, Rule] = {
     "references_per_rollout": integer(1),
     "group_size": integer(1),
     "skip_without_signal": flag,
+    "same_partner": flag,
     "branches": integer(1),
     "stride": integer(1),
     "beta": _WEIGHT,

@@ -1,5 +1,6 @@
 """Training on conversations is training on the policy's tokens alone: against plain passes over each episode."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,9 +26,8 @@ def built(name, kind="gpt2", rows=ROWS, env=None, policy=None, **options):
     if kind == "t5":  # whose random logits are so sharp that it never ends a turn
         model.lm_head.weight.data.mul_(0.2)
     env = made(rows, model.config.is_encoder_decoder, **(env or {}))
-    algorithm = make(
-        name, env, model, seed=3, max_grad_norm=1e9, **{"kl_coef": 0, **options}, policy_kwargs=policy or {}
-    )
+    options = {"kl_coef": 0, **({} if name == "trpo" else {"max_grad_norm": 1e9}), **options}
+    algorithm = make(name, env, model, seed=3, policy_kwargs=policy or {}, **options)
     torch.nn.init.normal_(algorithm.policy.value_net.weight, std=0.015, generator=torch.Generator().manual_seed(1))
     return algorithm
 
@@ -136,8 +136,115 @@ def test_what_the_partner_says_is_read():
     assert not same[first.after :].all()
 
 
-def _groups_of(infos, size):
-    """The episodes of each prompt, in their order."""
+CREDIT = pytest.mark.parametrize("credit", ["episode", "to_go"])
+
+
+@CREDIT
+@pytest.mark.parametrize(("name", "kind"), [("rloo", "gpt2"), ("rloo", "t5"), ("grpo", "llama"), ("reinforce", "gpt2")])
+def test_the_gradient_of_groups_is_that_of_plain_passes(name, kind, credit):
+    """Of three prompts, four completions each; baselines are means of whole returns."""
+    size, env = 4, {"sampling": "sequential"}
+    algorithm = built(
+        name, kind, env=env, prompts_per_rollout=3, group_size=size, batch_size=None, ent_coef=0.01, credit=credit,
+        **({"n_epochs": 1} if name == "grpo" else {}),
+    )  # fmt: skip
+    taken = gradients(algorithm, 1)[-1]
+    policy, infos = algorithm.policy, [info for _, info in algorithm.env.ended]
+    assert turns_of(infos).max() > 1
     ids = [info["prompt_id"] for info in infos]
-    assert all(ids.count(one) == size for one in ids)
-    return [[info for info in infos if info["prompt_id"] == one] for one in sorted(set(ids))]
+    assert all(ids.count(one) == size for one in ids)  # no prompt was drawn twice
+    losses, lengths = [], []
+    for info in infos:
+        log_probs, entropies, _ = plain_pass(policy.lm, info, policy.num_actions)
+        rewards = rewards_of(info)
+        group = [sum(rewards_of(one)) for one in infos if one["prompt_id"] == info["prompt_id"]]
+        others = infos if name == "reinforce" else [one for one in infos if one["prompt_id"] == info["prompt_id"]]
+        baseline = np.mean([sum(rewards_of(one)) for one in others if one is not info])
+        to_go = np.cumsum(rewards[::-1])[::-1] if credit == "to_go" else np.full(len(rewards), sum(rewards))
+        advantages = to_go - baseline
+        if name == "grpo":
+            advantages = (to_go - np.mean(group)) / (np.std(group, ddof=1) + 1e-4)
+        losses.append(-torch.as_tensor(advantages.copy()).float() * log_probs - 0.01 * entropies)
+        lengths.append(len(rewards))
+    # GRPO's is the mean over an episode, then over episodes.
+    loss = torch.stack([one.mean() for one in losses]).mean() if name == "grpo" else torch.cat(losses).mean()
+    assert len(set(lengths)) > 1
+    assert_same_gradient(taken, of_loss(loss, policy))
+
+
+def test_completions_of_a_prompt_meet_the_same_partner_unless_each_is_to_have_its_own():
+    for same in (True, False):
+        algorithm = built("rloo", prompts_per_rollout=3, group_size=4, same_partner=same)
+        gradients(algorithm, 1)
+        seeds = algorithm.partner_seeds.reshape(3, 4)
+        assert [len(set(group)) for group in seeds.tolist()] == [1 if same else 4] * 3
+        again = built("rloo", prompts_per_rollout=3, group_size=4, same_partner=same)
+        gradients(again, 1)
+        assert np.array_equal(again.partner_seeds, algorithm.partner_seeds)
+
+
+def test_the_greedy_completion_meets_the_partner_of_those_that_it_is_compared_with():
+    algorithm = built("scst", prompts_per_rollout=4, group_size=2)
+    asked, start = [], algorithm.env.start
+    algorithm.env.start = lambda rows, ids, tokens=None, seeds=None: (
+        asked.extend(zip(ids.tolist(), seeds.tolist(), strict=True)) or start(rows, ids, tokens, seeds)
+    )
+    gradients(algorithm, 1)
+    assert len(asked) == 12
+    assert asked[8:] == asked[:8:2]
+
+
+def test_the_kl_is_of_the_policys_tokens():
+    """Against a reference model that a plain pass reads."""
+    algorithm = built("ppo", n_steps=3 * STEPS, kl_coef=0.5)
+    with torch.no_grad():
+        for parameter in algorithm.policy.lm.parameters():
+            parameter.add_(0.01)
+    algorithm.policy.optimizer.step = lambda *args, **kwargs: None
+    algorithm.learn(3 * STEPS * ROWS)
+    buffer, policy = algorithm.rollout_buffer, algorithm.policy
+    expected = {}
+    with torch.no_grad():
+        for _, info in algorithm.env.ended:
+            ours, theirs = (plain_pass(lm, info, policy.num_actions)[0] for lm in (policy.lm, policy.reference.copy))
+            own = [token for turn in info["turns"] if turn.speaker == "policy" for token in turn.token_ids]
+            key = (int(info["prompt_id"]), tuple(own))
+            expected[key] = torch.tensor(rewards_of(info)) - 0.5 * (ours - theirs), (ours - theirs)
+    assert len(expected) == len(buffer.segments()) > 3
+    found = [tuple(buffer.actions[s.start : s.stop, 0].tolist()) for s in buffer.segments()]
+    by_tokens = {own: values for (_, own), values in expected.items()}
+    for segment, own in zip(buffer.segments(), found, strict=True):
+        rewards = torch.as_tensor(buffer.rewards[segment.start : segment.stop, 0])
+        torch.testing.assert_close(rewards, by_tokens[own][0].float(), atol=1e-4, rtol=1e-3)
+    total = sum(float(log_ratio.sum()) for _, log_ratio in expected.values())
+    assert abs(total) > 0.01
+    assert buffer.stats["kl"] == pytest.approx(total / len(found), rel=1e-3)
+
+
+def test_trpos_distribution_and_its_derivatives_are_those_of_plain_passes():
+    algorithm = built("trpo", n_steps=3 * STEPS, batch_size=3 * STEPS * ROWS)
+    buffer, policy = algorithm.rollout_buffer, algorithm.policy
+    seen = []
+    get_distribution = policy.get_distribution
+
+    def watched(obs):
+        distribution = get_distribution(obs)
+        if torch.is_grad_enabled() and not seen:
+            actions = torch.as_tensor(np.concatenate([s.actions for s in obs.sequences])[:: obs.every]).long()
+            log_probs = distribution.log_prob(actions)
+            flat = distribution.distribution.derivatives.flat
+            seen.append((log_probs.detach(), torch.autograd.grad(log_probs.sum(), flat)[0], obs))
+        return distribution
+
+    policy.get_distribution = watched
+    algorithm.learn(3 * STEPS * ROWS)
+    (log_probs, gradient, obs), infos = seen[0], [info for _, info in algorithm.env.ended]
+    assert obs.every == 1
+    assert any(sequence.inserted for sequence in obs.sequences)
+    fresh = built("trpo", n_steps=3 * STEPS).policy  # the weights before the update
+    plain = [plain_pass(fresh.lm, info, fresh.num_actions)[0] for info in infos]
+    total = torch.cat(plain).sum()
+    assert float(total.detach()) == pytest.approx(float(log_probs.sum()), rel=1e-4)
+    expected = torch.cat([g.flatten() for g in torch.autograd.grad(total, list(fresh.lm.parameters()))])
+    torch.testing.assert_close(gradient, expected, atol=1e-4 * float(expected.abs().max()), rtol=1e-3)
+    assert len(buffer.segments()) == len(infos)
