@@ -31,7 +31,7 @@ from textgym_agents.objectives.kl import AdaptiveKL
 from textgym_agents.report.provenance import model_hash
 from textgym_agents.storage import write_atomically
 
-KL_COEF = 0.05  # that a variant with a KL target begins with
+KL_COEF, KL_HORIZON = 0.05, 200  # that a variant with a KL target begins with, and moves over so many episodes
 MAX_POINTS = 200  # of a learning curve; value-based algorithms have a rollout every few tokens
 
 
@@ -146,7 +146,7 @@ def _train(config: BenchmarkConfig, key: Key, held_out: HeldOut, work: str | Pat
                 options["kl_coef"] = None
             target = options.pop("kl_target", None)
             if target is not None:
-                options["kl_coef"] = AdaptiveKL(options["kl_coef"] or KL_COEF, target)
+                options["kl_coef"] = AdaptiveKL(options["kl_coef"] or KL_COEF, target, KL_HORIZON)
             algorithm = make(
                 base(name),
                 base(key.task),
