@@ -14,8 +14,8 @@ Importing this module registers their ids:
 
 In the first two the initial model's likelihood points the wrong way or is silent. Tasks of few words, because the
 gradient of a short completion is less noisy: Exact needs a fifth of Copy's tokens until its signal is as large as its
-noise, Summary a twentieth of Summarization's. Keywords and Translation need too many even so, and are in no suite. See
-``suites`` for the budgets.
+noise, Summary a twentieth of Summarization's. Keywords and Translation need too many even so, and Summary's prompts are
+long: they are in no suite. See ``suites`` for the budgets.
 """
 
 from collections.abc import Callable, Sequence

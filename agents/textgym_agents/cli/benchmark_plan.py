@@ -112,7 +112,7 @@ def _plugins(suite: str | None) -> tuple[str, ...]:
 
 
 def _of_that_suite(name: str, suite: str | None) -> str:
-    """The id of a suite's task by its middle, "Summary" for "text/Summary-v0"; other names stay as they are."""
+    """The id of a suite's task by its middle, "Table" for "text/Table-v0"; other names stay as they are."""
     if suite is None:
         return name
     from textgym_agents.benchmark.suites import find_suite
