@@ -10,6 +10,7 @@ import pytest
 
 import textgym
 from textgym.errors import ConfigError, DatasetError
+from textgym.rewards import parse_reward
 from textgym.tasks import TASKS, Copy, DataToText, SentimentContinuation, Summarization, Translation
 from textgym.tasks.dataset import load_rows
 
@@ -282,6 +283,9 @@ REAL = [
     ("SentimentContinuation", "rotten_tomatoes", "validation", "Review: "),
     ("SentimentContinuation", "movie_reviews", "test", "Review: "),
     ("Arithmetic", "gsm8k", "test", "Problem: "),
+    ("QuestionAnswering", "xquad.en", "test", "Question: "),
+    ("QuestionAnswering", "xquad.de", "test", "Question: "),
+    ("QuestionAnswering", "xquad.zh", "test", "Question: "),
 ]
 
 
@@ -295,6 +299,11 @@ def test_real_datasets_in_their_hub_layout(name, folder, split, beginning):
     assert len({prompt.text for prompt in prompts}) == len(prompts)
     assert all(prompt.text.startswith(beginning) for prompt in prompts)
     assert any(len(prompt.references) >= 1 for prompt in prompts)
+    if name == "QuestionAnswering":  # answers are words of the text, and score as the tokens of their script
+        assert all(prompt.references[0] in prompt.text for prompt in prompts)
+        if folder.endswith("zh"):
+            sample = textgym.Sample("", f"{prompts[0].references[0]}。", prompts[0].references)
+            assert textgym.score_samples(parse_reward("token_f1"), [sample])[0].value == 1
     if name == "DataToText":
         assert sum(len(prompt.references) for prompt in prompts) / len(prompts) > 3
         assert all(prompt.metadata["keywords"] for prompt in prompts)
@@ -334,3 +343,16 @@ def test_concepts_are_listed_and_counted(concepts):
     assert task[0].text == "Concepts: ski, mountain\nSentence:"
     assert task[0].references == ("He skis.", "A mountain to ski.")
     assert task[0].metadata == {"keywords": ("ski", "mountain")}
+
+
+def test_questions_and_stories_are_joined_and_no_answer_is_an_answer():
+    rows = [
+        {"question": "Who?", "context": "Mia ran.", "answers": {"text": ["Mia", "Mia"]}},
+        {"question": "Who?", "context": "Leo ran.", "answers": {"text": ["Leo"]}},
+        {"question": "Why?", "context": "Leo ran.", "answers": {"text": []}},
+    ]
+    task = TASKS["QuestionAnswering"](dataset=datasets.Dataset.from_list(rows))
+    assert [task[i].text for i in range(2)] == [
+        f"Question: Who?\nStory: {name} ran.\nAnswer:" for name in ("Mia", "Leo")
+    ]
+    assert [task[i].references for i in range(3)] == [("Mia",), ("Leo",), ("",)]

@@ -224,7 +224,8 @@ def test_every_variant_has_prompts_of_its_own_that_fit(name, arguments):
     assert not {prompt.text for prompt in train} & {prompt.text for prompt in held_out}
     assert task[7] == TASKS[name](**arguments)[7] == pickle.loads(pickle.dumps(task))[7]
     others = [other for key, other in VARIANTS if key == name and other.keys() == arguments.keys()]
-    assert sum(TASKS[name](**other)[7].text == task[7].text for other in others) == 1
+    texts = [[TASKS[name](**other)[index].text for index in range(8)] for other in others]
+    assert texts.count([task[index].text for index in range(8)]) == 1
     for prompt in train:
         assert tokens(prompt.text) <= task.max_prompt_tokens, prompt.text
         assert all(tokens(f" {reference}") + 1 <= task.max_new_tokens for reference in prompt.references), prompt

@@ -11,6 +11,7 @@ from textgym.world import (
     concept_grammar,
     problem_grammar,
     program_grammar,
+    question_grammar,
     record_grammar,
     render,
     review_grammar,
@@ -21,6 +22,7 @@ from textgym.world import (
 )
 
 GRAMMARS = [
+    question_grammar,
     concept_grammar,
     problem_grammar,
     program_grammar,

@@ -22,6 +22,7 @@ from textgym.tasks.copy import Copy
 from textgym.tasks.data_to_text import DataToText
 from textgym.tasks.probes import PROBES
 from textgym.tasks.program_induction import ProgramInduction
+from textgym.tasks.question_answering import QuestionAnswering
 from textgym.tasks.sentiment_continuation import SentimentContinuation
 from textgym.tasks.summarization import Summarization
 from textgym.tasks.translation import Translation
@@ -37,6 +38,7 @@ __all__ = [
     "Copy",
     "DataToText",
     "ProgramInduction",
+    "QuestionAnswering",
     "SentimentContinuation",
     "Summarization",
     "Translation",
@@ -53,6 +55,7 @@ TASKS: dict[str, type[WorldTask]] = {
     "ProgramInduction": ProgramInduction,
     "Arithmetic": Arithmetic,
     "ConceptsToSentence": ConceptsToSentence,
+    "QuestionAnswering": QuestionAnswering,
 }
 
 

@@ -8,6 +8,7 @@ from textgym.world.concepts import concept_grammar
 from textgym.world.draw import SPLITS, Draw, Rendered, render, split_of
 from textgym.world.problems import problem_grammar
 from textgym.world.programs import program_grammar
+from textgym.world.questions import question_grammar
 from textgym.world.records import record_grammar
 from textgym.world.review import review_grammar
 from textgym.world.story import story_grammar
@@ -21,6 +22,7 @@ __all__ = [
     "concept_grammar",
     "problem_grammar",
     "program_grammar",
+    "question_grammar",
     "record_grammar",
     "render",
     "review_grammar",

@@ -1,5 +1,7 @@
 """Stories of four to eight sentences, and the one sentence that sums each up."""
 
+from typing import NamedTuple
+
 from textgym.world import lexicon as lex
 from textgym.world.draw import Draw, Rendered
 from textgym.world.english import a, capital
@@ -10,13 +12,29 @@ _JOBS = tuple(a(job) for job in lex.JOBS)
 _COINS = tuple(str(coins) for coins in range(5, 60))
 
 
+class Story(NamedTuple):
+    """A story and what it was made of. ``outcome`` is the number of the plot's outcome."""
+
+    plot: Plot
+    outcome: int
+    values: dict[str, str]
+    text: str
+
+
 def story_grammar(draw: Draw) -> Rendered:
     """A story, and summaries that say who did what, and how it ended."""
+    story = draw_story(draw)
+    summaries = story.plot.outcomes[story.outcome].summaries
+    return Rendered(story.text, tuple(capital(summary.format_map(story.values)) for summary in summaries))
+
+
+def draw_story(draw: Draw) -> Story:
+    """A story of four to eight sentences."""
     plot = draw.pick(PLOTS)
     values = _fill(draw, plot)
     sentences = [draw.pick(alternatives) for alternatives in plot.body]
-    outcome = draw.pick(plot.outcomes)
-    sentences = [sentence for sentence in (*sentences, *outcome.ending) if sentence]
+    outcome = draw.below(len(plot.outcomes))
+    sentences = [sentence for sentence in (*sentences, *plot.outcomes[outcome].ending) if sentence]
     # A filler comes second, and only where it fits: about a day that was named, or about a hero who is alone so far.
     fillers = (DAY_FILLERS if sentences[0].startswith("On {day},") else ()) + (
         HERO_FILLERS if "{x}" in sentences[0] and "{y}" not in sentences[0] else ()
@@ -25,8 +43,7 @@ def story_grammar(draw: Draw) -> Rendered:
         filler = draw.pick(fillers)
         if not (plot.has_job and filler == JOB_FILLER):
             sentences.insert(1, filler)
-    text = " ".join(sentences).format_map(values)
-    return Rendered(text, tuple(capital(summary.format_map(values)) for summary in outcome.summaries))
+    return Story(plot, outcome, values, " ".join(sentences).format_map(values))
 
 
 def _fill(draw: Draw, plot: Plot) -> dict[str, str]:
