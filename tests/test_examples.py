@@ -18,6 +18,7 @@ EXPECTED = {
     "swap_algorithm.py": "Ahmadian et al., Back to Basics",
     "ppo_training.py": "held-out reward on 50 prompts: ",
     "rlaif.py": "seed 0, gold: ",
+    "negotiate.py": "generation 2: share ",
     "llm_judge.py": "3 criteria cost 3 calls for 3 texts",
 }
 
@@ -37,6 +38,9 @@ def test_example_runs(name: str, tmp_path: Path) -> None:
     if name == "ppo_training.py":  # its reviews begin near 0.5, half of them happy, and end near 0.9
         before, after = map(float, re.findall(r"([\d.]+) (?:before|after)", printed))
         assert after > before + 0.15
+    if name == "negotiate.py":  # most demands are refused at first; an equal deal is 0.5
+        shares = [float(share) for share in re.findall(r"(?:share|then) ([\d.]+)", printed)]
+        assert shares[-1] > shares[0] + 0.05
 
 
 def run(name: str, folder: Path) -> str:

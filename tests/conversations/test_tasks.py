@@ -37,7 +37,7 @@ def reply(task, prompt, seed, *said):
 
 @every_variant
 def test_the_best_and_the_random_policy_have_the_stated_returns(name, variant):
-    task, count = CONVERSATIONS[name]("test", **variant), 240
+    task, count = CONVERSATIONS[name]("test", **variant), 160
     generator = np.random.default_rng(0)
     prompts = [task[i] for i in range(4)]
 
