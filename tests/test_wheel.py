@@ -52,7 +52,7 @@ def test_wheel_names_its_command_license_and_extras(wheel: Path) -> None:
         assert "textgym = textgym_agents.cli:main" in file.read(info["entry_points.txt"]).decode()
         assert "licenses/LICENSE" in info
         metadata = file.read(info["METADATA"]).decode()
-    for extra in ("judge", "peft", "gguf", "stemmer"):
+    for extra in ("judge", "peft", "gguf", "stemmer", "verse"):
         assert f"Provides-Extra: {extra}\n" in metadata
 
 

@@ -89,6 +89,7 @@ EXTRAS = {
     "judge": ("openai>=2,<4", "tenacity>=8.2"),
     "peft": ("peft>=0.18",),
     "stemmer": ("nltk>=3.8",),
+    "verse": ("pronouncing>=0.2", "pypinyin>=0.50"),
     "contrib": ("sb3-contrib>=2.7",),
     "tensorboard": ("tensorboard>=2.17",),
     "wandb": ("wandb>=0.18",),

@@ -49,6 +49,8 @@ OTHERS = (
     "distinct1",
     "distinct2",
     "json",
+    "rhyme",
+    "meter",
 )  # which don't ask for the reference's text
 OWN_SAMPLES = ("program_tests", "pattern")  # which need other prompts, and have a file of tests each
 BUILT_IN = [make_reward(name) for name in formula_names() if name not in OWN_SAMPLES]

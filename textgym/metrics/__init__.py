@@ -29,6 +29,7 @@ from textgym.metrics.self_bleu import CorpusSelfBLEU
 from textgym.metrics.sentiment import MeanSentiment
 from textgym.metrics.ter import CorpusTER
 from textgym.metrics.token_f1 import MeanTokenF1, MeanTokenPrecision, MeanTokenRecall
+from textgym.metrics.verse import MeanMeter, MeanRhyme
 
 METRICS: dict[str, type[Metric]] = {
     "bleu": CorpusBLEU,
@@ -61,6 +62,8 @@ METRICS: dict[str, type[Metric]] = {
     "repetition": MeanRepetition,
     "json": MeanJSON,
     "pattern": MeanPattern,
+    "rhyme": MeanRhyme,
+    "meter": MeanMeter,
 }
 
 MODULE = str(Path(__file__).parent / "loaded.py")
@@ -123,11 +126,13 @@ __all__ = [
     "MeanJSON",
     "MeanLength",
     "MeanMETEOR",
+    "MeanMeter",
     "MeanMetric",
     "MeanNoRepeats",
     "MeanPARENT",
     "MeanPattern",
     "MeanRepetition",
+    "MeanRhyme",
     "MeanSentiment",
     "MeanTokenF1",
     "MeanTokenPrecision",

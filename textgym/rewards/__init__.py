@@ -41,6 +41,7 @@ from textgym.rewards.self_bleu import SelfBLEU
 from textgym.rewards.sentiment import Sentiment
 from textgym.rewards.ter import TER
 from textgym.rewards.token_f1 import TokenF1
+from textgym.rewards.verse import Meter, Rhyme
 
 REWARDS.update(
     {
@@ -72,6 +73,8 @@ REWARDS.update(
         "distinct2": partial(Distinct, 2),
         "json": JSON,
         "pattern": Pattern,
+        "rhyme": Rhyme,
+        "meter": Meter,
         "program_tests": ProgramTests,  # which needs prompts with tests
         "fluency": Fluency,
         "self_bleu": SelfBLEU,  # which compares the completions of a prompt, as the next one does
@@ -115,12 +118,14 @@ __all__ = [
     "LLMJudge",
     "Length",
     "Max",
+    "Meter",
     "Min",
     "NoRepeats",
     "Novelty",
     "Pattern",
     "Product",
     "ProgramTests",
+    "Rhyme",
     "SelfBLEU",
     "Sentiment",
     "TokenF1",
