@@ -220,7 +220,7 @@ def meter(text: str, patterns: Sequence[str], language: str, lines: int | None =
     length, and at least 0. The value is the mean over lines, times the smaller number of lines over the larger, where a
     number is asked for. Words have the stress that fits best among their pronunciations; words of one syllable, and
     secondary stress, fit any. An English word that the dictionary lacks has as many syllables as groups of vowels.
-    Chinese tones are those of modern Mandarin: the entering tone of old verse is not told apart.
+    Chinese tones are those of modern Mandarin: an entering tone of old verse counts as what it is now.
 
     Args:
         text: the poem, see :func:`verse_lines`.
