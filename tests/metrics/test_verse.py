@@ -142,7 +142,7 @@ def test_chinese_meter():
     assert meter(QUATRAIN, ["仄仄平平仄", "平平仄仄平"], "zh") == 0.8  # 白 was oblique once
     assert meter(QUATRAIN, ["*******"], "zh") == pytest.approx(5 / 7)
     assert meter(QUATRAIN, ["*****"], "zh", lines=2) == 0.5
-    assert meter("床前明月光", ["平" * 5], "zh") == 1  # each has a level reading, 月 alone has none
+    assert meter("床前明月光", ["平" * 5], "zh") == 0.8  # only 月 has no level reading
     assert Meter()([Sample("写一首绝句", QUATRAIN), Sample("A poem:", QUATRAIN)]) == [1.0, 0.0]
 
 
