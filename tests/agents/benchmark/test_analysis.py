@@ -171,9 +171,28 @@ def test_fronts_and_the_tempered_initial_model():
     first, second = by_task[COPY]
     assert (first.algo, second.algo) == ("ppo", fronts.TEMPERED)
     assert first.budget == pytest.approx(1.5)
-    # Steps of 0.06 every 0.3 nats up to 1.5 nats: 0, 0.06, ... 0.24 within each fifth, on average.
-    assert first.area.value == pytest.approx(0.12, abs=5e-3)
-    assert second.area.value == pytest.approx(0.05 * 0.5 / 1.5, abs=5e-3)  # +0.05 from 1 nat on
+    # A line from 0 to 0.3 at 1.5 nats.
+    assert first.area.value == pytest.approx(0.15, abs=5e-3)
+    assert second.area.value == pytest.approx((0.025 + 0.05 * 0.5) / 1.5, abs=5e-3)  # to +0.05 at 1 nat, then level
+
+
+def test_a_front_is_what_mixtures_of_two_policies_reach():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        points = [(0.0, 0.2), *zip(rng.uniform(0, 6, 7).tolist(), rng.uniform(0, 1, 7).tolist(), strict=True)]
+        budgets, best = np.linspace(0, 5, 2001), np.full(2001, -np.inf)
+        for low in points:
+            for high in points:
+                if low[0] < high[0]:
+                    share = np.clip((budgets - low[0]) / (high[0] - low[0]), 0, 1)
+                    reached = np.where(budgets >= low[0], low[1] + share * (high[1] - low[1]), -np.inf)
+                    best = np.maximum(best, reached)
+        for kl, reward in points:
+            best = np.maximum(best, np.where(budgets >= kl, reward, -np.inf))
+        assert fronts.area(points, 5.0) == pytest.approx(np.trapezoid(best - 0.2, budgets) / 5, abs=2e-3)
+        # Where in the training the evaluations were doesn't matter, as long as they lie on the way.
+        between = [(kl / 2, (0.2 + reward) / 2) for kl, reward in points[1:]]
+        assert fronts.area([*points, *between], 5.0) == pytest.approx(fronts.area(points, 5.0))
 
 
 def test_a_gold_reward_that_turns_over_and_one_that_does_not():

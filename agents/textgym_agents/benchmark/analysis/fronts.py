@@ -1,10 +1,12 @@
 """Reward against KL to the initial model, and a proxy reward against the gold one.
 
 A front is what an algorithm reaches within a budget of KL: the largest held-out reward among its evaluations with no
-more KL. The initial model has one, too, with lower temperatures: an algorithm whose front isn't above that one has
-learnt nothing that a number wouldn't have done. KL is no fair axis between methods that choose and methods that train
-(Gao et al., "Scaling Laws for Reward Model Overoptimization", 2023, https://arxiv.org/abs/2210.10760): gold against
-proxy is, which is why both are drawn.
+more KL, and mixtures of them. To draw each completion from one of two policies by chance gets a reward between theirs
+for at most the KL between theirs, since KL is convex: so a front is the concave hull of its points, and hardly depends
+on where in the training they were taken. The initial model has one, too, with lower temperatures: an algorithm whose
+front isn't above that one has learnt nothing that a number wouldn't have done. KL is no fair axis between methods that
+choose and methods that train (Gao et al., "Scaling Laws for Reward Model Overoptimization", 2023,
+https://arxiv.org/abs/2210.10760): gold against proxy is, which is why both are drawn.
 
 | Symbol | Shape | Meaning |
 |---|---|---|
@@ -66,13 +68,29 @@ class Overoptimization:
 TEMPERED = "initial model, tempered"
 
 
-def within(kl: Floats, reward: Floats, budgets: Floats) -> Floats:
-    """The largest reward within each budget of KL.
+def hull(points: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
+    """KL and reward of the corners of the concave hull, from the smallest KL to the largest reward.
 
-    >>> within(np.array([0.0, 1.0, 2.0]), np.array([0.1, 0.5, 0.4]), np.array([0.5, 1.5, 2.5])).tolist()
-    [0.1, 0.5, 0.5]
+    >>> kl, reward = hull([(0.0, 0.1), (1.0, 0.2), (2.0, 0.5), (3.0, 0.4)])
+    >>> kl.tolist(), reward.tolist()
+    ([0.0, 2.0], [0.1, 0.5])
     """
-    return np.array([reward[kl <= budget].max() for budget in budgets])
+    corners: list[tuple[float, float]] = []
+    highest = max(reward for _, reward in points)
+    for kl, reward in sorted(points, key=lambda point: (point[0], -point[1])):
+        if corners and (reward <= corners[-1][1] or kl == corners[-1][0]):
+            continue
+        while len(corners) > 1 and _slope(corners[-2], corners[-1]) <= _slope(corners[-1], (kl, reward)):
+            corners.pop()
+        corners.append((kl, reward))
+        if reward == highest:
+            break
+    kls, rewards = np.array(corners, dtype=np.float64).T
+    return kls, rewards
+
+
+def _slope(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return (other[1] - one[1]) / (other[0] - one[0])
 
 
 def area(points: Sequence[tuple[float, float]], budget: float) -> float:
@@ -83,13 +101,12 @@ def area(points: Sequence[tuple[float, float]], budget: float) -> float:
         budget: in nats.
 
     >>> area([(0.0, 0.1), (1.0, 0.5)], budget=2.0)
-    0.2
+    0.3
     """
-    kl, reward = np.array(sorted(points)).T
-    start = float(reward[0])
-    best = np.maximum.accumulate(reward)
-    edges = np.clip(np.append(kl, budget), 0.0, budget)
-    return round(float(((best - start) * np.diff(np.maximum.accumulate(edges))).sum() / budget), 9)
+    kl, reward = hull(points)
+    inside = np.append(kl[kl < budget], budget)
+    height = np.interp(inside, kl, reward) - reward[0]
+    return round(float(np.trapezoid(height, inside) / budget), 9)
 
 
 def fronts(runs: Runs, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, list[Front]]:

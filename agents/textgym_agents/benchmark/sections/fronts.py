@@ -23,8 +23,8 @@ def fronts_section(runs: Runs) -> list[Section]:
     header = ["task", "algorithm", "area under the front", "above the tempered model's", "up to KL"]
     said = (
         "The area is the mean, over budgets of KL up to the last column (nats of a completion, the median of the runs' "
-        "largest), of the held-out gain that an algorithm reaches within the budget. Dashed: the initial model at "
-        "lower temperatures, which learns nothing."
+        "largest), of the held-out gain that an algorithm reaches within the budget, by a policy that was evaluated or "
+        "a mixture of two. Dashed: the initial model at lower temperatures, which learns nothing."
     )
     signed = frozenset(header[2:4])
     return [
