@@ -283,6 +283,7 @@ REAL = [
     ("SentimentContinuation", "rotten_tomatoes", "validation", "Review: "),
     ("SentimentContinuation", "movie_reviews", "test", "Review: "),
     ("Arithmetic", "gsm8k", "test", "Problem: "),
+    ("Classification", "rotten_tomatoes", "test", "Text: "),
     ("QuestionAnswering", "xquad.en", "test", "Question: "),
     ("QuestionAnswering", "xquad.de", "test", "Question: "),
     ("QuestionAnswering", "xquad.zh", "test", "Question: "),
@@ -356,3 +357,38 @@ def test_questions_and_stories_are_joined_and_no_answer_is_an_answer():
         f"Question: Who?\nStory: {name} ran.\nAnswer:" for name in ("Mia", "Leo")
     ]
     assert [task[i].references for i in range(3)] == [("Mia",), ("Leo",), ("",)]
+
+
+def test_labels_are_named_and_listed():
+    rows = [{"text": "Fine.", "label": 1}, {"text": "Bad.", "label": 0}, {"text": "Fine.", "label": 0}]
+    task = TASKS["Classification"](dataset=datasets.Dataset.from_list(rows))
+    assert [task[i].text for i in range(2)] == [
+        f"Text: {text}\nLabels: negative, positive\nLabel:" for text in ("Fine.", "Bad.")
+    ]
+    assert [task[i].references for i in range(2)] == [("positive",), ("negative",)]
+    assert task[0].metadata == {"labels": ("negative", "positive")}
+    rows = [{"text": f"Text {i}.", "kind": f" kind {i % 3}"} for i in range(9)]
+    task = TASKS["Classification"](dataset=datasets.Dataset.from_list(rows), columns={"label": "kind"})
+    assert task[4].text == "Text: Text 4.\nLabels: kind 0, kind 1, kind 2\nLabel:"
+    assert task[4].references == ("kind 1",)
+    rows = [{"text": f"Text {i}.", "label": f"kind {i}"} for i in range(31)]
+    assert TASKS["Classification"](dataset=datasets.Dataset.from_list(rows))[0].text == "Text: Text 0.\nLabel:"
+
+
+@pytest.mark.parametrize("label", [2, -1, None, 1.5, "", " ", True])
+def test_labels_without_a_name(label):
+    with pytest.raises(DatasetError, match=r"'Fine.' has the label .*expected text or a number from 0 to 1, for neg"):
+        TASKS["Classification"](dataset=datasets.Dataset.from_list([{"text": "Fine.", "label": label}]))
+
+
+@pytest.mark.parametrize("labels", ["good", ("good", 3), ("good", " ")])
+def test_names_of_labels_that_make_no_sense(labels):
+    with pytest.raises(ConfigError, match="expected the names of a dataset's labels"):
+        TASKS["Classification"](labels=labels)
+
+
+@pytest.mark.parametrize("name", [name for name in TASKS if TASKS[name].variants])
+def test_datasets_have_no_variants(name):
+    for argument, values in TASKS[name].variants.items():
+        with pytest.raises(ConfigError, match=rf"{argument}=.*is understood only without dataset"):
+            TASKS[name](dataset=datasets.Dataset.from_list([{"text": "x"}]), **{argument: values[-1]})

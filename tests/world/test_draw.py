@@ -9,6 +9,7 @@ from textgym.world import (
     Draw,
     Rendered,
     concept_grammar,
+    label_grammar,
     problem_grammar,
     program_grammar,
     question_grammar,
@@ -22,6 +23,7 @@ from textgym.world import (
 )
 
 GRAMMARS = [
+    label_grammar,
     question_grammar,
     concept_grammar,
     problem_grammar,

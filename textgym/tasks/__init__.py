@@ -16,6 +16,7 @@ import numpy as np
 from textgym.errors import ConfigError, did_you_mean
 from textgym.tasks.arithmetic import Arithmetic
 from textgym.tasks.base import WorldTask
+from textgym.tasks.classification import Classification
 from textgym.tasks.concepts_to_sentence import ConceptsToSentence
 from textgym.tasks.conversations import CONVERSATIONS, ConversationTask
 from textgym.tasks.copy import Copy
@@ -33,6 +34,7 @@ __all__ = [
     "PROBES",
     "TASKS",
     "Arithmetic",
+    "Classification",
     "ConceptsToSentence",
     "ConversationTask",
     "Copy",
@@ -56,6 +58,7 @@ TASKS: dict[str, type[WorldTask]] = {
     "Arithmetic": Arithmetic,
     "ConceptsToSentence": ConceptsToSentence,
     "QuestionAnswering": QuestionAnswering,
+    "Classification": Classification,
 }
 
 

@@ -1,10 +1,12 @@
 """What the built-in tasks share: prompts from the small world, or from the rows of a dataset."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from textgym.core import Prompt
+from textgym.errors import ConfigError
 from textgym.tasks.dataset import Columns, Row, load_rows, merge_columns
 from textgym.tasks.prompts import WorldPrompts, cue_of, fill
 from textgym.world import Draw, Rendered
@@ -81,10 +83,21 @@ class WorldTask(ABC):
         if dataset is None:
             self.prompts = WorldPrompts(self.drawn_by(), split, seed, template, columns, load_kwargs)
             return
+        self._check_variants()
         optional = tuple(role for role in self.optional if role not in (columns or {}))
         merged = merge_columns(self.columns, columns)
         rows = load_rows(dataset, split, merged, optional=optional, load_kwargs=load_kwargs)
         self.prompts = self.from_rows(rows, template)
+
+    def _check_variants(self) -> None:
+        """Raise ConfigError for a variant of the small world together with a dataset, which has none."""
+        for argument in self.variants:
+            default = inspect.signature(type(self)).parameters[argument].default
+            if getattr(self, argument) != default:
+                raise ConfigError(
+                    f"{argument}={getattr(self, argument)!r} is understood only without dataset=..., whose prompts are "
+                    "as they are. Leave one of them out."
+                )
 
     @staticmethod
     @abstractmethod

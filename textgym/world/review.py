@@ -148,6 +148,7 @@ SHOPPING = Domain(
     _FAN_BAD[1:],
 )
 DOMAINS = (EATING, HOTEL, FILM, BOOK, SHOPPING)
+TOPICS = ("restaurant", "hotel", "film", "book", "product")
 LEANINGS = ("neutral", "mixed", "negative")
 _FRIENDS = ("sister", "brother", "mother", "father", "friend", "wife", "husband", "son", "daughter")
 _NUMBERS = ("two", "three", "four", "five", "six", "seven")
@@ -156,18 +157,46 @@ _AREAS = tuple(f"{preposition} the {area}" for area, preposition in lex.AREAS.it
 _COLORS = tuple(color for color in lex.COLORS if color[0] not in "aeiou")
 
 
+class Review(NamedTuple):
+    """A review and what it was made of.
+
+    Attributes:
+        topic: one of ``TOPICS``.
+        leaning: of the opening: one of ``LEANINGS``.
+        opening: it breaks off in the middle of a sentence.
+        plain: the opening without that sentence, if it is neutral; else empty.
+        positive, negative: continuations, as many of each.
+    """
+
+    topic: str
+    leaning: str
+    opening: str
+    plain: str
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+
+
 def review_grammar(draw: Draw) -> Rendered:
     """The opening of a review, and positive continuations.
 
     The metadata holds the opening's leaning ("neutral", "mixed" or "negative") and as many negative continuations.
     """
-    domain, leaning = draw.pick(DOMAINS), draw.pick(LEANINGS)
+    review = draw_review(draw)
+    return Rendered(review.opening, review.positive, {"opening": review.leaning, "negative": review.negative})
+
+
+def draw_review(draw: Draw) -> Review:
+    """A review of one of the domains."""
+    number, leaning = draw.below(len(DOMAINS)), draw.pick(LEANINGS)
+    domain = DOMAINS[number]
     verdicts, aspects = draw.pick(domain.aspects)
     aspect, intro = draw.pick(aspects), draw.pick(domain.intros)
+    plain = ""
     if draw.chance(0.15):  # the opening breaks off before the aspect is named
         opening, leaning, subject = f"{intro}, and", "neutral", f"the {aspect} "
     else:
-        opening, subject = f"{intro}. {draw.pick(domain.remarks[leaning])} The {aspect}", ""
+        begins = f"{intro}. {draw.pick(domain.remarks[leaning])}"
+        opening, subject, plain = f"{begins} The {aspect}", "", begins if leaning == "neutral" else ""
     values = {"name": draw.pick(_NAMES), "day": draw.pick(lex.DAYS), "friend": draw.pick(_FRIENDS)}
     values |= {"n": draw.pick(_NUMBERS), "color": draw.pick(_COLORS), "thing": draw.pick(_THINGS)}
     values |= {"food": draw.pick(lex.FOODS), "area": draw.pick(_AREAS)}
@@ -178,4 +207,5 @@ def review_grammar(draw: Draw) -> Rendered:
         )
         for said, closing in ((verdicts.positive, domain.positive), (verdicts.negative, domain.negative))
     )
-    return Rendered(opening.format_map(values), positive, {"opening": leaning, "negative": negative})
+    filled = opening.format_map(values), plain.format_map(values)
+    return Review(TOPICS[number], leaning, *filled, positive, negative)
