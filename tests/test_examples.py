@@ -1,6 +1,7 @@
 """Every example runs as it stands, and says what it promises."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,21 @@ EXPECTED = {
     "rlaif.py": "seed 0, gold: ",
     "negotiate.py": "generation 2: share ",
     "llm_judge.py": "3 criteria cost 3 calls for 3 texts",
+    "twenty_questions.py": "random utterances 0.25",
+    "customer_service.py": "a clerk who says what makes sense, at random 0.2",
+    "any_text_game.py": "You are Player 0. You are playing Guess The Number.",
 }
+
+SLOW = ("twenty_questions.py", "any_text_game.py")  # conversations, as customer_service.py
 
 
 def test_every_example_is_listed() -> None:
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == {*EXPECTED}
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EXPECTED]
+)
 def test_example_runs(name: str, tmp_path: Path) -> None:
     printed = run(name, tmp_path)
     assert any(line.startswith(EXPECTED[name]) for line in printed.splitlines()), printed
@@ -43,8 +51,33 @@ def test_example_runs(name: str, tmp_path: Path) -> None:
         assert shares[-1] > shares[0] + 0.05
 
 
-def run(name: str, folder: Path) -> str:
+SGD = ROOT.parent / "shared" / "data" / "sgd"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "arguments", "line", "needs"),
+    [
+        ("customer_service.py", ["--dataset", str(SGD)], "mean return with 8 customers: ", None),
+        ("any_text_game.py", ["--game", "TicTacToe-v0", "--words", "0 1 2 3 4 5 6 7 8", "--against-random"],
+         "You are Player 0 in Tic Tac Toe.", "textarena"),
+        ("any_text_game.py", ["--tau2", "mock"], "# Mock Domain Policy", "tau2"),
+    ],
+)  # fmt: skip
+def test_example_runs_with_other_arguments(
+    name: str, arguments: list[str], line: str, needs: str | None, tmp_path: Path
+) -> None:
+    if needs:
+        pytest.importorskip(needs)
+    if str(SGD) in arguments and not SGD.is_dir():
+        pytest.skip(f"there is no {SGD}")
+    printed = run(name, tmp_path, arguments)
+    assert any(one.startswith(line) for one in printed.splitlines()), printed
+
+
+def run(name: str, folder: Path, arguments: Sequence[str] = ()) -> str:
     """What an example prints when it is run in a folder."""
-    done = run_python([ROOT / "examples" / name], folder, {"HF_HUB_OFFLINE": "1"})
+    offline = {"HF_HUB_OFFLINE": "1", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    done = run_python([ROOT / "examples" / name, *arguments], folder, offline)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

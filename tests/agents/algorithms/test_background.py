@@ -10,7 +10,9 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
+from tests.agents import dialogues
 from tests.agents.four_tokens import HORIZON, PROMPTS, RETURNS, make_env, make_model, tokenizer
+from tests.agents.tiny_models import tiny_model
 from textgym import TextGenerationEnv
 from textgym.core import Score
 from textgym.errors import RewardError
@@ -244,3 +246,36 @@ def test_an_evaluation_asks_in_the_background_too():
     now, late = results
     assert np.array_equal(now.rewards, late.rewards, equal_nan=True)
     assert now.components == late.components
+
+
+class Listener(Judge):
+    """A hundredth for each character of a conversation's completion, after a while. Some have no reward."""
+
+    def __call__(self, samples):
+        with self.lock:
+            self.batches += 1
+            self.threads.add(threading.current_thread())
+            late = self.seconds * (self.batches % 4 == 1)
+        time.sleep(late)
+        values = [len(sample.completion) for sample in samples]
+        return [None if value % 5 == 0 else Score(0.01 * value, {"length": value}) for value in values]
+
+
+@pytest.mark.parametrize("name", ["ppo", "rloo"])
+def test_a_conversations_turns_are_paid_at_once_and_the_whole_of_it_later(name):
+    sizes = {"n_steps": 12, "batch_size": 48, "n_epochs": 1} if name == "ppo" else {"prompts_per_rollout": 2}
+    results, judges = [], [Listener(0), Listener(8)]
+    for judge in judges:
+        log = TextLogger(every=1)
+        model = make(name, dialogues.made(4, reward=judge), tiny_model("gpt2"), seed=3, kl_coef=0.1, **sizes)
+        model.learn(144, [log, HealthCheck()])
+        rows = [{key: value for key, value in row.items() if "time/" not in key} for row in log.history]
+        results.append((rows, [(one["r"], one["l"]) for one in model.ep_info_buffer]))
+        weights = model.policy.lm.state_dict().values()
+        results[-1] = (*results[-1], [weight.clone() for weight in weights])
+    (now, paid, weights), (late, paid_late, weights_late) = results
+    assert now == late
+    assert paid == paid_late
+    assert all(torch.equal(one, other) for one, other in zip(weights, weights_late, strict=True))
+    assert [threading.main_thread() in judge.threads for judge in judges] == [True, False]
+    assert any(abs(100 * value - round(100 * value)) > 1e-6 for value, _ in paid)  # what turns gave is in it

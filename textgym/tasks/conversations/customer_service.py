@@ -65,8 +65,8 @@ class CustomerService:
     """
 
     name: ClassVar[str] = "CustomerService"
-    max_prompt_tokens: int = 32
-    max_new_tokens: int = 256
+    max_prompt_tokens: int = 24
+    max_new_tokens: int = 144  # and three times as many of both fit into the built-in model
     max_turns: int = 8
     truncation_side: Literal["left", "right"] = "left"
     stop: tuple[str, ...] = ()
