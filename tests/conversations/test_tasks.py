@@ -16,6 +16,7 @@ from textgym.errors import ConfigError, InvalidActionError, SeedError
 from textgym.tasks.conversations import CONVERSATIONS, Haggle, Recall, Shop, TwentyQuestions, Wordle3
 from textgym.tokenizer import BUILTIN_MODELS, builtin_tokenizer
 from textgym.wrappers import CompletionAction
+from textgym_agents.buffers.offline import as_episodes, read_log
 
 VARIANTS = [(name, variant) for name, task in CONVERSATIONS.items() for variant in task.variants]
 every_task = pytest.mark.parametrize("name", CONVERSATIONS)
@@ -38,13 +39,8 @@ def reply(task, prompt, seed, *said):
 @every_variant
 def test_the_best_and_the_random_policy_have_the_stated_returns(name, variant):
     task, count = CONVERSATIONS[name]("test", **variant), 160
-    generator = np.random.default_rng(0)
     prompts = [task[i] for i in range(4)]
-
-    def random(dialogue):
-        return str(generator.choice(task.utterances(dialogue.prompt)))
-
-    for policy, stated in ((None, task.best_return), (random, task.random_return)):
+    for policy, stated in ((None, task.best_return), (task.random_policy(), task.random_return)):
         returns = [returned(task.play(prompts[i % 4], i, policy)) for i in range(count)]
         expected = np.mean([stated(prompt) for prompt in prompts])
         assert np.mean(returns) == pytest.approx(expected, abs=4 * np.std(returns) / np.sqrt(count) + 1e-9)
@@ -176,6 +172,23 @@ def test_random_tokens_are_rewarded_at_times(name):
         _, rewards, terminated, *_ = vector.step(generator.choice(vector.mdp.rules.allowed_tokens, 150))
         rewarded, ended = rewarded + np.count_nonzero(rewards > 0), ended + np.count_nonzero(terminated)
     assert rewarded > 0
+
+
+@every_task
+def test_dialogues_are_a_log_that_is_learned_from(name):
+    task = CONVERSATIONS[name]("train")
+    env, log = TextGenerationEnv(task), task.dialogues(12)
+    episodes = as_episodes(read_log(log), env.mdp)
+    returns = [sum(turn.get("reward", 0) for turn in one["turns"]) for one in log]
+    assert [episode.rewards.sum() for episode in episodes] == pytest.approx(returns)
+    best = task.dialogues(12, skill=1.0)
+    assert best == task.dialogues(12, skill=1.0) != task.dialogues(12, skill=1.0, seed=1)
+    assert [one["prompt"] for one in best] == [task[i].text for i in range(12)]
+    first = Dialogue(task[0])
+    assert {one["turns"][0]["text"] for one in best if one["prompt"] == task[0].text} == {f" {task.oracle(first)}"}
+    for skill in (-0.1, 1.5, "much", True):
+        with pytest.raises(ConfigError, match="skill"):
+            task.dialogues(1, skill=skill)
 
 
 def test_other_tokens_are_legal_where_they_are_allowed():

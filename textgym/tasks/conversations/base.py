@@ -4,8 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from textgym.core import Prompt, Turn
 from textgym.dialogue import Dialogue, FunctionPartner, ask_partner
+from textgym.errors import ConfigError
 from textgym.tasks.prompts import WorldPrompts
 from textgym.tokenizer import Tokenizer
 from textgym.world import Draw, Rendered
@@ -112,6 +115,43 @@ class ConversationTask(ABC):
                 break
         return Dialogue(prompt, turns, seed)
 
+    def random_policy(self, seed: int = 0) -> Callable[[Dialogue], str]:
+        """A policy for :meth:`play` that says one of the ``utterances`` at random at each turn."""
+        generator = np.random.default_rng(seed)
+
+        def says(dialogue: Dialogue) -> str:
+            texts = self.utterances(dialogue.prompt)
+            return texts[int(generator.integers(len(texts)))]
+
+        return says
+
+    def dialogues(self, number: int, *, skill: float = 0.0, seed: int = 0) -> list[dict[str, Any]]:
+        """Dialogues with their rewards as ``bc`` and ``ilql`` read them, about the first prompts.
+
+        A model that never saw a turn says nothing that is rewarded. With these it begins as a policy of known return.
+
+        Args:
+            number: of dialogues.
+            skill: the chance that an utterance is the oracle's, and not a random one.
+            seed: of the utterances, and of what the partner hides.
+
+        Raises:
+            ConfigError: ``skill`` is no number from 0 to 1.
+
+        >>> from textgym.tasks.conversations import Haggle
+        >>> Haggle("test").dialogues(1, skill=1.0)[0]["turns"][0]
+        {'speaker': 'policy', 'text': ' 16'}
+        """
+        if isinstance(skill, bool) or not isinstance(skill, int | float) or not 0 <= skill <= 1:
+            raise ConfigError(f"skill={skill!r} makes no sense, expected a number from 0 to 1.")
+        generator, random = np.random.default_rng([seed, 1]), self.random_policy(seed)
+
+        def says(dialogue: Dialogue) -> str:
+            return self.oracle(dialogue) if generator.random() < skill else random(dialogue)
+
+        played = [self.play(self[i % len(self)], int(generator.integers(1 << 62)), says) for i in range(number)]
+        return [{"prompt": one.prompt.text, "turns": [_logged(turn) for turn in one.turns]} for one in played]
+
     def best_reward(self) -> float:
         """The mean ``best_return`` of the first prompts."""
         return self._mean(self.best_return)
@@ -134,3 +174,7 @@ class ConversationTask(ABC):
 
     def __getitem__(self, index: int, /) -> Prompt:
         return self.prompts[index]
+
+
+def _logged(turn: Turn) -> dict[str, Any]:
+    return {"speaker": turn.speaker, "text": turn.text, **({"reward": turn.reward} if turn.reward else {})}
