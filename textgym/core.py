@@ -99,6 +99,17 @@ class Sample:
     group: int = -1
     turns: tuple[Turn, ...] = ()
 
+    @property
+    def transcript(self) -> str:
+        """The completion; of a conversation the turns of both sides, one to a line.
+
+        >>> print(Sample("Guess:", "a", turns=(Turn("policy", " a"), Turn("partner", "no"))).transcript)
+        policy: a
+        partner: no
+        """
+        said = [f"{turn.speaker}: {turn.text.strip()}" for turn in self.turns]
+        return "\n".join(said) if said else self.completion
+
     def __post_init__(self) -> None:
         if isinstance(self.references, str):
             raise ConfigError(

@@ -138,7 +138,7 @@ def shown(evaluation: Evaluation) -> list[dict[str, Any]]:
         {
             "prompt": sample.prompt,
             "reference": sample.references[0] if sample.references else None,
-            "text": sample.completion,
+            "text": sample.transcript,
         }
         for sample in evaluation.samples[:NUM_SAMPLES]
     ]

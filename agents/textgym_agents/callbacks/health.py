@@ -128,7 +128,7 @@ class HealthCheck(BaseCallback):
         for info in ended_infos(self.locals):
             reason = info.get("finish_reason")
             if reason is not None:
-                self._at_limit.append(reason == "length")
+                self._at_limit.append(reason in ("length", "full"))
         return True
 
     def _on_rollout_end(self) -> None:
@@ -223,9 +223,9 @@ class HealthCheck(BaseCallback):
             "length",
             len(self._at_limit) >= COMPLETIONS and share > AT_THE_LIMIT,
             f"{share:.0%} of the last {len(self._at_limit)} completions hit the length limit. Likely causes: "
-            "max_new_tokens is too small for the task; the model was never trained to end, or longer completions get a "
-            "higher reward. Raise max_new_tokens, warm start on references, or penalize it: "
-            'textgym.wrappers.transform_reward(env, "missing_eos_penalty=0.5").',
+            "max_new_tokens is too small for the task, or for a partner's replies; the model was never trained to end, "
+            "or longer completions get a higher reward. Raise max_new_tokens, warm start on references, or penalize "
+            'it: textgym.wrappers.transform_reward(env, "missing_eos_penalty=0.5").',
         )
 
     def _check_noise(self) -> None:

@@ -19,7 +19,8 @@ REPLAY_TOKENS = 1024  # in a row of TextLogger, for an algorithm with a replay b
 class TextLogger(BaseCallback):
     """Log statistics of the finished completions once a rollout.
 
-    Scalars: ``text/num_tokens`` (mean length), ``text/finished_<reason>`` (share of completions),
+    Scalars: ``text/num_tokens`` (mean length), ``text/finished_<reason>`` (share of completions), ``text/turns`` (the
+    policy's, of a conversation),
     ``text/reward_<part>`` (mean of each part of the reward, and what the reward counts itself, such as the agreement of
     judges: see ``BatchReward.statistics``), ``text/untransformed_reward`` (before reward wrappers),
     ``text/abstained`` (share of completions whose reward abstained, which are in no other mean), ``text/failed`` (share
@@ -85,7 +86,10 @@ class TextLogger(BaseCallback):
             if abstained or "episode" not in info:
                 continue
             values = {"reward": info["episode"]["r"], "text/num_tokens": info["episode"]["l"]}
-            values |= {f"text/finished_{why}": info.get("finish_reason") == why for why in ("eos", "stop", "length")}
+            reasons = ("done", "turns", "full", "length") if "turns" in info else ("eos", "stop", "length")
+            values |= {f"text/finished_{why}": info.get("finish_reason") == why for why in reasons}
+            if "turns" in info:
+                values["text/turns"] = sum(turn.speaker == "policy" for turn in info["turns"])
             values |= {f"text/reward_{part}": value for part, value in info.get("reward_components", {}).items()}
             if "untransformed_reward" in info:
                 values["text/untransformed_reward"] = info["untransformed_reward"]

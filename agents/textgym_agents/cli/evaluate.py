@@ -126,7 +126,7 @@ def _table(result: Any, bounds: dict[str, tuple[float, float] | None]) -> Table:
 
 def _panel(sample: Any, value: float) -> Panel:
     text = Text(options.visible(sample.prompt), style="dim")
-    text.append(options.visible(sample.completion), "bold not dim")
+    text.append("\n" if sample.turns else "").append(options.visible(sample.transcript), "bold not dim")
     if sample.references:
         text.append("\nreference: ", "dim")
         text.append(options.visible(sample.references[0]), "green not dim")
@@ -135,6 +135,8 @@ def _panel(sample: Any, value: float) -> Panel:
 
 
 def _write(file: Path, env_id: str, model: str, result: Any, bounds: Any, versions: dict[str, str]) -> None:
+    from textgym_agents.buffers.logged_turns import turns_as_json
+
     content = {
         "env": env_id,
         "model": model,
@@ -149,6 +151,7 @@ def _write(file: Path, env_id: str, model: str, result: Any, bounds: Any, versio
                 "prompt_id": sample.prompt_id,
                 "prompt": sample.prompt,
                 "completion": sample.completion,
+                **({"turns": turns_as_json(sample.turns)} if sample.turns else {}),
                 "references": list(sample.references),
                 "finish_reason": sample.finish_reason,
                 "reward": None if math.isnan(value) else float(value),  # the reward abstained

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from rich.progress import track
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from textgym.conversations import SEEDS
 from textgym.core import Sample, scores_groups
 from textgym.errors import ConfigError
 from textgym.metrics import compute_metrics
 from textgym.registration import split_argument
 from textgym.vector import TextGenerationVectorEnv
 from textgym.wrappers.late import late_reward
+from textgym_agents.envs.prompt_queue import PromptQueue
 from textgym_agents.envs.sync_vector import SingleEnvs
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
 from textgym_agents.policies.base import LanguageModelPolicy
@@ -77,6 +79,8 @@ def evaluate(
 ) -> Evaluation:
     """Let ``policy`` complete the first ``num_prompts`` prompts of a split.
 
+    In conversations each prompt has a partner of its own, always the same one, whatever the policy and the seed.
+
     Args:
         policy: an SB3 algorithm or policy, or anything with ``predict`` that wraps a policy as its ``policy``.
         env: an id, or a TextVecEnv whose environment was made with ``sampling="sequential"``.
@@ -126,7 +130,8 @@ def evaluate(
     grouped = scores_groups(_sequential(env).mdp.reward)
     plays = []
     for number, stream in enumerate(_streams(seed, max(counted, group_size) if grouped else counted)):
-        with _attribute(policy, "sampling_from", nullcontext)(stream):
+        waiting = nullcontext() if env.partner is None else env.rows_wait()
+        with _attribute(policy, "sampling_from", nullcontext)(stream), waiting:
             greedy = deterministic and number == 0
             plays.append(_play(policy, env, num_prompts, greedy, reference, progress))
     if grouped:
@@ -232,7 +237,8 @@ def _compared(env: TextVecEnv, plays: Sequence[Sequence[_Episode]]) -> list[list
     values, infos = _sequential(env).mdp.finish_groups([sample for sample, *_ in flat])
     scored = []
     for (sample, _, _, kl), value, info in zip(flat, values, infos, strict=True):
-        returned = math.nan if value is None else late_reward(env.env, sample, value)
+        of_turns = sum(turn.reward for turn in sample.turns)
+        returned = math.nan if value is None else late_reward(env.env, sample, value) + of_turns
         scored.append((sample, returned, info["reward_components"], kl))
     size = len(plays[0])
     return [scored[start : start + size] for start in range(0, len(scored), size)]
@@ -252,14 +258,20 @@ def _play(
     kl = np.zeros(env.num_envs)  # of each row's episode until now
     env.seed(0)
     obs: Any = env.reset()
+    queue = None
+    if env.partner is not None:  # rows are given the partner that they meet
+        queue = PromptQueue(env, np.arange(num_prompts), partner_seeds=_partners(num_prompts))
     bar = iter(track(range(num_prompts), "evaluating", disable=not progress, transient=True))
     pending: dict[int, int] = {}  # prompts by tickets
     env.late.open()
     while len(episodes) < num_prompts:
+        if queue is not None:
+            queue.advance()
+            obs = queue.observations
         actions, _ = policy.predict(obs, deterministic=deterministic)
         if reference is not None:
             kl += divergence(_language_model(policy), reference, obs)
-        obs, _, dones, infos = env.step(actions)
+        obs, _, dones, infos = env.step(actions) if queue is None else (obs, *queue.step(actions))
         for row in np.flatnonzero(dones):
             if "completion" not in infos[row]:
                 raise ConfigError(
@@ -284,6 +296,12 @@ def _play(
             sample, _, _, divergences = episodes[pending[ticket]]
             episodes[sample.prompt_id] = sample, _return(info), info["reward_components"], divergences
     return [episodes[i] for i in sorted(episodes)]
+
+
+def _partners(count: int) -> NDArray[np.int64]:
+    """(count,) the seeds of the partners of the first prompts."""
+    children = np.random.SeedSequence(0).spawn(count)
+    return np.array([child.generate_state(1, np.uint64)[0] % SEEDS for child in children], dtype=np.int64)
 
 
 def _return(info: Mapping[str, Any]) -> float:

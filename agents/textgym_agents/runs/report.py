@@ -20,7 +20,7 @@ def as_plain(evaluation: Evaluation) -> Shown:
     return [
         {
             "prompt": one.prompt,
-            "completion": one.completion,
+            "completion": one.transcript,
             "references": list(one.references),
             "reward": float(reward),
         }
