@@ -18,7 +18,9 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     "textgym": (
         ("errors",),
         ("border",),
-        ("arguments", "tokenizer", "rendering", "metrics", "world", "plugins", "importable"),
+        ("arguments", "tokenizer", "rendering", "world", "plugins", "importable"),
+        ("text_model",),
+        ("metrics",),
         ("rules",),
         ("infos",),
         ("token_buffer", "spaces", "saved_state", "turn_template"),

@@ -15,6 +15,7 @@ from textgym.metrics.chrf import CorpusChrF
 from textgym.metrics.cider import CorpusCIDEr
 from textgym.metrics.coverage import MeanConcepts, MeanCoverage
 from textgym.metrics.diversity import Distinct, Distinct1, Distinct2, MeanNoRepeats, MeanRepetition
+from textgym.metrics.embedding import MeanBERTScore, MeanEmbedding
 from textgym.metrics.exact_match import MeanExactMatch
 from textgym.metrics.faithfulness import MeanFaithfulness
 from textgym.metrics.gleu import CorpusGLEU
@@ -44,6 +45,8 @@ METRICS: dict[str, type[Metric]] = {
     "cider": CorpusCIDEr,
     "parent": MeanPARENT,
     "faithfulness": MeanFaithfulness,
+    "bertscore": MeanBERTScore,
+    "embedding": MeanEmbedding,
     "sentiment": MeanSentiment,
     "length": MeanLength,
     "coverage": MeanCoverage,
@@ -118,6 +121,8 @@ __all__ = [
     "Distinct1",
     "Distinct2",
     "MacroF1",
+    "MeanBERTScore",
+    "MeanEmbedding",
     "MeanAnswer",
     "MeanConcepts",
     "MeanCoverage",

@@ -8,6 +8,7 @@ from functools import partial
 
 from textgym.rewards.answer import Answer, AnswerFormat
 from textgym.rewards.base import BatchReward, GroupReward
+from textgym.rewards.bertscore import BERTScore
 from textgym.rewards.bleu import BLEU
 from textgym.rewards.bounds import Clip, Gate, Max, Min
 from textgym.rewards.chrf import ChrF
@@ -81,11 +82,13 @@ REWARDS.update(
         "novelty": Novelty,
         "classifier": ClassifierReward,  # which needs a model, as the next one does
         "embedding": EmbeddingSimilarity,
+        "bertscore": BERTScore,
         "judge": LLMJudge,  # which needs criteria and a backend: in Python only
     }
 )
 
 __all__ = [
+    "BERTScore",
     "BLEU",
     "GLEU",
     "JSON",
