@@ -46,6 +46,8 @@ A task's arguments (`split`, `dataset`, `columns`, `seed`, ...) are on its page;
 An environment's version changes whenever its prompts or rewards do. A short name, such as Copy, means the newest. Some
 tasks have a `-v0` too, with the same prompts and a reward that pays more for degenerate texts: see the task's page.
 Results that are of such an id name it.
+
+[Conversations](../guides/conversation.md#tasks-that-are-there), such as `TwentyQuestions`, have a table of their own.
 """
 
 

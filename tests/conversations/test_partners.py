@@ -153,6 +153,22 @@ def test_the_check_of_an_environment_takes_one_with_a_partner():
     check_text_env(TextGenerationEnv(Letters(PROMPTS), partner=guessing, max_turns=3))
 
 
+def polite(messages, seed):
+    return f"{messages[-1]['content'].strip()}, please. {seed}"
+
+
+@pytest.mark.parametrize(
+    "partner",
+    [Agenda(0.3), ModelPartner(polite, "You ask."), Scripted(["a", "b"]), ToolUse()],
+    ids=lambda partner: type(partner).__name__,
+)
+def test_partners_of_the_package_are_pure(partner):
+    """GymPartner with its games below, and the tasks' own in test_tasks.py."""
+    said = [("a",), ("a", "4"), ("CALL calculator: 1 +", "leaving date?", "Long Beach, May 3rd, 4"), ("", "", "\x00")]
+    turns = [dialogue(*texts, metadata={"goal": GOAL}) for texts in said]
+    check_partner(partner, [Dialogue(one.prompt, one.turns, seed) for one in turns for seed in (0, 7)])
+
+
 def test_a_script():
     partner = Scripted(["a", Reply("b", 0.5)])
     check_partner(partner)

@@ -44,8 +44,9 @@ def test_the_best_and_the_random_policy_have_the_stated_returns(name, variant):
         returns = [returned(task.play(prompts[i % 4], i, policy)) for i in range(count)]
         expected = np.mean([stated(prompt) for prompt in prompts])
         assert np.mean(returns) == pytest.approx(expected, abs=4 * np.std(returns) / np.sqrt(count) + 1e-9)
-    assert task.score(task.random_reward()) == 0
-    assert task.score(task.best_reward()) == 1
+    assert task.score(task.random_reward()) == task.score(0.0) == 0
+    assert task.score(task.best_reward()) == task.score(9.0) == 1
+    assert task.score((task.random_reward() + task.best_reward()) / 2) == pytest.approx(0.5)
     assert task.best_reward() > task.random_reward() + 0.05
 
 

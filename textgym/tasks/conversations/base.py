@@ -165,9 +165,9 @@ class ConversationTask(ABC):
         return sum(values) / len(values)
 
     def score(self, mean_return: float) -> float:
-        """0 for the random policy's mean return, 1 for the best one's."""
+        """A mean return as a share of what there is to learn, as a probe's: 0 is random or less, 1 the best."""
         best, random = self.best_reward(), self.random_reward()
-        return (mean_return - random) / (best - random)
+        return min(max((mean_return - random) / (best - random), 0.0), 1.0)
 
     def __len__(self) -> int:
         return len(self.prompts)
