@@ -1,29 +1,42 @@
-"""The row of the table about conversations: what a partner's reply adds to the policy's next step."""
+"""The row of the table about conversations: what a reply adds to the policy's next step, and to whole rollouts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.vector import AutoresetMode
 
-from textgym_agents.report.timing import Entry, Result, take_turns
-from textgym_agents.speed.entries import touch
-from textgym_agents.speed.models import Subject
+from textgym.dialogue import Dialogue, Reply
+from textgym.vector import TextGenerationVectorEnv
+from textgym_agents.envs.vec_env import TextVecEnv
+from textgym_agents.report.timing import Entry, Result, compare, take_turns
+from textgym_agents.speed.end_tokens import end_tokens
+from textgym_agents.speed.entries import begin, collect, touch
+from textgym_agents.speed.models import Subject, prompts
 from textgym_agents.speed.plan import Job, Plan
 from textgym_agents.speed.rollouts import Shape, make_env, make_ppo
 
 REPLIES = (8, 32)  # tokens of a reply
 STEPS = 4  # of a turn of the measurement, all of them after a reply
-NOTE = (
-    "In units of a step of one token, whose prompts are as long: the policy reads the replies of all rows, and samples."
-)
+TURNS, TURN, REPLY = 4, 16, 8  # of a conversation: turns, tokens of one of the policy's on average, of a reply
+N_STEPS = 256  # of a rollout
+NOTES = {
+    "step": "In units of a step of one token, whose prompts are as long: the policy reads the replies of all rows, and "
+    "samples.",
+    "rollout": f"Both write as many tokens in an episode, the one in {TURNS} turns with {REPLY} tokens of a partner "
+    "between them, which do not count.",
+}
 
 
 def conversations(plan: Plan) -> Iterator[Job]:
-    """Steps of the policy after a reply in every row, against those of one token."""
+    """Steps of the policy after a reply in every row, and rollouts of conversations against those of one turn."""
     for one in plan.subjects[:1] if plan.quick else plan.subjects:
+        shape = Shape(plan.batches[0], 4 * TURNS * TURN, mean_tokens=TURNS * TURN)
+        what = f"rollout of conversations of {TURNS} turns, {one.short}, {shape}"
+        yield Job("turns", what, partial(rollouts, plan, one, shape, what))
         for tokens in REPLIES[:1] if plan.quick else REPLIES:
             shape = Shape(plan.batches[0], STEPS * (tokens + 1))
             what = f"step after a reply of {tokens} tokens, {one.short}, {shape.rows} rows"
@@ -38,7 +51,48 @@ def after_replies(plan: Plan, one: Subject, shape: Shape, tokens: int, what: str
     about: dict[str, Any] = {"target": 2 + 0.3 * tokens, "better": "lower", "unit": "ms", "usual_name": usual.name}
     about |= {name: 1000 * float(np.median(of.seconds)) / STEPS for name, of in (("ours", ours), ("usual", usual))}
     about |= {"setting": {"rows": shape.rows, "model": one.short, "reply_tokens": tokens}, "series": (ours, usual)}
-    return [Result("turns", what, float(np.median(ratios)), ratios, note=NOTE, **about)]
+    return [Result("turns", what, float(np.median(ratios)), ratios, note=NOTES["step"], **about)]
+
+
+def rollouts(plan: Plan, one: Subject, shape: Shape, what: str) -> list[Result]:
+    """Tokens a second of the policy's in conversations, against those of completions that are as long."""
+    n_steps = max(2, min(N_STEPS, one.turn_tokens // shape.rows))
+    talking = rollout(one, conversation_env(one, shape), n_steps, "conversations")
+    single = rollout(one, make_env(one, shape), n_steps, "one turn")
+    about: dict[str, Any] = {"target": 0.8, "note": NOTES["rollout"], "setting": {"rows": shape.rows}}
+    return [compare(*take_turns([talking, single], plan.repeats), row="turns", what=what, **about)]
+
+
+def rollout(one: Subject, env: TextVecEnv, n_steps: int, name: str) -> Entry:
+    """SB3's unmodified ``PPO.collect_rollouts``, from weights that count as changed."""
+    ppo = make_ppo(one, env, n_steps=n_steps)
+    return Entry(name, partial(collect, ppo, begin(ppo)), partial(touch, ppo.policy))
+
+
+def conversation_env(one: Subject, shape: Shape) -> TextVecEnv:
+    """The vector environment of ``make_env``, whose episodes are as long and in turns, with a partner between them."""
+    most = shape.new_tokens // TURNS
+    words = one.tokenizer.encode(prompts(one.vocabulary, REPLY, 1)[0].text)[:REPLY]
+    lengths: Any = {"max_prompt_tokens": shape.prompt_tokens, "max_turn_tokens": most, "max_turns": TURNS}
+    lengths["max_new_tokens"] = shape.new_tokens + 4 * TURNS * REPLY  # a real tokenizer may read a reply otherwise
+    lengths["eos_token_ids"] = end_tokens(one, TURN, most)
+    form: Any = {"form": "seq2seq", "decoder_start_token_id": 0} if one.seq2seq else {}
+    talk: Any = {"partner": Says(one.tokenizer.decode(words)), "turn_template": ("", "")}
+    order: Any = {"sampling": "sequential", "autoreset_mode": AutoresetMode.SAME_STEP}
+    given = prompts(one.vocabulary, shape.prompt_tokens)
+    return TextVecEnv(
+        TextGenerationVectorEnv(shape.rows, given, None, one.tokenizer, **lengths, **form, **talk, **order)
+    )
+
+
+class Says:
+    """A partner that says the same whatever it hears."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __call__(self, dialogues: Sequence[Dialogue], /) -> list[Reply]:
+        return [Reply(self.text) for _ in dialogues]
 
 
 def steps(one: Subject, shape: Shape, grows: int, name: str) -> Entry:

@@ -8,12 +8,15 @@ from typing import ClassVar
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from stable_baselines3.common.env_checker import check_env
 
+from tests.agents.four_tokens import LOGGED_TALKS, TALKS, make_env, make_model
 from textgym.errors import ConfigError, MissingExtraError
 from textgym.tokenizer import BUILTIN_SEQ2SEQ, BUILTIN_TINY
 from textgym_agents import ALGORITHMS, load, make
 from textgym_agents.algorithms import find
+from textgym_agents.buffers.offline import LoggedEpisode
 from textgym_agents.envs.vec_env import make_vec_env
 from textgym_agents.evaluation.held_out import evaluate, load_policy
 from textgym_agents.policies.base import LanguageModelPolicy
@@ -64,6 +67,19 @@ def test_a_seed_gives_the_same_run(name):
         evaluation = evaluate(made, ID, 4, metrics=[], env_kwargs={"max_new_tokens": 4})
         completions.append([sample.token_ids for sample in evaluation.samples])
     assert completions[0] == completions[1]
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_it_takes_a_partner_or_says_that_it_does_not(name):
+    """BC learns from logged conversations, since the task has no references."""
+    log = {"episodes": [LoggedEpisode((), 0.0, 0, turns=turns) for turns in LOGGED_TALKS]} if name == "bc" else {}
+    made = make(name, make_env(4, **TALKS), make_model(), **small(name, seed=0, **log))
+    if name == "vineppo":
+        with pytest.raises(ConfigError, match="can't begin in the middle"):
+            made.learn(40)
+    else:
+        made.learn(40)
+        assert all(bool(torch.isfinite(p).all()) for p in made.policy.parameters())
 
 
 def test_a_form_that_an_algorithm_cannot_train_names_those_that_can(monkeypatch):

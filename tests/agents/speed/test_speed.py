@@ -18,7 +18,18 @@ from textgym.errors import ConfigError
 from textgym_agents import speed
 from textgym_agents.cli.app import app
 from textgym_agents.report.timing import Entry, Result, Series, compare, take_turns
-from textgym_agents.speed import chart, entries, environment_rows, judging, memory, model_rows, models, report, with_trl
+from textgym_agents.speed import (
+    chart,
+    entries,
+    environment_rows,
+    judging,
+    memory,
+    model_rows,
+    models,
+    report,
+    turns,
+    with_trl,
+)
 from textgym_agents.speed.handwritten import HandwrittenPPO, pad
 from textgym_agents.speed.models import MADE, Subject, new_model, number_tokenizer, subject
 from textgym_agents.speed.plan import Plan, quick
@@ -194,7 +205,7 @@ def test_all_rows_but_the_slow_ones_in_small(tiny_models, tmp_path):
     assert len(by_row["update"]) == 3  # two lengths and mixed lengths
     assert all(len(one.repeats) == 2 for one in results if one.row != "buffer")
     assert all(one.value > 0 for one in by_row["buffer"])
-    assert [one.target for one in by_row["turns"]] == [4.4, 11.6] * 2
+    assert [one.target for one in by_row["turns"]] == [0.8, 4.4, 11.6] * 2
     assert all(one.ours > 0 for one in by_row["turns"])
     number = len(speed.jobs(plan, only))
     assert [one[1:] for one in begun] == [(i, number) for i in range(number)]
@@ -256,6 +267,20 @@ def test_rollouts_with_a_judge_take_turns_with_those_without(tiny_models):
     entry = judging.rollout(models.subject("llama"), MIXED, 24, judge := judging.waiting_judge(0))
     assert entry.run() == 4 * 24
     assert judge.calls > 0
+
+
+def test_conversations_have_turns_and_completions_of_the_length_asked_for():
+    one = Subject("gpt2", "", new_model("gpt2", 5000, hidden=64, layers=1), number_tokenizer(5000))
+    shape = Shape(32, 4 * turns.TURNS * turns.TURN, mean_tokens=turns.TURNS * turns.TURN)
+    ppo = make_ppo(one, turns.conversation_env(one, shape), n_steps=192)
+    callback = entries.begin(ppo)
+    for _ in range(2):
+        entries.collect(ppo, callback)
+    lengths = [info["l"] for info in ppo.ep_info_buffer]  # of the last 100 episodes, the policy's tokens alone
+    assert 54 < np.mean(lengths) < 74
+    inserted = [one for segment in ppo.rollout_buffer.segments() for one in segment.inserted]
+    assert {len(one.tokens) for one in inserted} == {turns.REPLY}
+    assert len(inserted) > 2.5 * len(ppo.rollout_buffer.segments())
 
 
 def test_a_row_without_trl_says_so(tiny_models, monkeypatch):
