@@ -1,6 +1,7 @@
 """The partners of the package, the check of one's own, and turns as actions."""
 
 import copy
+import functools
 import pickle
 
 import gymnasium
@@ -14,7 +15,7 @@ from tests.conversations.test_contract import GPT, LENGTHS, PROMPTS, guessing, l
 from textgym import Dialogue, Prompt, Reply, TextGenerationEnv, Turn
 from textgym.checker import check_partner, check_text_env
 from textgym.errors import ConfigError, InvalidActionError, PartnerError
-from textgym.partners import Agenda, GymPartner, Human, ModelPartner, Scripted, ToolUse
+from textgym.partners import Agenda, GymPartner, Human, ModelPartner, Scripted, TextArenaGame, ToolUse
 from textgym.wrappers import CompletionAction
 
 
@@ -425,8 +426,11 @@ def test_environments_that_are_none_of_texts_or_follow_no_seed():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "partner",
-    [guessing, ToolUse(), GymPartner(Higher), Scripted(["no"] * 50)],
-    ids=["function", "tools", "gym", "script"],
+    [
+        *(guessing, ToolUse(), GymPartner(Higher), Scripted(["no"] * 50)),
+        GymPartner(functools.partial(TextArenaGame, "GuessTheNumber-v0")),
+    ],
+    ids=["function", "tools", "gym", "script", "textarena"],
 )
 def test_100_000_random_steps_and_both_forms_agree(partner):
     options = {"max_prompt_tokens": 16, "max_new_tokens": 48, "max_turns": 5, "min_new_tokens": 0}

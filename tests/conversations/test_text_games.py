@@ -124,6 +124,12 @@ def test_the_other_seats_are_played_and_only_what_is_new_is_said():
 
 
 def test_a_game_that_fails_is_over_and_a_lost_one_says_why():
+    game = TextArenaGame("Cryptarithm-v0")  # TextArena 0.7.4 takes the reason of an invalid move for its reward
+    game.reset(seed=0)
+    assert game.step("hello")[1:4] == (0, False, False)
+    said, reward, terminated, truncated, _ = game.step("hello")
+    assert (reward, terminated, truncated) == (-1, False, True)
+    assert said.startswith("The game failed: the reward 'Bad action format.")
     game = TextArenaGame("GuessTheNumber-v0")
     game.reset(seed=0)
     game._base.state.game_state = None  # as a game does that has a fault
@@ -143,6 +149,7 @@ def test_a_game_that_fails_is_over_and_a_lost_one_says_why():
     ("arguments", "options", "message"),
     [
         (("GuessTheNumber",), {}, "no game 'GuessTheNumber'. Did you mean 'GuessTheNumber-v0'"),
+        (("Dominoes",), {}, r"Its games are those of textarena\.envs\.registration\.ENV_REGISTRY"),
         (("GuessTheNumber-v0",), {"numbers": 3}, "with the options {'numbers': 3}: TypeError"),
         (("TicTacToe-v0",), {"players": 2}, "an opponent plays the others"),
         (("TicTacToe-v0", at_random), {"seat": 2}, "seats count from 0"),

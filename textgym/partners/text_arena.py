@@ -62,7 +62,9 @@ class TextArenaGame(gymnasium.Env[str, str]):
         except ImportError as error:
             raise MissingExtraError(f"The game {game!r}", "textarena") from error
         if game not in ENV_REGISTRY:
-            raise ConfigError(f"TextArena has no game {game!r}. {did_you_mean(game, ENV_REGISTRY)}")
+            hint = did_you_mean(game, ENV_REGISTRY)
+            every = "Its games are those of textarena.envs.registration.ENV_REGISTRY."  # hundreds
+            raise ConfigError(f"TextArena has no game {game!r}. {hint if hint.startswith('Did') else every}")
         self.players = (1 if opponent is None else 2) if players is None else players
         if not 0 <= seat < self.players or (self.players > 1 and opponent is None):
             raise ConfigError(
@@ -75,7 +77,7 @@ class TextArenaGame(gymnasium.Env[str, str]):
             self._played = textarena.make(game, **options)
         except Exception as error:  # a few games need a newer Python, a download of words, or a key
             raise ConfigError(
-                f"TextArena can't make the game {game!r} with the options {options}: {type(error).__name__}: {error}"
+                f"TextArena can't make the game {game!r} with the options {options}: {_what(error)}"
             ) from error
         self._base = self._played  # without wrappers, which say everything again at each observation
         while isinstance(self._base, textarena.Wrapper):
@@ -96,8 +98,8 @@ class TextArenaGame(gymnasium.Env[str, str]):
                 self._played.reset(num_players=self.players, seed=drawn)
             except Exception as error:
                 raise ConfigError(
-                    f"The game {self.game!r} can't be begun by {self.players}: {type(error).__name__}: {error}. Pass "
-                    "players= and opponent= for a game of several."
+                    f"The game {self.game!r} can't be begun by {self.players}: {_what(error)}. Pass players= and "
+                    "opponent= for a game of several."
                 ) from error
             self._over = self._play_others()
         return self._heard(), {}
@@ -109,16 +111,22 @@ class TextArenaGame(gymnasium.Env[str, str]):
             try:
                 self._over, _ = self._played.step(action)
             except Exception as error:
-                self._over = True
-                reason = f"The game failed: {type(error).__name__}: {error}"
-                return reason, BROKEN, False, True, {"reason": reason}
+                return self._failed(_what(error))
             self._over = self._over or self._play_others()
         state = self._base.state
         if not self._over:
             return self._heard(), 0.0, False, False, {}
-        reward = float((state.rewards or {}).get(self.seat, 0.0))
+        reward = (state.rewards or {}).get(self.seat, 0.0)
+        if not isinstance(reward, int | float):  # a few games have the reason there when a move is invalid
+            return self._failed(f"the reward {str(reward)[:80]!r}")
         reason = str((state.game_info or {}).get(self.seat, {}).get("reason", ""))
+        reward = float(reward)
         return "\n".join(filter(None, (self._heard(), reason))), reward, True, False, {"reason": reason}
+
+    def _failed(self, why: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self._over = True
+        reason = f"The game failed: {why}"
+        return reason, BROKEN, False, True, {"reason": reason}
 
     def _play_others(self) -> bool:
         """Until it is the seat's turn. Returns whether the game is over."""
@@ -165,3 +173,8 @@ class TextArenaGame(gymnasium.Env[str, str]):
 
     def __repr__(self) -> str:
         return f"TextArenaGame({self.game!r})"
+
+
+def _what(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
