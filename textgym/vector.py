@@ -407,6 +407,28 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         """
         return self.mdp.rules.mask(self._buffer.turn_counts).view(np.int8)
 
+    def write(self, rows: Sequence[int], tokens: Sequence[npt.NDArray[np.integer]]) -> Observation:
+        """Write several tokens into running rows at once, such as the beginnings of completions, with no reward.
+
+        A partner replies to the turns that end, as it does in :meth:`step`. Returns the observations of all rows.
+
+        Raises:
+            ConfigError: a token ends an episode.
+            InvalidActionError, PartnerError: as of :meth:`step`.
+        """
+        for place in range(max(map(len, tokens), default=0)):
+            at = np.array([row for row, own in zip(rows, tokens, strict=True) if len(own) > place], dtype=np.int64)
+            codes = self._buffer.play(np.array([own[place] for own in tokens if len(own) > place], dtype=np.int64), at)
+            ends = np.flatnonzero(codes).tolist()
+            talk, exchanges = self._conversations, []
+            if talk is not None and ends:
+                exchanges = talk.answer(at[ends].tolist(), codes[ends].tolist(), self._buffer)
+            if len(exchanges) < len(ends) or any(exchange.code != RUNNING for exchange in exchanges):
+                raise ConfigError(f"Token {place} of those to write ends an episode: leave it to step().")
+            for number, exchange in zip(ends, exchanges, strict=True):
+                talk.commit(int(at[number]), exchange, self._buffer)  # type: ignore[union-attr]
+        return self._buffer.observations(self.copy)
+
     def encode_completion(self, text: str) -> list[int]:
         """The actions that write ``text`` and end it."""
         return self.mdp.rules.encode_completion(text)

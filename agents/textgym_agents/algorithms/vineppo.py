@@ -133,7 +133,11 @@ class VinePPO(EpisodicPolicyGradient):
         sampled: Floats = np.zeros(0)
         counts = np.zeros(0)
         if played:
-            branches = self._play(env, callback, self.prompt_ids[of_episode], beginnings=beginnings)
+            # What a partner has said so far is what it says with the same seed.
+            seeds = None if self.partner_seeds is None else self.partner_seeds[of_episode]
+            branches = self._play(
+                env, callback, self.prompt_ids[of_episode], beginnings=beginnings, partner_seeds=seeds
+            )
             if branches is None:
                 return None
             scores = np.array([0.0 if b.abstained else b.rewards.sum(dtype=np.float64) for b in branches])

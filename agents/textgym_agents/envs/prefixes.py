@@ -20,13 +20,8 @@ def write_tokens(vector: Any, rows: NDArray[np.integer], tokens: Sequence[NDArra
         tokens: for each of them, tokens that don't end its episode.
 
     Raises:
-        ConfigError: another vector environment, or one with a partner.
+        ConfigError: another vector environment.
     """
-    if any(getattr(one, "partner", None) is not None for one in (vector, *getattr(vector, "envs", ()))):
-        raise ConfigError(
-            "Conversations can't begin in the middle, as an algorithm wants them to that plays on from states of a "
-            "completion. Take another one, such as 'ppo', 'grpo' or 'rloo', or leave partner out."
-        )
     if isinstance(vector, SingleEnvs):
         for row, written in zip(rows.tolist(), tokens, strict=True):
             for token in written.tolist():
@@ -34,17 +29,7 @@ def write_tokens(vector: Any, rows: NDArray[np.integer], tokens: Sequence[NDArra
         return vector._batch()
     if not isinstance(vector, TextGenerationVectorEnv):
         raise ConfigError(
-            f"Episodes of a {type(vector).__name__} can't begin in the middle: it has no get_state() and "
-            "set_state(state). textgym's own environments have them."
+            f"Episodes of a {type(vector).__name__} can't begin in the middle: it has no write(rows, tokens), as "
+            "textgym's own environments have."
         )
-    state = vector.get_state()
-    arrays = state["rows"]
-    seq2seq = "decoder_input_ids" in arrays
-    prefix, first = ("decoder_", 1) if seq2seq else ("", vector.mdp.rules.max_prompt_tokens)
-    for row, written in zip(rows.tolist(), tokens, strict=True):
-        columns = slice(first, first + len(written))
-        arrays[f"{prefix}input_ids"][row, columns] = written
-        arrays[f"{prefix}attention_mask"][row, columns] = 1
-        arrays["counts"][row] = len(written)
-    vector.set_state(state)
-    return {name: array for name, array in arrays.items() if name != "counts"}
+    return vector.write(rows.tolist(), tokens)

@@ -7,12 +7,16 @@ import torch
 from stable_baselines3.common.callbacks import CallbackList
 from torch.nn.functional import cosine_similarity
 
+from tests.agents import dialogues
 from tests.agents.four_tokens import RETURNS, make_env, make_model, per_completion
+from tests.agents.tiny_models import tiny_model
+from textgym import TextGenerationEnv
 from textgym.errors import ConfigError
 from textgym_agents.algorithms.vineppo import VinePPO
 from textgym_agents.envs.prompt_queue import PromptQueue
 from textgym_agents.envs.sync_vector import SingleEnvs
 from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
+from textgym_agents.models.packing import TokenSequence
 from textgym_agents.objectives.advantages import segment_starts
 from textgym_agents.policies.base import LanguageModelPolicy
 
@@ -45,6 +49,39 @@ def collect(made):
     callback.on_training_start({}, {})
     assert made.collect_rollouts(made.env, callback, made.rollout_buffer, 1)
     return made.rollout_buffer
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_branches_go_on_with_the_dialogue_and_the_partner_of_their_state(single):
+    env = dialogues.made(6)
+    if single:
+        options = {**dialogues.LENGTHS, "partner": dialogues.poisoned, "allowed_tokens": dialogues.ALLOWED}
+        rows = [TextGenerationEnv(dialogues.PROMPTS, dialogues.length, **options) for _ in range(6)]
+        env = TextVecEnv(SingleEnvs(rows))
+    sizes = {"prompts_per_rollout": 3, "group_size": 2, "branches": 2, "stride": 5}
+    made = VinePPO(LanguageModelPolicy, env, seed=0, policy_kwargs={"model": tiny_model("gpt2")}, **sizes)
+    made._setup_learn(10**6)
+    played, play = [], made._play
+
+    def watched(env, callback, prompt_ids, **how):
+        episodes = play(env, callback, prompt_ids, **how)
+        played.append((how.get("beginnings"), how["partner_seeds"], episodes))
+        return episodes
+
+    made._play = watched
+    collect(made)
+    (_, seeds, completions), (beginnings, again, branches) = played
+    turns = 0
+    for beginning, seed, branch in zip(beginnings, again, branches, strict=True):
+        states = []
+        for one in (one for one, own in zip(completions, seeds, strict=True) if own == seed):
+            if np.array_equal(one.actions[: len(beginning)], beginning) and len(one.actions) > len(beginning):
+                tokens, before = TokenSequence(one.context, one.actions, one.prompt, one.inserted).after_context()
+                states.append(np.concatenate([one.context, tokens[: before[len(beginning)]]]))
+        assert any(np.array_equal(branch.context, state) for state in states)
+        turns += any(one.after <= len(beginning) for whole in completions for one in whole.inserted)
+    assert turns > 5
+    made.train()
 
 
 @pytest.fixture(scope="module")
