@@ -238,11 +238,13 @@ class ILQL(EpisodicAlgorithm):
 def _chunks(episodes: list[Episode]) -> Iterator[list[Episode]]:
     """Some episodes at a time, of about as many tokens as a reference model takes in one pass."""
     chunk: list[Episode] = []
+    tokens = 0
     for episode in episodes:
         chunk.append(episode)
-        if sum(len(e.context) + len(e.actions) for e in chunk) >= REFERENCE_TOKENS:
+        tokens += len(episode.context) + len(episode.actions) + sum(len(one.tokens) for one in episode.inserted)
+        if tokens >= REFERENCE_TOKENS:
             yield chunk
-            chunk = []
+            chunk, tokens = [], 0
     if chunk:
         yield chunk
 

@@ -150,7 +150,8 @@ def play_turns(turns: Sequence[Turn], rules: TokenRules, prompt: str, reward: fl
             f"{where} has {said} turns of the policy, the environment allows {rules.max_turns}. Make it with "
             f"max_turns={said} and a partner; where nothing is played, textgym.partners.Scripted(['Bye.']) will do."
         )
-    template = TurnTemplate(rules) if any(t.speaker == "partner" and not t.token_ids for t in turns) else None
+    texts = {turn.speaker for turn in turns if not turn.token_ids}
+    template = TurnTemplate(rules) if "partner" in texts or (texts and rules.chat) else None
     actions: list[int] = []
     rewards: list[float] = []
     inserted: list[Insertion] = []
@@ -160,7 +161,7 @@ def play_turns(turns: Sequence[Turn], rules: TokenRules, prompt: str, reward: fl
         if tokens and not 0 <= min(tokens) <= max(tokens) < rules.vocab_size:
             raise DatasetError(f"{named}: {tokens} are no tokens, expected 0 to {rules.vocab_size - 1}.")
         if turn.speaker == "policy":
-            tokens = tokens or spoken(rules, before, turn.text)
+            tokens = tokens or _ended(spoken(rules, before, turn.text), rules, template)
             _check_turn(tokens, rules, named, last=number == len(turns))
             actions += tokens
             rewards += [*[0.0] * (len(tokens) - 1), turn.reward]
@@ -178,6 +179,14 @@ def play_turns(turns: Sequence[Turn], rules: TokenRules, prompt: str, reward: fl
         )
     rewards[-1] += reward
     return PlayedTurns(actions, rewards, tuple(inserted))
+
+
+def _ended(tokens: list[int], rules: TokenRules, template: TurnTemplate | None) -> list[int]:
+    """The tokens with the end token of a chat template, where it has one of its own."""
+    if template is None or not template.closing or tokens[-1] != rules.eos_token_id:
+        return tokens
+    closing = rules.tokenizer.encode(template.closing, add_special_tokens=False)
+    return [*tokens[:-1], next((token for token in closing if rules.is_eos[token]), rules.eos_token_id)]
 
 
 def _check_turn(tokens: list[int], rules: TokenRules, where: str, last: bool) -> None:

@@ -17,6 +17,7 @@ on one line.
 
 import json
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,10 +118,23 @@ def read_log(source: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]]) -
 def as_episodes(log: Iterable[LoggedEpisode], mdp: TextMDP) -> list[Episode]:
     """Logged episodes as an ``EpisodeStore`` takes them, rewards at the last token, and at that of their turn.
 
+    Prompts that are given as texts are cut as the environment cuts them, with a warning.
+
     Raises:
         DatasetError: the task has no such prompt, or the environment doesn't allow the completion.
     """
-    return [_episode(one, mdp, f"episode {number} of the log") for number, one in enumerate(log)]
+    episodes: list[Episode] = []
+    cut = 0
+    for one in log:
+        episodes.append(_episode(one, mdp, f"episode {len(episodes)} of the log"))
+        cut += one.prompt is not None and mdp.rules.encode_prompt(one.prompt)[1] > 0
+    if cut:
+        warnings.warn(
+            f"{cut} of the log's {len(episodes)} prompts are longer than max_prompt_tokens="
+            f"{mdp.rules.max_prompt_tokens} and are cut. Raise it if the model has the positions.",
+            stacklevel=2,
+        )
+    return episodes
 
 
 def _episode(one: LoggedEpisode, mdp: TextMDP, where: str) -> Episode:

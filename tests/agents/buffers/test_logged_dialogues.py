@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.agents.four_tokens import LOGGED_TALKS, TALKS, make_env, tokenizer
+from tests.conversations.test_contract import chat_env
 from textgym import Prompt, TextGenerationEnv, Turn
 from textgym.errors import DatasetError
 from textgym.partners import Scripted
@@ -93,6 +94,28 @@ def test_a_dialogue_of_texts_is_read_with_its_prompt_and_template():
     assert decode(episode.actions) == " 5<|endoftext|> 7<|endoftext|>"
     assert [decode(one.tokens) for one in episode.inserted] == ["\nI: too low\nYou:"]
     assert (episode.rewards.sum(), episode.rewards[-1]) == (1, 1)
+
+
+def test_a_chat_of_texts_has_the_tokens_of_its_template():
+    env = chat_env()
+    env.reset(seed=2, options={"prompt_id": 0})
+    for text in ("b?", "c?", "a"):
+        for token in [*env.tokenizer.encode(text, add_special_tokens=False), env.mdp.rules.eos_token_ids[-1]]:
+            env.step(token)
+    known = LoggedEpisode((), 0.0, 0, turns=env.last_sample.turns)
+    of_texts = tuple(Turn(turn.speaker, turn.text, (), turn.reward) for turn in known.turns)
+    theirs, ours = as_episodes([known, LoggedEpisode((), 0.0, 0, turns=of_texts)], env.mdp)
+    assert ours.actions.tolist() == theirs.actions.tolist()
+    assert ours.rewards.tolist() == theirs.rewards.tolist()
+    assert [one.tokens.tolist() for one in ours.inserted] == [one.tokens.tolist() for one in theirs.inserted]
+    assert len(ours.inserted) == 2
+
+
+def test_long_prompts_of_texts_are_cut_with_a_warning():
+    env = TextGenerationEnv([Prompt("unused")], max_prompt_tokens=8, max_new_tokens=8)
+    with pytest.warns(UserWarning, match="1 of the log's 2 prompts are longer than max_prompt_tokens=8"):
+        long, short = as_episodes(read_log([{"prompt": "one two " * n, "turns": [POLICY]} for n in (20, 1)]), env.mdp)
+    assert len(long.context) == 8 > len(short.context)
 
 
 POLICY, PARTNER = {"speaker": "policy", "text": "a"}, {"speaker": "partner", "text": "b"}
