@@ -243,6 +243,26 @@ def test_a_domain_of_tau2_token_by_token_goes_on_from_its_turns_after_pickling(m
 
 
 @pytest.mark.slow
+def test_a_user_of_tau2_is_a_language_model(monkeypatch):
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    wish = "Create the task 'Important Meeting' for user_1, please."
+    user = {"solo": False, "user_llm": "gpt-4.1", "user_llm_args": {"mock_response": wish}}  # no server is asked
+    partner = GymPartner(mock(tasks=["create_task_1"], **user))
+    (prompt,) = partner.prompts(1)
+    assert "Ticket:" not in prompt.text
+    assert prompt.text.endswith(f"done(): Call this function when you are done with the task.\nuser: {wish}\n")
+    said, replies = ["How can I help?", "create_task(user_id='user_1', title='Important Meeting')", "done()"], []
+    for last in range(len(said)):
+        turns = [
+            turn for text in said[: last + 1] for turn in (textgym.Turn("policy", text), textgym.Turn("partner", ""))
+        ]
+        replies += partner([textgym.Dialogue(prompt, tuple(turns[:-1]))])
+    assert replies[0] == textgym.Reply(f"user: {wish}")
+    assert replies[1].text.startswith('tool: {"task_id": "task_2"')
+    assert replies[2] == textgym.Reply("", 1.0, done=True)
+
+
+@pytest.mark.slow
 def test_domains_and_tasks_of_tau2_that_are_not_there():
     mock()  # skips without tau2
     with pytest.raises(ConfigError, match=r"no domain 'mack'\. Did you mean 'mock'"):
