@@ -49,7 +49,7 @@ def speed(
 
     It takes twenty minutes or so on one core. Ctrl-C ends it early and shows what there is.
 
-    Rows: rollout, mixed, update, seq2seq, trl, sb3, environment, buffer, memory, scoring, judge, turns.
+    Rows: rollout, mixed, update, seq2seq, trl, sb3, environment, buffer, memory, scoring, metrics, judge, turns.
 
     [cyan]textgym speed --quick[/cyan]
     [cyan]textgym speed --json speed.json --png speed.png[/cyan]

@@ -12,7 +12,7 @@ import torch
 
 from textgym.errors import ConfigError, did_you_mean
 from textgym_agents.report.timing import Result
-from textgym_agents.speed import environment_rows, judging, model_rows, turns
+from textgym_agents.speed import environment_rows, judging, metric_rows, model_rows, turns
 from textgym_agents.speed.plan import Job, Plan
 
 ROWS: dict[str, Callable[[Plan], Iterator[Job]]] = {
@@ -26,6 +26,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Job]]] = {
     "buffer": model_rows.buffer_bytes,
     "memory": model_rows.peak_memory,
     "scoring": environment_rows.scoring,
+    "metrics": metric_rows.metrics,
     "judge": judging.judged,
     "turns": turns.conversations,
 }

@@ -15,6 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from textgym.errors import ConfigError
+from textgym.rewards import parse_reward
 from textgym_agents import speed
 from textgym_agents.cli.app import app
 from textgym_agents.report.timing import Entry, Result, Series, compare, take_turns
@@ -24,6 +25,7 @@ from textgym_agents.speed import (
     environment_rows,
     judging,
     memory,
+    metric_rows,
     model_rows,
     models,
     report,
@@ -248,6 +250,26 @@ def test_scoring_is_a_share_of_the_rollout():
     (result,) = environment_rows.score_share(Plan(repeats=1), "bleu", "x", rows=2, n_steps=12)
     assert 0 <= result.value < 1
     assert result.usual > result.ours >= 0
+
+
+@pytest.mark.parametrize("formula", metric_rows.FORMULAS)
+def test_rewards_score_texts_as_the_tools_do(formula):
+    (result,) = metric_rows.score_time(Plan(repeats=1), formula, "x", prompts=2)
+    assert result.value > 0
+    assert result.setting == {"texts": 6}
+    assert all(series.work == (6.0,) for series in result.series)
+    assert bool(result.usual) is (metric_rows.tool_of(formula) is not None)
+
+
+@pytest.mark.parametrize("formula", ["bleu", "chrf", "ter", "rouge1", "rougeL", "gleu", "meteor"])
+def test_the_tools_of_the_field_give_the_same_numbers(formula):
+    _, tool = metric_rows.tool_of(formula)
+    for sample in metric_rows.texts(4):
+        given = tool(sample.completion, sample.references)
+        number = given[formula].fmeasure if formula.startswith("rouge") else getattr(given, "score", given)
+        number = number / 100 if formula in ("bleu", "chrf", "ter") else number
+        expected = max(0, 1 - number) if formula == "ter" else number
+        assert parse_reward(formula)([sample])[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_environments_take_their_steps():
