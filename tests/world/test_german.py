@@ -5,34 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from tests.world.clauses import GIVE, KNOW_THAT, TODAY, TOMORROW, YESTERDAY, be, clause, np, place
 from textgym.world import Draw, german, translation_grammar
 from textgym.world import bilingual as two
-from textgym.world.syntax import Clause, Name, NounPhrase, Prepositional, Pronoun, compound, question, statement
+from textgym.world.syntax import Pronoun, compound, question, statement
 from textgym.world.translation import CONSTRUCTIONS
-
-VERB = {verb.en: verb for verb in (*two.TRANSITIVE, *two.RESTING, two.GO, two.RUN, two.DRIVE, two.ARRIVE)}
-GIVE, KNOW_THAT = two.GIVING[0], two.SAYING[0]
-ADJECTIVE = {pair[0]: pair for pairs in two.ADJECTIVES.values() for pair in pairs} | {"tall": ("tall", "groß")}
-
-
-def np(noun, determiner="the", adjective="", plural=False):
-    return NounPhrase(two.NOUN[noun], determiner, ADJECTIVE[adjective] if adjective else None, plural)
-
-
-def place(english, preposition, noun, case="dat", determiner="the", adjective=""):
-    return Prepositional((english, preposition), case, np(noun, determiner, adjective))
-
-
-def clause(subject, verb, thing=None, receiver=None, **more):
-    subject = Pronoun(subject) if subject in two.PRONOUNS else Name(subject) if isinstance(subject, str) else subject
-    return Clause(subject, VERB[verb] if isinstance(verb, str) else verb, thing, receiver, **more)
-
-
-def be(subject, adjective, **more):
-    return clause(subject, two.BE, adjective=ADJECTIVE[adjective], **more)
-
-
-YESTERDAY, TODAY, TOMORROW = ("yesterday", "gestern"), ("today", "heute"), ("tomorrow", "morgen")
 
 SENTENCES = [
     # Cases, genders and adjective endings
@@ -244,13 +221,13 @@ SENTENCES = [
 
 @pytest.mark.parametrize(("sentence", "english", "expected"), SENTENCES, ids=[english for _, english, _ in SENTENCES])
 def test_sentences_checked_by_hand(sentence, english, expected):
-    assert sentence[0] == english
-    assert expected in sentence[1]
+    assert sentence.en() == english
+    assert expected in sentence.de()
 
 
 def test_all_orders_of_one_clause():
     main = clause(np("man"), "invite", Pronoun("we"), tense="past", time=YESTERDAY)
-    assert statement(main)[1] == (
+    assert statement(main).de() == (
         "Der Mann hat uns gestern eingeladen.",
         "Gestern hat der Mann uns eingeladen.",
         "Der Mann lud uns gestern ein.",
@@ -347,7 +324,8 @@ def test_every_construction_renders_well_formed_german():
     lower = re.compile(r"(?<=[a-zäöüß] )([A-ZÄÖÜ]\w+)")
     for construction in dict.fromkeys(CONSTRUCTIONS):
         for index in range(150):
-            english, texts = construction(Draw.at(4, "train", index))
+            sentence = construction(Draw.at(4, "train", index))
+            english, texts = sentence.en(), sentence.de()
             assert 1 <= len(texts) == len(set(texts)), english
             for text in texts:
                 assert text[0].isupper(), text

@@ -1,4 +1,4 @@
-"""Phrases and clauses that render themselves in English and in German: a synchronous grammar.
+"""Phrases, clauses and sentences that render themselves in English and in German: a synchronous grammar.
 
 German orders a clause around its finite verb: second in a statement, first in a question or after a fronted clause,
 last in a subordinate clause. All else (subject, middle field, infinitive, participle, prefix) keeps its order.
@@ -237,30 +237,53 @@ class Clause:
         return tuple(dict.fromkeys(texts))
 
 
-def statement(clause: Clause, time_first: bool = False) -> tuple[str, tuple[str, ...]]:
-    """An English statement and its German translations."""
-    english = clause.en(time_first)
-    return f"{capital(english)}.", tuple(f"{capital(text)}." for text in clause.variants(time_first=time_first))
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A statement or a question, perhaps with a subordinate clause before or after its main clause."""
 
+    main: Clause
+    time_first: bool = False
+    asks: bool = False
+    conjunction: str = ""
+    sub: Clause | None = None
+    sub_first: bool = False
 
-def question(clause: Clause) -> tuple[str, tuple[str, ...]]:
-    """An English yes-or-no question and its German translations."""
-    return f"{capital(clause.question_en())}?", tuple(f"{capital(text)}?" for text in clause.variants("first"))
-
-
-def compound(main: Clause, conjunction: str, sub: Clause, sub_first: bool = False) -> tuple[str, tuple[str, ...]]:
-    """An English sentence with a subordinate clause, before or after the main clause, and its German translations."""
-    german_conjunction = CONJUNCTIONS[conjunction]
-    if sub_first:
-        english = f"{conjunction} {sub.en()}, {main.en()}"
-    else:
-        comma = "," if conjunction == "although" else ""
-        english = f"{main.en()}{comma} {conjunction} {sub.en()}"
-    texts = []
-    for perfect in (True, False):
-        last = f"{german_conjunction} {sub.de('last', perfect=perfect)}"
-        if sub_first:
-            texts.append(f"{last}, {main.de('first', perfect=perfect)}")
+    def en(self) -> str:
+        """The English sentence."""
+        if self.sub is None:
+            text = self.main.question_en() if self.asks else self.main.en(self.time_first)
+        elif self.sub_first:
+            text = f"{self.conjunction} {self.sub.en()}, {self.main.en()}"
         else:
-            texts.append(f"{main.de(perfect=perfect)}, {last}")
-    return f"{capital(english)}.", tuple(f"{capital(text)}." for text in dict.fromkeys(texts))
+            comma = "," if self.conjunction == "although" else ""
+            text = f"{self.main.en()}{comma} {self.conjunction} {self.sub.en()}"
+        return f"{capital(text)}{'?' if self.asks else '.'}"
+
+    def de(self) -> tuple[str, ...]:
+        """Its German translations."""
+        if self.sub is None:
+            texts = self.main.variants("first") if self.asks else self.main.variants(time_first=self.time_first)
+        else:
+            texts = tuple(dict.fromkeys(self._compound_de(self.sub, perfect) for perfect in (True, False)))
+        return tuple(f"{capital(text)}{'?' if self.asks else '.'}" for text in texts)
+
+    def _compound_de(self, sub: Clause, perfect: bool) -> str:
+        last = f"{CONJUNCTIONS[self.conjunction]} {sub.de('last', perfect=perfect)}"
+        if self.sub_first:
+            return f"{last}, {self.main.de('first', perfect=perfect)}"
+        return f"{self.main.de(perfect=perfect)}, {last}"
+
+
+def statement(clause: Clause, time_first: bool = False) -> Sentence:
+    """A statement."""
+    return Sentence(clause, time_first)
+
+
+def question(clause: Clause) -> Sentence:
+    """A yes-or-no question."""
+    return Sentence(clause, asks=True)
+
+
+def compound(main: Clause, conjunction: str, sub: Clause, sub_first: bool = False) -> Sentence:
+    """A sentence with a subordinate clause, before or after the main clause."""
+    return Sentence(main, conjunction=conjunction, sub=sub, sub_first=sub_first)

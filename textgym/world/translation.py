@@ -1,9 +1,11 @@
 """Sentences drawn from the synchronous grammar: what is said, who says it, and in which construction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 
 from textgym.world import bilingual as two
+from textgym.world import chinese
 from textgym.world.bilingual import Pair
 from textgym.world.draw import Draw, Rendered
 from textgym.world.lexicon import PEOPLE
@@ -14,6 +16,7 @@ from textgym.world.syntax import (
     Phrase,
     Prepositional,
     Pronoun,
+    Sentence,
     compound,
     question,
     statement,
@@ -21,14 +24,51 @@ from textgym.world.syntax import (
 
 _SHE = frozenset(name for name, forms in PEOPLE if forms[0] == "she")
 _OWN = {"I": "my", "he": "his", "she": "her", "we": "our", "they": "their"}
+PAIRS = ("en-de", "en-zh", "de-en", "zh-en")
 _TENSES = ("past", "past", "past", "progressive", "present", "future")
-Sentence = tuple[str, tuple[str, ...]]
 
 
-def translation_grammar(draw: Draw) -> Rendered:
-    """An English sentence, and its German translations."""
-    english, german = draw.pick(CONSTRUCTIONS)(draw)
-    return Rendered(english, german)
+def translation_grammar(draw: Draw, languages: str = "en-de") -> Rendered:
+    """A sentence and its translations, from the first of two languages to the second: one of ``PAIRS``."""
+    source, target = languages.split("-")
+    chinese_too = "zh" in (source, target)
+    sentence = draw.pick(CONSTRUCTIONS)(draw)
+    while chinese_too and not chinese.sayable(sentence):  # one of twenty
+        sentence = draw.pick(CONSTRUCTIONS)(draw)
+    foreign = chinese.translations(sentence) if chinese_too else sentence.de()
+    if source == "en":
+        return Rendered(sentence.en(), foreign)
+    said = draw.pick(foreign)
+    alike = [sentence, _other_order(sentence)]
+    if chinese_too:
+        alike += [other for one in alike for other in _other_tenses(one) if said in chinese.translations(other)]
+    return Rendered(said, tuple(dict.fromkeys(one.en() for one in alike)))
+
+
+def _other_order(sentence: Sentence) -> Sentence:
+    """The sentence with its time or its subordinate clause at the other end, whose subject is still named first."""
+    main, sub = sentence.main, sentence.sub
+    if sub is None or sentence.conjunction == "that":
+        return replace(sentence, time_first=not sentence.time_first)
+    one = sentence.conjunction == "if" and sub.subject != Pronoun("it")  # both clauses are about one
+    if one and sentence.sub_first and isinstance(main.subject, Pronoun):
+        main, sub = replace(main, subject=sub.subject), replace(sub, subject=main.subject)
+    return replace(sentence, main=main, sub=sub, sub_first=not sentence.sub_first)
+
+
+def _other_tenses(sentence: Sentence) -> Iterator[Sentence]:
+    """The sentence in the past as in the present, between which Chinese makes no difference for what is so."""
+    clauses = [sentence.main, sentence.sub] if sentence.sub else [sentence.main]
+    if sentence.conjunction not in ("", "that"):
+        return
+    tenses = [
+        ("present", "past") if clause.verb.state and not clause.time and clause.tense != "future" else (clause.tense,)
+        for clause in clauses
+    ]
+    for chosen in product(*tenses):
+        if chosen != ("past", "present"):  # English keeps to the past: "knew that he was"
+            main, *sub = (replace(clause, tense=tense) for clause, tense in zip(clauses, chosen, strict=True))
+            yield replace(sentence, main=main, sub=sub[0] if sub else None)
 
 
 def _noun_phrase(draw: Draw, kind: str, determiners: tuple[str, ...], plural: float = 0.2) -> NounPhrase:
