@@ -116,6 +116,9 @@ class Translation(WorldTask):
                 columns = {**own, **(columns or {})}
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
+    def _check_variants(self) -> None:
+        """Nothing to refuse: a dataset has languages too, which choose its columns and the template."""
+
     @staticmethod
     def grammar(draw: Draw, /) -> Rendered:
         return translation_grammar(draw)
