@@ -310,18 +310,20 @@ def test_a_restored_buffer_goes_on_as_the_saved_one(seq2seq, size, talks):
     assert (saved.size(), saved.full, saved.nbytes_per_token) == (
         restored.size(), restored.full, restored.nbytes_per_token,
     )  # fmt: skip
+    pickled = pickle.loads(pickle.dumps(saved))
     rng = np.random.default_rng(1)
     for _ in range(8):
         actions = rng.integers(0, K, env.num_envs)
         new_obs, rewards, dones, infos = env.step(actions)
-        for buffer in (saved, restored):
+        for buffer in (saved, restored, pickled):
             buffer.add(obs, new_obs, actions, rewards, dones, infos)
         obs = new_obs
-    one, other = saved.sample(16), restored.sample(16)
-    for name in ("actions", "rewards", "dones", "discounts"):
-        assert np.array_equal(getattr(one, name), getattr(other, name)), name
-    assert states_of(one.observations) == states_of(other.observations)
-    assert states_of(one.next_observations) == states_of(other.next_observations)
+    one, *others = (buffer.sample(16) for buffer in (saved, restored, pickled))
+    for other in others:
+        for name in ("actions", "rewards", "dones", "discounts"):
+            assert np.array_equal(getattr(one, name), getattr(other, name)), name
+        assert states_of(one.observations) == states_of(other.observations)
+        assert states_of(one.next_observations) == states_of(other.next_observations)
 
 
 # ---------------------------------------------------------------------------- conversations
