@@ -261,13 +261,17 @@ class Listener(Judge):
         return [None if value % 5 == 0 else Score(0.01 * value, {"length": value}) for value in values]
 
 
-@pytest.mark.parametrize("name", ["ppo", "rloo"])
+@pytest.mark.parametrize("name", ["ppo", "rloo", "dqn"])
 def test_a_conversations_turns_are_paid_at_once_and_the_whole_of_it_later(name):
-    sizes = {"n_steps": 12, "batch_size": 48, "n_epochs": 1} if name == "ppo" else {"prompts_per_rollout": 2}
+    sizes = {
+        "ppo": {"n_steps": 12, "batch_size": 48, "n_epochs": 1, "kl_coef": 0.1},
+        "rloo": {"prompts_per_rollout": 2, "kl_coef": 0.1},
+        "dqn": RUNS["dqn"],
+    }[name]
     results, judges = [], [Listener(0), Listener(8)]
     for judge in judges:
         log = TextLogger(every=1)
-        model = make(name, dialogues.made(4, reward=judge), tiny_model("gpt2"), seed=3, kl_coef=0.1, **sizes)
+        model = make(name, dialogues.made(4, reward=judge), tiny_model("gpt2"), seed=3, **sizes)
         model.learn(144, [log, HealthCheck()])
         rows = [{key: value for key, value in row.items() if "time/" not in key} for row in log.history]
         results.append((rows, [(one["r"], one["l"]) for one in model.ep_info_buffer]))
