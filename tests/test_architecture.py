@@ -18,7 +18,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     "textgym": (
         ("errors",),
         ("border",),
-        ("arguments", "tokenizer", "rendering", "world", "plugins", "importable"),
+        ("arguments", "tokenizer", "rendering", "sandbox", "world", "plugins", "importable"),
         ("text_model",),
         ("metrics",),
         ("rules",),

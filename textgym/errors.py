@@ -64,6 +64,10 @@ class PartnerError(TextGymError, ValueError):
     """The partner of a conversation raised, or returned something else than a reply for each dialogue."""
 
 
+class SandboxError(TextGymError, RuntimeError):
+    """A program can't be run, as a child process can't be held to its limits here. It is never turned into a score."""
+
+
 class MetricError(TextGymError, ValueError):
     """A metric can't be computed: there are no samples, or they lack what the metric compares with."""
 

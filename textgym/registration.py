@@ -16,7 +16,7 @@ from textgym.importable import name_of, named, names_object
 from textgym.plugins import load_plugins
 from textgym.rewards import parse_reward
 from textgym.rules import DEFAULTS
-from textgym.tasks import CONVERSATIONS, PROBES, TASKS
+from textgym.tasks import CONVERSATIONS, OPT_IN, PROBES, TASKS
 from textgym.vector import TextGenerationVectorEnv
 
 ENV_ARGUMENTS = (*DEFAULTS, "reward", "tokenizer", "render_mode", "partner")
@@ -30,7 +30,7 @@ TaskLike = Task | Sequence[Prompt]
 
 def built_in_tasks() -> dict[str, Callable[..., TaskLike]]:
     """The classes of the built-in tasks by name: of one turn, of several, and the probes."""
-    return {**TASKS, **CONVERSATIONS, **PROBES}
+    return {**TASKS, **OPT_IN, **CONVERSATIONS, **PROBES}
 
 
 def versions(task_name: str) -> tuple[int, ...]:
@@ -216,6 +216,7 @@ class _Entry:
         _check(options, (*(VECTOR_ARGUMENTS if self.vector else ENV_ARGUMENTS), *names), self.id)
         own = {name: options.pop(name) for name in names if name in options}
         chosen = options.pop("reward", DEFAULT)
+        self._check_opt_in(own)
         self._check_world(chosen, own)
         reward = self.made_reward(chosen)
         task = cast("Callable[..., TaskLike]", self.task)(**own) if _is_factory(self.task) else self.task
@@ -231,6 +232,15 @@ class _Entry:
         if not isinstance(chosen, str):
             return chosen
         return cast(Reward, named(chosen) if names_object(chosen) else parse_reward(chosen))
+
+    def _check_opt_in(self, own: Mapping[str, Any]) -> None:
+        """A task that runs what a policy writes has no environment until someone says so."""
+        argument = getattr(self.task, "opt_in", "")
+        if argument and own.get(argument) is not True:
+            raise ConfigError(
+                f"{self.id} runs programs that a policy writes, each in a child process that can only compute. Say "
+                f"that you want that: gymnasium.make({self.id!r}, {argument}=True), or --env-kwarg {argument}=true."
+            )
 
     def _check_world(self, chosen: "Reward | str | None", own: Mapping[str, Any]) -> None:
         """A guarded reward whose model was trained on the small world alone would be 0 for every text of a dataset."""

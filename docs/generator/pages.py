@@ -17,11 +17,11 @@ NOT_IN_API = {"cli", "speed", "world", "assets", "__pycache__"}
 @cache
 def generated() -> dict[str, str]:
     """Path of each page within docs/ -> its Markdown. Overviews come first, the others in the order of their tables."""
-    from textgym.tasks import TASKS
+    from textgym.tasks import OPT_IN, TASKS
     from textgym_agents.algorithms import ALGORITHMS
 
     pages = {"environments/index.md": environments(), "algorithms/index.md": algorithms()}
-    pages |= {f"environments/{name}.md": environment(name) for name in TASKS}
+    pages |= {f"environments/{name}.md": environment(name) for name in (*TASKS, *OPT_IN)}
     pages |= {"rewards/index.md": rewards()}
     pages |= {f"algorithms/{name}.md": algorithm(name) for name in ALGORITHMS}
     pages |= {"algorithms/defaults.md": defaults()}
@@ -54,9 +54,9 @@ Results that are of such an id name it.
 def environment(name: str) -> str:
     """The page of an environment: its task's docstring, its reward, metrics, examples, commands and result."""
     from textgym.registration import default_reward, env_id
-    from textgym.tasks import TASKS
+    from textgym.tasks import OPT_IN, TASKS
 
-    task: Any = TASKS[name]
+    task: Any = {**TASKS, **OPT_IN}[name]
     known = facts.FACTS["environment"][name]
     reward: Any = default_reward(env_id(name))
     title, _, body = inspect.cleandoc(task.__doc__).partition("\n>>>")[0].strip().partition("\n\n")

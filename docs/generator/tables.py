@@ -25,18 +25,19 @@ def first_line(thing: Any) -> str:
 def environment_list() -> str:
     """The ids of the environments, and what each task is."""
     from textgym.registration import env_id
-    from textgym.tasks import TASKS
+    from textgym.tasks import OPT_IN, TASKS
 
-    return table(("id", "task"), [(f"`{env_id(name)}`", first_line(task)) for name, task in TASKS.items()])
+    rows = [(f"`{env_id(name)}`", first_line(task)) for name, task in {**TASKS, **OPT_IN}.items()]
+    return table(("id", "task"), rows)
 
 
 def environments() -> str:
     """The environments, from the task classes."""
     from textgym.registration import default_reward, env_id
-    from textgym.tasks import TASKS
+    from textgym.tasks import OPT_IN, TASKS
 
     rows = []
-    for name, factory in TASKS.items():
+    for name, factory in {**TASKS, **OPT_IN}.items():
         task: Any = factory
         columns = ", ".join(f"{role}: `{column}`" for role, column in task.columns.items())
         tokens = f"{task.max_prompt_tokens} + {task.max_new_tokens}"

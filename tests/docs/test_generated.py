@@ -10,7 +10,7 @@ import pytest
 from docs.generator import facts, pages, roles, tables
 from docs.generator.roles import as_markdown
 from docs.generator.write import GENERATED, README, part
-from textgym.tasks import TASKS
+from textgym.tasks import OPT_IN, TASKS
 from textgym_agents.algorithms import ALGORITHMS
 from textgym_agents.algorithms.origins import CHOSEN
 
@@ -41,7 +41,7 @@ def test_every_algorithm_has_an_update_rule_and_reasons(name: str) -> None:
         assert f"## {heading}\n" in page
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [*TASKS, *OPT_IN])
 def test_every_environment_has_its_facts(name: str) -> None:
     assert {*facts.FACTS["environment"][name]} == {"origin", "equation", "paper", "result"}
     page = pages.generated()[f"environments/{name}.md"]
@@ -62,7 +62,7 @@ def test_facts_are_of_algorithms_and_arguments_that_exist() -> None:
         users = [name] if name else [*ALGORITHMS]
         assert any(argument in arguments[user] for user in users), f"{entry}: no algorithm takes that"
     assert {*facts.FACTS["equation"]} <= {*ALGORITHMS}
-    assert {*facts.FACTS["environment"]} == {*TASKS}
+    assert {*facts.FACTS["environment"]} == {*TASKS, *OPT_IN}
 
 
 def test_defaults_say_what_the_class_itself_has() -> None:

@@ -14,15 +14,16 @@ import textgym
 from textgym import registration
 from textgym.checker import check_reward, check_task, check_text_env
 from textgym.core import Sample
-from textgym.tasks import CONVERSATIONS, PROBES, TASKS
+from textgym.tasks import CONVERSATIONS, OPT_IN, PROBES, TASKS
 
-# tests/tasks/test_probes.py has those of the probes, tests/conversations/test_tasks.py those of several turns.
+# tests/tasks/test_python_code.py has those that refuse without an argument, tests/tasks/test_probes.py the probes,
+# tests/conversations/test_tasks.py those of several turns.
 IDS = sorted(registration.env_id(name) for name in TASKS)
 
 
 def test_the_table_the_tasks_and_the_registry_agree():
     every = [registration.env_id(name, version) for name in TASKS for version in registration.versions(name)]
-    every += map(registration.env_id, [*CONVERSATIONS, *PROBES])
+    every += map(registration.env_id, [*OPT_IN, *CONVERSATIONS, *PROBES])
     assert {name for name in gymnasium.registry if name.startswith("textgym/")} == {*every}
     assert registration.text_ids()[: len(every)] == every
     assert all(task.name == name for name, task in TASKS.items())

@@ -13,7 +13,7 @@ from textgym.tasks import TASKS
 from textgym.tasks.degenerate import degenerate_texts
 from textgym.tokenizer import builtin_tokenizer
 
-PROMPTS = 10
+PROMPTS = 6
 MOST = 0.7  # of what a reference earns
 
 

@@ -9,6 +9,7 @@ from textgym.world import (
     Draw,
     Rendered,
     concept_grammar,
+    function_grammar,
     label_grammar,
     problem_grammar,
     program_grammar,
@@ -23,6 +24,7 @@ from textgym.world import (
 )
 
 GRAMMARS = [
+    function_grammar,
     label_grammar,
     question_grammar,
     concept_grammar,

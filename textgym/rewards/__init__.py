@@ -14,6 +14,7 @@ from textgym.rewards.bounds import Clip, Gate, Max, Min
 from textgym.rewards.chrf import ChrF
 from textgym.rewards.cider import CIDEr
 from textgym.rewards.classifier import ClassifierReward
+from textgym.rewards.code_tests import CodeTests
 from textgym.rewards.combine import Product, WeightedSum
 from textgym.rewards.confidence import Brier
 from textgym.rewards.distinct import Distinct
@@ -76,6 +77,7 @@ REWARDS.update(
         "pattern": Pattern,
         "rhyme": Rhyme,
         "meter": Meter,
+        "code_tests": CodeTests,  # which refuses without run_code=true
         "program_tests": ProgramTests,  # which needs prompts with tests
         "fluency": Fluency,
         "self_bleu": SelfBLEU,  # which compares the completions of a prompt, as the next one does
@@ -106,6 +108,7 @@ __all__ = [
     "ChrF",
     "ClassifierReward",
     "Clip",
+    "CodeTests",
     "ConceptCoverage",
     "Distinct",
     "EmbeddingSimilarity",

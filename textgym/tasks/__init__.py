@@ -23,6 +23,7 @@ from textgym.tasks.copy import Copy
 from textgym.tasks.data_to_text import DataToText
 from textgym.tasks.probes import PROBES
 from textgym.tasks.program_induction import ProgramInduction
+from textgym.tasks.python_code import PythonCode
 from textgym.tasks.question_answering import QuestionAnswering
 from textgym.tasks.sentiment_continuation import SentimentContinuation
 from textgym.tasks.summarization import Summarization
@@ -31,6 +32,7 @@ from textgym.world import SPLITS, Draw
 
 __all__ = [
     "CONVERSATIONS",
+    "OPT_IN",
     "PROBES",
     "TASKS",
     "Arithmetic",
@@ -40,6 +42,7 @@ __all__ = [
     "Copy",
     "DataToText",
     "ProgramInduction",
+    "PythonCode",
     "QuestionAnswering",
     "SentimentContinuation",
     "Summarization",
@@ -60,6 +63,9 @@ TASKS: dict[str, type[WorldTask]] = {
     "QuestionAnswering": QuestionAnswering,
     "Classification": Classification,
 }
+
+# Tasks whose environments refuse without an argument that the class names, ``opt_in``.
+OPT_IN: dict[str, type[WorldTask]] = {"PythonCode": PythonCode}
 
 
 def training_texts(name: str, count: int, seed: int = 0) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ class WorldTask(ABC):
         default_reward: the formula of the reward of its id ``-v0``, in names of ``REWARDS``.
         guarded_reward: the formula of its id ``-v1``, which no degenerate text gets much of; None: there is no such id.
         needs_world: a reward for datasets, where that of the newest id suits the small world alone; else empty.
+        opt_in: an argument without which there is no environment: the task runs what a policy writes; else empty.
         template: what surrounds the text of a prompt, with one ``{prompt}``.
         columns: role -> column of a dataset. Roles: "prompt", "references", and what ``from_rows`` reads besides.
         optional: roles whose column may be missing, unless the user names it.
@@ -62,6 +63,7 @@ class WorldTask(ABC):
     default_reward: ClassVar[str]
     guarded_reward: ClassVar[str | None] = None
     needs_world: ClassVar[str] = ""
+    opt_in: ClassVar[str] = ""
     template: ClassVar[str]
     columns: ClassVar[Columns]
     optional: ClassVar[tuple[str, ...]] = ()

@@ -6,6 +6,7 @@ it until the text belongs to the split that was asked for, which its hash decide
 
 from textgym.world.concepts import concept_grammar
 from textgym.world.draw import SPLITS, Draw, Rendered, render, split_of
+from textgym.world.functions import function_grammar
 from textgym.world.labels import label_grammar
 from textgym.world.problems import problem_grammar
 from textgym.world.programs import program_grammar
@@ -21,6 +22,7 @@ __all__ = [
     "Draw",
     "Rendered",
     "concept_grammar",
+    "function_grammar",
     "label_grammar",
     "problem_grammar",
     "program_grammar",
