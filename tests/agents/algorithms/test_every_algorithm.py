@@ -70,16 +70,12 @@ def test_a_seed_gives_the_same_run(name):
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_it_takes_a_partner_or_says_that_it_does_not(name):
+def test_it_takes_a_partner(name):
     """BC learns from logged conversations, since the task has no references."""
     log = {"episodes": [LoggedEpisode((), 0.0, 0, turns=turns) for turns in LOGGED_TALKS]} if name == "bc" else {}
     made = make(name, make_env(4, **TALKS), make_model(), **small(name, seed=0, **log))
-    if name == "vineppo":
-        with pytest.raises(ConfigError, match="can't begin in the middle"):
-            made.learn(40)
-    else:
-        made.learn(40)
-        assert all(bool(torch.isfinite(p).all()) for p in made.policy.parameters())
+    made.learn(40)
+    assert all(bool(torch.isfinite(p).all()) for p in made.policy.parameters())
 
 
 def test_a_form_that_an_algorithm_cannot_train_names_those_that_can(monkeypatch):
