@@ -9,6 +9,7 @@ import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
+from textgym.checker import check_reward
 from textgym.core import Sample, score_samples
 from textgym.errors import ConfigError, MissingExtraError, RewardError
 from textgym.metrics import stems
@@ -68,6 +69,11 @@ def test_values_are_in_range_and_copies_agree(reward):
         assert again.name == reward.name
     assert reward([]) == []
     assert reward(SAMPLES[:1]) == [reward.score(SAMPLES[0])]
+
+
+@pytest.mark.parametrize("reward", [reward for reward in BUILT_IN if reward.scope == "sample"], ids=repr)
+def test_the_checker_accepts_it(reward):
+    check_reward(reward, SAMPLES)
 
 
 @pytest.mark.parametrize(
