@@ -87,6 +87,11 @@ SENTENCES = [
         "My small sister put on a new dress.",
         "我的小妹妹穿上了一条新裙子。",
     ),
+    (
+        statement(clause("I", "sell", np("chair", "my", "heavy"), tense="past")),
+        "I sold my heavy chair.",
+        "我卖掉了我那把很重的椅子。",
+    ),
     # Verbs that depend on what something is done to
     (statement(clause("we", "eat", np("soup", "this"), tense="past")), "We ate this soup.", "我们喝了这碗汤。"),
     (statement(clause("she", "cook", np("fish", "a"), tense="past")), "She cooked a fish.", "她做了一条鱼。"),
