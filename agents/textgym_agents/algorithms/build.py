@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import VecEnv
@@ -103,6 +104,11 @@ def make(
                 "textgym.wrappers.transform_reward."
             )
         vec_env = TextVecEnv(transform_reward(vec_env.env, reward_transform))  # type: ignore[attr-defined]
+    if not isinstance(vec_env.action_space, spaces.Discrete):
+        raise ConfigError(
+            f"The environment's actions are {vec_env.action_space}, expected tokens, Discrete(V). Leave out wrappers "
+            "that change actions, such as CompletionAction: what is said at once is learned token by token."
+        )
     if row.wrap is not None:
         wrap = {name: overrides.pop(name, default) for name, default in row.wrap_defaults.items()}
         vec_env = row.wrap(vec_env, model, **wrap)

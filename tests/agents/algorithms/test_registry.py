@@ -4,12 +4,14 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import gymnasium
 import pytest
 import torch
 from typer.testing import CliRunner
 
 import textgym_agents
 from textgym.errors import ConfigError
+from textgym.wrappers import CompletionAction
 from textgym_agents import ALGORITHMS, Algorithm, make, register_algorithm
 from textgym_agents.algorithms.options import PPOOptions, arguments
 from textgym_agents.algorithms.row import is_of_sb3
@@ -165,3 +167,9 @@ def test_a_minibatch_of_the_whole_rollout_trains_as_a_larger_one():
             runs.append(make("ppo", "textgym/Copy-v0", n_envs=2, n_steps=16, seed=0, **options).learn(64))
     for one, other in zip(*(run.policy.parameters() for run in runs), strict=True):
         assert torch.equal(one, other)
+
+
+def test_an_environment_whose_actions_are_texts_is_refused():
+    env = CompletionAction(gymnasium.make("textgym/Copy-v1"))
+    with pytest.raises(ConfigError, match=r"expected tokens, Discrete\(V\). Leave out wrappers.*CompletionAction"):
+        make("rloo", env, "textgym/tiny")
