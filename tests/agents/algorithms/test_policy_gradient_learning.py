@@ -32,13 +32,19 @@ def gain(algorithm, timesteps, seed=0, model=BUILTIN_MODEL, **options):
 @pytest.mark.learning
 @pytest.mark.parametrize(
     ("algorithm", "options"),
-    [(REINFORCE, {}), (SCST, {"prompts_per_rollout": 32, "group_size": 1}), (RLOO, {}), (GRPO, {"timesteps": 2048})],
+    [
+        (REINFORCE, {}),
+        (SCST, {"prompts_per_rollout": 32, "group_size": 1, "timesteps": 8000}),
+        (RLOO, {}),
+        (GRPO, {"timesteps": 2048}),
+    ],
     ids=["reinforce", "scst", "rloo", "grpo"],
 )
 def test_some_seconds_of_training_turn_reviews_positive(algorithm, options):
-    """The built-in model writes happy and unhappy reviews alike: 0.53. 4,000 tokens bring 0.86 to 0.92 (3 seeds).
+    """The built-in model writes happy and unhappy reviews alike: 0.53. 4,000 tokens bring 0.80 to 0.90 (3 seeds).
 
-    GRPO, which learns twice from each rollout, is at 0.95 after half of them.
+    GRPO, which learns twice from each rollout, is at 0.85 to 0.93 after half of them. SCST, whose baseline is one other
+    completion, is at 0.85 to 0.97 after twice as many, and at 0.63 to 0.91 after 4,000.
     """
     before, after = gain(algorithm, **{"timesteps": 4000, **options})
     assert 0.35 < before < 0.65
