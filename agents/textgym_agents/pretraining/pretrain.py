@@ -121,8 +121,8 @@ def length_factor(tokenizer: tokenizers.Tokenizer, texts_per_task: int = 200, se
 def shares() -> dict[str, float]:
     """The share of every built-in task in the batches: that of ``SHARES``; 1 / (number of tasks) for one without.
 
-    >>> shares() == SHARES
-    True
+    >>> round(sum(shares().values()), 6), shares()["Copy"] < SHARES["Copy"]
+    (1.0, True)
     """
     new = [name for name in TASKS if name not in SHARES]
     rest = 1 - len(new) / len(TASKS)  # 1 when all have a share
