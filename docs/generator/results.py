@@ -1,5 +1,6 @@
 """Tables of docs/benchmark.md, from the results files in agents/results."""
 
+from collections.abc import Callable
 from functools import cache
 
 from docs.generator.blocks import ROOT
@@ -60,9 +61,14 @@ def by_tag() -> str:
 
 def separation() -> str:
     """What each probe tells apart."""
+    return separation_table(_scores(), "probe", lambda task: f"`{short_task(task)}`")
+
+
+def separation_table(scores: Scores, what: str, name: Callable[[str], str]) -> str:
+    """The share of pairs that each task separates, and how far halves of the seeds agree."""
     rows = []
-    for one in discrimination(_scores()):
-        name = "mean" if one.task is None else f"`{short_task(one.task)}`"
-        rows.append([name, f"{one.separated:.0%}", "–" if one.tau is None else f"{one.tau:.2f}"])
-    whole = f"Of all pairs of algorithms, {separated_somewhere(_scores()):.0%} are separated on at least one probe."
-    return f"{markdown.table(['probe', 'pairs separated', 'tau'], rows)}\n\n{whole}"
+    for one in discrimination(scores):
+        named = "mean" if one.task is None else name(one.task)
+        rows.append([named, f"{one.separated:.0%}", "–" if one.tau is None else f"{one.tau:.2f}"])
+    whole = f"Of all pairs of algorithms, {separated_somewhere(scores):.0%} are separated on at least one {what}."
+    return f"{markdown.table([what, 'pairs separated', 'tau'], rows)}\n\n{whole}"

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generator import results, tables
+from docs.generator import results, tables, text_results
 from docs.generator.blocks import ROOT, outputs_of, run_blocks
 from docs.generator.logged import as_cell, loggers
 
@@ -24,7 +24,17 @@ GENERATED: dict[Path, dict[str, Callable[[], str]]] = {
 }
 # From the results files: too slow for the quick tests.
 RESULTS: dict[Path, dict[str, Callable[[], str]]] = {
-    BENCHMARK: {"benchmark": results.overall, "tags": results.by_tag, "separation": results.separation},
+    BENCHMARK: {
+        "benchmark": results.overall,
+        "tags": results.by_tag,
+        "separation": results.separation,
+        "text-headroom": text_results.headroom,
+        "text": text_results.overall,
+        "text-above": text_results.above,
+        "text-separation": text_results.separation,
+        "text-fronts": text_results.front_areas,
+        "text-costs": text_results.equal_cost,
+    },
 }
 
 
