@@ -12,8 +12,9 @@ import pytest
 from textgym import registration
 from textgym.core import Prompt, Sample, Task, score_samples
 from textgym.errors import ConfigError, SeedError
-from textgym.tasks import TASKS, SentimentContinuation, training_texts
+from textgym.tasks import TASKS, SentimentContinuation, taught_variants, training_texts
 from textgym.tokenizer import BUILTIN_MODELS, builtin_tokenizer, length_factor
+from textgym.world import split_of
 
 NAMES = list(TASKS)
 every_task = pytest.mark.parametrize("name", NAMES)
@@ -179,14 +180,28 @@ def test_prefix_words_must_be_a_positive_integer(words):
 
 @every_task
 def test_training_texts_are_train_prompts_with_a_completion(name):
-    task = TASKS[name](seed=6)
+    """The variants that are taught take turns: index i is one of the variant number i, modulo their number."""
+    tasks = taught_variants(name, seed=6)
+    assert all(task.prompts.split == "train" for task in tasks)
     pairs = list(training_texts(name, 50, seed=6))
     assert pairs == list(training_texts(name, 50, seed=6))
-    assert [prompt for prompt, _ in pairs] == [task[index].text for index in range(50)]
-    for index, (_, completion) in enumerate(pairs):
+    drawn = 0
+    for prompt, completion in pairs:
         assert completion.startswith(" ")
-        assert completion[1:] in task.training_completions(index)
-        assert set(task[index].references) <= set(task.training_completions(index))
+        while (task := tasks[drawn % len(tasks)])[drawn].text != prompt:
+            assert any(map(task.is_held_out, task[drawn].references))
+            drawn += 1
+        assert completion[1:] in task.training_completions(drawn)
+        assert not task.is_held_out(completion[1:])
+        assert set(task[drawn].references) <= set(task.training_completions(drawn))
+        drawn += 1
+    assert (drawn > 50) == (name == "Translation")
+
+
+def test_no_sentence_is_taught_in_one_direction_and_held_out_in_another():
+    taught = {text.strip() for pair in training_texts("Translation", 300) for text in (pair[0].split(": ")[1], pair[1])}
+    taught = {text.partition("\n")[0] for text in taught}
+    assert {split_of(text) for text in taught} == {"train"}
 
 
 def test_training_reviews_are_happy_as_often_as_not():

@@ -48,6 +48,7 @@ __all__ = [
     "Summarization",
     "Translation",
     "WorldTask",
+    "taught_variants",
     "training_texts",
 ]
 
@@ -68,10 +69,25 @@ TASKS: dict[str, type[WorldTask]] = {
 OPT_IN: dict[str, type[WorldTask]] = {"PythonCode": PythonCode}
 
 
+def taught_variants(name: str, seed: int = 0) -> list[WorldTask]:
+    """The variants of a task that the built-in models are trained on, in the train split, in equal shares.
+
+    Raises:
+        ConfigError: no such task.
+
+    >>> [task.max_prompt_tokens for task in taught_variants("QuestionAnswering")]
+    [128, 352]
+    """
+    if name not in TASKS:
+        raise ConfigError(f"No task is called {name!r}. {did_you_mean(name, TASKS)}")
+    return [TASKS[name](seed=seed, **arguments) for arguments in TASKS[name].taught]
+
+
 def training_texts(name: str, count: int, seed: int = 0) -> Iterator[tuple[str, str]]:
     """Pairs of prompt and completion (with its leading space) from a task's train split, to train a model on.
 
-    Each prompt comes with one of its task's ``training_completions`` at random.
+    The variants in the task's ``taught`` take turns. Each prompt comes with one of its task's ``training_completions``
+    at random; a pair whose completion is a held-out prompt of another variant is left out.
 
     Raises:
         ConfigError: no such task.
@@ -80,10 +96,14 @@ def training_texts(name: str, count: int, seed: int = 0) -> Iterator[tuple[str, 
     >>> prompt == f"Words:{completion}\\nCopy:"
     True
     """
-    if name not in TASKS:
-        raise ConfigError(f"No task is called {name!r}. {did_you_mean(name, TASKS)}")
-    task = TASKS[name](seed=seed)
+    tasks = taught_variants(name, seed)
     # One stream of its own, beside those of the splits.
     draw = Draw(np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(len(SPLITS),)))))
-    for index in range(count):
-        yield task[index].text, f" {draw.pick(task.training_completions(index))}"
+    left, index = count, 0
+    while left > 0:
+        task = tasks[index % len(tasks)]
+        completion = draw.pick(task.training_completions(index))
+        if not task.is_held_out(completion):
+            yield task[index].text, f" {completion}"
+            left -= 1
+        index += 1

@@ -9,6 +9,13 @@ A prompt, its reference, and what a completion scores with the default reward (t
     " #### 18"                                              1.00: only the answer counts
     " 5 * 4 = 20. 20 - 2 = 18."                             0.00: the form is missing
     " #### 20"                                              0.00
+
+With ``language="zh"``:
+
+    题目：陈静家里有56顶帽子。星期三，林峰拿走了33顶帽子。她又买了2顶帽子。陈静现在有多少顶帽子？
+    解答：
+
+    " 56 - 33 = 23. 23 + 2 = 25. #### 25"                   1.00 (the reference)
 """
 
 import re
@@ -16,14 +23,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from textgym.arguments import count
+from textgym.arguments import choice, count
 from textgym.core import Prompt
 from textgym.errors import DatasetError
 from textgym.metrics.answer import MARKER, has_answer_format
-from textgym.tasks.base import WorldTask
+from textgym.tasks.base import CHINESE, ENGLISH, LANGUAGES, WorldTask
 from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
-from textgym.world import Draw, Rendered, problem_grammar
+from textgym.world import Draw, Rendered, chinese_problem_grammar, problem_grammar
 
 _ANNOTATION = re.compile(r"<<[^<>]*>>")  # GSM8K's for calculators
 
@@ -34,14 +41,16 @@ class Arithmetic(WorldTask):
     ## Description
     The prompt is a problem of one to three steps with whole numbers: someone gets, loses, shares, sells or compares
     things. The completion should work it out and end with ``####`` and the answer, as GSM8K's solutions do. A level is
-    the number of steps. The reference has an equation for each. ``metadata["level"]`` is the level. The built-in models
-    weren't trained on this task.
+    the number of steps. The reference has an equation for each. ``metadata["level"]`` is the level. With
+    ``language="zh"`` the problem is Chinese. The built-in models weren't trained on this task.
 
     ## Observation Space
     | Part | Shape | Unit | Content |
     |---|---|---|---|
     | prompt | 96 | tokens | ``Problem: <problem>\\nSolution:``, padded on the left |
     | completion | 48 | tokens | what was generated so far, from column 96 on |
+
+    A Chinese prompt has 224 tokens.
 
     ## Action Space
     ``Discrete(V)``: the next token, V the size of the tokenizer.
@@ -58,6 +67,7 @@ class Arithmetic(WorldTask):
     |---|---|---|
     | split | "train" | "train" (1,000,000 prompts), "validation" or "test" (1,000 each), or a split of the dataset |
     | level | 2 | steps of a problem, from 1 to 3 |
+    | language | "en" | "en", or "zh": prompts and references are Chinese |
     | dataset | None | path, hub name, or loaded dataset; None is the small world |
     | columns | prompt: question, references: answer | the dataset's columns |
     | template | "Problem: {prompt}\\nSolution:" | what surrounds the problem |
@@ -82,8 +92,10 @@ class Arithmetic(WorldTask):
     default_reward = "answer*answer_format"
 
     template = "Problem: {prompt}\nSolution:"
+    chinese_template = "题目：{prompt}\n解答："
     columns: ClassVar[Mapping[str, str]] = {"prompt": "question", "references": "answer"}
-    variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"level": (1, 2, 3)}
+    variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"level": (1, 2, 3), "language": LANGUAGES}
+    taught = ({}, {"language": CHINESE})
     grammar = staticmethod(problem_grammar)
 
     def __init__(
@@ -91,6 +103,7 @@ class Arithmetic(WorldTask):
         split: str = "train",
         *,
         level: int = 2,
+        language: str = ENGLISH,
         dataset: Any = None,
         columns: Columns | None = None,
         template: str | None = None,
@@ -98,10 +111,16 @@ class Arithmetic(WorldTask):
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.level = count("level", level, least=1, most=3)
+        self.language = choice("language", language, LANGUAGES)
+        if language == CHINESE:
+            # A character is three tokens of the built-in tokenizers.
+            self.max_prompt_tokens, self.max_new_tokens = 224, 48
+            template = self.chinese_template if template is None else template
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
     def drawn_by(self) -> Callable[[Draw], Rendered]:
-        return partial(problem_grammar, level=self.level)
+        grammar = chinese_problem_grammar if self.language == CHINESE else problem_grammar
+        return partial(grammar, level=self.level)
 
     def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
         return [

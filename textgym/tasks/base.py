@@ -11,6 +11,9 @@ from textgym.tasks.dataset import Columns, Row, load_rows, merge_columns
 from textgym.tasks.prompts import WorldPrompts, cue_of, fill
 from textgym.world import Draw, Rendered
 
+ENGLISH, CHINESE = LANGUAGES = ("en", "zh")
+OF_DATASETS_TOO = ("language", "languages")  # variants that choose a dataset's template and columns
+
 
 class WorldTask(ABC):
     """Base of the built-in tasks: a :class:`textgym.Task`. A subclass gives its attributes and its grammar.
@@ -22,9 +25,12 @@ class WorldTask(ABC):
         needs_world: a reward for datasets, where that of the newest id suits the small world alone; else empty.
         opt_in: an argument without which there is no environment: the task runs what a policy writes; else empty.
         template: what surrounds the text of a prompt, with one ``{prompt}``.
+        chinese_template: what surrounds a prompt with ``language="zh"``, for tasks that have it.
         columns: role -> column of a dataset. Roles: "prompt", "references", and what ``from_rows`` reads besides.
         optional: roles whose column may be missing, unless the user names it.
         variants: argument -> values that it may have. What holds for a task is tested for each.
+        taught: arguments of the variants that the built-in models are trained on, in equal shares. One that is in it
+            twice gets twice the share.
         cue: the part of the template after the text. It stays when a long prompt is cut on the right.
         prompts: the prompts of the split.
 
@@ -65,9 +71,11 @@ class WorldTask(ABC):
     needs_world: ClassVar[str] = ""
     opt_in: ClassVar[str] = ""
     template: ClassVar[str]
+    chinese_template: ClassVar[str] = ""
     columns: ClassVar[Columns]
     optional: ClassVar[tuple[str, ...]] = ()
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    taught: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
 
     def __init__(
         self,
@@ -92,8 +100,10 @@ class WorldTask(ABC):
         self.prompts = self.from_rows(rows, template)
 
     def _check_variants(self) -> None:
-        """Raise ConfigError for a variant of the small world together with a dataset, which has none."""
+        """Raise ConfigError for a variant of the small world together with a dataset, which has languages alone."""
         for argument in self.variants:
+            if argument in OF_DATASETS_TOO:
+                continue
             default = inspect.signature(type(self)).parameters[argument].default
             if getattr(self, argument) != default:
                 raise ConfigError(
@@ -117,6 +127,10 @@ class WorldTask(ABC):
     def training_completions(self, index: int) -> tuple[str, ...]:
         """The completions that the built-in models are trained on for a prompt. Default: its references."""
         return self[index].references
+
+    def is_held_out(self, completion: str) -> bool:
+        """Whether another variant holds this text out as a prompt, so that none is trained on it. Default: never."""
+        return False
 
     def __len__(self) -> int:
         return len(self.prompts)

@@ -8,6 +8,15 @@ A prompt, its reference, and what a completion scores with the default reward (e
 
     " positive"                                             1.00 (the reference)
     " positive, negative"                                   0.00
+
+With ``language="zh"``:
+
+    文本：我星期四买了一本书，叫《银铃铛》。我是在火车上读的。语言让我很生气。
+    选项：正面、负面、中性
+    标签：
+
+    " 负面"                                                 1.00 (the reference)
+    " 中性"                                                 0.00
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +26,10 @@ from typing import Any, ClassVar
 from textgym.arguments import choice
 from textgym.core import Prompt
 from textgym.errors import ConfigError, DatasetError
-from textgym.tasks.base import WorldTask
+from textgym.tasks.base import CHINESE, ENGLISH, LANGUAGES, WorldTask
 from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
-from textgym.world import Draw, Rendered, label_grammar
+from textgym.world import Draw, Rendered, chinese_label_grammar, label_grammar
 from textgym.world.labels import VARIANTS
 
 LISTED = 30  # labels of a dataset that are shown in prompts
@@ -33,13 +42,16 @@ class Classification(WorldTask):
     The prompt is a text and the labels to choose from; the completion should be the right one. Variants: "mood", of a
     review (positive, negative, neutral); "topic", what a review is about (five kinds of things); "opinion", topic and
     mood of a review, as in "hotel, negative"; "item", which of four listed things suits what someone wants to buy.
-    ``metadata["labels"]`` holds the labels. The built-in models weren't trained on this task.
+    ``metadata["labels"]`` holds the labels. With ``language="zh"`` texts and labels are Chinese. The built-in
+    models weren't trained on this task.
 
     ## Observation Space
     | Part | Shape | Unit | Content |
     |---|---|---|---|
     | prompt | 96 | tokens | text, labels, ``Label:``, padded on the left; of a longer one the beginning is kept |
     | completion | 16 | tokens | what was generated so far, from column 96 on |
+
+    In Chinese they have 256 and 40 tokens.
 
     ## Action Space
     ``Discrete(V)``: the next token, V the size of the tokenizer.
@@ -49,14 +61,15 @@ class Classification(WorldTask):
     punctuation don't count. Of m labels that are alike frequent, one and the same for every text gets 1/m.
 
     ## Episode End
-    The end token, or 16 tokens.
+    The end token, or 16 tokens, or 40 of Chinese.
 
     ## Arguments
     | Argument | Default | Meaning |
     |---|---|---|
     | split | "train" | "train" (1,000,000 prompts), "validation" or "test" (1,000 each), or a split of the dataset |
     | variant | "mood" | "mood", "topic", "opinion" or "item" |
-    | labels | ("negative", "positive") | the names of a dataset's labels that are numbers, from 0 on |
+    | language | "en" | "en", or "zh": prompts and references are Chinese |
+    | labels | None | the names of a dataset's labels that are numbers, from 0 on; None: "negative", "positive" |
     | dataset | None | path, hub name, or loaded dataset; None is the small world |
     | columns | prompt: text, label: label | the dataset's columns |
     | template | "Text: {prompt}\\nLabel:" | what surrounds text and labels |
@@ -64,7 +77,8 @@ class Classification(WorldTask):
     | load_kwargs | None | a dict of arguments for ``datasets.load_dataset`` |
 
     A dataset's labels are text, or numbers that ``labels`` names. Up to 30 of them are shown in prompts. Texts that
-    occur twice have the first one's label.
+    occur twice have the first one's label. With ``language="zh"`` the template is Chinese, and labels without names are
+    "负面" and "正面".
 
     ## Version History
     - v0: first version.
@@ -72,6 +86,8 @@ class Classification(WorldTask):
     >>> prompt = Classification(variant="topic")[0]
     >>> prompt.text.endswith("Labels: restaurant, hotel, film, book, product\\nLabel:"), len(prompt.references)
     (True, 1)
+    >>> Classification(language="zh")[0].metadata["labels"]
+    ('正面', '负面', '中性')
     """
 
     name = "Classification"
@@ -81,8 +97,10 @@ class Classification(WorldTask):
     default_reward = "exact_match"
 
     template = "Text: {prompt}\nLabel:"
+    chinese_template = "文本：{prompt}\n标签："
     columns: ClassVar[Mapping[str, str]] = {"prompt": "text", "label": "label"}
-    variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"variant": tuple(VARIANTS)}
+    variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"variant": tuple(VARIANTS), "language": LANGUAGES}
+    taught = tuple({"variant": variant, "language": language} for language in LANGUAGES for variant in VARIANTS)
     grammar = staticmethod(label_grammar)
 
     def __init__(
@@ -90,7 +108,8 @@ class Classification(WorldTask):
         split: str = "train",
         *,
         variant: str = "mood",
-        labels: Sequence[str] = ("negative", "positive"),
+        language: str = ENGLISH,
+        labels: Sequence[str] | None = None,
         dataset: Any = None,
         columns: Columns | None = None,
         template: str | None = None,
@@ -98,19 +117,28 @@ class Classification(WorldTask):
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.variant = choice("variant", variant, tuple(VARIANTS))
+        self.language = choice("language", language, LANGUAGES)
+        if language == CHINESE:
+            # A character is three tokens of the built-in tokenizers.
+            self.max_prompt_tokens, self.max_new_tokens = 256, 40
+            template = self.chinese_template if template is None else template
+        if labels is None:
+            labels = ("负面", "正面") if language == CHINESE else ("negative", "positive")
         if isinstance(labels, str) or not all(isinstance(label, str) and label.strip() for label in labels):
             raise ConfigError(f"labels={labels!r}, expected the names of a dataset's labels, such as ('bad', 'good').")
         self.labels = tuple(labels)
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
     def drawn_by(self) -> Callable[[Draw], Rendered]:
-        return partial(label_grammar, variant=self.variant)
+        grammar = chinese_label_grammar if self.language == CHINESE else label_grammar
+        return partial(grammar, variant=self.variant)
 
     def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
         found = [self._label(row) for row in rows]
         numbers = all(isinstance(row.extra["label"], int) for row in rows)
         labels = self.labels if numbers else tuple(sorted(set(found)))
-        shown = f"\nLabels: {', '.join(labels)}" if len(labels) <= LISTED else ""
+        listed = f"\n选项：{'、'.join(labels)}" if self.language == CHINESE else f"\nLabels: {', '.join(labels)}"
+        shown = listed if len(labels) <= LISTED else ""
         return [
             Prompt(fill(template, row.prompt + shown), (label,), {"labels": labels})
             for row, label in zip(rows, found, strict=True)

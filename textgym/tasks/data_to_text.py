@@ -7,17 +7,26 @@ A prompt, one of its references, and what a completion scores with the default r
 
     " The Red Fox is a cheap pub that serves soup."         1.00 (a reference)
     " The Red Fox is a pub."                                lower: it leaves facts out
+
+With ``language="zh"``, where BLEU compares characters:
+
+    信息：名称：红皇冠 | 类型：茶馆 | 食物：蛋糕 | 地段：老城区
+    描述：
+
+    " 红皇冠是老城区的一家茶馆，供应蛋糕。"                 1.00 (a reference)
+    " 红皇冠是一家茶馆。"                                   lower: it leaves facts out
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from textgym.arguments import choice
 from textgym.core import Prompt
-from textgym.tasks.base import WorldTask
-from textgym.tasks.dataset import Row
+from textgym.tasks.base import CHINESE, ENGLISH, LANGUAGES, WorldTask
+from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
-from textgym.world import record_grammar
+from textgym.world import Draw, Rendered, chinese_record_grammar, record_grammar
 
 _SLOT = re.compile(r"(\w[\w ]*)\[([^\[\]]*)\]")  # the slots of a meaning representation: name[The Eagle]
 
@@ -29,13 +38,15 @@ class DataToText(WorldTask):
     The prompt is a table in one line: a place to eat, a person, a thing on sale or an event, with 3 to 6 facts. The
     completion should say all of them, and nothing else, in one or two sentences. The world's tables have three
     references each. ``metadata["keywords"]`` holds the values of the table; in the built-in data each occurs verbatim
-    in every reference.
+    in every reference. With ``language="zh"`` all of it is Chinese, names included.
 
     ## Observation Space
     | Part | Shape | Unit | Content |
     |---|---|---|---|
     | prompt | 64 | tokens | ``Data: <table>\\nText:``, padded on the left |
     | completion | 40 | tokens | what was generated so far, from column 64 on |
+
+    In Chinese they have 152 and 120 tokens.
 
     ## Action Space
     ``Discrete(V)``: the next token, V the size of the tokenizer.
@@ -44,12 +55,13 @@ class DataToText(WorldTask):
     0 at every step but the last. Then the reward of the completion: sentence BLEU against the references by default.
 
     ## Episode End
-    The end token, or 40 tokens.
+    The end token, or 40 tokens, or 120 of Chinese.
 
     ## Arguments
     | Argument | Default | Meaning |
     |---|---|---|
     | split | "train" | "train" (1,000,000 prompts), "validation" or "test" (1,000 each), or a split of the dataset |
+    | language | "en" | "en", or "zh": prompts and references are Chinese |
     | dataset | None | path, hub name, or loaded dataset; None is the small world |
     | columns | prompt: meaning_representation, references: human_reference | the dataset's columns |
     | template | "Data: {prompt}\\nText:" | what surrounds the table |
@@ -65,6 +77,8 @@ class DataToText(WorldTask):
     >>> prompt = DataToText()[0]
     >>> prompt.text.startswith("Data: ") and prompt.text.endswith("Text:"), len(prompt.references)
     (True, 3)
+    >>> DataToText("test", language="zh")[0].metadata["keywords"]
+    ('杯子', '古董', '棕色', '玻璃', '陈静', '73块钱')
     """
 
     name = "DataToText"
@@ -74,8 +88,32 @@ class DataToText(WorldTask):
     default_reward = "bleu"
 
     template = "Data: {prompt}\nText:"
+    chinese_template = "信息：{prompt}\n描述："
     columns: ClassVar[Mapping[str, str]] = {"prompt": "meaning_representation", "references": "human_reference"}
+    variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"language": LANGUAGES}
+    taught = ({}, {"language": CHINESE})
     grammar = staticmethod(record_grammar)
+
+    def __init__(
+        self,
+        split: str = "train",
+        *,
+        language: str = ENGLISH,
+        dataset: Any = None,
+        columns: Columns | None = None,
+        template: str | None = None,
+        seed: int = 0,
+        load_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.language = choice("language", language, LANGUAGES)
+        if language == CHINESE:
+            # A character is three tokens of the built-in tokenizers.
+            self.max_prompt_tokens, self.max_new_tokens = 152, 120
+            template = self.chinese_template if template is None else template
+        super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
+
+    def drawn_by(self) -> Callable[[Draw], Rendered]:
+        return chinese_record_grammar if self.language == CHINESE else self.grammar
 
     def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
         return [Prompt(fill(template, row.prompt), row.references, _metadata(row.prompt)) for row in rows]

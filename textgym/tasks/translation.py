@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 from textgym.arguments import choice
 from textgym.tasks.base import WorldTask
 from textgym.tasks.dataset import Columns
-from textgym.world import Draw, Rendered, translation_grammar
+from textgym.world import Draw, Rendered, split_of, translation_grammar
 
 NAMES = {"en": "English", "de": "German", "zh": "Chinese"}
 
@@ -92,6 +92,8 @@ class Translation(WorldTask):
     template = "English: {prompt}\nGerman:"
     columns: ClassVar[Mapping[str, str]] = {"prompt": "translation.en", "references": "translation.de"}
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"languages": ("en-de", "en-zh", "de-en", "zh-en")}
+    # German is learned from these texts alone, Chinese from other tasks too.
+    taught = ({}, {"languages": "en-zh"}, {}, {"languages": "zh-en"}, {"languages": "de-en"})
 
     def __init__(
         self,
@@ -116,12 +118,13 @@ class Translation(WorldTask):
                 columns = {**own, **(columns or {})}
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
-    def _check_variants(self) -> None:
-        """Nothing to refuse: a dataset has languages too, which choose its columns and the template."""
-
     @staticmethod
     def grammar(draw: Draw, /) -> Rendered:
         return translation_grammar(draw)
 
     def drawn_by(self) -> Callable[[Draw], Rendered]:
         return self.grammar if self.languages == "en-de" else partial(translation_grammar, languages=self.languages)
+
+    def is_held_out(self, completion: str) -> bool:
+        """Whether the other way round it is a prompt of another split."""
+        return split_of(completion) != "train"

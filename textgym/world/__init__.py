@@ -4,6 +4,10 @@ A grammar is a function of a :class:`Draw` that returns a :class:`Rendered` text
 it until the text belongs to the split that was asked for, which its hash decides, so that no text is in two splits.
 """
 
+from textgym.world.chinese_labels import chinese_label_grammar
+from textgym.world.chinese_problems import chinese_problem_grammar
+from textgym.world.chinese_records import chinese_record_grammar
+from textgym.world.chinese_stories import chinese_question_grammar, chinese_story_grammar
 from textgym.world.concepts import concept_grammar
 from textgym.world.draw import SPLITS, Draw, Rendered, render, split_of
 from textgym.world.functions import function_grammar
@@ -21,6 +25,11 @@ __all__ = [
     "SPLITS",
     "Draw",
     "Rendered",
+    "chinese_label_grammar",
+    "chinese_problem_grammar",
+    "chinese_question_grammar",
+    "chinese_record_grammar",
+    "chinese_story_grammar",
     "concept_grammar",
     "function_grammar",
     "label_grammar",

@@ -22,58 +22,90 @@ class Part(NamedTuple):
     sign: str
 
 
-# What is there at first: one number, or two that make the first step.
-HAS = ("{x} has {v} {things}.", "There are {v} {things} in {x}'s house.", "{x} found {v} {things} in {town}.")
-HAS_IN = (
-    Part("{x} has {k} {boxes} with {v} {things} in each.", "*"),
-    Part("In {x}'s shop, there are {k} {boxes} with {v} {things} in each.", "*"),
-    Part("{x} has {v} {things}, and {y} gives {him} {k} more.", "+"),
-    Part("{x} buys {v} {things} on {day} and {k} the day after.", "+"),
-)
-# What happens then. "more" and "left" say which way.
-MORE = (
-    Part("{He} buys {k} more.", "+"),
-    Part("{y} gives {him} {k} more.", "+"),
-    Part("On {day}, {he} gets {k} more.", "+"),
-    Part("{His} friends bring {k} more.", "+"),
-)
-LESS = (
-    Part("{He} gives {k} of them to {y}.", "-"),
-    Part("{He} loses {k} of them on the bus.", "-"),
-    Part("{He} sells {k} of them at the market.", "-"),
-    Part("On {day}, {y} takes {k} of them.", "-"),
-)
-# What is asked: without a step, or with one or two.
-HOW_MANY = ("How many {things} does {x} have now?", "How many {things} are there in the end?")
-TIMES = (
-    Part("Each costs {k} coins. How many coins do all of them cost?", "*"),
-    Part("{He} sells all of them for {k} coins each. How many coins does {he} get?", "*"),
-    Part("{z} has {k} times as many as {x} now. How many {things} does {z} have?", "*"),
-)
-SHARE = (
-    Part("{He} shares all of them equally among {k} friends. How many does each friend get?", "/"),
-    Part("{He} puts the same number into each of {k} {boxes}. How many are in each?", "/"),
-)
-COMPARE = (
-    Part("{z} has {k} more than {x} now. How many {things} does {z} have?", "+"),
-    Part("{z} has {k} fewer than {x} now. How many {things} does {z} have?", "-"),
+class Wording(NamedTuple):
+    """The sentences of a language's problems, and the words that fill them. ``{k}`` and ``{v}`` are numbers.
+
+    Attributes:
+        has, has_in: what is there at first: one number, or two that make the first step.
+        more, less: what happens then.
+        how_many, times, share, compare: what is asked: without a step, or with one or two.
+        people: names with their pronouns.
+        things: in the plural, or with the measure word that is between a number and them.
+        between: what is between sentences.
+    """
+
+    has: tuple[str, ...]
+    has_in: tuple[Part, ...]
+    more: tuple[Part, ...]
+    less: tuple[Part, ...]
+    how_many: tuple[str, ...]
+    times: tuple[Part, ...]
+    share: tuple[Part, ...]
+    compare: tuple[Part, ...]
+    people: tuple[tuple[str, tuple[str, str, str]], ...]
+    things: tuple[str, ...]
+    boxes: tuple[str, ...]
+    towns: tuple[str, ...]
+    days: tuple[str, ...]
+    between: str = " "
+
+
+ENGLISH = Wording(
+    has=("{x} has {v} {things}.", "There are {v} {things} in {x}'s house.", "{x} found {v} {things} in {town}."),
+    has_in=(
+        Part("{x} has {k} {boxes} with {v} {things} in each.", "*"),
+        Part("In {x}'s shop, there are {k} {boxes} with {v} {things} in each.", "*"),
+        Part("{x} has {v} {things}, and {y} gives {him} {k} more.", "+"),
+        Part("{x} buys {v} {things} on {day} and {k} the day after.", "+"),
+    ),
+    more=(
+        Part("{He} buys {k} more.", "+"),
+        Part("{y} gives {him} {k} more.", "+"),
+        Part("On {day}, {he} gets {k} more.", "+"),
+        Part("{His} friends bring {k} more.", "+"),
+    ),
+    less=(
+        Part("{He} gives {k} of them to {y}.", "-"),
+        Part("{He} loses {k} of them on the bus.", "-"),
+        Part("{He} sells {k} of them at the market.", "-"),
+        Part("On {day}, {y} takes {k} of them.", "-"),
+    ),
+    how_many=("How many {things} does {x} have now?", "How many {things} are there in the end?"),
+    times=(
+        Part("Each costs {k} coins. How many coins do all of them cost?", "*"),
+        Part("{He} sells all of them for {k} coins each. How many coins does {he} get?", "*"),
+        Part("{z} has {k} times as many as {x} now. How many {things} does {z} have?", "*"),
+    ),
+    share=(
+        Part("{He} shares all of them equally among {k} friends. How many does each friend get?", "/"),
+        Part("{He} puts the same number into each of {k} {boxes}. How many are in each?", "/"),
+    ),
+    compare=(
+        Part("{z} has {k} more than {x} now. How many {things} does {z} have?", "+"),
+        Part("{z} has {k} fewer than {x} now. How many {things} does {z} have?", "-"),
+    ),
+    people=lex.PEOPLE,
+    things=THINGS,
+    boxes=BOXES,
+    towns=lex.TOWNS,
+    days=lex.DAYS,
 )
 
 
-def problem_grammar(draw: Draw, level: int = 2) -> Rendered:
+def problem_grammar(draw: Draw, level: int = 2, wording: Wording = ENGLISH) -> Rendered:
     """A problem of ``level`` steps, and its solution: an equation a step, then ``####`` and the answer."""
-    (x, forms), (y, _), (z, _) = draw.sample(lex.PEOPLE, 3)
+    (x, forms), (y, _), (z, _) = draw.sample(wording.people, 3)
     names = dict(zip(("he", "him", "his"), forms, strict=True))
     names |= {name.capitalize(): capital(form) for name, form in names.items()}
     names |= {
         "x": x,
         "y": y,
         "z": z,
-        "things": draw.pick(THINGS),
-        "boxes": draw.pick(BOXES),
-        "town": draw.pick(lex.TOWNS),
+        "things": draw.pick(wording.things),
+        "boxes": draw.pick(wording.boxes),
+        "town": draw.pick(wording.towns),
     }
-    days = draw.sample(lex.DAYS, 3)
+    days = draw.sample(wording.days, 3)
     sentences: list[str] = []
     equations: list[str] = []
     value = 3 + draw.below(57)
@@ -95,18 +127,22 @@ def problem_grammar(draw: Draw, level: int = 2) -> Rendered:
         (draw.chance(0.5), draw.chance(0.6)) if level > 1 else draw.pick(((True, False), (False, True), (False, False)))
     )
     if begins:
-        step(HAS_IN, given=True)
+        step(wording.has_in, given=True)
     else:
-        sentences.append(draw.pick(HAS).format_map({**names, "v": value}))
-    ways = [MORE, LESS] if draw.chance(0.5) else [LESS, MORE]
+        sentences.append(draw.pick(wording.has).format_map({**names, "v": value}))
+    ways = [wording.more, wording.less] if draw.chance(0.5) else [wording.less, wording.more]
     while len(equations) < level - asks:
         if not step(ways[len(sentences) % 2]):
-            step(MORE)
-    if not (asks and (step(draw.pick((TIMES, SHARE, COMPARE))) or step(TIMES) or step(COMPARE))):
+            step(wording.more)
+    ends = asks and any(
+        step(parts)
+        for parts in (draw.pick((wording.times, wording.share, wording.compare)), wording.times, wording.compare)
+    )
+    if not ends:
         while len(equations) < level:
-            step(MORE)
-        sentences.append(draw.pick(HOW_MANY).format_map(names))
-    return Rendered(" ".join(sentences), (f"{'. '.join(equations)}. #### {value}",), {"level": level})
+            step(wording.more)
+        sentences.append(draw.pick(wording.how_many).format_map(names))
+    return Rendered(wording.between.join(sentences), (f"{'. '.join(equations)}. #### {value}",), {"level": level})
 
 
 _MADE: dict[str, Callable[[int, int], int]] = {

@@ -4,6 +4,7 @@ Braces are those of :mod:`textgym.world.plots`. A question may be asked where ``
 ``outcome``, where the story ends like that. The first answer is in the story.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from textgym.world import plots
@@ -231,9 +232,14 @@ _QUESTIONS = {id(plot): questions for plot, questions in OF_PLOTS.values()}
 
 def questions_of(story: Story) -> list[Question]:
     """The questions that a story answers."""
+    return answered(story, (*_QUESTIONS[id(story.plot)], *OF_HEROES))
+
+
+def answered(story: Story, questions: Iterable[Question]) -> list[Question]:
+    """Those of the questions that a story answers."""
     return [
         question
-        for question in (*_QUESTIONS[id(story.plot)], *OF_HEROES)
+        for question in questions
         if question.outcome in (None, story.outcome)
         and (not question.needs or question.needs.format_map(story.values) in story.text)
     ]

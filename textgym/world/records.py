@@ -29,7 +29,7 @@ def table(facts: Mapping[str, str]) -> str:
     return " | ".join(f"{key}: {value}" for key, value in facts.items())
 
 
-def _keep(draw: Draw, facts: Record, optional: tuple[str, ...], least: int) -> Record:
+def keep(draw: Draw, facts: Record, optional: tuple[str, ...], least: int) -> Record:
     """The facts, but only ``least`` or more of the optional ones."""
     kept = draw.sample(optional, least + draw.below(len(optional) - least + 1))
     return {key: value for key, value in facts.items() if key not in optional or key in kept}
@@ -38,7 +38,7 @@ def _keep(draw: Draw, facts: Record, optional: tuple[str, ...], least: int) -> R
 def draw_place(draw: Draw) -> Record:
     facts = {"name": draw.pick(_PLACE_NAMES), "type": draw.pick(lex.EATERIES), "food": draw.pick(lex.FOODS)}
     facts |= {"area": draw.pick(tuple(lex.AREAS)), "price": draw.pick(lex.PRICES), "rating": draw.pick(lex.RATINGS)}
-    return _keep(draw, facts, ("area", "price", "rating"), 1)
+    return keep(draw, facts, ("area", "price", "rating"), 1)
 
 
 def describe_place(facts: Record) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def draw_person(draw: Draw) -> Record:
     name = f"{draw.pick(lex.PEOPLE)[0]} {draw.pick(lex.SURNAMES)}"
     facts = {"name": name, "age": str(20 + draw.below(61)), "job": draw.pick(lex.JOBS), "home": draw.pick(lex.TOWNS)}
     facts |= {"hobby": draw.pick(lex.HOBBIES), "pet": f"{draw.pick(lex.ANIMAL_LOOKS)} {draw.pick(lex.ANIMALS)}"}
-    facts = _keep(draw, facts, ("age", "home", "hobby", "pet"), 2)
+    facts = keep(draw, facts, ("age", "home", "hobby", "pet"), 2)
     if "hobby" not in facts and "pet" not in facts:
         facts["hobby"] = draw.pick(lex.HOBBIES)
     return facts
@@ -98,7 +98,7 @@ def draw_thing(draw: Draw) -> Record:
     facts = {"item": draw.pick(lex.MATERIALS[material]), "condition": draw.pick(lex.CONDITIONS)}
     facts |= {"colour": draw.pick(lex.COLORS), "material": material}
     facts |= {"seller": f"{draw.pick(lex.PEOPLE)[0]} {draw.pick(lex.SURNAMES)}", "price": f"{2 + draw.below(98)} coins"}
-    return _keep(draw, facts, ("condition", "colour", "material"), 1)
+    return keep(draw, facts, ("condition", "colour", "material"), 1)
 
 
 def describe_thing(facts: Record) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def draw_event(draw: Draw) -> Record:
     facts = {"event": draw.pick(lex.EVENTS), "host": f"{draw.pick(lex.PEOPLE)[0]} {draw.pick(lex.SURNAMES)}"}
     facts |= {"place": draw.pick(tuple(lex.VENUES)), "day": draw.pick(lex.DAYS), "time": draw.pick(lex.TIMES)}
     facts |= {"ticket": draw.pick(("free", *(f"{coins} coins" for coins in range(2, 20))))}
-    return _keep(draw, facts, ("host", "time", "ticket"), 1)
+    return keep(draw, facts, ("host", "time", "ticket"), 1)
 
 
 def describe_event(facts: Record) -> tuple[str, ...]:

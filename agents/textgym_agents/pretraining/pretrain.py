@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from textgym.errors import ConfigError
-from textgym.tasks import TASKS, training_texts
+from textgym.tasks import TASKS, taught_variants, training_texts
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ, BUILTIN_TINY, END_TOKEN, PAD_TOKEN, builtin_folder
 from textgym_agents import models
 from textgym_agents.models.random_weights import random_model
@@ -48,8 +48,8 @@ class Recipe:
         vocabulary: number of tokens of a new tokenizer.
         hidden_size, heads: width of the model, and attention heads of each layer.
         layers: of a GPT-2, or of each half of a T5.
-        positions: tokens that a GPT-2 can read, or more where a tokenizer of few tokens makes the tasks longer; a T5's
-            positions are relative and have no limit.
+        positions: tokens that a GPT-2 can read, or more where a tokenizer of few tokens makes the taught variants of
+            tasks longer; a T5's positions are relative and have no limit.
     """
 
     kind: str = "causal"
@@ -218,7 +218,8 @@ def _new_model(tokenizer: tokenizers.Tokenizer, recipe: Recipe, factor: float) -
         kind, more = "t5", {**more, "decoder_start_token_id": pad, "feed_forward_proj": "gated-gelu"}
     else:
         kind, more = "gpt2", {**more, "bos_token_id": end, "activation_function": "gelu_pytorch_tanh"}
-        longest = max(task.max_prompt_tokens + task.max_new_tokens for task in TASKS.values())
+        taught = [task for name in TASKS for task in taught_variants(name)]
+        longest = max(task.max_prompt_tokens + task.max_new_tokens for task in taught)
         more["n_positions"] = max(recipe.positions, math.ceil(factor * longest))
     sizes = (tokenizer.get_vocab_size(), recipe.hidden_size, recipe.layers, recipe.heads)
     model: PreTrainedModel = random_model(kind, *sizes, seed=recipe.seed, **more).train()
