@@ -18,7 +18,7 @@ from textgym.errors import ConfigError, PromptIdError, RewardError, TextGymError
 from textgym.infos import Metadata
 from textgym.rules import REASONS, TextOptions, TokenRules
 from textgym.token_buffer import TokenBuffer
-from textgym.tokenizer import Tokenizer, load_tokenizer
+from textgym.tokenizer import BuiltinTokenizer, Tokenizer, load_tokenizer, model_of, with_same_tokenizer
 
 SAMPLED_PROMPTS = 200  # that a warning about truncated prompts counts
 
@@ -157,6 +157,8 @@ class Task(Protocol):
         metrics: names (see ``textgym.metrics.METRICS``) to report on held-out prompts.
 
     A task may have more:
+        default_model: the name of the model that acts, and whose tokenizer is taken, where the user names none. Without
+            it, ``textgym/small``. An encoder-decoder policy gets the model's counterpart.
         stochastic: True, and each episode gets a random number of its own, ``Sample.noise``, for rewards that are
             random. It comes from the environment's generator, so a seed gives the same rewards.
         token_options(tokenizer): a dict of arguments that depend on the tokenizer, such as ``allowed_tokens``, for
@@ -382,6 +384,8 @@ class TextMDP:
         task: the prompts.
         reward: scores finished completions; None: every return is 0.
         tokenizer: encodes prompts and decodes completions.
+        default_model: what a policy plays with that is given no model: the built-in model whose tokenizer this is, or
+            else the task's own.
         rules: the transitions: which tokens are legal, which end an episode, and how text becomes tokens.
         next_prompt_id: of ``sampling="sequential"``.
         stochastic: whether episodes get a random number for their reward, see :class:`Task`.
@@ -403,8 +407,12 @@ class TextMDP:
         if len(task) == 0:
             raise ConfigError(f"Task {getattr(task, 'name', type(task).__name__)!r} has no prompts.")
         self.task, self.reward = task, checked_reward(reward)
-        self.tokenizer = load_tokenizer(tokenizer)
+        own = model_of(task, "seq2seq" if options.get("form") == "seq2seq" else "causal")
+        self.tokenizer = load_tokenizer(own if tokenizer is None else tokenizer)
         self.rules = TokenRules(self.tokenizer, task, options)
+        self.default_model = own
+        if tokenizer is not None and isinstance(self.tokenizer, BuiltinTokenizer):
+            self.default_model = with_same_tokenizer(self.tokenizer.model, self.rules.form)
         self.next_prompt_id = 0
         self.stochastic = bool(getattr(task, "stochastic", False))
         self._warned_of_cuts = False

@@ -71,7 +71,8 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
     Arguments:
         task: a sequence of ``Prompt``.
         reward: a function of a batch of samples, or None.
-        tokenizer: a transformers tokenizer, its name or folder, or None for the built-in one. It is never edited.
+        tokenizer: a transformers tokenizer, its name or folder. None: that of the task's default model,
+            ``textgym/small`` for most. It is never edited.
         max_prompt_tokens, max_new_tokens: P and T, in tokens. None: the task's own, times the tokenizer's
             ``length_factor``, which is 3 for ``textgym/tiny`` and 1 for others.
         min_new_tokens: the end tokens are masked until so many tokens are written. A stop string ends it all the same.
@@ -124,7 +125,7 @@ class TextGenerationEnv(WithReward, SpecByName, gymnasium.Env[Observation, np.in
         self.render_mode = render_mode
         self.mdp = TextMDP(task, reward, tokenizer, options)
         self.task, self.tokenizer = task, self.mdp.tokenizer
-        self.observation_space: TextSpace = TextSpace(self.mdp.rules)  # type: ignore[assignment]
+        self.observation_space: TextSpace = TextSpace(self.mdp.rules, self.mdp.default_model)  # type: ignore[assignment]
         self.action_space = gymnasium.spaces.Discrete(self.mdp.rules.vocab_size)
         self.last_sample: Sample | None = None  # of the last finished episode
         self.last_abstained = False  # whether its reward abstained

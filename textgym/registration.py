@@ -17,6 +17,7 @@ from textgym.plugins import load_plugins
 from textgym.rewards import parse_reward
 from textgym.rules import DEFAULTS
 from textgym.tasks import CONVERSATIONS, OPT_IN, PROBES, TASKS
+from textgym.tokenizer import model_of
 from textgym.vector import TextGenerationVectorEnv
 
 ENV_ARGUMENTS = (*DEFAULTS, "reward", "tokenizer", "render_mode", "partner")
@@ -198,6 +199,25 @@ def default_reward(id: str) -> Reward | None:
     (BLEU(), ChrF())
     """
     return _entry(id).made_reward()
+
+
+def default_model(id: str, env_kwargs: Mapping[str, Any] | None = None) -> str:
+    """The model that plays an id where the user names none: what the task's class says as ``default_model``.
+
+    A function that makes tasks may have the attribute, too. Of an id that isn't ours: ``textgym/small``.
+
+    Args:
+        id: with or without its version.
+        env_kwargs: arguments that it will be made with. ``form="seq2seq"`` is for the encoder-decoder in its place.
+
+    >>> default_model("textgym/Copy"), default_model("textgym/Copy-v1", {"form": "seq2seq"})
+    ('textgym/small', 'textgym/small-seq2seq')
+    """
+    try:
+        task: object = _entry(spec_of(id).id).task
+    except (ConfigError, gymnasium.error.Error):
+        task = None
+    return model_of(task, "seq2seq" if (env_kwargs or {}).get("form") == "seq2seq" else "causal")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 from gymnasium import spaces
 
 from textgym.rules import TokenRules
+from textgym.tokenizer import BUILTIN_MODEL
 
 
 class TextSpace(spaces.Dict):
@@ -20,6 +21,7 @@ class TextSpace(spaces.Dict):
         allowed_tokens: the only legal tokens, or None for all.
         pad_token_id: what unused columns hold.
         form: "causal" or "seq2seq".
+        default_model: what a policy plays with that is given no model. Equal spaces may have others.
     """
 
     SETTINGS = (
@@ -33,7 +35,8 @@ class TextSpace(spaces.Dict):
         "form",
     )
 
-    def __init__(self, rules: TokenRules) -> None:
+    def __init__(self, rules: TokenRules, default_model: str = BUILTIN_MODEL) -> None:
+        self.default_model = default_model
         self.max_prompt_tokens = rules.max_prompt_tokens
         self.max_new_tokens = rules.max_new_tokens
         self.min_new_tokens = rules.min_new_tokens

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import tokenizers
 
 from textgym.border import connected, existing, reading
-from textgym.errors import TokenizerError
+from textgym.errors import ConfigError, TokenizerError
 
 BUILTIN_MODEL, BUILTIN_TINY, BUILTIN_SEQ2SEQ = "textgym/small", "textgym/tiny", "textgym/small-seq2seq"
-BUILTIN_MODELS = (BUILTIN_MODEL, BUILTIN_TINY, BUILTIN_SEQ2SEQ)
+BUILTIN_MEDIUM, BUILTIN_MEDIUM_SEQ2SEQ = "textgym/medium", "textgym/medium-seq2seq"
+BUILTIN_MODELS = (BUILTIN_MODEL, BUILTIN_TINY, BUILTIN_SEQ2SEQ)  # each has a folder in ASSETS
+ENCODER_DECODERS = {BUILTIN_MODEL: BUILTIN_SEQ2SEQ}  # decoder-only model -> the one of the other form in its place
 BUILTIN_SENTIMENT = "textgym/sentiment"  # no policy: what ClassifierReward takes
 PAD_TOKEN, END_TOKEN = "<|pad|>", "<|endoftext|>"
+ASSETS = Path(str(resources.files("textgym"))) / "assets"
 
 
 @runtime_checkable
@@ -37,6 +40,7 @@ class BuiltinTokenizer:
     """The tokenizer of a built-in model (byte-level BPE), without importing transformers.
 
     Attributes:
+        model: the name of the built-in model whose tokenizer it is, or the folder.
         init_kwargs: what ``tokenizer_config.json`` says, as in a transformers tokenizer.
 
     >>> tokenizer = BuiltinTokenizer(builtin_folder())
@@ -46,6 +50,7 @@ class BuiltinTokenizer:
 
     def __init__(self, folder: str | Path) -> None:
         self.name_or_path = str(folder)
+        self.model = f"textgym/{Path(folder).name}" if Path(folder).parent == ASSETS else str(folder)
         self._tokenizer = tokenizers.Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self.init_kwargs: dict[str, Any] = json.loads((Path(folder) / "tokenizer_config.json").read_text())
         self.eos_token_id: int | None = self._tokenizer.token_to_id(END_TOKEN)
@@ -66,7 +71,7 @@ class BuiltinTokenizer:
 
 def builtin_folder(name: str = BUILTIN_MODEL) -> Path:
     """The folder inside the installed package that holds a built-in model and its tokenizer."""
-    folder = Path(str(resources.files("textgym"))) / "assets" / name.removeprefix("textgym/")
+    folder = ASSETS / name.removeprefix("textgym/")
     if not name.startswith("textgym/") or not (folder / "tokenizer.json").is_file():
         raise TokenizerError(f"No built-in model is called {name!r}. There are {', '.join(BUILTIN_MODELS)}.")
     return folder
@@ -76,6 +81,40 @@ def builtin_folder(name: str = BUILTIN_MODEL) -> Path:
 def builtin_tokenizer(name: str = BUILTIN_MODEL) -> BuiltinTokenizer:
     """The built-in tokenizer, loaded once."""
     return BuiltinTokenizer(builtin_folder(name))
+
+
+def model_of(task: object, form: Literal["causal", "seq2seq"] = "causal") -> str:
+    """The model that acts in a task where the user names none: its attribute ``default_model``, or ``textgym/small``.
+
+    Args:
+        task: any object, the class of a task as well as the task itself.
+        form: of an encoder-decoder the counterpart in ``ENCODER_DECODERS``, or ``textgym/small-seq2seq``.
+
+    Raises:
+        ConfigError: the attribute is no name.
+
+    >>> from textgym.tasks import Copy
+    >>> model_of(Copy), model_of(Copy, "seq2seq"), model_of([])
+    ('textgym/small', 'textgym/small-seq2seq', 'textgym/small')
+    """
+    model = getattr(task, "default_model", BUILTIN_MODEL)
+    if not isinstance(model, str) or not model:
+        raise ConfigError(
+            f"default_model of {getattr(task, '__name__', type(task).__name__)} is {model!r}, expected the name or the "
+            f"folder of a model, such as {BUILTIN_MODEL!r}."
+        )
+    return model if form == "causal" else ENCODER_DECODERS.get(model, BUILTIN_SEQ2SEQ)
+
+
+def with_same_tokenizer(model: str, form: str) -> str:
+    """The built-in model of a form that has the tokenizer of another; the same where there is none.
+
+    >>> with_same_tokenizer("textgym/small", "seq2seq"), with_same_tokenizer("textgym/small-seq2seq", "causal")
+    ('textgym/small-seq2seq', 'textgym/small')
+    """
+    if form == "seq2seq":
+        return ENCODER_DECODERS.get(model, model)
+    return next((one for one, other in ENCODER_DECODERS.items() if other == model), model)
 
 
 def length_factor(tokenizer: Tokenizer) -> float:

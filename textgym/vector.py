@@ -76,7 +76,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         self.task, self.tokenizer = task, self.mdp.tokenizer
         self.metadata = {"render_modes": ["ansi"], "render_fps": 10}
         self.set_autoreset_mode(autoreset_mode)
-        self.single_observation_space: TextSpace = TextSpace(self.mdp.rules)
+        self.single_observation_space: TextSpace = TextSpace(self.mdp.rules, self.mdp.default_model)
         self.single_action_space = Discrete(self.mdp.rules.vocab_size)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)

@@ -9,6 +9,7 @@ from textgym.core import Prompt
 from textgym.errors import ConfigError
 from textgym.tasks.dataset import Columns, Row, load_rows, merge_columns
 from textgym.tasks.prompts import WorldPrompts, cue_of, fill
+from textgym.tokenizer import BUILTIN_MODEL
 from textgym.world import Draw, Rendered
 
 ENGLISH, CHINESE = LANGUAGES = ("en", "zh")
@@ -20,6 +21,7 @@ class WorldTask(ABC):
 
     Attributes:
         name, max_prompt_tokens, max_new_tokens, truncation_side, stop, metrics: as in :class:`textgym.Task`.
+        default_model: the model that acts where the user names none.
         default_reward: the formula of the reward of its id ``-v0``, in names of ``REWARDS``.
         guarded_reward: the formula of its id ``-v1``, which no degenerate text gets much of; None: there is no such id.
         needs_world: a reward for datasets, where that of the newest id suits the small world alone; else empty.
@@ -66,6 +68,7 @@ class WorldTask(ABC):
     stop: tuple[str, ...] = ()
     metrics: tuple[str, ...]
 
+    default_model: ClassVar[str] = BUILTIN_MODEL
     default_reward: ClassVar[str]
     guarded_reward: ClassVar[str | None] = None
     needs_world: ClassVar[str] = ""

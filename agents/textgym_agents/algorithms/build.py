@@ -12,7 +12,6 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from textgym.border import reading, sentence
 from textgym.errors import ConfigError, TextGymError, did_you_mean
-from textgym.tokenizer import BUILTIN_MODEL
 from textgym.wrappers import transform_reward
 from textgym_agents import models
 from textgym_agents.algorithms.binding import bind_policy
@@ -30,7 +29,7 @@ from textgym_agents.policies.limits import check_values
 def make(
     algorithm: str,
     env: Any,
-    model: Any = BUILTIN_MODEL,
+    model: Any = None,
     *,
     n_envs: int = 32,
     seed: int | None = None,
@@ -51,7 +50,8 @@ def make(
         env: an id, a Gymnasium vector environment or an SB3 VecEnv. With an id, the environment gets the model's own
             tokenizer, and the form and start token that an encoder-decoder model needs, unless ``env_kwargs`` says
             otherwise.
-        model: a name, folder, ``.gguf`` file or loaded model, see :class:`textgym_agents.LanguageModelPolicy`.
+        model: a name, folder, ``.gguf`` file or loaded model, see :class:`textgym_agents.LanguageModelPolicy`. None:
+            the task's default model, ``textgym/small`` for most.
         n_envs: rows, when ``env`` is an id.
         seed: of the environments, the policy's sampling and the minibatches.
         kl_coef: coefficient of the KL to the reference model, or a controller such as ``AdaptiveKL``. Default: the
@@ -84,6 +84,7 @@ def make(
     _check_values(
         row, overrides, policy_kwargs, n_envs=n_envs, seed=seed, kl_coef=kl_coef, lora=lora, env_kwargs=env_kwargs
     )
+    model = models.default_model(env, env_kwargs) if model is None else model
     form = models.form_of(model)
     if form not in row.policy.forms:
         able = [name for name, other in ALGORITHMS.items() if form in other.policy.forms]
@@ -243,7 +244,7 @@ def load(algorithm: str, path: str | Path, env: Any = None, **kwargs: Any) -> Ba
             stacklevel=2,
         )
     if env is not None:
-        model = made.policy_kwargs.get("model", BUILTIN_MODEL)
+        model = made.policy_kwargs.get("model") or models.default_model(made.observation_space)
         vec_env = make_vec_env(env, made.n_envs, model=model)
         if row.wrap is not None:
             given = {"num_candidates": int(made.action_space.n)}  # type: ignore[attr-defined]

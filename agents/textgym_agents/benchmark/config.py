@@ -4,12 +4,13 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from textgym.errors import ConfigError
-from textgym.tokenizer import BUILTIN_MODEL
+from textgym.plugins import load_plugins
+from textgym.registration import default_model
 from textgym_agents.benchmark.composites import base, own_arguments, parts, short_task
 from textgym_agents.report.provenance import command_line
 from textgym_agents.report.secrets import without_secrets
@@ -35,6 +36,25 @@ class Key(NamedTuple):
         return plain if plain == name else f"{plain}-{zlib.crc32(name.encode()):08x}"  # two names stay two files
 
 
+def common_model(tasks: Iterable[str], env_kwargs: Mapping[str, Any] | None = None) -> str:
+    """The default model of tasks that are compared, which all must have.
+
+    Raises:
+        ConfigError: they have different ones.
+
+    >>> common_model(["textgym/Copy-v1", "textgym/DataToText-v0[max_new_tokens=8]"])
+    'textgym/small'
+    """
+    own = {task: default_model(base(task), {**(env_kwargs or {}), **own_arguments(task, "task")}) for task in tasks}
+    if len(set(own.values())) > 1:
+        said = ", ".join(f"{short_task(task)}: {model}" for task, model in own.items())
+        raise ConfigError(
+            f"A benchmark has one model, and these tasks have different default models ({said}). Name one, such as "
+            f"--model {max(own.values())}, or make a benchmark of each."
+        )
+    return next(iter(own.values()))
+
+
 @dataclass(frozen=True)
 class BenchmarkConfig:
     """All that decides the results of a benchmark; how many processes compute them is not part of it.
@@ -44,7 +64,7 @@ class BenchmarkConfig:
             ``"rloo[group_size=8]"``: see ``benchmark.composites``.
         tasks: tokens of training for each environment id, or variant of one: ``"textgym/Copy-v1[max_new_tokens=8]"``.
         seeds: number of seeds, 0 to ``seeds - 1``.
-        model: name or folder.
+        model: name or folder; empty: the default model of the tasks, if all have the same, whose name is then here.
         model_hash: of its files, see ``provenance.model_hash``: a model that changes halfway would mix two benchmarks.
         eval_prompts: held-out prompts, played before and after training.
         eval_split: where they come from.
@@ -70,7 +90,7 @@ class BenchmarkConfig:
     algos: tuple[str, ...]
     tasks: Mapping[str, int]
     seeds: int = 3
-    model: str = BUILTIN_MODEL
+    model: str = ""
     eval_prompts: int = 200
     eval_split: str = "test"
     n_envs: int = 32
@@ -103,6 +123,9 @@ class BenchmarkConfig:
                 own_arguments(part)
         for task in self.tasks:
             self.for_task(task)
+        if not self.model:
+            load_plugins(self.plugins, installed=False)  # one may register a task
+            object.__setattr__(self, "model", common_model(self.tasks, self.env_kwargs))
 
     def run_keys(self) -> list[Key]:
         """All runs. Seeds come last, so that every algorithm and task has a first result early."""

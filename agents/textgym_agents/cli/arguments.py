@@ -68,8 +68,15 @@ def resolve_task(name: str) -> str:
     return variant(resolve_id(base(name)), own)
 
 
-def check_model(name: str) -> None:
-    """Raise ModelError for a path that isn't there, before the hub is asked for a model of that name."""
+def check_model(name: str | None) -> None:
+    """Raise ModelError for a path that isn't there, before the hub is asked for a model of that name.
+
+    None is the task's default model.
+    """
+    if name is None:
+        return
+    if not name.strip():
+        raise ModelError(f"model is {name!r}, expected a name, a folder or a .gguf file.")
     path = Path(name).expanduser()
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1 or path.suffix == ".gguf"
     if looks_like_path and not existing(path):

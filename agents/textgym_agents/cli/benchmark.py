@@ -119,7 +119,7 @@ def benchmark(
     warm_share: Annotated[
         float, option("Share of the tokens that the first part of 'bc+ppo' gets.", ALGORITHM, min=0, max=1)
     ] = BenchmarkConfig.warm_share,
-    model: options.Model = BenchmarkConfig.model,
+    model: options.Model = None,
     lora: options.Lora = None,
     temperature: options.Temperature = None,
     policy_kwarg: options.PolicyKwargs = None,

@@ -11,7 +11,7 @@ import typer
 from textgym.errors import ConfigError
 from textgym_agents.benchmark.composites import base, own_arguments, short_task
 from textgym_agents.benchmark.composites import names as names_of
-from textgym_agents.benchmark.config import BenchmarkConfig
+from textgym_agents.benchmark.config import BenchmarkConfig, common_model
 from textgym_agents.cli import arguments, options
 
 DEFAULT_TIMESTEPS = 20_000
@@ -160,12 +160,12 @@ def _config(algos: str | None, settings: Mapping[str, Any], sweep: Mapping[str, 
     from textgym_agents.benchmark import suites
     from textgym_agents.report.provenance import model_hash
 
-    model = settings["model"]
+    model = settings["model"] or common_model(settings["tasks"], settings["env_kwargs"])
     variants = () if settings["suite"] is None else suites.find_suite(settings["suite"]).variants
     names, unable = suites.choose(suites.ALL if algos is None else algos, model, variants)
     if unable:
         typer.echo(f"left out, since they can't train {model}: {', '.join(unable)}", err=True)
-    config = BenchmarkConfig(**{**settings, "algos": _with_sweep(names, sweep)})
+    config = BenchmarkConfig(**{**settings, "model": model, "algos": _with_sweep(names, sweep)})
     _check(config)
     return replace(config, model_hash=model_hash(config.model))
 

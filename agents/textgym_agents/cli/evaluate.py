@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from textgym.metrics import METRICS, check_names
-from textgym.tokenizer import BUILTIN_MODEL
+from textgym.registration import default_model
 from textgym_agents.cli import arguments, options
 from textgym_agents.cli.options import ENVIRONMENT, MODEL, option
 
@@ -22,7 +22,7 @@ NUM_SAMPLES = 3
 def evaluate(
     context: typer.Context,
     task: options.Task,
-    model: options.Model = BUILTIN_MODEL,
+    model: options.Model = None,
     num_prompts: Annotated[int, option("How many, from the first of the split on.", min=1)] = 200,
     split: Annotated[str, option("Where the prompts come from.", ENVIRONMENT)] = "test",
     deterministic: Annotated[
@@ -73,6 +73,7 @@ def evaluate(
     wanted = None if metrics is None else arguments.names(metrics)
     check_names(wanted or ())
     arguments.check_model(model)
+    model = default_model(env_id, env_kwargs) if model is None else model
 
     from stable_baselines3.common.utils import get_device
 

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.cli import arguments, options
 from textgym_agents.cli.options import ENVIRONMENT, MODEL, option
 
@@ -19,7 +18,7 @@ def headroom(
     tasks: Annotated[
         str | None, typer.Argument(metavar="IDS", help="Ids joined by commas. Default: all built-in tasks.")
     ] = None,
-    model: options.Model = BUILTIN_MODEL,
+    model: options.Model = None,
     num_prompts: Annotated[int, option("How many, from the first of the split on.", min=1)] = 200,
     samples: Annotated[int, option("Of each prompt; the last column is the best of them all.", MODEL, min=1)] = 64,
     split: Annotated[str, option("Where the prompts come from.", ENVIRONMENT)] = "validation",
@@ -46,7 +45,7 @@ def headroom(
     [cyan]textgym headroom --suite text --signal[/cyan]
     """
     options.load_plugins([*_plugins(suite), *(plugins or ())], tasks)
-    from textgym.registration import env_id
+    from textgym.registration import default_model, env_id
     from textgym.tasks import TASKS
     from textgym_agents.benchmark.composites import base, names, own_arguments, short_task
     from textgym_agents.benchmark.signal import signal as measure_signal
@@ -65,29 +64,36 @@ def headroom(
 
     best_of = [k for k in BEST_OF if k < samples] + [samples]
     found: dict[str, dict[str, float]] = {}
+    models: dict[str, str] = {}
     for one in ids:
         own = own_arguments(one, "task")
+        models[one] = model or default_model(base(one), own)
         if signal:
-            found[one] = measure_signal(model, base(one), tokens, seed=seed, env_kwargs=own)
+            found[one] = measure_signal(models[one], base(one), tokens, seed=seed, env_kwargs=own)
         else:
             how: dict[str, Any] = {"best_of": best_of, "split": split, "seed": seed, "env_kwargs": own}
-            found[one] = measure(model, base(one), num_prompts, progress=True, **how)
+            found[one] = measure(models[one], base(one), num_prompts, progress=True, **how)
     header = ("task", *max(found.values(), key=len))
     cells = [
         (short_task(one), *(_number(row[name]) if name in row else "" for name in header[1:]))
         for one, row in found.items()
     ]
+    several = len(set(models.values())) > 1
+    if several:
+        header = (header[0], "model", *header[1:])
+        cells = [(row[0], models[one], *row[1:]) for one, row in zip(ids, cells, strict=True)]
+    shown = "each task's default model" if several else models[ids[0]]
     console = Console()
     if markdown:
         typer.echo(md.table(header, cells))
     else:
-        table = Table(*header, title=f"{model}, {num_prompts} prompts of {split}")
+        table = Table(*header, title=f"{shown}, {num_prompts} prompts of {split}")
         for line in cells:
             table.add_row(*(Text(options.visible(cell)) for cell in line))
         console.print(table)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        content = {"model": model, "split": split, "num_prompts": num_prompts, "samples": samples, "rewards": found}
+        content = {"models": models, "split": split, "num_prompts": num_prompts, "samples": samples, "rewards": found}
         file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         Console(stderr=True).print(f"written to {file}", markup=False, soft_wrap=True)
 

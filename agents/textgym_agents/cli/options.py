@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from textgym.rendering import visible as visible
-from textgym.tokenizer import BUILTIN_MODELS
+from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 
 USAGE: type[Exception] = typer.BadParameter.__bases__[0]  # how the parser refuses options, in every version of typer
 ALGORITHM, ENVIRONMENT, EVALUATION, MODEL, RUN = "Algorithm", "Environment", "Evaluation", "Model", "Run"  # panels
@@ -60,7 +60,12 @@ Columns = Annotated[
 EnvKwargs = Annotated[list[str] | None, pair("Argument of the environment, JSON.", ENVIRONMENT, "--env-kwarg")]
 
 Model = Annotated[
-    str, option(f"{', '.join(BUILTIN_MODELS)}, a name on the Hugging Face hub, a folder, or a .gguf file.", MODEL)
+    str | None,
+    option(
+        f"{', '.join(BUILTIN_MODELS)}, a name on the Hugging Face hub, a folder, or a .gguf file. Default: the task's "
+        f"own, {BUILTIN_MODEL} for most.",
+        MODEL,
+    ),
 ]
 Lora = Annotated[int | None, option("Train LoRA adapters of this rank, not all weights.", MODEL, metavar="RANK", min=1)]
 Temperature = Annotated[float | None, option("Of sampling. Default 1.", MODEL)]

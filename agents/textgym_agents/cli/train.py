@@ -36,7 +36,7 @@ def train(
         ),
     ] = None,
     algo: Annotated[str, option("See list --algorithms.", ALGORITHM)] = TrainConfig.algo,
-    model: options.Model = TrainConfig.model,
+    model: options.Model = None,
     timesteps: Annotated[int, option("Tokens to train on.", min=1)] = TrainConfig.timesteps,
     out: Annotated[
         Path | None,
@@ -150,6 +150,7 @@ def train(
     resolved = arguments.resolve_id(task)
     chosen = any(options.is_given(context, name) for name in ("split", "eval_split"))
     split, eval_split = arguments.held_out_part(resolved, env_kwargs, split, eval_split, chosen)
+    arguments.check_model(model)
     same = {field.name: context.params[field.name] for field in fields(TrainConfig) if field.name in context.params}
     config = TrainConfig(
         **{
@@ -165,7 +166,6 @@ def train(
             "plugins": named,
         }
     )
-    arguments.check_model(config.model)
     arguments.check_algorithm(config.algo)
     arguments.check_algo_kwargs(config.algo, config.algo_kwargs)
     arguments.check_policy_kwargs(config.policy_kwargs, [config.algo])

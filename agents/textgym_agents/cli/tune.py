@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from textgym.registration import short_name
-from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents.cli import arguments, options
 from textgym_agents.cli.options import ALGORITHM, EVALUATION, option
 from textgym_agents.storage import write_atomically
@@ -34,7 +33,7 @@ def tune(
     prune: Annotated[
         bool, option("Leave out further seeds of a trial that begins below the median.", None, "--prune")
     ] = False,
-    model: options.Model = BUILTIN_MODEL,
+    model: options.Model = None,
     n_envs: options.NumEnvs = 32,
     algo_kwarg: options.AlgoKwargs = None,
     policy_kwarg: options.PolicyKwargs = None,
@@ -77,7 +76,7 @@ def tune(
             trials=trials,
             tokens=tokens,
             seeds=seeds,
-            model=model,
+            model=model or "",
             search=searched,
             algo_kwargs=algo_kwargs,
             env_kwargs=env_kwargs,

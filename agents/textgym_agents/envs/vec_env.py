@@ -18,7 +18,7 @@ from textgym.arguments import count
 from textgym.border import sentence
 from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError
-from textgym.registration import spec_of
+from textgym.registration import spec_of, text_ids
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
 from textgym_agents import models
 from textgym_agents.envs import reward_vec_env  # noqa: F401  (for RewardWrapper around any VecEnv)
@@ -323,7 +323,7 @@ def make_vec_env(
         n_envs: rows, when ``env`` is an id.
         model: a name, folder or loaded model that will act. With an id, the environment gets this model's tokenizer,
             and the form and start token that an encoder-decoder model needs, unless ``env_kwargs`` says otherwise.
-            None: the environment's defaults, which suit the built-in decoder-only model.
+            None: the environment's defaults, which suit the task's default model.
         seed: of the first reset.
         wrappers: each takes an environment and returns one, the first is the innermost: subclasses of
             ``textgym.wrappers.RewardWrapper``, functions such as ``lambda env: ClipReward(env, 0, 1)``. They get the
@@ -357,7 +357,7 @@ def make_vec_env(
     elif isinstance(env, gym.Env) and isinstance(env.unwrapped, TextGenerationEnv):
         vec_env = TextVecEnv(SingleEnvs([_wrapped(env, wrappers)]))
     elif isinstance(env, str):
-        made = _made(env, n_envs, {**needed, **_tokenizer(model, env_kwargs), **env_kwargs})
+        made = _made(env, n_envs, {**needed, **_tokenizer(env, model, env_kwargs), **env_kwargs})
         vec_env = TextVecEnv(_wrapped(made, wrappers))
     else:
         raise ConfigError(
@@ -416,8 +416,10 @@ def _form(model: Any) -> dict[str, Any]:
     return {"form": "seq2seq"} if start is None else {"form": "seq2seq", "decoder_start_token_id": start}
 
 
-def _tokenizer(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The tokenizer of a model that is a name or folder, unless one is given or the default is the model's."""
-    if "tokenizer" in given or not isinstance(model, str | Path) or model == BUILTIN_MODEL:
+def _tokenizer(id: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The tokenizer of a model that is a name or folder, unless one is given or an id not of ours has it by default."""
+    if "tokenizer" in given or not isinstance(model, str | Path):
+        return {}
+    if model == BUILTIN_MODEL and spec_of(id).id not in text_ids():
         return {}
     return {"tokenizer": model if model in BUILTIN_MODELS else models.load_tokenizer(model)}

@@ -1,5 +1,6 @@
 """Load and save language models, and take them apart."""
 
+from textgym_agents.models.default import default_model
 from textgym_agents.models.given import has_adapters, split_adapters, take
 from textgym_agents.models.loading import (
     DTYPES,
@@ -30,6 +31,7 @@ __all__ = [
     "check_model_object",
     "check_weights",
     "decoder_start_token_id",
+    "default_model",
     "form_of",
     "has_tokenizer",
     "is_encoder_decoder",

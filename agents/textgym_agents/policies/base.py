@@ -132,7 +132,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         check_critic(type(self), critic, critic_warmup, lora)
         check_filters(type(self), top_k, top_p)
         self.form = choose_form(observation_space, action_space, self.forms, type(self).__name__)
-        model = self.form.default_model if model is None else model
+        model = models.default_model(observation_space) if model is None else model
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
             optimizer_kwargs = {"weight_decay": 0.0}
         super().__init__(

@@ -9,7 +9,6 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from textgym.errors import ConfigError, ModelError
-from textgym.tokenizer import BUILTIN_MODEL
 from textgym_agents import models
 from textgym_agents.models.kv_cache import SlotCache, compact
 from textgym_agents.models.packing import Block, TokenSequence
@@ -21,7 +20,6 @@ class CausalForm(Form):
     """A decoder that reads prompt and completion as one sequence."""
 
     name = "causal"
-    default_model = BUILTIN_MODEL
     context_decides = True
 
     def __init__(self, space: spaces.Dict, num_actions: int) -> None:

@@ -26,7 +26,6 @@ class Form(ABC):
 
     Attributes:
         name: the environment's ``form=``.
-        default_model: what a policy loads unless it is given a model.
         context_decides: whether equal contexts have equal hidden states; not so where an encoder reads a prompt too.
         width: most tokens that the decoder reads, the prompt included where there is no encoder.
 
@@ -35,7 +34,6 @@ class Form(ABC):
     """
 
     name: ClassVar[str]
-    default_model: ClassVar[str]
     context_decides: ClassVar[bool]
     width: int
 

@@ -27,7 +27,6 @@ class Seq2SeqForm(Form):
     """
 
     name = "seq2seq"
-    default_model = "textgym/small-seq2seq"
     context_decides = False
 
     def __init__(self, space: spaces.Dict, num_actions: int) -> None:

@@ -10,8 +10,9 @@ from typing import Any, get_origin, get_type_hints
 
 from textgym.border import existing, sentence
 from textgym.errors import ConfigError
-from textgym.registration import short_name
-from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS
+from textgym.plugins import load_plugins
+from textgym.registration import default_model, short_name
+from textgym.tokenizer import BUILTIN_MODELS
 from textgym_agents.report.provenance import model_hash, versions
 from textgym_agents.report.secrets import without_hidden, without_secrets
 from textgym_agents.storage import write_atomically
@@ -32,7 +33,7 @@ class TrainConfig:
     Attributes:
         task: id of the environment.
         algo: name from ``textgym_agents.ALGORITHMS``.
-        model: name or folder.
+        model: name or folder; empty: the task's default model, whose name is then here.
         timesteps: tokens to train on.
         seed: of everything random.
         n_envs: rows, episodes played at once.
@@ -59,7 +60,7 @@ class TrainConfig:
 
     task: str
     algo: str = "ppo"
-    model: str = BUILTIN_MODEL
+    model: str = ""
     timesteps: int = 50_000
     seed: int = 0
     n_envs: int = 32
@@ -85,6 +86,9 @@ class TrainConfig:
     plugins: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if not self.model:
+            load_plugins(self.plugins, installed=False)  # one may register the task
+            object.__setattr__(self, "model", default_model(self.task, self.env_kwargs))
         for name in ("timesteps", "n_envs", "eval_prompts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected at least 1.")

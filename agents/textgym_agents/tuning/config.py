@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from textgym.errors import ConfigError
-from textgym.registration import short_name
-from textgym.tokenizer import BUILTIN_MODEL
+from textgym.plugins import load_plugins
+from textgym.registration import default_model, short_name
 from textgym_agents.algorithms import check_settings, find
 from textgym_agents.algorithms.options import arguments
 from textgym_agents.algorithms.search import Choice, Range, parse_space
@@ -30,7 +30,7 @@ class TuneConfig:
         trials: settings to try; the first are the defaults.
         tokens: of each run.
         seeds: runs of each trial, with the seeds 0, 1, ...; a trial's score is their mean.
-        model: to train.
+        model: to train; empty: the task's default model, whose name is then here.
         search: a space for an argument as text (``"1e-4:1e-2"``, ``"1,2,4"``), in place of the table's or besides.
         algo_kwargs: arguments of the algorithm that all trials share, and which are not searched.
         env_kwargs, policy_kwargs: of the environment and the policy.
@@ -48,7 +48,7 @@ class TuneConfig:
     trials: int = 20
     tokens: int = 60_000
     seeds: int = 1
-    model: str = BUILTIN_MODEL
+    model: str = ""
     search: Mapping[str, str] = field(default_factory=dict)
     algo_kwargs: Mapping[str, Any] = field(default_factory=dict)
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -62,6 +62,9 @@ class TuneConfig:
     plugins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.model:
+            load_plugins(self.plugins, installed=False)  # one may register the task
+            object.__setattr__(self, "model", default_model(self.task, self.env_kwargs))
         for name in ("trials", "tokens", "seeds", "n_envs", "eval_prompts", "threads"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
