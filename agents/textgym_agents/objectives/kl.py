@@ -100,25 +100,79 @@ class FixedKL(_Coefficient):
         pass
 
 
+MOST = 3.0  # what a factor of a damped coefficient counts as at most
+NEW_MAXIMUM = 1.05  # times the last one, for a KL to be on its way
+
+
 class AdaptiveKL(_Coefficient):
     """Moves the coefficient so that the KL of an episode settles at ``target`` nats.
 
     Ziegler et al., "Fine-Tuning Language Models from Human Preferences" (2019), section 2.2,
-    https://arxiv.org/abs/1909.08593.
+    https://arxiv.org/abs/1909.08593: each rollout multiplies the coefficient by ``1 + error * num_episodes / horizon``,
+    with the error ``kl / target - 1`` clipped to +-0.2.
+
+    That is integral control. While the KL is on its way to the target the coefficient falls, so that it is too small to
+    stop the KL once it is there. ``damping`` adds proportional and derivative control, as Stooke et al., "Responsive
+    Safety in Reinforcement Learning by PID Lagrangian Methods" (2020), https://arxiv.org/abs/2007.03964, do, here with
+    factors in place of sums because a coefficient is positive:
+
+        coef = integral * (kl / target * kl / average) ** damping
+
+    The average is that of the last ``horizon`` episodes or so, exponentially weighted: its factor answers a KL that
+    rises before it is too large. The integral moves as above, but waits on the way to the target: until the KL has
+    first reached it, or has had no maximum that is higher by a twentieth for ``horizon`` episodes.
+
+    Args:
+        coef: to begin with; with ``damping``, a guess of the one that holds the KL at the target.
+        target: nats an episode.
+        horizon: the smaller, the faster: episodes in which an error of 0.2 changes the coefficient by a fifth.
+        damping: the exponent. 0: integral control alone. 1 holds a target also in a short training.
+
+    Raises:
+        ConfigError: ``coef`` or ``damping`` is negative, or ``target`` or ``horizon`` isn't positive.
 
     >>> controller = AdaptiveKL(0.1, target=6.0, horizon=100); controller.update(12.0, 10); round(controller.coef, 4)
     0.102
+    >>> damped = AdaptiveKL(0.1, target=6.0, horizon=100, damping=1); damped.update(12.0, 10); round(damped.coef, 4)
+    0.204
     """
 
-    def __init__(self, coef: float, target: float, horizon: float = 10_000) -> None:
-        self.coef = _non_negative("coef", coef)
+    def __init__(self, coef: float, target: float, horizon: float = 10_000, damping: float = 0.0) -> None:
+        self.coef = self.integral = _non_negative("coef", coef)
         if target <= 0 or horizon <= 0:
             raise ConfigError(f"target is {target} and horizon is {horizon}, both must be positive.")
-        self.target, self.horizon = target, horizon
+        self.target, self.horizon, self.damping = target, horizon, _non_negative("damping", damping)
+        self.average: float | None = None
+        self.highest, self.since = 0.0, 0  # maximum of the KL, and episodes since then
 
     def update(self, kl: float, num_episodes: int) -> None:
-        error = float(np.clip(kl / self.target - 1, -0.2, 0.2))
-        self.coef *= 1 + error * num_episodes / self.horizon
+        step = 1 + float(np.clip(kl / self.target - 1, -0.2, 0.2)) * num_episodes / self.horizon
+        if not self.damping:
+            self.coef *= step
+            return
+        self.since += num_episodes
+        if kl >= min(self.target, NEW_MAXIMUM * self.highest):
+            self.highest, self.since = max(kl, self.highest), 0
+        if self.highest >= self.target or self.since >= self.horizon:
+            self.integral *= step
+        # What is estimated can be negative, or 0 as that of the first rollout.
+        before = kl if self.average is None else self.average
+        rise = float(np.clip(kl / max(before, 1e-6), 1 / MOST, MOST))
+        self.coef = self.integral * (float(np.clip(kl / self.target, 0, MOST)) * rise) ** self.damping
+        self.average = before + min(1.0, num_episodes / self.horizon) * (kl - before)
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint stores."""
+        own = {name: getattr(self, name) for name in ("integral", "average", "highest", "since")}
+        return {**super().get_state(), **(own if self.damping else {})}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`get_state`."""
+        super().set_state(state)
+        if self.damping:
+            self.integral, self.highest = float(state["integral"]), float(state["highest"])
+            self.average = None if state["average"] is None else float(state["average"])
+            self.since = int(state["since"])
 
 
 class ScheduledKL(_Coefficient):

@@ -736,7 +736,8 @@ def test_a_variant_may_have_a_kl_target(tiny_folder, monkeypatch):
     config = tiny(tiny_folder, "ppo[kl_target=2]")
     run(config, config.run_keys()[0])
     assert given[0].target == 2
-    assert given[0].coef == pytest.approx(running.KL_COEF, rel=0.01)
+    assert given[0].damping == running.KL_DAMPING
+    assert given[0].integral == pytest.approx(running.KL_COEF / 2**0.5, rel=0.1)
 
 
 def test_signal_and_noise_of_a_task(tiny_folder):

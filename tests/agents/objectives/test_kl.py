@@ -31,6 +31,67 @@ def test_adaptive_step(kl, expected):
     assert controller.coef == pytest.approx(expected)
 
 
+def test_a_damped_controller_sets_in_near_its_target_and_pushes_back_beyond_it():
+    """Target 6, horizon 100, ten episodes a rollout: the average moves by a tenth towards each KL."""
+    controller = AdaptiveKL(0.1, target=6.0, horizon=100, damping=2)
+    before = [2.0, 2.0, 2.1, 2.1 + 0.95 * -1.1]
+    reached = 0.098 * 1.01
+    expected = [
+        (2.0, 10, 0.1, 0.1 * (2 / 6) ** 2),  # on its way: the integral waits
+        (3.0, 10, 0.1, 0.1 * (3 / 6 * 3 / before[1]) ** 2),  # it rises: more than at rest
+        (1.0, 95, 0.1, 0.1 * (1 / 6 * 1 / before[2]) ** 2),  # no new maximum, for fewer episodes than the horizon
+        (2.0, 10, 0.098, 0.098 * (2 / 6 * 2 / before[3]) ** 2),  # for more: the coefficient is too large to get there
+    ]
+    for kl, episodes, integral, coef in expected:
+        controller.update(kl, episodes)
+        assert (controller.integral, controller.coef) == (pytest.approx(integral), pytest.approx(coef))
+    average = controller.average
+    controller.update(6.6, 10)
+    assert controller.coef == pytest.approx(reached * (1.1 * 3) ** 2)  # no factor counts as more than 3
+    assert controller.average == pytest.approx(average + 0.1 * (6.6 - average))
+    for _ in range(200):
+        controller.update(6.6, 10)
+    assert controller.coef == pytest.approx(controller.integral * 1.1**2)  # at rest
+    controller.update(3.0, 10)
+    assert controller.coef == pytest.approx(controller.integral * (3 / 6 * 3 / 6.6) ** 2)
+    controller.update(-0.5, 10)  # an estimate can be negative
+    assert controller.coef == 0
+
+
+@pytest.mark.parametrize("damping", [0.0, 1.0])
+def test_an_adaptive_controller_goes_on_from_its_state(damping):
+    one, two = (AdaptiveKL(0.1, target=6.0, horizon=100, damping=damping) for _ in range(2))
+    for kl in (2.0, 7.0, 5.0):
+        one.update(kl, 10)
+    two.set_state(one.get_state())
+    for controller in (one, two):
+        controller.update(8.0, 10)
+    assert one.coef == two.coef
+    assert one.get_state() == two.get_state()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_a_damped_controller_holds_what_an_integral_one_overshoots(momentum):
+    """A policy whose KL grows by up to a fifth a rollout, the faster the further the coefficient is below 0.2 / KL."""
+
+    def highest_and_last(controller):
+        kl, rate = [0.05], 0.0
+        for _ in range(60):
+            coef = max(controller.coef, 1e-9)  # of this rollout's update; the next one's is from this rollout's KL
+            controller.update(kl[-1], 100)
+            drive = np.clip(0.3 * np.log(0.2 / kl[-1] / coef), -0.4, 0.2)
+            rate = momentum * rate + (1 - momentum) * drive
+            kl.append(kl[-1] * np.exp(rate))
+        return max(kl), kl[-1]
+
+    for target in (1, 2, 4):
+        for guess in (0.5, 1, 2):
+            highest, last = highest_and_last(AdaptiveKL(guess * 0.2 / target, target, 300, damping=1))
+            assert highest < 1.8 * target
+            assert last == pytest.approx(target, rel=0.25)
+    assert highest_and_last(AdaptiveKL(0.05, 4, 300))[0] > 2 * 4
+
+
 def test_as_controller():
     assert as_controller(None) is None
     assert as_controller(0) is None
@@ -48,6 +109,8 @@ def test_bad_coefficients(bad):
         FixedKL(bad)
     with pytest.raises(ConfigError, match="must be positive"):
         AdaptiveKL(0.1, target=0)
+    with pytest.raises(ConfigError, match="damping is"):
+        AdaptiveKL(0.1, target=1, damping=bad)
 
 
 def test_scheduled_kl_follows_the_tokens():
