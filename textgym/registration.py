@@ -269,8 +269,8 @@ class _Entry:
         if needs and isinstance(chosen, str) and chosen == DEFAULT and own.get("dataset") is not None:
             raise ConfigError(
                 f"The default reward of {self.id}, {task.guarded_reward or task.default_reward}, suits the small "
-                "world's prompts alone: its model was trained on no other texts. With a dataset, pass a reward, such "
-                f"as reward={task.needs_world!r}."
+                "world's prompts alone: its model or its rule is for no other texts. With a dataset, pass a reward, "
+                f"such as reward={task.needs_world!r}."
             )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Entry":

@@ -25,6 +25,8 @@ from textgym.metrics.length import MeanLength
 from textgym.metrics.meteor import MeanMETEOR
 from textgym.metrics.parent import MeanPARENT
 from textgym.metrics.pattern import MeanPattern
+from textgym.metrics.refusal import HarmfulRefusal, HarmlessRefusal, MeanRefusal
+from textgym.metrics.requirements import MeanRequirements
 from textgym.metrics.rouge import CorpusROUGE, CorpusROUGE1, CorpusROUGE2, CorpusROUGEL, CorpusROUGELsum
 from textgym.metrics.self_bleu import CorpusSelfBLEU
 from textgym.metrics.sentiment import MeanSentiment
@@ -65,6 +67,10 @@ METRICS: dict[str, type[Metric]] = {
     "repetition": MeanRepetition,
     "json": MeanJSON,
     "pattern": MeanPattern,
+    "requirements": MeanRequirements,
+    "refusal": MeanRefusal,
+    "refusal_harmful": HarmfulRefusal,
+    "refusal_harmless": HarmlessRefusal,
     "rhyme": MeanRhyme,
     "meter": MeanMeter,
 }
@@ -120,6 +126,8 @@ __all__ = [
     "Distinct",
     "Distinct1",
     "Distinct2",
+    "HarmfulRefusal",
+    "HarmlessRefusal",
     "MacroF1",
     "MeanBERTScore",
     "MeanEmbedding",
@@ -136,7 +144,9 @@ __all__ = [
     "MeanNoRepeats",
     "MeanPARENT",
     "MeanPattern",
+    "MeanRefusal",
     "MeanRepetition",
+    "MeanRequirements",
     "MeanRhyme",
     "MeanSentiment",
     "MeanTokenF1",

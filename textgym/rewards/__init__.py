@@ -37,7 +37,9 @@ from textgym.rewards.parent import PARENT
 from textgym.rewards.parse import parse_reward
 from textgym.rewards.pattern import Pattern
 from textgym.rewards.program_tests import ProgramTests
+from textgym.rewards.refusal import Refusal
 from textgym.rewards.registry import REWARDS, register_reward
+from textgym.rewards.requirements import Requirements
 from textgym.rewards.rouge import ROUGE
 from textgym.rewards.self_bleu import SelfBLEU
 from textgym.rewards.sentiment import Sentiment
@@ -75,6 +77,8 @@ REWARDS.update(
         "distinct2": partial(Distinct, 2),
         "json": JSON,
         "pattern": Pattern,
+        "requirements": Requirements,  # which needs prompts with a rule
+        "refusal": Refusal,  # which needs prompts of a kind
         "rhyme": Rhyme,
         "meter": Meter,
         "code_tests": CodeTests,  # which refuses without run_code=true
@@ -131,6 +135,8 @@ __all__ = [
     "Pattern",
     "Product",
     "ProgramTests",
+    "Refusal",
+    "Requirements",
     "Rhyme",
     "SelfBLEU",
     "Sentiment",

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from textgym.errors import ConfigError, did_you_mean
+from textgym.tasks.alignment import Alignment
 from textgym.tasks.arithmetic import Arithmetic
 from textgym.tasks.base import WorldTask
 from textgym.tasks.classification import Classification
@@ -21,6 +22,7 @@ from textgym.tasks.concepts_to_sentence import ConceptsToSentence
 from textgym.tasks.conversations import CONVERSATIONS, ConversationTask
 from textgym.tasks.copy import Copy
 from textgym.tasks.data_to_text import DataToText
+from textgym.tasks.dialogue_reply import DialogueReply
 from textgym.tasks.probes import PROBES
 from textgym.tasks.program_induction import ProgramInduction
 from textgym.tasks.python_code import PythonCode
@@ -35,12 +37,14 @@ __all__ = [
     "OPT_IN",
     "PROBES",
     "TASKS",
+    "Alignment",
     "Arithmetic",
     "Classification",
     "ConceptsToSentence",
     "ConversationTask",
     "Copy",
     "DataToText",
+    "DialogueReply",
     "ProgramInduction",
     "PythonCode",
     "QuestionAnswering",
@@ -63,6 +67,8 @@ TASKS: dict[str, type[WorldTask]] = {
     "ConceptsToSentence": ConceptsToSentence,
     "QuestionAnswering": QuestionAnswering,
     "Classification": Classification,
+    "DialogueReply": DialogueReply,
+    "Alignment": Alignment,
 }
 
 # Tasks whose environments refuse without an argument that the class names, ``opt_in``.

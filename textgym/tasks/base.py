@@ -14,6 +14,8 @@ from textgym.world import Draw, Rendered
 
 ENGLISH, CHINESE = LANGUAGES = ("en", "zh")
 OF_DATASETS_TOO = ("language", "languages")  # variants that choose a dataset's template and columns
+# The formula of a factor: 1 for one to three sentences, each with a capital first and a stop at its end.
+SENTENCES = "pattern('[A-Z][^.!?]{2,120}[.!?]( [A-Z][^.!?]{2,120}[.!?]){0,2}')"
 
 
 class WorldTask(ABC):
@@ -99,8 +101,7 @@ class WorldTask(ABC):
         self._check_variants()
         optional = tuple(role for role in self.optional if role not in (columns or {}))
         merged = merge_columns(self.columns, columns)
-        rows = load_rows(dataset, split, merged, optional=optional, load_kwargs=load_kwargs)
-        self.prompts = self.from_rows(rows, template)
+        self.prompts = self.from_rows(self.load(dataset, split, merged, optional, load_kwargs), template)
 
     def _check_variants(self) -> None:
         """Raise ConfigError for a variant of the small world together with a dataset, which has languages alone."""
@@ -122,6 +123,17 @@ class WorldTask(ABC):
     def drawn_by(self) -> Callable[[Draw], Rendered]:
         """What draws the prompts of this variant. Default: the grammar."""
         return self.grammar
+
+    def load(
+        self,
+        dataset: Any,
+        split: str,
+        columns: Columns,
+        optional: tuple[str, ...],
+        load_kwargs: Mapping[str, Any] | None,
+    ) -> list[Row]:
+        """The rows of a dataset, see :func:`textgym.tasks.dataset.load_rows`."""
+        return load_rows(dataset, split, columns, optional=optional, load_kwargs=load_kwargs)
 
     def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
         """The prompts of a dataset, from its rows, merged by prompt."""

@@ -16,6 +16,8 @@ from textgym.world.problems import problem_grammar
 from textgym.world.programs import program_grammar
 from textgym.world.questions import question_grammar
 from textgym.world.records import record_grammar
+from textgym.world.replies import reply_grammar
+from textgym.world.requests import request_grammar
 from textgym.world.review import review_grammar
 from textgym.world.story import story_grammar
 from textgym.world.translation import translation_grammar
@@ -38,6 +40,8 @@ __all__ = [
     "question_grammar",
     "record_grammar",
     "render",
+    "reply_grammar",
+    "request_grammar",
     "review_grammar",
     "split_of",
     "story_grammar",

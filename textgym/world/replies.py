@@ -1,0 +1,399 @@
+"""Dialogues of a customer and a clerk, and what the clerk should say next: facts, requests and replies as a grammar.
+
+The facts are a line at the beginning. What a reply must do is a rule that goes with the prompt: ``metadata["wanted"]``
+has groups of phrases, of each of which one must be said, and ``metadata["unwanted"]`` phrases that must not.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from textgym.world import lexicon as lex
+from textgym.world.draw import Draw, Rendered
+
+ACTS = ("inform", "ask", "confirm", "apologise")
+ANY = "any"
+REFERENCES = 3
+SORRY = ("sorry", "afraid", "unfortunately", "apologise", "apologize", "regret")
+_DONE = ("booked", "reserved", "noted", "confirmed", "ordered", "done", "yes", "will send", "will bring")
+
+
+class Topic(NamedTuple):
+    """What a customer can ask about: how it is asked, answered, and what a clerk doesn't know who can't answer."""
+
+    label: str
+    asked: tuple[str, ...]
+    said: tuple[str, ...]
+    unknown: str = ""
+
+
+class Fact(NamedTuple):
+    """A topic with its value, and the values of the braces in the topic's texts."""
+
+    topic: Topic
+    value: str
+    names: Mapping[str, str]
+
+    @property
+    def label(self) -> str:
+        return self.topic.label.format_map(self.names)
+
+    def ways(self, texts: Sequence[str]) -> list[str]:
+        return [text.format_map({**self.names, "v": self.value}) for text in texts]
+
+
+PRICE = Topic(
+    "{item}",
+    (
+        "What does the {item} cost?", "How much is the {item}?", "What is the price of the {item}?",
+        "I like the {item}. How much is it?",
+    ),
+    ("The {item} costs {v}.", "That is {v}.", "You can have the {item} for {v}.", "We sell the {item} for {v}."),
+)  # fmt: skip
+OPENS = Topic(
+    "opens",
+    ("When do you open?", "At what time do you open?", "From what time on are you open?"),
+    ("We open at {v}.", "We are open from {v} on.", "You can come in from {v} on."),
+)
+CLOSED = Topic(
+    "closed",
+    ("On which day are you closed?", "Which day do you take off?", "Is there a day on which you are closed?"),
+    ("We are closed on {v}.", "On {v} we are closed.", "You can come on any day but {v}."),
+)
+AREA = Topic(
+    "area",
+    ("Where are you?", "How do I find you?", "Where can I find your {kind}?"),
+    ("We are {near} the {v}.", "You can find us {near} the {v}.", "Our {kind} is {near} the {v}."),
+)
+OWNER = Topic(
+    "owner",
+    ("Who is the owner?", "To whom does the {kind} belong?", "What is the name of the owner?"),
+    ("The owner is {v}.", "Our {kind} belongs to {v}.", "{v} is the owner."),
+    "who the owner is",
+)
+BUILT = Topic(
+    "built",
+    ("How old is the house?", "When was the house built?", "In which year was the house built?"),
+    ("The house was built in {v}.", "It was built in {v}.", "The house is from {v}."),
+    "when the house was built",
+)
+
+
+class Slot(NamedTuple):
+    """A part of an order: how it is said, how it is asked for, and by which phrases a rule knows that it is."""
+
+    said: str
+    answers: tuple[str, ...]
+    asked: tuple[str, ...]
+    known_by: tuple[str, ...]
+
+
+SLOTS: dict[str, Slot] = {
+    "people": Slot(
+        "for {v} people",
+        ("For {v} people, please.", "We are {v} people."),
+        ("For how many people?", "How many people are you?", "How many people will come?"),
+        ("how many",),
+    ),
+    "day": Slot(
+        "on {v}",
+        ("On {v}, please.", "{v} would be nice."),
+        ("On which day?", "Which day suits you?", "What day would you like?"),
+        ("which day", "what day"),
+    ),
+    "time": Slot(
+        "at {v}",
+        ("At {v}, please.", "{v} would be nice."),
+        ("At what time?", "What time suits you?", "At which time would you like to come?"),
+        ("what time", "which time"),
+    ),
+    "town": Slot(
+        "to {v}",
+        ("To {v}, please.", "I live in {v}."),
+        ("To which town?", "Where do you live?", "To which town shall it go?"),
+        ("which town", "what town", "where"),
+    ),
+    "name": Slot(
+        "in the name of {v}",
+        ("My name is {v}.", "I am {v}."),
+        ("In what name, please?", "What is your name?", "May I have your name?"),
+        ("what name", "which name", "whose name", "your name"),
+    ),
+}
+
+
+class Order(NamedTuple):
+    """What can be ordered: its slots, what it is called, and how an order begins and is confirmed."""
+
+    slots: tuple[str, ...]
+    what: str
+    begins: tuple[str, ...]
+    done: str
+
+
+TABLE = Order(
+    ("people", "day", "time"),
+    "a table",
+    ("I would like a table", "I want to book a table", "Please keep a table"),
+    "I have booked",
+)
+PARCEL = Order(
+    ("day", "town", "name"),
+    "the {item}",
+    ("I would like to order the {item}", "I want the {item}", "Please send the {item}"),
+    "we will send",
+)
+PLACES = Order(
+    ("people", "day", "name"),
+    "{event} places",
+    ("I would like to book places at the {event}", "We want to go to the {event}", "Please keep places at the {event}"),
+    "I have booked",
+)
+
+
+class Service(NamedTuple):
+    """A kind of place: what it is called, what it sells, and what is ordered there."""
+
+    kinds: tuple[str, ...]
+    item: Callable[[Draw], str]
+    order: Order
+
+
+SERVICES = (
+    Service(lex.EATERIES, lambda draw: draw.pick([food for food in lex.FOODS if food[-1] != "s"]), TABLE),
+    Service(("shop", "market"), lambda draw: f"{draw.pick(lex.COLORS)} {draw.pick(lex.THINGS)}", PARCEL),
+    Service(("theatre", "club"), lambda draw: f"{draw.pick(lex.EVENTS)} ticket", PLACES),
+)
+_TOPICS = (OPENS, CLOSED, AREA, OWNER, BUILT)
+_GREETINGS = ("", "", "Hello. ", "Good morning. ", "Good evening. ")
+_LEADS = ("", "", "Gladly. ", "Of course. ", "With pleasure. ")
+_NAMES = lex.place_names()
+_PEOPLE = ("4", "9", "12", "13", "14", "15", "16", "18", "20")  # no hour of a day, so that a rule can tell them apart
+_UNKNOWN = ("I am sorry, but I do not know {}.", "Sorry, I can not say {}.", "I am afraid that I do not know {}.")
+_SOLD_OUT = (
+    "I am sorry, we have no {item}.", "Sorry, there is no {item} today.", "I am afraid that we have no {item} now.",
+    "Sorry, we have no {item}, but you can have the {other}.",
+)  # fmt: skip
+_NOT_OPEN = (
+    "I am sorry, we are closed on {v}.", "Sorry, on {v} we are closed.", "I am afraid that we are closed on {v}.",
+    "Sorry, we are closed on {v}. Would another day do?",
+)  # fmt: skip
+_CONFIRMED = (
+    "Yes, {done} {thing} {slots}.", "That is noted: {thing} {slots}.", "Thank you, {done} {thing} {slots}.",
+)  # fmt: skip
+
+
+class Exchange(NamedTuple):
+    """What was said so far, what the clerk should say, what a careless clerk says, and the rule of a good reply."""
+
+    lines: list[str]
+    replies: list[str]
+    careless: list[str]
+    wanted: tuple[tuple[str, ...], ...]
+    unwanted: tuple[str, ...]
+
+
+def reply_grammar(draw: Draw, act: str = ANY) -> Rendered:
+    """A dialogue that ends with the clerk's name, and replies; ``metadata["act"]`` is what a reply does.
+
+    ``metadata["careless"]`` has as many replies that do something else.
+    """
+    act = draw.pick(ACTS) if act == ANY else act
+    service = draw.pick(SERVICES)
+    kind = draw.pick(service.kinds)
+    facts = _facts(draw, service, kind)
+    head = " | ".join([f"{draw.pick(_NAMES)}, {kind}", *(f"{fact.label}: {fact.value}" for fact in facts)])
+    exchange = _ACTS[act](draw, service, facts, kind)
+    spoken = exchange.lines
+    if len(spoken) == 1 and draw.chance(0.3):
+        needed = {value for group in exchange.wanted for value in group}
+        spoken = [*_small_talk(draw, [fact for fact in facts if fact.value not in needed]), *spoken]
+    lines = [f"{'Clerk' if i % 2 else 'Customer'}: {line}" for i, line in enumerate(spoken)]
+    lines[0] = lines[0].replace(": ", f": {draw.pick(_GREETINGS)}", 1)
+    metadata = {"act": act, "wanted": exchange.wanted, "unwanted": exchange.unwanted}
+    texts = tuple(f"{draw.pick(_LEADS) if act in ('inform', 'ask') else ''}{text}" for text in exchange.replies)
+    return Rendered("\n".join([head, *lines, "Clerk:"]), texts, {**metadata, "careless": tuple(exchange.careless)})
+
+
+def _facts(draw: Draw, service: Service, kind: str) -> list[Fact]:
+    """Two items with different prices, and two of the other topics, one of which may be the day off."""
+    items: dict[str, str] = {}
+    while len(items) < 2:
+        items[service.item(draw)] = ""
+    coins = draw.sample(range(2, 60), 2)
+    facts = [Fact(PRICE, f"{n} coins", {"item": item}) for item, n in zip(items, coins, strict=True)]
+    facts += [_fact(draw, topic, kind) for topic in draw.sample(_TOPICS, 2)]
+    return draw.sample(facts, len(facts))
+
+
+def _fact(draw: Draw, topic: Topic, kind: str) -> Fact:
+    names = {"kind": kind}
+    if topic is AREA:
+        value = draw.pick([*lex.AREAS])
+        return Fact(topic, value, {**names, "near": lex.AREAS[value]})
+    if topic is OPENS:
+        return Fact(topic, draw.pick(lex.TIMES[:5]), names)
+    if topic is CLOSED:
+        return Fact(topic, draw.pick(lex.DAYS), names)
+    if topic is OWNER:
+        return Fact(topic, _person(draw), names)
+    return Fact(topic, str(1850 + draw.below(150)), names)
+
+
+def _person(draw: Draw) -> str:
+    return f"{draw.pick(lex.PEOPLE)[0]} {draw.pick(lex.SURNAMES)}"
+
+
+def _small_talk(draw: Draw, facts: Sequence[Fact]) -> list[str]:
+    fact = draw.pick(facts)
+    return [draw.pick(fact.ways(fact.topic.asked)), draw.pick(fact.ways(fact.topic.said))]
+
+
+def _inform(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -> Exchange:
+    """The customer asks for one of the facts."""
+    fact = draw.pick(facts)
+    others = [other for other in facts if other is not fact]
+    wrong = [draw.pick(other.ways(other.topic.said)) for other in draw.sample(others, 2)]
+    return Exchange(
+        [draw.pick(fact.ways(fact.topic.asked))],
+        draw.sample(fact.ways(fact.topic.said), REFERENCES),
+        [*wrong, draw.pick(_UNKNOWN).format("that")],
+        ((fact.value,),),
+        (*(other.value for other in others), *SORRY),
+    )
+
+
+def _apologise(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -> Exchange:
+    """The customer wants what there is not: an item, an answer, or an order on the day off."""
+    values = tuple(fact.value for fact in facts)
+    prices = [fact for fact in facts if fact.topic is PRICE]
+    closed = next((fact for fact in facts if fact.topic is CLOSED), None)
+    unknown = [topic for topic in (OWNER, BUILT) if topic not in [fact.topic for fact in facts]]
+    if closed and draw.chance(0.7):
+        slots = {slot: _value(draw, slot, "") for slot in service.order.slots[:2]} | {"day": closed.value}
+        what = _what(draw, service, facts)
+        request = _request(draw, service.order, what, slots)
+        wrong = [_confirmation(draw, service.order, what, slots) for _ in range(2)]
+        return Exchange(
+            [request],
+            draw.sample(closed.ways(_NOT_OPEN), REFERENCES),
+            [*wrong, draw.pick(SLOTS["name"].asked)],
+            (SORRY, (closed.value,), ("closed", "not open")),
+            tuple(value for value in values if value != closed.value),
+        )
+    if unknown and draw.chance(0.4):
+        topic = draw.pick(unknown)
+        made_up = [_fact(draw, topic, kind) for _ in range(2)]
+        wrong = [draw.pick(fact.ways(topic.said)) for fact in made_up] + [_said(draw, facts)]
+        asked = draw.pick(made_up[0].ways(topic.asked))
+        key = ("owner",) if topic is OWNER else ("built", "old", "year")
+        replies = [text.format(topic.unknown) for text in _UNKNOWN]
+        return Exchange([asked], draw.sample(replies, REFERENCES), wrong, (SORRY, key), values)
+    listed = {fact.names["item"]: fact for fact in prices}
+    item = next(iter(listed))
+    while item in listed:
+        item = service.item(draw)
+    missing = Fact(PRICE, draw.pick(prices).value, {"item": item, "other": draw.pick([*listed])})
+    wrong = [*draw.sample([text for text in missing.ways(PRICE.said) if item in text], 2), _said(draw, facts)]
+    replies = draw.sample(missing.ways(_SOLD_OUT), REFERENCES)
+    return Exchange([draw.pick(missing.ways(PRICE.asked))], replies, wrong, (SORRY, (item,)), values)
+
+
+def _said(draw: Draw, facts: Sequence[Fact]) -> str:
+    fact = draw.pick(facts)
+    return draw.pick(fact.ways(fact.topic.said))
+
+
+def _ask(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -> Exchange:
+    """The customer leaves a part of an order open."""
+    what, slots = _what(draw, service, facts), _slots(draw, service, facts)
+    missing = draw.pick([*slots])
+    given = {slot: value for slot, value in slots.items() if slot != missing}
+    again = draw.sample([text for slot in given for text in SLOTS[slot].asked], 2)
+    return Exchange(
+        _ordering(draw, service.order, what, given),
+        draw.sample(SLOTS[missing].asked, REFERENCES),
+        [*again, _confirmation(draw, service.order, what, given)],
+        (SLOTS[missing].known_by, ("?",)),
+        (*(phrase for slot in given for phrase in SLOTS[slot].known_by), *(fact.value for fact in facts), *SORRY),
+    )
+
+
+def _confirm(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -> Exchange:
+    """The customer has said all parts of an order."""
+    what, slots = _what(draw, service, facts), _slots(draw, service, facts)
+    replies: dict[str, None] = {}
+    while len(replies) < REFERENCES:
+        replies[_confirmation(draw, service.order, what, slots)] = None
+    changed = draw.pick([*slots])
+    wrong = {**slots, changed: _value(draw, changed, slots[changed])}
+    told = {*slots.values()}
+    return Exchange(
+        _ordering(draw, service.order, what, slots),
+        [*replies],
+        [
+            _confirmation(draw, service.order, what, wrong),
+            draw.pick(SLOTS[draw.pick([*slots])].asked),
+            draw.pick(_NOT_OPEN[:3]).format(v=slots["day"]),
+        ],
+        (*((value,) for value in slots.values()), _DONE),
+        ("?", *(fact.value for fact in facts if fact.value not in told), *SORRY),
+    )
+
+
+_ACTS = {"inform": _inform, "ask": _ask, "confirm": _confirm, "apologise": _apologise}
+
+
+def _what(draw: Draw, service: Service, facts: Sequence[Fact]) -> dict[str, str]:
+    """What is ordered: one of the items that the facts have, or its event."""
+    item = draw.pick([fact.names["item"] for fact in facts if fact.topic is PRICE])
+    return {"item": item, "event": item.removesuffix(" ticket")}
+
+
+def _slots(draw: Draw, service: Service, facts: Sequence[Fact]) -> dict[str, str]:
+    """The parts of an order that can be had: not on the day off, nor before the house opens."""
+    taken = [fact.value for fact in facts]
+    opens = next((lex.TIMES.index(fact.value) for fact in facts if fact.topic is OPENS), -1)
+    taken += lex.TIMES[: opens + 1]
+    slots = {}
+    for slot in service.order.slots:
+        slots[slot] = taken[0]
+        while slots[slot] in taken:
+            slots[slot] = _value(draw, slot, "")
+    return slots
+
+
+def _value(draw: Draw, slot: str, other_than: str) -> str:
+    value = other_than
+    while value == other_than:
+        if slot == "people":
+            value = draw.pick(_PEOPLE)
+        elif slot == "name":
+            value = _person(draw)
+        else:
+            value = draw.pick({"day": lex.DAYS, "time": lex.TIMES, "town": lex.TOWNS}[slot])
+    return value
+
+
+def _spoken(draw: Draw, slots: Mapping[str, str]) -> str:
+    """The parts of an order, in any order."""
+    return " ".join(SLOTS[slot].said.format(v=slots[slot]) for slot in draw.sample([*slots], len(slots)))
+
+
+def _request(draw: Draw, order: Order, what: Mapping[str, str], slots: Mapping[str, str]) -> str:
+    return f"{draw.pick(order.begins).format_map(what)} {_spoken(draw, slots)}."
+
+
+def _ordering(draw: Draw, order: Order, what: Mapping[str, str], slots: Mapping[str, str]) -> list[str]:
+    """The order at once, or its last part after the clerk's question for it."""
+    if draw.chance(0.5):
+        return [_request(draw, order, what, slots)]
+    last = draw.pick([*slots])
+    first = {slot: value for slot, value in slots.items() if slot != last}
+    answer = draw.pick(SLOTS[last].answers).format(v=slots[last])
+    return [_request(draw, order, what, first), draw.pick(SLOTS[last].asked), answer]
+
+
+def _confirmation(draw: Draw, order: Order, what: Mapping[str, str], slots: Mapping[str, str]) -> str:
+    thing = order.what.format_map(what)
+    text = draw.pick(_CONFIRMED)
+    return text.format(done=order.done, thing=thing, slots=_spoken(draw, slots))
