@@ -89,11 +89,12 @@ def taught_variants(name: str, seed: int = 0) -> list[WorldTask]:
     return [TASKS[name](seed=seed, **arguments) for arguments in TASKS[name].taught]
 
 
-def training_texts(name: str, count: int, seed: int = 0) -> Iterator[tuple[str, str]]:
+def training_texts(name: str, count: int, seed: int = 0, variants: bool = True) -> Iterator[tuple[str, str]]:
     """Pairs of prompt and completion (with its leading space) from a task's train split, to train a model on.
 
     The variants in the task's ``taught`` take turns. Each prompt comes with one of its task's ``training_completions``
-    at random; a pair whose completion is a held-out prompt of another variant is left out.
+    at random; a pair whose completion is a held-out prompt of another variant is left out. Without ``variants`` there is
+    the task alone as it is by default.
 
     Raises:
         ConfigError: no such task.
@@ -102,7 +103,7 @@ def training_texts(name: str, count: int, seed: int = 0) -> Iterator[tuple[str, 
     >>> prompt == f"Words:{completion}\\nCopy:"
     True
     """
-    tasks = taught_variants(name, seed)
+    tasks = taught_variants(name, seed) if variants or name not in TASKS else [TASKS[name](seed=seed)]
     # One stream of its own, beside those of the splits.
     draw = Draw(np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(len(SPLITS),)))))
     left, index = count, 0

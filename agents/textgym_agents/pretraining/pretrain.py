@@ -3,10 +3,11 @@
 import json
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tokenizers
@@ -20,16 +21,30 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from textgym.errors import ConfigError
-from textgym.tasks import TASKS, taught_variants, training_texts
-from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ, BUILTIN_TINY, END_TOKEN, PAD_TOKEN, builtin_folder
+from textgym.tasks import CONVERSATIONS, TASKS, taught_variants
+from textgym.tokenizer import (
+    BUILTIN_MEDIUM,
+    BUILTIN_MODEL,
+    BUILTIN_SEQ2SEQ,
+    BUILTIN_TINY,
+    END_TOKEN,
+    PAD_TOKEN,
+    builtin_folder,
+)
 from textgym_agents import models
 from textgym_agents.models.random_weights import random_model
+from textgym_agents.pretraining.lessons import FIRST_SHARES, Lesson, lessons, shares
 
-Pair = tuple[str, str]
-Rows = list[tuple[list[int], list[int]]]  # token ids of prompts and completions
 
-# Shares of tasks in the batches. German is learned from Translation alone, so it needs the most.
-SHARES = {"DataToText": 0.15, "Summarization": 0.17, "Translation": 0.36, "SentimentContinuation": 0.12, "Copy": 0.20}
+class Row(NamedTuple):
+    """Token ids of a prompt and of what follows it, and which of the latter the model is to write."""
+
+    prompt: list[int]
+    rest: list[int]
+    written: list[bool]
+
+
+Rows = list[Row]
 
 
 @dataclass(frozen=True)
@@ -41,15 +56,18 @@ class Recipe:
         steps: gradient steps.
         batch_tokens: tokens per step, padding included.
         learning_rate: peak of a linear warm-up and a cosine decay to a tenth.
-        prompt_weight: weight of the loss on prompt tokens; that on completion tokens has weight 1. A T5 predicts no
-            prompt tokens, so for "seq2seq" it is 0.
+        prompt_weight: weight of the loss on the tokens of prompts, and of replies in dialogues; that on completion
+            tokens has weight 1. For "seq2seq" it is 0, since a T5 predicts no prompt tokens.
         seed: of data, weights and order.
         tokenizer: the built-in model whose tokenizer to use; None trains a new one.
         vocabulary: number of tokens of a new tokenizer.
         hidden_size, heads: width of the model, and attention heads of each layer.
         layers: of a GPT-2, or of each half of a T5.
-        positions: tokens that a GPT-2 can read, or more where a tokenizer of few tokens makes the taught variants of
-            tasks longer; a T5's positions are relative and have no limit.
+        positions: tokens that a GPT-2 can read, or more where a tokenizer of few tokens makes the tasks longer; a T5's
+            positions are relative and have no limit.
+        weights: of the tasks and conversations to teach, see :func:`textgym_agents.pretraining.lessons.shares`. None:
+            all there are.
+        variants: teach the variants in a task's ``taught`` too, not the task as it is by default alone.
     """
 
     kind: str = "causal"
@@ -64,6 +82,8 @@ class Recipe:
     layers: int = 4
     heads: int = 4
     positions: int = 512
+    weights: dict[str, float] | None = field(default_factory=lambda: dict(FIRST_SHARES))
+    variants: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in ("causal", "seq2seq"):
@@ -84,11 +104,26 @@ RECIPES = {
         tokenizer=BUILTIN_MODEL,
         layers=3,
     ),
+    BUILTIN_MEDIUM: Recipe(steps=7000, vocabulary=3072, hidden_size=160, heads=5, weights=None, variants=True),
 }
 
 
-def train_tokenizer(vocabulary: int, texts_per_task: int = 4000, seed: int = 0) -> tokenizers.Tokenizer:
-    """A byte-level BPE tokenizer (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909) of the small world's text."""
+def train_tokenizer(
+    vocabulary: int,
+    texts_per_task: int = 4000,
+    seed: int = 0,
+    weights: Mapping[str, float] | None = None,
+    variants: bool = True,
+) -> tokenizers.Tokenizer:
+    """A byte-level BPE tokenizer (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909) of the small world's text.
+
+    Args:
+        vocabulary: tokens, at least 258.
+        texts_per_task: how many it sees.
+        seed: of the texts.
+        weights: the tasks are those that have one; None: all.
+        variants: with the variants in the tasks' ``taught``.
+    """
     tokenizer = tokenizers.Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -98,67 +133,80 @@ def train_tokenizer(vocabulary: int, texts_per_task: int = 4000, seed: int = 0) 
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = (p + c for name in TASKS for p, c in training_texts(name, texts_per_task, seed=seed))
+    texts = (text for name in shares(weights) for text in _texts(name, texts_per_task, seed, variants))
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 
-def length_factor(tokenizer: tokenizers.Tokenizer, texts_per_task: int = 200, seed: int = 0) -> float:
+def _texts(name: str, number: int, seed: int, variants: bool) -> Iterator[str]:
+    """Whole texts of a task."""
+    for lesson in islice(lessons(name, seed, variants), number):
+        yield "".join(piece.text for piece in lesson)
+
+
+def length_factor(
+    tokenizer: tokenizers.Tokenizer,
+    texts_per_task: int = 200,
+    seed: int = 0,
+    weights: Mapping[str, float] | None = None,
+    variants: bool = True,
+) -> float:
     """By what the limits of tasks must be multiplied to leave as much room as with the tokenizer of ``textgym/small``.
 
-    The largest ratio of mean lengths among the prompts and the completions of the built-in tasks, rounded up to a
-    multiple of 1/2, at least 1. ``textgym.tokenizer.length_factor`` reads it.
+    The largest ratio of mean lengths among the prompts and the completions of the tasks that have a weight (None: all),
+    rounded up to a multiple of 1/2, at least 1; a twentieth more counts as 1. ``textgym.tokenizer.length_factor`` reads
+    it.
     """
     usual = _tokenizer(Recipe(tokenizer=BUILTIN_MODEL))
     largest = 1.0
-    for name in TASKS:
-        for texts in zip(*training_texts(name, texts_per_task, seed=seed), strict=True):
-            mine, theirs = (sum(len(one.ids) for one in t.encode_batch([*texts])) for t in (tokenizer, usual))
+    for name in shares(weights):
+        for texts in _sides(islice(lessons(name, seed, variants), texts_per_task)):
+            mine, theirs = (sum(len(one.ids) for one in t.encode_batch(texts)) for t in (tokenizer, usual))
             largest = max(largest, mine / theirs)
-    return math.ceil(2 * largest) / 2
+    return 1.0 if largest < 1.05 else math.ceil(2 * largest) / 2
 
 
-def shares() -> dict[str, float]:
-    """The share of every built-in task in the batches: that of ``SHARES``; 1 / (number of tasks) for one without.
-
-    >>> round(sum(shares().values()), 6), shares()["Copy"] < SHARES["Copy"]
-    (1.0, True)
-    """
-    new = [name for name in TASKS if name not in SHARES]
-    rest = 1 - len(new) / len(TASKS)  # 1 when all have a share
-    return {name: rest * SHARES[name] if name in SHARES else 1 / len(TASKS) for name in TASKS}
+def _sides(some: Iterable[Lesson]) -> tuple[list[str], list[str]]:
+    """What is read, and what is written."""
+    pieces = [piece for lesson in some for piece in lesson]
+    return [piece.text for piece in pieces if not piece.written], [piece.text for piece in pieces if piece.written]
 
 
 def batches(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> Iterator[Rows]:
-    """Endless batches of one task each: the ids of each prompt, and those of its completion and the end token."""
+    """Endless batches of one task each: the ids of each prompt, and those that follow it."""
     rng = np.random.default_rng(np.random.SeedSequence(recipe.seed))
-    names, weights = list(shares()), list(shares().values())
-    streams = {name: _endless(name, recipe.seed + 1) for name in names}
+    by_name = shares(recipe.weights)
+    names, chances = list(by_name), list(by_name.values())
+    streams = {name: lessons(name, recipe.seed + 1, recipe.variants) for name in names}
     end, _ = _special(tokenizer)
     while True:
-        stream = streams[names[rng.choice(len(names), p=weights)]]
+        stream = streams[names[rng.choice(len(names), p=chances)]]
         rows: Rows = []
         longest = 0
         while True:
-            prompt, completion = next(stream)
-            head, tail = tokenizer.encode_batch([prompt, completion])
-            longest = max(longest, len(head.ids) + len(tail.ids) + 1)
+            row = _row(tokenizer, next(stream), end)
+            longest = max(longest, len(row.prompt) + len(row.rest))
             if rows and longest * (len(rows) + 1) > recipe.batch_tokens:
                 break
-            rows.append((list(head.ids), [*tail.ids, end]))
+            rows.append(row)
         yield rows
+
+
+def _row(tokenizer: tokenizers.Tokenizer, lesson: Lesson, end: int) -> Row:
+    prompt, *rest = tokenizer.encode_batch([piece.text for piece in lesson])
+    ids: list[int] = []
+    written: list[bool] = []
+    for piece, encoding in zip(lesson[1:], rest, strict=True):
+        some = [*encoding.ids, end] if piece.written else encoding.ids
+        ids += some
+        written += [piece.written] * len(some)
+    return Row(list(prompt.ids), ids, written)
 
 
 def _special(tokenizer: tokenizers.Tokenizer) -> tuple[int, int]:
     """Ids of the end and the pad token."""
     ids = tokenizer.get_vocab()
     return ids[END_TOKEN], ids[PAD_TOKEN]
-
-
-def _endless(name: str, seed: int) -> Iterator[Pair]:
-    while True:
-        yield from training_texts(name, 10_000, seed=seed)
-        seed += 1
 
 
 def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = True) -> dict[str, float]:
@@ -175,7 +223,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
         raise ConfigError(f"{str(folder)!r} is not empty and holds no model. Name a new folder.")
     started = time.monotonic()
     raw = _tokenizer(recipe)
-    factor = length_factor(raw, seed=recipe.seed)
+    factor = length_factor(raw, seed=recipe.seed, weights=recipe.weights, variants=recipe.variants)
     model = _new_model(raw, recipe, factor)
     losses = _train(model, batches(raw, recipe), recipe, progress)
     tokenizer = PreTrainedTokenizerFast(
@@ -207,7 +255,7 @@ def loads_as_float32(config: Path) -> None:
 
 def _tokenizer(recipe: Recipe) -> tokenizers.Tokenizer:
     if recipe.tokenizer is None:
-        return train_tokenizer(recipe.vocabulary, seed=recipe.seed)
+        return train_tokenizer(recipe.vocabulary, seed=recipe.seed, weights=recipe.weights, variants=recipe.variants)
     return tokenizers.Tokenizer.from_file(str(builtin_folder(recipe.tokenizer) / "tokenizer.json"))
 
 
@@ -218,12 +266,20 @@ def _new_model(tokenizer: tokenizers.Tokenizer, recipe: Recipe, factor: float) -
         kind, more = "t5", {**more, "decoder_start_token_id": pad, "feed_forward_proj": "gated-gelu"}
     else:
         kind, more = "gpt2", {**more, "bos_token_id": end, "activation_function": "gelu_pytorch_tanh"}
-        taught = [task for name in TASKS for task in taught_variants(name)]
-        longest = max(task.max_prompt_tokens + task.max_new_tokens for task in taught)
+        longest = max(_length(name, recipe.variants) for name in shares(recipe.weights))
         more["n_positions"] = max(recipe.positions, math.ceil(factor * longest))
     sizes = (tokenizer.get_vocab_size(), recipe.hidden_size, recipe.layers, recipe.heads)
     model: PreTrainedModel = random_model(kind, *sizes, seed=recipe.seed, **more).train()
     return model
+
+
+def _length(name: str, variants: bool) -> int:
+    """Tokens of the longest episode of a task."""
+    if name in CONVERSATIONS:
+        tasks: list[Any] = [CONVERSATIONS[name]()]
+    else:
+        tasks = taught_variants(name) if variants else [TASKS[name]()]
+    return max(task.max_prompt_tokens + task.max_new_tokens for task in tasks)
 
 
 def _train(model: PreTrainedModel, stream: Iterator[Rows], recipe: Recipe, progress: bool) -> list[float]:
@@ -246,36 +302,37 @@ def _train(model: PreTrainedModel, stream: Iterator[Rows], recipe: Recipe, progr
 
 
 def _causal_losses(model: PreTrainedModel, rows: Rows, prompts: bool) -> tuple[Tensor, Tensor | float]:
-    """Cross-entropy of the completions, and of the prompts if wanted."""
-    ids = _padded([[*prompt, *completion] for prompt, completion in rows], model.config.pad_token_id)
-    starts, ends = (torch.tensor(n)[:, None] for n in ([len(p) for p, _ in rows], [len(p) + len(c) for p, c in rows]))
+    """Cross-entropy of what the model is to write, and of what it reads if wanted."""
+    ids = _padded([[*row.prompt, *row.rest] for row in rows], model.config.pad_token_id)
+    written = _padded([[*[0] * len(row.prompt), *row.written] for row in rows], 0).bool()[:, 1:]
+    lengths = torch.tensor([len(row.prompt) + len(row.rest) for row in rows])[:, None]
     # Rows are padded on the right, where causal attention never looks back from: no mask is needed.
     inputs, targets = ids[:, :-1], ids[:, 1:]
-    columns = torch.arange(1, ids.shape[1])
     hidden = model.base_model(input_ids=inputs, attention_mask=torch.ones_like(inputs)).last_hidden_state
 
     def loss(wanted: Tensor) -> Tensor:
         return cross_entropy(model.get_output_embeddings()(hidden[wanted]), targets[wanted])
 
-    return loss((columns >= starts) & (columns < ends)), loss(columns < starts) if prompts else 0.0
+    read = ~written & (torch.arange(1, ids.shape[1]) < lengths)
+    return loss(written), loss(read) if prompts else 0.0
 
 
 def _seq2seq_losses(model: PreTrainedModel, rows: Rows, prompts: bool) -> tuple[Tensor, Tensor | float]:
-    """Cross-entropy of the completions."""
+    """Cross-entropy of what the model is to write. Dialogues go on in the decoder, which reads the replies."""
     pad, start = model.config.pad_token_id, model.config.decoder_start_token_id
-    ids, targets = (_padded(list(side), pad) for side in zip(*rows, strict=True))
-    lengths = torch.tensor([len(prompt) for prompt, _ in rows])[:, None]
+    ids, targets = _padded([row.prompt for row in rows], pad), _padded([row.rest for row in rows], pad)
+    lengths = torch.tensor([len(row.prompt) for row in rows])[:, None]
     logits = model(
         input_ids=ids,
         attention_mask=(torch.arange(ids.shape[1]) < lengths).long(),
         decoder_input_ids=torch.cat([torch.full((len(rows), 1), start), targets[:, :-1]], 1),
         decoder_attention_mask=torch.ones_like(targets),  # padding is on the right
     ).logits
-    written = targets != pad
+    written = _padded([row.written for row in rows], 0).bool()
     return cross_entropy(logits[written], targets[written]), 0.0
 
 
-def _padded(rows: list[list[int]], pad: int) -> Tensor:
+def _padded(rows: Sequence[Sequence[int]], pad: int) -> Tensor:
     """(rows, tokens) ids, padded on the right."""
     return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=pad)
 

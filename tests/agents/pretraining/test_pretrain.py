@@ -1,4 +1,4 @@
-"""Every built-in task has a share in the training of the built-in models, and room for its texts in their tokens."""
+"""What the built-in models are taught, and that there is room for it in their tokens."""
 
 import itertools
 import json
@@ -6,15 +6,20 @@ import math
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tokenizers
+import torch
 
-from textgym.errors import TokenizerError
-from textgym.tasks import TASKS, WorldTask
+from textgym.core import Turn
+from textgym.errors import ConfigError, TokenizerError
+from textgym.tasks import CONVERSATIONS, TASKS, WorldTask
 from textgym.tokenizer import builtin_folder, builtin_tokenizer, length_factor
 from textgym.world import Rendered
 from textgym_agents import make_vec_env, models
-from textgym_agents.pretraining import pretrain
+from textgym_agents.buffers.logged_turns import play_turns
+from textgym_agents.models.random_weights import random_model
+from textgym_agents.pretraining import lessons, pretrain
 
 
 class Shout(WorldTask):
@@ -28,30 +33,95 @@ class Shout(WorldTask):
         return Rendered(word, (word.upper(),))
 
 
-def test_the_built_in_tasks_have_the_shares_of_the_published_models():
-    assert pretrain.SHARES == {
-        "DataToText": 0.15,
-        "Summarization": 0.17,
-        "Translation": 0.36,
-        "SentimentContinuation": 0.12,
-        "Copy": 0.20,
-    }
-    assert list(pretrain.shares()) == list(
-        TASKS
-    )  # later ones have none of their own; their order decides which task a random number means
-    assert sum(pretrain.shares().values()) == pytest.approx(1)
+def test_the_first_models_are_taught_the_five_tasks_that_they_were_published_with():
+    for name in ("textgym/small", "textgym/tiny", "textgym/small-seq2seq"):
+        assert pretrain.RECIPES[name].weights == {
+            "DataToText": 0.15,
+            "Summarization": 0.17,
+            "Translation": 0.36,
+            "SentimentContinuation": 0.12,
+            "Copy": 0.20,
+        }
 
 
-def test_a_new_task_is_taught_without_a_share_of_its_own(monkeypatch):
-    monkeypatch.setitem(TASKS, "Shout", Shout)
-    shares = pretrain.shares()
-    assert shares["Shout"] == pytest.approx(1 / len(TASKS))
-    assert shares["Copy"] == pytest.approx(0.20 * len(pretrain.SHARES) / len(TASKS))
+def test_the_later_models_are_taught_every_task_and_conversation():
+    shares = lessons.shares()
+    assert list(shares) == [*TASKS, *CONVERSATIONS]
     assert sum(shares.values()) == pytest.approx(1)
+    assert shares["Translation"] > shares["Copy"] == shares["Arithmetic"]
+
+
+def test_a_new_task_is_taught_without_a_weight_of_its_own(monkeypatch):
+    monkeypatch.setitem(TASKS, "Shout", Shout)
+    assert lessons.shares()["Shout"] == lessons.shares()["Copy"]
     tokenizer = tokenizers.Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
-    batches = itertools.islice(pretrain.batches(tokenizer, pretrain.Recipe(batch_tokens=64)), 60)
-    prompts = [tokenizer.decode(head) for rows in batches for head, _ in rows]
+    recipe = pretrain.Recipe(batch_tokens=64, weights={"Copy": 1, "Shout": 1})
+    prompts = [
+        tokenizer.decode(row.prompt)
+        for rows in itertools.islice(pretrain.batches(tokenizer, recipe), 9)
+        for row in rows
+    ]
     assert any(prompt.startswith("Word: ") for prompt in prompts)
+    assert any(prompt.startswith("Words: ") for prompt in prompts)
+
+
+@pytest.mark.parametrize("weights", [{"Copie": 1}, {"Copy": 0}, {"Copy": True}, {"Copy": float("inf")}])
+def test_weights_that_make_no_sense_are_named(weights):
+    with pytest.raises(ConfigError, match=r"No task is called 'Copie'|The weight of Copy is"):
+        lessons.shares(weights)
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_a_dialogue_has_the_tokens_that_its_environment_would_have(name):
+    rules, end = make_vec_env(f"textgym/{name}", 1).env.unwrapped.mdp.rules, builtin_tokenizer().eos_token_id
+    before, after = CONVERSATIONS[name].turn_template
+    raw = tokenizers.Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
+    for lesson in itertools.islice(lessons.lessons(name), 5):
+        row = pretrain._row(raw, lesson, end)
+        turns = [
+            Turn("policy", piece.text)
+            if piece.written
+            else Turn("partner", piece.text.removeprefix(before).removesuffix(after))
+            for piece in lesson[1:]
+        ]
+        played = play_turns(turns, rules, lesson[0].text, 0.0, "a lesson")
+        whole = list(played.actions)
+        for insertion in reversed(played.inserted):
+            whole[insertion.after : insertion.after] = insertion.tokens.tolist()
+        assert row.rest == whole
+        assert [token for token, own in zip(row.rest, row.written, strict=True) if own] == played.actions
+        assert row.written[-1]
+
+
+def test_players_of_all_skills_are_met():
+    returns = {
+        skill: [
+            sum(turn.get("reward", 0) for turn in one["turns"])
+            for one in CONVERSATIONS["Recall"](seed=1).dialogues(300, skill=skill, seed=1)
+        ]
+        for skill in lessons.SKILLS
+    }
+    said = [piece.text for piece in itertools.chain(*itertools.islice(lessons.lessons("Recall", 1), 900))]
+    assert np.mean(returns[max(lessons.SKILLS)]) > np.mean(returns[min(lessons.SKILLS)]) + 0.1
+    assert len(said) > 900
+
+
+def test_a_model_learns_what_it_writes_and_half_as_much_of_what_it_reads():
+    raw = tokenizers.Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
+    model = random_model("gpt2", raw.get_vocab_size(), 8, 1, 1, seed=0, eos_token_id=1, pad_token_id=0)
+    rows = [
+        pretrain.Row([5, 6], [7, 1, 8, 9, 1], [True, True, False, False, True]),
+        pretrain.Row([5], [6, 1], [True] * 2),
+    ]
+    written, read = pretrain._causal_losses(model, rows, True)
+    each = []
+    for row in rows:
+        ids = torch.tensor([[*row.prompt, *row.rest]])
+        logs = model(input_ids=ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
+        own = torch.tensor([*[False] * len(row.prompt), *row.written])[1:]
+        each.append((-logs[own], -logs[~own]))
+    for loss, values in zip((written, read), zip(*each, strict=True), strict=True):
+        assert loss.item() == pytest.approx(torch.cat(values).mean().item(), abs=1e-5)
 
 
 def test_a_tokenizer_of_few_tokens_multiplies_the_limits_of_tasks():
