@@ -93,8 +93,8 @@ def training_texts(name: str, count: int, seed: int = 0, variants: bool = True) 
     """Pairs of prompt and completion (with its leading space) from a task's train split, to train a model on.
 
     The variants in the task's ``taught`` take turns. Each prompt comes with one of its task's ``training_completions``
-    at random; a pair whose completion is a held-out prompt of another variant is left out. Without ``variants`` there is
-    the task alone as it is by default.
+    at random; a pair whose completion is a held-out prompt of another variant is left out. Without ``variants`` there
+    is the task alone as it is by default.
 
     Raises:
         ConfigError: no such task.

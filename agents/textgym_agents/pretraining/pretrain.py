@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers.pytorch_utils import Conv1D
 
 from textgym.errors import ConfigError
 from textgym.tasks import CONVERSATIONS, TASKS, taught_variants
@@ -55,6 +56,10 @@ class Recipe:
         kind: "causal" is a GPT-2, "seq2seq" a T5 (https://arxiv.org/abs/1910.10683) with gated feed-forward layers.
         steps: gradient steps.
         batch_tokens: tokens per step, padding included.
+        tasks_per_step: so many tasks share them, drawn anew for each step.
+        optimizer: "adamw", or "muon" for the matrices of the layers (Jordan et al. 2024,
+            https://kellerjordan.github.io/posts/muon/, scaled as in Liu et al. 2025, https://arxiv.org/abs/2502.16982)
+            and AdamW for the rest.
         learning_rate: peak of a linear warm-up and a cosine decay to a tenth.
         prompt_weight: weight of the loss on the tokens of prompts, and of replies in dialogues; that on completion
             tokens has weight 1. For "seq2seq" it is 0, since a T5 predicts no prompt tokens.
@@ -73,6 +78,8 @@ class Recipe:
     kind: str = "causal"
     steps: int = 2700
     batch_tokens: int = 2048
+    tasks_per_step: int = 1
+    optimizer: str = "adamw"
     learning_rate: float = 3e-3
     prompt_weight: float = 0.5
     seed: int = 0
@@ -88,6 +95,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.kind not in ("causal", "seq2seq"):
             raise ConfigError(f"kind is {self.kind!r}, expected 'causal' or 'seq2seq'.")
+        if self.optimizer not in ("adamw", "muon"):
+            raise ConfigError(f"optimizer is {self.optimizer!r}, expected 'adamw' or 'muon'.")
+        if not 1 <= self.tasks_per_step <= self.batch_tokens:
+            raise ConfigError(f"tasks_per_step is {self.tasks_per_step}, expected 1 to {self.batch_tokens}.")
         if self.kind == "seq2seq" and self.prompt_weight:
             raise ConfigError(f"prompt_weight is {self.prompt_weight:g}, expected 0: a T5 predicts no prompt tokens.")
 
@@ -186,7 +197,7 @@ def batches(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> Iterator[Rows]:
         while True:
             row = _row(tokenizer, next(stream), end)
             longest = max(longest, len(row.prompt) + len(row.rest))
-            if rows and longest * (len(rows) + 1) > recipe.batch_tokens:
+            if rows and longest * (len(rows) + 1) > recipe.batch_tokens // recipe.tasks_per_step:
                 break
             rows.append(row)
         yield rows
@@ -283,22 +294,40 @@ def _length(name: str, variants: bool) -> int:
 
 
 def _train(model: PreTrainedModel, stream: Iterator[Rows], recipe: Recipe, progress: bool) -> list[float]:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizers = _optimizers(model, recipe)
     losses: list[float] = []
     loss_of = _seq2seq_losses if recipe.kind == "seq2seq" else _causal_losses
     with Progress(disable=not progress) as bar:
         job = bar.add_task("pretraining", total=recipe.steps)
         for step in range(recipe.steps):
-            loss, on_prompts = loss_of(model, next(stream), bool(recipe.prompt_weight))
-            losses.append(loss.item())
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * schedule(step, recipe.steps)
-            optimizer.zero_grad()
-            (loss + recipe.prompt_weight * on_prompts).backward()
+            parts = []
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            for rows in islice(stream, recipe.tasks_per_step):
+                loss, on_prompts = loss_of(model, rows, bool(recipe.prompt_weight))
+                parts.append(loss.item())
+                ((loss + recipe.prompt_weight * on_prompts) / recipe.tasks_per_step).backward()
+            losses.append(float(np.mean(parts)))
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = recipe.learning_rate * schedule(step, recipe.steps)
+                optimizer.step()
             bar.update(job, advance=1, description=f"pretraining, loss {np.mean(losses[-50:]):.3f}")
     return losses
+
+
+def _optimizers(model: PreTrainedModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    output = model.get_output_embeddings().weight
+    linear = [module.weight for module in model.modules() if isinstance(module, torch.nn.Linear | Conv1D)]
+    matrices = [weight for weight in linear if recipe.optimizer == "muon" and weight is not output]
+    taken = {id(weight) for weight in matrices}
+    rest = [weight for weight in model.parameters() if id(weight) not in taken]
+    adamw = torch.optim.AdamW(rest, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    if not matrices:
+        return [adamw]
+    muon = torch.optim.Muon(matrices, lr=recipe.learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    return [adamw, muon]
 
 
 def _causal_losses(model: PreTrainedModel, rows: Rows, prompts: bool) -> tuple[Tensor, Tensor | float]:

@@ -152,3 +152,30 @@ def test_a_factor_that_makes_no_sense_is_named(factor):
     tokenizer = SimpleNamespace(init_kwargs={"length_factor": factor})
     with pytest.raises(TokenizerError, match=r"length_factor in tokenizer_config.json is .*expected a number"):
         length_factor(tokenizer)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_both_optimizers_lower_the_loss_of_tasks_that_share_a_step(optimizer):
+    raw = tokenizers.Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
+    recipe = pretrain.Recipe(
+        steps=30,
+        batch_tokens=256,
+        tasks_per_step=2,
+        optimizer=optimizer,
+        weights={"Copy": 1, "Recall": 1},
+        hidden_size=16,
+    )
+    model = pretrain._new_model(raw, recipe, 1.0)
+    before = [weight.clone() for weight in model.parameters()]
+    losses = pretrain._train(model, pretrain.batches(raw, recipe), recipe, progress=False)
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
+    assert not any(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+
+
+def test_a_recipe_that_makes_no_sense_is_named():
+    for given, message in (
+        ({"optimizer": "sgd"}, "optimizer is 'sgd'"),
+        ({"tasks_per_step": 0}, "tasks_per_step is 0"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            pretrain.Recipe(**given)
