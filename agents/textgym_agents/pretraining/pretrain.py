@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.pytorch_utils import Conv1D
 
 from textgym.errors import ConfigError
-from textgym.tasks import CONVERSATIONS, TASKS, taught_variants
+from textgym.tasks import CONVERSATIONS, TASKS, ConversationTask, WorldTask, taught_variants
 from textgym.tokenizer import (
     BUILTIN_MEDIUM,
     BUILTIN_MODEL,
@@ -287,7 +287,7 @@ def _new_model(tokenizer: tokenizers.Tokenizer, recipe: Recipe, factor: float) -
 def _length(name: str, variants: bool) -> int:
     """Tokens of the longest episode of a task."""
     if name in CONVERSATIONS:
-        tasks: list[Any] = [CONVERSATIONS[name]()]
+        tasks: Sequence[ConversationTask | WorldTask] = [CONVERSATIONS[name]()]
     else:
         tasks = taught_variants(name) if variants else [TASKS[name]()]
     return max(task.max_prompt_tokens + task.max_new_tokens for task in tasks)
