@@ -67,8 +67,8 @@ def lessons(name: str, seed: int = 0, variants: bool = True) -> Iterator[Lesson]
 
     >>> next(lessons("Copy", seed=3))[1].text == next(training_texts("Copy", 1, seed=3))[1]
     True
-    >>> [piece.text for piece in next(lessons("Recall"))[:3]]
-    ['Colors: grey, yellow, black, blue.\\nYou:', ' grey', '\\nThe hat is blue.\\nYou:']
+    >>> [piece.text for piece in next(lessons("Shop"))[1:4]]
+    [' look table', '\\ncheap, metal\\nClerk:', ' material']
     """
     while True:
         if name in CONVERSATIONS:
