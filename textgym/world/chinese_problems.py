@@ -29,7 +29,7 @@ CHINESE = Wording(
     times=(
         Part("每{things}{k}块钱。一共多少块钱？", "*"),
         Part("{he}把它们都卖了，每{things}卖{k}块钱。{he}一共得到多少块钱？", "*"),
-        Part("{z}的数量是{x}现在的{k}倍。{z}有多少{things}？", "*"),
+        Part("{z}现在有的是{x}的{k}倍。{z}有多少{things}？", "*"),
     ),
     share=(
         Part("{he}把它们平均分给{k}个朋友。每个朋友得到多少{things}？", "/"),
