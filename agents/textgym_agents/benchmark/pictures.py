@@ -15,7 +15,7 @@ from textgym_agents.benchmark.analysis.fronts import TEMPERED, Front, Overoptimi
 from textgym_agents.benchmark.analysis.lines import Runs
 from textgym_agents.benchmark.analysis.measures import estimate, mean, performance_profile
 from textgym_agents.benchmark.analysis.scores import Scores
-from textgym_agents.benchmark.composites import short_task
+from textgym_agents.benchmark.composites import base, short_task
 from textgym_agents.benchmark.suites import family
 from textgym_agents.report import svg
 from textgym_agents.report.intervals import intervals
@@ -160,11 +160,11 @@ def cost_against_score(scores: Scores, runs: Runs) -> list[str]:
     costs, points = zip(*known.values(), strict=True)
     margin = max(0.08 * (max(points) - min(points)), 0.01)
     x_range, y_range = (0.8 * min(costs), 1.25 * max(costs)), (min(points) - margin, max(points) + margin)
-    base = [Series("best for the cost", best)]
+    cheapest = [Series("best for the cost", best)]
     panels = []
     for name, algos in groups(labels).items():
         series = [Series(algo, [known[algo]], marks=True) for algo in algos]
-        what = Panel(name, "forward tokens of a run", "score, sampled", series, bases=base, x_scale="log")
+        what = Panel(name, "forward tokens of a run", "score, sampled", series, bases=cheapest, x_scale="log")
         panels.append(svg.panel(replace(what, x_range=x_range, y_range=y_range)))
     return panels
 
@@ -201,6 +201,39 @@ def _mean_points(by_seed: Sequence[Sequence[tuple[float, ...]]]) -> list[tuple[f
         (float(np.mean([points[i][0] for points in by_seed])), float(np.mean([points[i][1] for points in by_seed])))
         for i in range(count)
     ]
+
+
+def ends_of_variants(found: Sequence[Overoptimization]) -> list[str]:
+    """Proxy and gold reward of trained policies against their KL, a panel for each algorithm with several variants.
+
+    Bands are from the lowest to the highest seed. Gray: on the way of the variant that gets furthest.
+    """
+    by_base: dict[tuple[str, str], list[Overoptimization]] = {}
+    for one in found:
+        by_base.setdefault((one.task, base(one.algo)), []).append(one)
+    panels = []
+    for (task, algo), variants in by_base.items():
+        if len(variants) < 2:
+            continue
+        ends = sorted((np.array([run[-1] for run in one.runs]) for one in variants), key=lambda end: end[:, 0].mean())
+        start = np.array([run[0] for one in variants for run in one.runs])
+        ends = [start, *ends] if not start[:, 0].any() else ends
+        series = []
+        for column, label in ((1, "proxy"), (2, "gold")):
+            points = [(float(end[:, 0].mean()), float(end[:, column].mean())) for end in ends]
+            band = [
+                (x, float(end[:, column].min()), float(end[:, column].max()))
+                for (x, _), end in zip(points, ends, strict=True)
+            ]
+            series.append(Series(label, points, band, marks=True))
+        furthest = max(variants, key=lambda one: max(kl for run in one.runs for kl, _, _ in run))
+        on_the_way = [
+            _mean_points([[(point[0], point[column]) for point in run] for run in furthest.runs]) for column in (1, 2)
+        ]
+        title = f"{algo}, {short_task(task)}: at the end"
+        kl = "KL to the initial model, nats"
+        panels.append(svg.panel(Panel(title, kl, "held-out reward", series, on_the_way, x_scale="sqrt")))
+    return panels
 
 
 def proxy_and_gold(found: Sequence[Overoptimization]) -> list[str]:

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from tests.agents.benchmark.made_lines import COPY, line, probe_suite, text_suite
 from textgym.errors import ConfigError
 from textgym_agents.benchmark import run as running
-from textgym_agents.benchmark.analysis.fronts import Front
+from textgym_agents.benchmark.analysis.fronts import Front, Overoptimization
 from textgym_agents.benchmark.pack import pack
-from textgym_agents.benchmark.pictures import fronts
+from textgym_agents.benchmark.pictures import ends_of_variants, fronts
 from textgym_agents.cli.app import app
 from textgym_agents.cli.benchmark import config_of
 from textgym_agents.leaderboard.check import problems, score_of
@@ -199,6 +199,26 @@ def test_pictures_of_a_few_algorithms(pages, tmp_path):
     missing = CliRunner().invoke(app, [*one, "Cops"])
     assert missing.exit_code == 1
     assert "no runs on 'Cops'" in missing.stderr
+
+
+def test_variants_end_in_one_picture_by_their_kl():
+    def variant(algo, *runs):
+        return Overoptimization(algo, "a/X-v0", [list(run) for run in runs], 0.0, [], 0.0, 0.0)
+
+    start = (0.0, 0.5, 0.1)
+    found = [
+        variant("ppo[kl_coef=0]", [start, (3.0, 1.1, 0.4), (9.0, 2.0, 0.0)]),
+        variant("ppo[kl_target=4]", [start, (4.0, 1.2, 0.3)], [start, (4.4, 1.4, 0.5)]),
+        variant("ppo[kl_target=1]", [start, (1.0, 0.8, 0.2)]),
+        variant("rloo", [start, (1.0, 0.8, 0.2)]),  # alone
+    ]
+    (panel,) = ends_of_variants(found)
+    assert ">ppo, a/X-v0: at the end<" in panel
+    proxy, gold = re.findall(r'<title>(?:proxy|gold)</title><polyline class="s." points="([^"]+)"', panel)
+    places = [[tuple(map(float, at.split(","))) for at in re.findall(r"[\d.]+,[\d.]+", one)] for one in (proxy, gold)]
+    assert all(len(one) == 4 and one == sorted(one) for one in places)  # the initial model first, then by KL
+    assert places[0][-1][1] < places[0][0][1] < places[1][0][1]  # y grows downwards
+    assert ends_of_variants(found[3:]) == []
 
 
 def test_an_algorithm_has_one_color_in_all_fronts():

@@ -49,8 +49,5 @@ def overoptimization_section(runs: Runs) -> list[Section]:
         "Trained on the proxy, scored by the gold reward. It turns over in a seed if the smoothed curve ends below its "
         "peak by more than three standard errors."
     )
-    return [
-        Section(
-            "Proxy and gold", [said], [Table(header, rows)], [Picture("goodhart", pictures.proxy_and_gold(found), 3)]
-        )
-    ]
+    drawn = [*pictures.ends_of_variants(found), *pictures.proxy_and_gold(found)]
+    return [Section("Proxy and gold", [said], [Table(header, rows)], [Picture("goodhart", drawn, 3)])]
