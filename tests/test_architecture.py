@@ -23,8 +23,10 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("metrics",),
         ("rules",),
         ("infos",),
-        ("token_buffer", "spaces", "saved_state", "turn_template"),
+        ("token_buffer", "spaces", "saved_state", "turn_template", "rows"),
         ("core",),
+        ("scoring",),
+        ("mdp",),
         ("dialogue",),
         ("conversations",),
         ("background", "env", "vector"),
@@ -145,12 +147,13 @@ def test_importing_textgym_and_making_an_environment_loads_no_torch() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_core_names_no_task_and_no_reward() -> None:
+@pytest.mark.parametrize("module", ["textgym.core", "textgym.scoring", "textgym.mdp"])
+def test_what_all_are_made_of_names_no_task_and_no_reward(module: str) -> None:
     from textgym.rewards import REWARDS
     from textgym.rewards.registry import class_of
     from textgym.tasks import TASKS
 
-    tree = ast.parse(FILES["textgym.core"].read_text(encoding="utf-8"))
+    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     names |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}

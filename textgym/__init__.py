@@ -8,13 +8,15 @@
 from importlib import metadata
 
 from textgym import checker, errors, metrics, partners, plugins, rewards, tasks, world, wrappers
-from textgym.core import Prompt, Reward, Sample, Score, Task, TextEnv, TextMDP, Turn, score_samples, text_env
+from textgym.core import Prompt, Reward, Sample, Score, Task, Turn
 from textgym.dataset_task import DatasetTask, from_dataset
 from textgym.dialogue import Dialogue, Partner, Reply, partner
 from textgym.env import TextGenerationEnv
 from textgym.errors import TextGymError
+from textgym.mdp import TextEnv, TextMDP, text_env
 from textgym.registration import register, register_all
 from textgym.rewards import register_reward, reward
+from textgym.scoring import score_samples
 from textgym.spaces import TextSpace
 from textgym.tokenizer import load_tokenizer
 from textgym.vector import TextGenerationVectorEnv

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from textgym.core import Reward, Sample, Score, background_of, checked_scores, score_samples
+from textgym.core import Reward, Sample, Score
+from textgym.scoring import background_of, checked_scores, score_samples
 
 
 class Asked:

@@ -13,21 +13,11 @@ import gymnasium
 import numpy as np
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from textgym.core import (
-    Prompt,
-    Reward,
-    Sample,
-    Score,
-    Task,
-    Turn,
-    groups_of,
-    reward_name,
-    score_samples,
-    scores_groups,
-)
+from textgym.core import Prompt, Reward, Sample, Score, Task, Turn
 from textgym.dialogue import Dialogue, Partner, Reply, ask_partner, partner_name
 from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError, InvalidActionError, PartnerError, RewardError, TextGymError, did_you_mean
+from textgym.scoring import groups_of, reward_name, score_samples, scores_groups
 
 TASK_ATTRIBUTES: dict[str, type | tuple[type, ...]] = {
     "name": str,

@@ -20,11 +20,12 @@ from typing import Any, cast
 import numpy as np
 
 from textgym.arguments import count
-from textgym.core import Prompt, TextMDP, Turn, policy_text
+from textgym.core import Prompt, Turn, policy_text
 from textgym.dialogue import Dialogue, Partner, Reply, ask_partner, partner_name
 from textgym.errors import ConfigError, PartnerError
 from textgym.importable import named
 from textgym.infos import Metadata
+from textgym.mdp import TextMDP
 from textgym.rules import DONE, EOS, FULL, LENGTH, RUNNING, TURNS
 from textgym.token_buffer import TokenBuffer
 from textgym.turn_template import TurnTemplate

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from textgym.arguments import check_reset_options, check_seed
 from textgym.border import reading
 from textgym.conversations import conversations, partner_seed, policy_tokens, reset_options
-from textgym.core import Prompt, Reward, Sample, Task, TextMDP, Turn, WithReward
+from textgym.core import Prompt, Reward, Sample, Task, Turn
 from textgym.dialogue import Partner
 from textgym.errors import ConfigError, RenderModeError, ResetNeededError, did_you_mean
 from textgym.importable import SpecByName
 from textgym.infos import InfoNumbers
+from textgym.mdp import TextMDP, WithReward
 from textgym.rendering import Printer, frame
 from textgym.rules import FULL, LENGTH, RUNNING, TextOptions
 from textgym.saved_state import generator_from, generator_state, mdp_state, set_mdp_state

@@ -13,12 +13,14 @@ from gymnasium.vector.utils import batch_space
 from textgym.arguments import MOST_TOKENS, check_reset_options, check_seed, count
 from textgym.border import reading
 from textgym.conversations import Exchange, conversations, partner_seed, policy_tokens, reset_options
-from textgym.core import Prompt, Reward, Sample, Task, TextMDP, WithReward
+from textgym.core import Prompt, Reward, Sample, Task
 from textgym.dialogue import Partner
-from textgym.errors import ConfigError, InvalidActionError, ResetNeededError, did_you_mean
+from textgym.errors import ConfigError, ResetNeededError, did_you_mean
 from textgym.importable import SpecByName
-from textgym.infos import InfoNumbers
+from textgym.infos import InfoNumbers, add_infos
+from textgym.mdp import TextMDP, WithReward
 from textgym.rendering import frame
+from textgym.rows import per_row, reset_mask, seed_generators, seeds_of_rows, spawn_generators, token_ids
 from textgym.rules import FULL, LENGTH, RUNNING, Bools, Codes, Ints, TextOptions
 from textgym.saved_state import generator_from, generator_state, mdp_state, set_mdp_state
 from textgym.spaces import TextSpace
@@ -87,7 +89,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         self.partner = None if self._conversations is None else self._conversations.partner
         self._prompts: list[Prompt | None] = [None] * self.num_envs
         self._prompt_ids = [-1] * self.num_envs
-        self._generators: list[np.random.Generator | None] = [None] * self.num_envs
+        self.generators: list[np.random.Generator | None] = [None] * self.num_envs  # of each row
         self._ended: Bools = np.ones(self.num_envs, dtype=np.bool_)
         self._any_ended = True  # saves looking at every row in the common step
         self._held: Bools | None = None
@@ -120,58 +122,33 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
             SeedError, PromptIdError, ConfigError: a seed, a prompt id or an option makes no sense.
         """
         given = check_reset_options(options, (*reset_options(self._conversations), "reset_mask"))
-        rows = np.flatnonzero(self._checked_mask(given.get("reset_mask")))
-        prompt_ids = self._per_row("prompt_id", given.get("prompt_id"))
-        seeds = [partner_seed(one) for one in self._per_row("partner_seed", given.get("partner_seed"))]
+        rows = np.flatnonzero(reset_mask(given.get("reset_mask"), self.num_envs))
+        prompt_ids = per_row("prompt_id", given.get("prompt_id"), self.num_envs)
+        seeds = [partner_seed(one) for one in per_row("partner_seed", given.get("partner_seed"), self.num_envs)]
         self._seed(seed, rows)
         infos: dict[str, Any] = {}
-        self._add_infos(infos, rows.tolist(), [self._start(row, prompt_ids[row], seeds[row]) for row in rows.tolist()])
+        started = [self._start(row, prompt_ids[row], seeds[row]) for row in rows.tolist()]
+        add_infos(infos, self.num_envs, rows.tolist(), started)
         self._started = not any(prompt is None for prompt in self._prompts)
         self._any_ended = bool(self._ended.any())
         return self._buffer.observations(self.copy), self._with_numbers(infos)
 
-    def _checked_mask(self, mask: object) -> Bools:
-        if mask is None:
-            return np.ones(self.num_envs, dtype=np.bool_)
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
-            raise ConfigError(f"reset_mask={mask!r} is wrong, expected a numpy array of {self.num_envs} booleans.")
-        if not mask.any():
-            raise ConfigError("reset_mask selects no row. Select one, or don't call reset.")
-        return mask
-
-    def _per_row(self, name: str, value: object) -> list[Any]:
-        if value is None or isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
-            return [value] * self.num_envs
-        if len(value) != self.num_envs:
-            raise ConfigError(f"{name} has {len(value)} entries, expected one for each of {self.num_envs} rows.")
-        return list(value)
-
     def _seed(self, seed: int | Sequence[int | None] | None, rows: Ints) -> None:
-        if (
-            isinstance(seed, Sequence | np.ndarray)
-            and not isinstance(seed, str | bytes)
-            and np.ndim(np.asarray(seed, dtype=object)) > 0
-        ):
-            seeds = [check_seed(one) for one in self._per_row("seed", seed)]
-            for row in rows.tolist():
-                if seeds[row] is not None:
-                    self._generators[row] = seeding.np_random(seeds[row])[0]
-        else:
+        seeds = seeds_of_rows(seed, self.num_envs)
+        if seeds is None:
             one = check_seed(seed)
             super().reset(seed=one)
+            spawn_generators(self.generators, one, rows.tolist())
             seeds = [one]
-            new = [row for row in rows.tolist() if one is not None or self._generators[row] is None]
-            # Children of a SeedSequence are independent streams; seed + index would repeat other seeds' streams.
-            children = np.random.SeedSequence(one).spawn(self.num_envs) if new else []
-            for row in new:
-                self._generators[row] = np.random.Generator(np.random.PCG64(children[row]))
+        else:
+            seed_generators(self.generators, seeds, rows.tolist())
         if any(one is not None for one in seeds):
             self.mdp.next_prompt_id = 0
 
     def _start(self, row: int, prompt_id: int | None = None, of_partner: int | None = None) -> dict[str, Any]:
-        generator = self._generators[row]
+        generator = self.generators[row]
         if generator is None:  # after a reset with a list of seeds that has None here
-            generator = self._generators[row] = seeding.np_random()[0]
+            generator = self.generators[row] = seeding.np_random()[0]
         drawn = self.mdp.draw(generator) if prompt_id is None else prompt_id
         prompt, info = self.mdp.start(self._buffer, row, drawn)
         self._prompts[row] = prompt
@@ -200,15 +177,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         """
         if not self._started:
             raise ResetNeededError("No episode is running: call reset() before the first step.")
-        try:
-            tokens = np.asarray(actions)
-        except ValueError:
-            raise InvalidActionError(f"Actions are ragged, expected {self.num_envs} integer token ids.") from None
-        if tokens.shape != (self.num_envs,) or tokens.dtype.kind not in "iu":
-            raise InvalidActionError(
-                f"Actions are {tokens.dtype} of shape {tokens.shape}, expected {self.num_envs} integer token ids."
-            )
-        tokens = tokens.astype(np.int64, copy=False)
+        tokens = token_ids(actions, self.num_envs)
         infos: dict[str, Any] = {}
         rows = self._running_rows() if self._any_ended or self._held is not None else None
         if rows is None:
@@ -253,7 +222,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         if self.autoreset_mode == AutoresetMode.DISABLED:
             return
         rows = np.flatnonzero(self._ended).tolist()
-        self._add_infos(infos, rows, [self._start(row) for row in rows])
+        add_infos(infos, self.num_envs, rows, [self._start(row) for row in rows])
         self._any_ended = False
 
     def _exchanges(self, rows: list[int], codes: Codes) -> dict[int, Exchange]:
@@ -272,7 +241,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
             rewards[row] = exchange.reward
         going_on = [row for row, exchange in exchanges.items() if exchange.code == RUNNING]
         if going_on and self.mdp.rules.infos == "all":
-            self._add_infos(infos, going_on, [dict(exchanges[row].info) for row in going_on])
+            add_infos(infos, self.num_envs, going_on, [dict(exchanges[row].info) for row in going_on])
 
     def _scored(
         self, rows: list[int], codes: Codes, exchanges: dict[int, Exchange]
@@ -283,7 +252,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
             [self._prompt_ids[row] for row in rows],
             [policy_tokens(said) for said in turns] or [self._buffer.generated(row) for row in rows],
             codes[rows].tolist(),
-            [self._generators[row] if self.mdp.stochastic else None for row in rows],
+            [self.generators[row] if self.mdp.stochastic else None for row in rows],
             turns,
         )
         if exchanges:
@@ -306,28 +275,14 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
         elif self.mdp.rules.infos == "none":
             finals = [{} for _ in rows]
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
-            ends = [{"final_obs": self._buffer.observation(row)} for row in rows]
-            self._add_infos(infos, rows, [{**end, "final_info": info} for end, info in zip(ends, finals, strict=True)])
+            ends = [
+                {"final_obs": self._buffer.observation(row), "final_info": info}
+                for row, info in zip(rows, finals, strict=True)
+            ]
+            add_infos(infos, self.num_envs, rows, ends)
             finals = [self._start(row) for row in rows]
             self._any_ended = False
-        self._add_infos(infos, rows, finals)
-
-    def _add_infos(self, infos: dict[str, Any], rows: list[int], new: list[dict[str, Any]]) -> None:
-        """Add the infos of several rows: what Gymnasium's ``_add_info`` does row by row, in one pass over each key."""
-        for key in dict.fromkeys(key for info in new for key in info):
-            at = [row for row, info in zip(rows, new, strict=True) if key in info]
-            values = [info[key] for info in new if key in info]
-            if isinstance(values[0], dict) and key != "final_obs":
-                self._add_infos(infos.setdefault(key, {}), at, values)
-            else:
-                if key not in infos:
-                    kind, total = type(values[0]), self.num_envs
-                    plain = kind in (bool, int, float) or issubclass(kind, np.number)
-                    # an empty array of objects holds None everywhere
-                    infos[key] = np.zeros(total, kind) if plain else np.empty(total, object)
-                for row, value in zip(at, values, strict=True):
-                    infos[key][row] = value
-            infos.setdefault(f"_{key}", np.zeros(self.num_envs, dtype=np.bool_))[at] = True
+        add_infos(infos, self.num_envs, rows, finals)
 
     # State
 
@@ -358,7 +313,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
             "autoreset_mode": self.autoreset_mode.value,
             "numbers": None if self._numbers is None else self._numbers.get_state(),
             "np_random": generator_state(self._np_random),
-            "generators": [generator_state(generator) for generator in self._generators],
+            "generators": [generator_state(generator) for generator in self.generators],
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -381,7 +336,7 @@ class TextGenerationVectorEnv(WithReward, SpecByName, VectorEnv[Observation, Int
             if self._numbers is not None:
                 self._numbers.set_state(state["numbers"])
             self._np_random = generator_from(state["np_random"])
-            self._generators = [generator_from(one) for one in state["generators"]]
+            self.generators = [generator_from(one) for one in state["generators"]]
             self._ended = np.array(state["ended"], dtype=np.bool_)
             self._any_ended = bool(self._ended.any())
             self._started = not any(prompt is None for prompt in self._prompts)

@@ -17,7 +17,6 @@ from stable_baselines3.common.vec_env import VecNormalize
 import textgym
 from tests.env.text_games import ListTask, byte_tokenizer, exact, letters, share, write
 from textgym import Prompt, Sample, TextGenerationEnv
-from textgym.core import text_env
 from textgym.errors import (
     ConfigError,
     InvalidActionError,
@@ -27,6 +26,7 @@ from textgym.errors import (
     SeedError,
     TokenizerError,
 )
+from textgym.mdp import text_env
 from textgym.wrappers import CompletionAction
 from textgym_agents.envs.vec_env import TextVecEnv
 

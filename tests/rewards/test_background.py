@@ -7,10 +7,11 @@ import time
 import pytest
 
 from textgym.background import Background
-from textgym.core import Sample, Score, background_of, score_samples
+from textgym.core import Sample, Score
 from textgym.errors import RewardError
 from textgym.rewards import BLEU, BatchReward, Fallback, as_reward, reward
 from textgym.rewards.judge import JudgeReward, LLMJudge, PairwiseJudge
+from textgym.scoring import background_of, score_samples
 
 SAMPLES = [Sample("Say hi:", f"hi {i}", ("hi 3",)) for i in range(4)]
 

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from textgym.core import Sample, Score, score_samples
+from textgym.core import Sample, Score
 from textgym.errors import ConfigError, RewardError
 from textgym.rewards import (
     BLEU,
@@ -20,6 +20,7 @@ from textgym.rewards import (
     WeightedSum,
     as_reward,
 )
+from textgym.scoring import score_samples
 
 
 class Constant(BatchReward):

@@ -9,10 +9,11 @@ import evaluate
 import numpy as np
 import pytest
 
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import ConfigError, RewardError
 from textgym.metrics import METRICS
 from textgym.rewards import ROUGE, EvaluateReward, ExactMatch, KeywordCoverage, reward
+from textgym.scoring import score_samples
 
 TEXT = datasets.Value("string")
 

@@ -9,7 +9,7 @@ import gymnasium
 import pytest
 
 from textgym import TextGenerationEnv, wrappers
-from textgym.core import Sample, Score, score_samples
+from textgym.core import Sample, Score
 from textgym.errors import ConfigError, JudgeError, RewardError
 from textgym.rewards import (
     BLEU,
@@ -24,6 +24,7 @@ from textgym.rewards import (
     reward,
 )
 from textgym.rewards.judge import JudgeReward, PairwiseJudge, RankingJudge
+from textgym.scoring import score_samples
 
 SAMPLES = [Sample("", text, ("a b",)) for text in ("1", "2", "oh", "6")]
 QUIET = pytest.mark.filterwarnings("ignore::RuntimeWarning")

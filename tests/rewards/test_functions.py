@@ -10,9 +10,10 @@ import gymnasium
 import pytest
 
 import textgym  # noqa: F401  (registers the ids)
-from textgym.core import Sample, Score, score_samples
+from textgym.core import Sample, Score
 from textgym.errors import ConfigError, RewardError
 from textgym.rewards import BLEU, BatchReward, FunctionReward, reward
+from textgym.scoring import score_samples
 
 SAMPLES = [Sample("", "one two", ("one two",)), Sample("", "")]
 

@@ -8,9 +8,10 @@ import pytest
 
 import textgym
 from textgym.checker import check_reward
-from textgym.core import Sample, Score, groups_of, score_samples, scores_groups
+from textgym.core import Sample, Score
 from textgym.errors import ConfigError, RewardError
 from textgym.rewards import BLEU, GroupReward, Min, Novelty, SelfBLEU, as_reward, group_reward, parse_reward
+from textgym.scoring import groups_of, score_samples, scores_groups
 
 COLORS = [Sample("Color:", text, ("green",), prompt_id=3) for text in (" a dark red", " a dark red", " green")]
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.rewards import parse_reward
 from textgym.rewards.registry import formula_names
+from textgym.scoring import score_samples
 
 
 @pytest.mark.parametrize(

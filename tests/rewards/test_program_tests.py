@@ -4,9 +4,10 @@ import pickle
 
 import pytest
 
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import RewardError
 from textgym.rewards import ProgramTests, parse_reward
+from textgym.scoring import score_samples
 
 TESTS = (((3, 1, 2), (1, 2, 3)), ((1, 9), (1, 9)), ((), ()))
 

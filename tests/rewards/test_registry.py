@@ -4,10 +4,11 @@ import gymnasium
 import pytest
 
 import textgym
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.rewards import BLEU, REWARDS, BatchReward, parse_reward, register_reward
 from textgym.rewards.registry import describe, formula_names
+from textgym.scoring import score_samples
 
 
 @pytest.fixture(autouse=True)

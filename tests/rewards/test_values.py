@@ -10,7 +10,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from textgym.checker import check_reward
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import ConfigError, MissingExtraError, RewardError
 from textgym.metrics import stems
 from textgym.rewards import (
@@ -28,6 +28,7 @@ from textgym.rewards import (
     TokenF1,
 )
 from textgym.rewards.registry import class_of, describe, formula_names, make_reward
+from textgym.scoring import score_samples
 
 REFERENCE = "the cat sat on the mat"
 SAMPLES = [

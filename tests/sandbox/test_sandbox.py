@@ -7,10 +7,11 @@ import time
 
 import pytest
 
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import ConfigError, RewardError, SandboxError
 from textgym.rewards import CodeTests, parse_reward
 from textgym.sandbox import run, runner, same
+from textgym.scoring import score_samples
 
 FACTS = {"function": "f", "tests": ((([3, 4],), 7), (([5, 1],), 6), (([],), 0))}
 RIGHT = "def f(values):\n    return sum(values)"

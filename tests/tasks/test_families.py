@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from textgym import registration
-from textgym.core import Prompt, Sample, Task, score_samples
+from textgym.core import Prompt, Sample, Task
 from textgym.errors import ConfigError, SeedError
+from textgym.scoring import score_samples
 from textgym.tasks import TASKS, SentimentContinuation, taught_variants, training_texts
 from textgym.tokenizer import BUILTIN_MODELS, builtin_tokenizer, length_factor
 from textgym.world import split_of

@@ -6,9 +6,10 @@ import gymnasium
 import pytest
 
 from textgym import registration
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.rewards import Fluency
+from textgym.scoring import score_samples
 from textgym.tasks import TASKS
 from textgym.tasks.degenerate import degenerate_texts
 from textgym.tokenizer import builtin_tokenizer

@@ -12,8 +12,9 @@ from gymnasium.utils.env_checker import check_env
 
 from textgym import registration
 from textgym.checker import check_task, check_text_env
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import ConfigError, DatasetError
+from textgym.scoring import score_samples
 from textgym.tasks import OPT_IN, TASKS, PythonCode
 from textgym.tasks.degenerate import degenerate_texts
 from textgym.tasks.python_code import stated_tests

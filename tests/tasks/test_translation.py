@@ -11,10 +11,11 @@ import pytest
 import sacrebleu
 
 from textgym import registration
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import DatasetError
 from textgym.metrics import METRICS, CorpusBLEU
 from textgym.rewards import BLEU, ChrF, ExactMatch
+from textgym.scoring import score_samples
 from textgym.tasks import Translation
 from textgym.tasks.degenerate import degenerate_texts
 from textgym.tokenizer import BUILTIN_MODELS, builtin_tokenizer

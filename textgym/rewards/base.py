@@ -6,8 +6,9 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textgym.core import Reward, Sample, Score, groups_of, reward_name, say_whose
+from textgym.core import Reward, Sample, Score
 from textgym.errors import RewardError
+from textgym.scoring import groups_of, reward_name, say_whose
 
 if TYPE_CHECKING:
     from textgym.rewards.combine import Product, WeightedSum
@@ -37,7 +38,9 @@ class BatchReward:
     name: str = ""
     scope: str = "sample"  # "group": it compares completions of one prompt, see GroupReward
     compares_with: str = ""  # "references" for a reward that fails without them
-    background: int = 0  # batches that it may be given at a time while episodes go on, see textgym.core.background_of
+    background: int = (
+        0  # batches that it may be given at a time while episodes go on, see textgym.scoring.background_of
+    )
     shown: ClassVar[tuple[str, ...]] = ()  # arguments that the repr gives even when they have their default value
     __array_ufunc__ = None  # so that numpy's numbers leave the arithmetic to this class
 

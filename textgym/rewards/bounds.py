@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from textgym.core import Reward, reward_name
+from textgym.core import Reward
 from textgym.errors import ConfigError
 from textgym.rewards.base import BatchReward
 from textgym.rewards.combine import Composite
 from textgym.rewards.functions import as_reward
+from textgym.scoring import reward_name
 
 
 class _Compared(Composite):

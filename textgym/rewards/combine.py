@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from textgym.core import Reward, Sample, Score, background_of, reward_name, score_samples, scores_groups
+from textgym.core import Reward, Sample, Score
 from textgym.errors import ConfigError, did_you_mean
 from textgym.rewards.base import Ask, BatchReward, Value, check_batch
 from textgym.rewards.functions import as_reward
+from textgym.scoring import background_of, reward_name, score_samples, scores_groups
 
 
 def is_operand(value: object) -> bool:

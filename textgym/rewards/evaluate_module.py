@@ -6,9 +6,10 @@ from typing import Any
 import datasets
 import evaluate
 
-from textgym.core import Reward, Sample, reward_name, score_samples
+from textgym.core import Reward, Sample
 from textgym.errors import RewardError
 from textgym.metrics.evaluate_module import without_locks
+from textgym.scoring import reward_name, score_samples
 
 
 class RewardModule(evaluate.Metric):  # type: ignore[misc]

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from textgym.border import reading
-from textgym.core import Sample, say_whose
+from textgym.core import Sample
 from textgym.errors import ConfigError, RewardError, did_you_mean
 from textgym.metrics.base import references_of
 from textgym.rewards.base import BatchReward, check_batch
+from textgym.scoring import say_whose
 
 Inputs = Mapping[str, Any]
 

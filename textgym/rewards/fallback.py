@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import Any, Literal, cast
 
-from textgym.core import Reward, Sample, Score, background_of, groups_of, reward_name, score_samples, scores_groups
+from textgym.core import Reward, Sample, Score
 from textgym.errors import ConfigError, JudgeError, MetricError, RewardError, TextGymError, did_you_mean
 from textgym.rewards.base import Ask, BatchReward, Value, check_batch
 from textgym.rewards.functions import as_reward
+from textgym.scoring import background_of, groups_of, reward_name, score_samples, scores_groups
 
 OnFailure = Literal["raise", "abstain", "mean"] | float
 POLICIES = ("raise", "abstain", "mean")

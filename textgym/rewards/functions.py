@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
-from textgym.core import Reward, Sample, background_of, reward_name, score_samples, scores_groups
+from textgym.core import Reward, Sample
 from textgym.errors import ConfigError
 from textgym.rewards.base import Ask, BatchReward, GroupReward, Value
+from textgym.scoring import background_of, reward_name, score_samples, scores_groups
 
 
 class CallableReward(BatchReward):

@@ -15,8 +15,8 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from textgym.core import TextMDP
 from textgym.errors import ConfigError, InvalidActionError, ResetNeededError
+from textgym.mdp import TextMDP
 from textgym.spaces import CompletionSpace
 from textgym.vector import TextGenerationVectorEnv
 from textgym.wrappers.either import EitherWrapper, VectorWrapperBase

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from textgym.arguments import count
-from textgym.core import scores_groups
 from textgym.errors import ConfigError
+from textgym.infos import add_infos
+from textgym.scoring import scores_groups
 from textgym.vector import TextGenerationVectorEnv
 from textgym.wrappers.either import VectorWrapperBase
 from textgym.wrappers.late import late_reward
@@ -90,7 +91,7 @@ class GroupedRows(VectorWrapperBase):
         """A prompt for each group of these rows."""
         drawn: list[int | None] = []
         for first in range(0, self.num_envs, self.group_size):
-            generator = self._base._generators[first]
+            generator = self._base.generators[first]
             prompt_id = self._base.mdp.draw(generator) if rows[first] and generator is not None else None
             drawn += [prompt_id] * self.group_size
         return drawn
@@ -142,7 +143,7 @@ class GroupedRows(VectorWrapperBase):
                     if name in infos:
                         infos[name] &= ~complete
                         infos[f"_{name}"] &= ~complete
-                base._add_infos(infos, rows, finals)
+                add_infos(infos, base.num_envs, rows, finals)
         return rewards, complete & ~self._cut, complete & self._cut
 
     def get_state(self) -> dict[str, Any]:

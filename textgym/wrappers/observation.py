@@ -10,8 +10,8 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from textgym.core import text_env
 from textgym.errors import ConfigError, InvalidActionError
+from textgym.mdp import text_env
 from textgym.rules import TokenRules
 from textgym.spaces import TextSpace
 from textgym.vector import TextGenerationVectorEnv

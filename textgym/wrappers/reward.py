@@ -9,8 +9,9 @@ import numpy.typing as npt
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from textgym.core import Sample, say_whose
+from textgym.core import Sample
 from textgym.errors import ConfigError, RewardError
+from textgym.scoring import say_whose
 from textgym.wrappers.either import EitherWrapper, VectorWrapperBase
 
 UNTRANSFORMED = "untransformed_reward"

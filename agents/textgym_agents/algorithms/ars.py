@@ -9,8 +9,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from textgym.core import text_env
 from textgym.errors import ConfigError
+from textgym.mdp import text_env
 from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms import sb3_contrib as contrib
 from textgym_agents.algorithms.options import SB3Options, check_policy

@@ -15,8 +15,8 @@ from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn.utils import clip_grad_norm_
 
-from textgym.core import text_env
 from textgym.errors import ConfigError
+from textgym.mdp import text_env
 from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
 from textgym_agents.algorithms.options import OnPolicyOptions, check_arguments

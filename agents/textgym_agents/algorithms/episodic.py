@@ -25,8 +25,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from textgym.conversations import SEEDS
-from textgym.core import text_env
 from textgym.errors import ConfigError, did_you_mean
+from textgym.mdp import text_env
 from textgym_agents.algorithms.binding import bind_policy
 from textgym_agents.algorithms.options import EpisodicOptions, SB3Options, check_arguments
 from textgym_agents.buffers.episodes import Episode, EpisodeSamples, EpisodeStore, Recorder

@@ -10,9 +10,9 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from textgym.core import score_samples
 from textgym.errors import RewardError
 from textgym.registration import split_argument
+from textgym.scoring import score_samples
 from textgym_agents.benchmark.composites import base
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.envs.vec_env import make_vec_env

@@ -1,7 +1,8 @@
 """References of a task's prompts as episodes, as the environment would see them written by a policy."""
 
-from textgym.core import Prompt, TextEnv, TextMDP
+from textgym.core import Prompt
 from textgym.errors import ConfigError
+from textgym.mdp import TextEnv, TextMDP
 from textgym.rules import TokenRules
 from textgym.tasks import TASKS
 from textgym_agents.buffers.episodes import Episode, given_episode
@@ -31,7 +32,7 @@ def draw_reference(env: TextEnv, separator: str = " ") -> Episode:
 def written(mdp: TextMDP, prompt: Prompt, reference: str, separator: str = " ") -> list[int]:
     """The actions that write a reference after a prompt, up to where the episode ends; none if one of them is masked.
 
-    >>> from textgym.core import text_env
+    >>> from textgym.mdp import text_env
     >>> from textgym_agents.envs.vec_env import make_vec_env
     >>> mdp = text_env(make_vec_env("textgym/Copy-v1", 1)).mdp
     >>> mdp.rules.decode_completion(written(mdp, mdp.task[0], "an old lamp"))

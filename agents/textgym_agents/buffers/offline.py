@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 
 from textgym.border import reading
-from textgym.core import Prompt, Sample, TextMDP, Turn
+from textgym.core import Prompt, Sample, Turn
 from textgym.errors import DatasetError, InvalidActionError
+from textgym.mdp import TextMDP
 from textgym_agents.buffers.episodes import Episode, given_episode
 from textgym_agents.buffers.logged_turns import finite, play_turns, read_turns, token_ids_of, turns_as_json
 from textgym_agents.buffers.steps import TokenIds

@@ -9,8 +9,10 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
-from textgym.core import Sample, Score, TextMDP, score_samples, text_env
+from textgym.core import Sample, Score
 from textgym.errors import ConfigError, JudgeError, RewardError
+from textgym.mdp import TextMDP, text_env
+from textgym.scoring import score_samples
 from textgym_agents.callbacks.ended import ended_infos
 from textgym_agents.callbacks.health import TrainingWarning
 from textgym_agents.checkpoint.callback import CheckpointCallback

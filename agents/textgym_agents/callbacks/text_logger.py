@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
-from textgym.core import text_env
 from textgym.errors import ConfigError
+from textgym.mdp import text_env
 from textgym_agents.callbacks.ended import ended_infos
 
 REPLAY_TOKENS = 1024  # in a row of TextLogger, for an algorithm with a replay buffer

@@ -2,8 +2,9 @@
 
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from textgym.core import TextMDP, reward_name, scores_groups
 from textgym.errors import ConfigError
+from textgym.mdp import TextMDP
+from textgym.scoring import reward_name, scores_groups
 
 
 def check_scope(env: VecEnv, algorithm: str, group_size: int) -> None:

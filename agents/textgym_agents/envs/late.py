@@ -18,7 +18,9 @@ from gymnasium.vector import VectorEnv
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from textgym.background import Background
-from textgym.core import PendingReward, Sample, TextMDP, background_of, reward_name
+from textgym.core import Sample
+from textgym.mdp import TextMDP
+from textgym.scoring import PendingReward, background_of, reward_name
 from textgym.wrappers.late import late_reward, reward_wrappers
 from textgym.wrappers.reward import UNTRANSFORMED
 from textgym_agents.objectives.arrays import Ints

@@ -9,9 +9,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from textgym.core import Reward, Sample, text_env
+from textgym.core import Reward, Sample
 from textgym.env import TextGenerationEnv
 from textgym.errors import ConfigError
+from textgym.mdp import text_env
 
 Obs = dict[str, NDArray[Any]]
 

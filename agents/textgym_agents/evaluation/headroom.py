@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.registration import split_argument
+from textgym.scoring import score_samples
 from textgym_agents.envs.vec_env import make_vec_env
 from textgym_agents.evaluation.held_out import evaluate, load_policy
 

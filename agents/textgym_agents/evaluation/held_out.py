@@ -14,10 +14,11 @@ from rich.progress import track
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from textgym.conversations import SEEDS
-from textgym.core import Sample, scores_groups
+from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.metrics import compute_metrics
 from textgym.registration import split_argument
+from textgym.scoring import scores_groups
 from textgym.vector import TextGenerationVectorEnv
 from textgym.wrappers.late import late_reward
 from textgym_agents.envs.prompt_queue import PromptQueue

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from textgym.core import Sample, text_env
+from textgym.core import Sample
+from textgym.mdp import text_env
 from textgym.rewards.judge import Estimate, estimate
 from textgym.rewards.judge.costs import judges_in
 from textgym_agents.algorithms import ALGORITHMS

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from textgym.core import Reward, Sample, score_samples
+from textgym.core import Reward, Sample
 from textgym.metrics.bleu import bleu_words
 from textgym.rewards import CIDEr, parse_reward
+from textgym.scoring import score_samples
 from textgym.tasks import DataToText
 from textgym_agents.report.timing import Entry, Result, compare, take_turns
 from textgym_agents.speed.plan import Job, Plan

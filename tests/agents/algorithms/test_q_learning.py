@@ -26,8 +26,8 @@ from tests.agents.four_tokens import (
     watch_hidden,
 )
 from textgym.conversations import policy_tokens
-from textgym.core import text_env
 from textgym.errors import ConfigError
+from textgym.mdp import text_env
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym_agents.algorithms.q_learning import QLearning
 from textgym_agents.algorithms.sarsa import SARSA

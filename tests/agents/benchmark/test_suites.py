@@ -20,8 +20,9 @@ from typer.testing import CliRunner
 import textgym_agents.benchmark.text_tasks  # noqa: F401  # registers ids, which a test that does so first would take away
 from tests.agents.benchmark.test_benchmark import COPY, DATA, make_run, without_time
 from tests.agents.saved_model import save_tiny_model
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import ConfigError, MissingExtraError
+from textgym.scoring import score_samples
 from textgym_agents.algorithms import ALGORITHMS, make
 from textgym_agents.algorithms.sb3_contrib import _Missing
 from textgym_agents.benchmark import places, report, suites

@@ -7,13 +7,14 @@ import pytest
 from tests.rewards.judge.test_injection import PROBES
 from tests.rewards.judge.test_llm_judge import ATTACKS, random_gpt2, tiny_tokenizer
 from textgym.checker import check_reward
-from textgym.core import Sample, score_samples
+from textgym.core import Sample
 from textgym.errors import ConfigError, JudgeError, RewardError
 from textgym.rewards import BLEU
 from textgym.rewards.judge import Criterion, JudgeReward, LLMJudge, LocalBackend, PairwiseJudge, RankingJudge, Rubric
 from textgym.rewards.judge.agreement import krippendorff_alpha, mean_spearman, ranks
 from textgym.rewards.judge.comparing import list_messages, pair_messages
 from textgym.rewards.judge.text import neutralize
+from textgym.scoring import score_samples
 
 RUBRIC = Rubric(
     (Criterion("Is it lively?", "lively", weight=3), Criterion("Is it short?", "brevity", levels={1: "no"}))

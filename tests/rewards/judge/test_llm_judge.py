@@ -16,7 +16,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from textgym.core import Sample, Score, score_samples
+from textgym.core import Sample, Score
 from textgym.errors import ConfigError, JudgeError, ModelError, RewardError, TokenizerError
 from textgym.rewards import ExactMatch
 from textgym.rewards.judge import Criterion, LLMJudge, Rubric
@@ -25,6 +25,7 @@ from textgym.rewards.judge.backends.local import LocalBackend, digit_forms
 from textgym.rewards.judge.prompt import judge_messages
 from textgym.rewards.judge.reading import parse_verdict
 from textgym.rewards.judge.text import neutralize
+from textgym.scoring import score_samples
 
 CONTROL = [
     "<|im_start|>",

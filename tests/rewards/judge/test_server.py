@@ -23,9 +23,10 @@ from pathlib import Path
 
 import pytest
 
-from textgym.core import Sample, Score, score_samples
+from textgym.core import Sample, Score
 from textgym.errors import BudgetError, ConfigError, JudgeError, MissingExtraError
 from textgym.rewards.judge import Account, LLMJudge, OpenAIBackend, Prices, Usage, prompt
+from textgym.scoring import score_samples
 
 KEY = "sk-secret-0123456789"
 CRITERIA = "Is the text kind?"

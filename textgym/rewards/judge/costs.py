@@ -5,7 +5,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from textgym.core import Sample, scores_groups
+from textgym.core import Sample
 from textgym.errors import ConfigError
 from textgym.rewards.base import BatchReward
 from textgym.rewards.judge.asking import Answer, Questions
@@ -16,6 +16,7 @@ from textgym.rewards.judge.comparison import Comparisons
 from textgym.rewards.judge.llm_judge import LLMJudge
 from textgym.rewards.judge.prompt import Chat
 from textgym.rewards.judge.rubric import Rubric
+from textgym.scoring import scores_groups
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,8 @@ class LLMJudge(BatchReward):
         failures: how many of them failed.
         last_failure: why, of the last batch in which some did.
         background: batches that training may ask for at a time while episodes go on, see
-            :func:`textgym.core.background_of`: ``max_concurrency``, or 1 for a backend that answers many chats at once.
-            0: it is asked at the end of each episode, which waits for it.
+            :func:`textgym.scoring.background_of`: ``max_concurrency``, or 1 for a backend that answers many chats at
+            once. 0: it is asked at the end of each episode, which waits for it.
 
     Raises:
         ConfigError: an argument makes no sense.

@@ -15,13 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textgym.core import Reward, Sample, Score, background_of, reward_name, score_samples, scores_groups
+from textgym.core import Reward, Sample, Score
 from textgym.errors import ConfigError, did_you_mean
 from textgym.rewards.base import Ask, BatchReward, Value, check_batch
 from textgym.rewards.combine import statistics_of, unique_names
 from textgym.rewards.functions import as_reward
 from textgym.rewards.judge.agreement import krippendorff_alpha, mean_spearman
 from textgym.rewards.judge.text import has_words
+from textgym.scoring import background_of, reward_name, score_samples, scores_groups
 
 COMBINE: Mapping[str, Callable[[Sequence[float]], float]] = {
     "mean": statistics.fmean,

@@ -8,7 +8,7 @@ rewards      0.333, 1.0, 0.333, 0.333
 from collections.abc import Sequence
 from typing import Any, Literal, Unpack
 
-from textgym.core import Sample, Score, groups_of
+from textgym.core import Sample, Score
 from textgym.errors import ConfigError, did_you_mean
 from textgym.rewards.base import GroupReward, Value, check_batch
 from textgym.rewards.fallback import settled
@@ -18,6 +18,7 @@ from textgym.rewards.judge.comparing import MOST_TEXTS
 from textgym.rewards.judge.comparison import Comparisons, JudgeOptions, consistent
 from textgym.rewards.judge.rubric import Rubric
 from textgym.rewards.judge.text import shorten
+from textgym.scoring import groups_of
 
 METHODS = ("pairs", "list")
 Both = tuple[float, float]  # what a text got shown first and shown second, or in a list and in the reversed one
