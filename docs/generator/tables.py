@@ -28,7 +28,8 @@ def environment_list() -> str:
     from textgym.tasks import OPT_IN, TASKS
 
     rows = [(f"`{env_id(name)}`", first_line(task)) for name, task in {**TASKS, **OPT_IN}.items()]
-    return table(("id", "task"), rows)
+    lines = table(("id", "task"), rows).splitlines()
+    return "\n".join(re.sub(" ?[|] ?", "|", line) for line in lines)  # README has a limit of words, and bars are none
 
 
 def environments() -> str:

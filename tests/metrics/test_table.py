@@ -25,7 +25,7 @@ SAMPLES = [
         " the cat sat",
         ("the cat sat", "a cat sat"),
         (1, 2, 3, 0),
-        metadata={"keywords": ["cat", "mat"], "confidence": 0.5, "pattern": "[a-z ]+"},
+        metadata={"keywords": ["cat", "mat"], "confidence": 0.5, "pattern": "[a-z ]+", "events": [("cat", "sit")]},
     ),
     Sample("p", "", ("the dog",), (0,), metadata={"keywords": ()}),
     Sample("p", "a happy dog", ("the dog",), (4, 5), finish_reason="length"),
@@ -46,7 +46,7 @@ def test_every_metric_gives_one_number_under_its_name(name):
     assert name in repr(metric)
 
 
-ABOUT = {"keywords": ["a"], "confidence": 0.5, "pattern": "a|(b*)*c"}
+ABOUT = {"keywords": ["a"], "confidence": 0.5, "pattern": "a|(b*)*c", "events": ["a b"]}
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -16,6 +16,7 @@ from textgym.metrics.cider import CorpusCIDEr
 from textgym.metrics.coverage import MeanConcepts, MeanCoverage
 from textgym.metrics.diversity import Distinct, Distinct1, Distinct2, MeanNoRepeats, MeanRepetition
 from textgym.metrics.embedding import MeanBERTScore, MeanEmbedding
+from textgym.metrics.events import MeanEvents
 from textgym.metrics.exact_match import MeanExactMatch
 from textgym.metrics.faithfulness import MeanFaithfulness
 from textgym.metrics.gleu import CorpusGLEU
@@ -23,6 +24,7 @@ from textgym.metrics.json_text import MeanJSON
 from textgym.metrics.labels import CalibrationError, MacroF1
 from textgym.metrics.length import MeanLength
 from textgym.metrics.meteor import MeanMETEOR
+from textgym.metrics.novel_ngrams import MeanNovelNgrams
 from textgym.metrics.parent import MeanPARENT
 from textgym.metrics.pattern import MeanPattern
 from textgym.metrics.refusal import HarmfulRefusal, HarmlessRefusal, MeanRefusal
@@ -53,6 +55,7 @@ METRICS: dict[str, type[Metric]] = {
     "length": MeanLength,
     "coverage": MeanCoverage,
     "concepts": MeanConcepts,
+    "events": MeanEvents,
     "exact_match": MeanExactMatch,
     "answer": MeanAnswer,
     "token_f1": MeanTokenF1,
@@ -63,6 +66,7 @@ METRICS: dict[str, type[Metric]] = {
     "distinct1": Distinct1,
     "distinct2": Distinct2,
     "self_bleu": CorpusSelfBLEU,
+    "novel_ngrams": MeanNovelNgrams,
     "no_repeats": MeanNoRepeats,
     "repetition": MeanRepetition,
     "json": MeanJSON,
@@ -134,6 +138,7 @@ __all__ = [
     "MeanAnswer",
     "MeanConcepts",
     "MeanCoverage",
+    "MeanEvents",
     "MeanExactMatch",
     "MeanFaithfulness",
     "MeanJSON",
@@ -142,6 +147,7 @@ __all__ = [
     "MeanMeter",
     "MeanMetric",
     "MeanNoRepeats",
+    "MeanNovelNgrams",
     "MeanPARENT",
     "MeanPattern",
     "MeanRefusal",

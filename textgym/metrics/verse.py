@@ -1,4 +1,7 @@
-"""Rhyme and meter of verse, English by the CMU pronouncing dictionary and Chinese by pinyin: the extra ``verse``."""
+"""Rhyme and meter of verse, English by the CMU pronouncing dictionary and Chinese by pinyin: the extra ``verse``.
+
+With ``lexicon="world"`` by the tables of the small world's verse, which need no extra and have none but its words.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,8 +11,11 @@ from typing import Any
 from textgym.errors import ConfigError, MetricError, MissingExtraError, TextGymError
 from textgym.metrics.base import MeanMetric, MetricSample
 from textgym.metrics.words import bleu_tokenizer
+from textgym.world import jueju
+from textgym.world import verse as world_verse
 
 LANGUAGES = ("auto", "en", "zh")
+LEXICONS = ("dictionary", "world")
 SCHEMES = {"en": "AABB", "zh": "XAXA"}  # where none is given: couplets, and a quatrain's even lines
 METERS: dict[str, tuple[str, ...]] = {
     "iambic trimeter": ("01" * 3,),
@@ -47,9 +53,15 @@ _VOWELS = re.compile("[aeiouy]+")
 
 
 def check_verse_settings(
-    language: str, scheme: str | None = None, meter: object = None, lines: int | None = None
+    language: str,
+    scheme: str | None = None,
+    meter: object = None,
+    lines: int | None = None,
+    lexicon: str = "dictionary",
 ) -> None:
-    """Raise ConfigError for a language, a rhyme scheme, a meter or a number of lines that makes no sense."""
+    """Raise ConfigError for a language, a rhyme scheme, a meter, a number of lines or a lexicon that makes no sense."""
+    if lexicon not in LEXICONS:
+        raise ConfigError(f"lexicon={lexicon!r}: expected 'dictionary' or 'world'.")
     if language not in LANGUAGES:
         raise ConfigError(f"language={language!r}: expected 'auto', 'en' or 'zh'.")
     if scheme is not None and not (isinstance(scheme, str) and _pairs(scheme, 1)):
@@ -89,8 +101,10 @@ def meter_of(meter: object) -> tuple[str, ...]:
     return tuple(one.replace("中", "*") for one in patterns)
 
 
-def require_verse(language: str) -> None:
-    """Raise MissingExtraError without the dictionaries of a language, or with "auto" of both."""
+def require_verse(language: str, lexicon: str = "dictionary") -> None:
+    """Raise MissingExtraError without the dictionaries of a language, or with "auto" of both. "world" needs none."""
+    if lexicon == "world":
+        return
     try:
         if language != "zh":
             import pronouncing  # type: ignore[import-untyped]  # noqa: F401
@@ -121,12 +135,13 @@ def verse_lines(text: str, language: str) -> list[str]:
 # ---------------------------------------------------------------------------- rhyme
 
 
-def rhymes(one: str, other: str, language: str) -> bool:
+def rhymes(one: str, other: str, language: str, lexicon: str = "dictionary") -> bool:
     """Whether two lines rhyme.
 
     English: their last words are different, and sound alike from the last stressed vowel on, in some pronunciation
     that the CMU dictionary has; a word that it lacks rhymes with none. Chinese: their last characters are different,
-    and have finals of one of the thirteen groups (shisan zhe) of modern Mandarin, in some reading.
+    and have finals of one of the thirteen groups (shisan zhe) of modern Mandarin, in some reading. With
+    ``lexicon="world"``: both end lines of the small world's verse, and rhyme there.
 
     >>> rhymes("the cat in the hat,", "it sat", "en"), rhymes("a cat", "the cat", "en"), rhymes("love", "move", "en")
     (True, False, False)
@@ -136,6 +151,9 @@ def rhymes(one: str, other: str, language: str) -> bool:
     first, second = (_last(line, language) for line in (one, other))
     if not first or not second or first == second:
         return False
+    if lexicon == "world":
+        groups = jueju.rhyme_groups() if language == "zh" else world_verse.rhyme_groups()
+        return first in groups and groups[first] == groups.get(second)
     endings = _finals if language == "zh" else _rhyming_parts
     return bool(endings(first) & endings(second))
 
@@ -166,7 +184,7 @@ def _phones(word: str) -> list[str]:
     return list(pronouncing.phones_for_word(word))
 
 
-def rhyme(text: str, scheme: str, language: str) -> float:
+def rhyme(text: str, scheme: str, language: str, lexicon: str = "dictionary") -> float:
     """The share of the rhymes that a scheme asks for, in [0, 1].
 
     A line has to rhyme with the one before it of the same letter. The scheme repeats for each stanza of a longer text;
@@ -176,6 +194,7 @@ def rhyme(text: str, scheme: str, language: str) -> float:
         text: the poem, see :func:`verse_lines`.
         scheme: a letter for each line, equal ones for lines that rhyme, X for any line.
         language: "en" or "zh".
+        lexicon: "dictionary", or "world", which has the words of the small world's verse alone.
 
     Raises:
         MissingExtraError: the language's dictionary isn't installed.
@@ -184,12 +203,12 @@ def rhyme(text: str, scheme: str, language: str) -> float:
     >>> rhyme(poem, "AABB", "en"), rhyme(poem, "ABAB", "en")
     (0.5, 0.0)
     """
-    require_verse(language)
+    require_verse(language, lexicon)
     lines = verse_lines(text, language)
     if not lines:
         return 0.0
     pairs = _pairs(scheme, -(-len(lines) // len(scheme)))
-    right = sum(late < len(lines) and rhymes(lines[early], lines[late], language) for early, late in pairs)
+    right = sum(late < len(lines) and rhymes(lines[early], lines[late], language, lexicon) for early, late in pairs)
     return right / len(pairs)
 
 
@@ -213,7 +232,9 @@ def _pairs(scheme: str, stanzas: int) -> list[tuple[int, int]]:
 # ---------------------------------------------------------------------------- meter
 
 
-def meter(text: str, patterns: Sequence[str], language: str, lines: int | None = None) -> float:
+def meter(
+    text: str, patterns: Sequence[str], language: str, lines: int | None = None, lexicon: str = "dictionary"
+) -> float:
     """How well the lines of a poem keep a meter, in [0, 1].
 
     A line scores 1 minus its syllables that have to be added, left out, or stressed otherwise, over the pattern's
@@ -227,6 +248,7 @@ def meter(text: str, patterns: Sequence[str], language: str, lines: int | None =
         patterns: for each line, repeating, see :func:`meter_of`.
         language: "en" or "zh".
         lines: how many lines the poem should have; None: any number.
+        lexicon: "dictionary", or "world", which has the words of the small world's verse alone, and no tones.
 
     Raises:
         MissingExtraError: the language's dictionary isn't installed.
@@ -236,11 +258,11 @@ def meter(text: str, patterns: Sequence[str], language: str, lines: int | None =
     >>> meter("白日依山尽，黄河入海流。", ["*" * 5], "zh", lines=4)
     0.5
     """
-    require_verse(language)
+    require_verse(language, lexicon)
     found = verse_lines(text, language)
     if not found:
         return 0.0
-    syllables: Callable[[str], list[tuple[str, ...]]] = _tones if language == "zh" else _stresses
+    syllables = _SYLLABLES[language, lexicon]
     scores = [_fit(syllables(line), patterns[i % len(patterns)]) for i, line in enumerate(found)]
     whole = 1.0 if lines is None else min(lines, len(found)) / max(lines, len(found))
     return sum(scores) / len(scores) * whole
@@ -251,13 +273,24 @@ def _stresses(line: str) -> list[tuple[str, ...]]:
     return [_stress(word.replace("’", "'")) for word in _ENGLISH_WORD.findall(line.lower())]
 
 
+def _world_stresses(line: str) -> list[tuple[str, ...]]:
+    known = world_verse.stresses()
+    words = [word.replace("’", "'") for word in _ENGLISH_WORD.findall(line.lower())]
+    return [(known.get(word) or _guessed(word),) for word in words]
+
+
+def _guessed(word: str) -> str:
+    """As many syllables as a word has groups of vowels, with any stress."""
+    return "*" * max(1, len(_VOWELS.findall(word.removesuffix("e"))))
+
+
 @lru_cache(maxsize=65536)
 def _stress(word: str) -> tuple[str, ...]:
     import pronouncing
 
     known = {pronouncing.stresses(phones) for phones in _phones(word)}
     if not known:
-        return ("*" * max(1, len(_VOWELS.findall(word.removesuffix("e")))),)
+        return (_guessed(word),)
     return tuple(sorted("*" if len(one) == 1 else one.replace("2", "*") for one in known))
 
 
@@ -266,12 +299,24 @@ def _tones(line: str) -> list[tuple[str, ...]]:
     return [_tone(character) for character in _HAN.findall(line)]
 
 
+def _world_tones(line: str) -> list[tuple[str, ...]]:
+    return [("*",)] * len(_HAN.findall(line))
+
+
 @lru_cache(maxsize=65536)
 def _tone(character: str) -> tuple[str, ...]:
     from pypinyin import Style, pinyin
 
     read: Any = pinyin(character, style=Style.TONE3, heteronym=True, neutral_tone_with_five=True)
     return tuple(sorted({{"1": "平", "2": "平", "3": "仄", "4": "仄"}.get(one[-1:], "*") for one in read[0]}))
+
+
+_SYLLABLES: dict[tuple[str, str], Callable[[str], list[tuple[str, ...]]]] = {
+    ("en", "dictionary"): _stresses,
+    ("zh", "dictionary"): _tones,
+    ("en", "world"): _world_stresses,
+    ("zh", "world"): _world_tones,
+}
 
 
 def _fit(words: Sequence[tuple[str, ...]], pattern: str) -> float:
@@ -331,7 +376,7 @@ class MeanMeter(MeanMetric):
     """The mean of how well lines keep a meter, in [0, 1]; see ``meter``. Needs ``textgym[verse]``.
 
     Without a meter it is that in ``metadata["meter"]``, or else iambic tetrameter, of Chinese lines of five or of seven
-    characters.
+    characters; without a number of lines that in ``metadata["lines"]``, or else any.
 
     >>> from textgym.core import Sample
     >>> MeanMeter("iambic pentameter").compute([Sample("", "Shall I compare thee to a summer's day?")])
@@ -365,7 +410,12 @@ class MeanMeter(MeanMetric):
 
 
 def sample_rhyme(
-    sample: MetricSample, scheme: str | None, language: str, user: str, error: type[TextGymError]
+    sample: MetricSample,
+    scheme: str | None,
+    language: str,
+    user: str,
+    error: type[TextGymError],
+    lexicon: str = "dictionary",
 ) -> float:
     """The rhyme of a sample's completion, by the scheme given, that of its prompt, or that of its language.
 
@@ -378,23 +428,34 @@ def sample_rhyme(
         check_verse_settings(spoken, asked)
     except ConfigError as cause:
         raise error(f"{user} reads metadata['rhyme_scheme'] of prompt {sample.prompt_id}: {cause}") from cause
-    return rhyme(sample.completion, asked or SCHEMES[spoken], spoken)
+    return rhyme(sample.completion, asked or SCHEMES[spoken], spoken, lexicon)
 
 
 def sample_meter(
-    sample: MetricSample, given: object, lines: int | None, language: str, user: str, error: type[TextGymError]
+    sample: MetricSample,
+    given: object,
+    lines: int | None,
+    language: str,
+    user: str,
+    error: type[TextGymError],
+    lexicon: str = "dictionary",
 ) -> float:
     """The meter of a sample's completion, by the one given, that of its prompt, or that of its language.
 
     Raises:
-        error: the meter of its prompt makes no sense. ``user`` opens the message.
+        error: the meter or the number of lines of its prompt makes no sense. ``user`` opens the message.
     """
     spoken = language_of(sample, language)
+    lines = sample.metadata.get("lines") if lines is None else lines
+    try:
+        check_verse_settings(spoken, lines=lines)
+    except ConfigError as cause:
+        raise error(f"{user} reads metadata['lines'] of prompt {sample.prompt_id}: {cause}") from cause
     asked = given if given is not None else sample.metadata.get("meter")
     if asked is None and spoken == "zh":
-        return max(meter(sample.completion, ("*" * size,), spoken, lines) for size in (5, 7))
+        return max(meter(sample.completion, ("*" * size,), spoken, lines, lexicon) for size in (5, 7))
     try:
         patterns = meter_of("iambic tetrameter" if asked is None else asked)
     except ConfigError as cause:
         raise error(f"{user} reads metadata['meter'] of prompt {sample.prompt_id}: {cause}") from cause
-    return meter(sample.completion, patterns, spoken, lines)
+    return meter(sample.completion, patterns, spoken, lines, lexicon)

@@ -20,6 +20,7 @@ from textgym.rewards.confidence import Brier
 from textgym.rewards.distinct import Distinct
 from textgym.rewards.embedding import EmbeddingSimilarity
 from textgym.rewards.evaluate_reward import EvaluateReward
+from textgym.rewards.events import Events
 from textgym.rewards.exact_match import ExactMatch
 from textgym.rewards.faithfulness import Faithfulness
 from textgym.rewards.fallback import Fallback
@@ -46,6 +47,7 @@ from textgym.rewards.sentiment import Sentiment
 from textgym.rewards.ter import TER
 from textgym.rewards.token_f1 import TokenF1
 from textgym.rewards.verse import Meter, Rhyme
+from textgym.rewards.verse_phrases import VersePhrases
 
 REWARDS.update(
     {
@@ -65,6 +67,7 @@ REWARDS.update(
         "length": Length,
         "coverage": KeywordCoverage,
         "concepts": ConceptCoverage,
+        "events": Events,
         "exact_match": ExactMatch,
         "token_f1": partial(TokenF1, "f1"),
         "token_precision": partial(TokenF1, "precision"),
@@ -81,6 +84,7 @@ REWARDS.update(
         "refusal": Refusal,  # which needs prompts of a kind
         "rhyme": Rhyme,
         "meter": Meter,
+        "verse_phrases": VersePhrases,
         "code_tests": CodeTests,  # which refuses without run_code=true
         "program_tests": ProgramTests,  # which needs prompts with tests
         "fluency": Fluency,
@@ -117,6 +121,7 @@ __all__ = [
     "Distinct",
     "EmbeddingSimilarity",
     "EvaluateReward",
+    "Events",
     "ExactMatch",
     "Faithfulness",
     "Fallback",
@@ -141,6 +146,7 @@ __all__ = [
     "SelfBLEU",
     "Sentiment",
     "TokenF1",
+    "VersePhrases",
     "WeightedSum",
     "as_reward",
     "group_reward",

@@ -27,9 +27,11 @@ class Rhyme(BatchReward):
         scheme: a letter for each line, equal ones for lines that rhyme, X for any. None: that in
             ``metadata["rhyme_scheme"]``, or else "AABB", of Chinese "XAXA".
         language: "en", "zh", or "auto": that of the references, or else of the prompt.
+        lexicon: "dictionary", or "world": the words of the small world's verse, which needs no extra. Then a word that
+            ends none of its lines rhymes with none.
 
     Raises:
-        ConfigError: a scheme in which nothing rhymes, or another language.
+        ConfigError: a scheme in which nothing rhymes, another language, or another lexicon.
         MissingExtraError: the dictionaries aren't installed.
         RewardError: when called with a sample whose metadata has such a scheme.
 
@@ -42,13 +44,13 @@ class Rhyme(BatchReward):
 
     name = "rhyme"
 
-    def __init__(self, scheme: str | None = None, language: str = "auto") -> None:
-        check_verse_settings(language, scheme)
-        require_verse(language)
-        self.scheme, self.language = scheme, language
+    def __init__(self, scheme: str | None = None, language: str = "auto", lexicon: str = "dictionary") -> None:
+        check_verse_settings(language, scheme, lexicon=lexicon)
+        require_verse(language, lexicon)
+        self.scheme, self.language, self.lexicon = scheme, language, lexicon
 
     def score(self, sample: Sample, /) -> float:
-        return sample_rhyme(sample, self.scheme, self.language, f"Reward {self.name!r}", RewardError)
+        return sample_rhyme(sample, self.scheme, self.language, f"Reward {self.name!r}", RewardError, self.lexicon)
 
 
 class Meter(BatchReward):
@@ -62,8 +64,11 @@ class Meter(BatchReward):
             repeat: 1 a stressed syllable, 0 an unstressed one, * any; of Chinese 平 a level tone, 仄 an oblique one, *
             any. None: that in ``metadata["meter"]``, or else "iambic tetrameter", of Chinese lines of five or of seven
             characters.
-        lines: how many lines the poem should have. With more or fewer the value is the smaller share. None: any.
+        lines: how many lines the poem should have. With more or fewer the value is the smaller share. None: as many as
+            ``metadata["lines"]`` says, or else any.
         language: "en", "zh", or "auto": that of the references, or else of the prompt.
+        lexicon: "dictionary", or "world": the words of the small world's verse, which needs no extra and has no tones.
+            Any other word has as many syllables as groups of vowels.
 
     Raises:
         ConfigError: a setting that makes no sense.
@@ -78,10 +83,17 @@ class Meter(BatchReward):
 
     name = "meter"
 
-    def __init__(self, meter: object = None, lines: int | None = None, language: str = "auto") -> None:
-        check_verse_settings(language, meter=meter, lines=lines)
-        require_verse(language)
-        self.meter, self.lines, self.language = meter, lines, language
+    def __init__(
+        self,
+        meter: object = None,
+        lines: int | None = None,
+        language: str = "auto",
+        lexicon: str = "dictionary",
+    ) -> None:
+        check_verse_settings(language, meter=meter, lines=lines, lexicon=lexicon)
+        require_verse(language, lexicon)
+        self.meter, self.lines, self.language, self.lexicon = meter, lines, language, lexicon
 
     def score(self, sample: Sample, /) -> float:
-        return sample_meter(sample, self.meter, self.lines, self.language, f"Reward {self.name!r}", RewardError)
+        user = f"Reward {self.name!r}"
+        return sample_meter(sample, self.meter, self.lines, self.language, user, RewardError, self.lexicon)

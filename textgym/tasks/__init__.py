@@ -28,8 +28,10 @@ from textgym.tasks.program_induction import ProgramInduction
 from textgym.tasks.python_code import PythonCode
 from textgym.tasks.question_answering import QuestionAnswering
 from textgym.tasks.sentiment_continuation import SentimentContinuation
+from textgym.tasks.story import Story
 from textgym.tasks.summarization import Summarization
 from textgym.tasks.translation import Translation
+from textgym.tasks.verse import Verse
 from textgym.world import SPLITS, Draw
 
 __all__ = [
@@ -49,8 +51,10 @@ __all__ = [
     "PythonCode",
     "QuestionAnswering",
     "SentimentContinuation",
+    "Story",
     "Summarization",
     "Translation",
+    "Verse",
     "WorldTask",
     "taught_variants",
     "training_texts",
@@ -69,6 +73,8 @@ TASKS: dict[str, type[WorldTask]] = {
     "Classification": Classification,
     "DialogueReply": DialogueReply,
     "Alignment": Alignment,
+    "Story": Story,
+    "Verse": Verse,
 }
 
 # Tasks whose environments refuse without an argument that the class names, ``opt_in``.

@@ -13,7 +13,7 @@ from textgym.tokenizer import BUILTIN_MODEL
 from textgym.world import Draw, Rendered
 
 ENGLISH, CHINESE = LANGUAGES = ("en", "zh")
-OF_DATASETS_TOO = ("language", "languages")  # variants that choose a dataset's template and columns
+OF_DATASETS_TOO = ("language", "languages", "form")  # variants that choose what a dataset's prompts are like
 # The formula of a factor: 1 for one to three sentences, each with a capital first and a stop at its end.
 SENTENCES = "pattern('[A-Z][^.!?]{2,120}[.!?]( [A-Z][^.!?]{2,120}[.!?]){0,2}')"
 
@@ -144,7 +144,7 @@ class WorldTask(ABC):
         return self[index].references
 
     def is_held_out(self, completion: str) -> bool:
-        """Whether another variant holds this text out as a prompt, so that none is trained on it. Default: never."""
+        """Whether another variant or task holds this text out as a prompt, so that no model learns it. Default: no."""
         return False
 
     def __len__(self) -> int:

@@ -11,6 +11,7 @@ from textgym.world.chinese_stories import chinese_question_grammar, chinese_stor
 from textgym.world.concepts import concept_grammar
 from textgym.world.draw import SPLITS, Draw, Rendered, render, split_of
 from textgym.world.functions import function_grammar
+from textgym.world.jueju import jueju_grammar
 from textgym.world.labels import label_grammar
 from textgym.world.problems import problem_grammar
 from textgym.world.programs import program_grammar
@@ -20,7 +21,9 @@ from textgym.world.replies import reply_grammar
 from textgym.world.requests import request_grammar
 from textgym.world.review import review_grammar
 from textgym.world.story import story_grammar
+from textgym.world.storylines import plot_grammar
 from textgym.world.translation import translation_grammar
+from textgym.world.verse import verse_grammar
 from textgym.world.words import words_grammar
 
 __all__ = [
@@ -34,7 +37,9 @@ __all__ = [
     "chinese_story_grammar",
     "concept_grammar",
     "function_grammar",
+    "jueju_grammar",
     "label_grammar",
+    "plot_grammar",
     "problem_grammar",
     "program_grammar",
     "question_grammar",
@@ -46,5 +51,6 @@ __all__ = [
     "split_of",
     "story_grammar",
     "translation_grammar",
+    "verse_grammar",
     "words_grammar",
 ]

@@ -31,10 +31,15 @@ def story_grammar(draw: Draw) -> Rendered:
 def draw_story(draw: Draw) -> Story:
     """A story of four to eight sentences."""
     plot = draw.pick(PLOTS)
-    values = _fill(draw, plot)
+    values = fill_slots(draw, plot)
     sentences = [draw.pick(alternatives) for alternatives in plot.body]
     outcome = draw.below(len(plot.outcomes))
     sentences = [sentence for sentence in (*sentences, *plot.outcomes[outcome].ending) if sentence]
+    return Story(plot, outcome, values, with_filler(draw, plot, sentences).format_map(values))
+
+
+def with_filler(draw: Draw, plot: Plot, sentences: list[str]) -> str:
+    """The sentences of a story as one text, perhaps with one more that a summary doesn't need."""
     # A filler comes second, and only where it fits: about a day that was named, or about a hero who is alone so far.
     fillers = (DAY_FILLERS if sentences[0].startswith("On {day},") else ()) + (
         HERO_FILLERS if "{x}" in sentences[0] and "{y}" not in sentences[0] else ()
@@ -43,10 +48,10 @@ def draw_story(draw: Draw) -> Story:
         filler = draw.pick(fillers)
         if not (plot.has_job and filler == JOB_FILLER):
             sentences.insert(1, filler)
-    return Story(plot, outcome, values, " ".join(sentences).format_map(values))
+    return " ".join(sentences)
 
 
-def _fill(draw: Draw, plot: Plot) -> dict[str, str]:
+def fill_slots(draw: Draw, plot: Plot) -> dict[str, str]:
     """A value for every slot: two people with their pronouns, shared details, and the plot's own slots."""
     (x, x_forms), (y, y_forms) = draw.sample(lex.PEOPLE, 2)
     values = {"x": x, "y": y, "day": draw.pick(lex.DAYS), "job": draw.pick(_JOBS)}
