@@ -157,10 +157,11 @@ def final_norm(model: PreTrainedModel) -> list[nn.Parameter]:
     >>> [tuple(weight.shape) for weight in final_norm(models.load("textgym/small")[0])]
     [(128,), (128,)]
     """
-    trunk = trunk_and_head(model)[0]
+    both = is_encoder_decoder(model)
+    trunk = model.get_decoder() if both else getattr(model, model.base_model_prefix)
     ids = torch.arange(min(4, model.config.vocab_size), device=model.device)[None]
     inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False}
-    if is_encoder_decoder(model):
+    if both:
         inputs["encoder_hidden_states"] = model.get_encoder()(ids).last_hidden_state
     before = trunk(**inputs).last_hidden_state
     for module in reversed([module for module in trunk.modules() if module is not trunk]):

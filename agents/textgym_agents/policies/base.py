@@ -179,8 +179,8 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
         if given is not None and lora:
             raise ConfigError(f"lora={lora!r}: the model has adapters already, which are trained. Leave lora out.")
         self.form.check_model(lm)
-        models.trunk_and_head(lm)  # raises if this kind of model can't be split
-        self.head_scale, self.head_bias = models.head_scale(lm), models.head_bias(lm)
+        self.head_scale = models.head_scale(lm)  # raises if this kind of model can't be split
+        self.head_bias = models.head_bias(lm)
         self.peft_model = models.add_lora(lm, lora, seed=torch.initial_seed() % 2**63) if lora else given
         self.merges_adapters = given is None  # when it is saved: a PeftModel is saved as one
         if checkpointing:

@@ -1,6 +1,11 @@
-"""Which shortcuts a model can take is tried out, when its policy is made, and not looked up in a list of models."""
+"""Which shortcuts a model can take is tried out, when its policy is made, and not looked up in a list of models.
+
+What a shortcut gives follows from the code and its settings, not from the weights. So an architecture of transformers'
+own that passed isn't tried again in the same process, which would take half the time that a small policy is made in.
+"""
 
 import warnings
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,15 +16,18 @@ from textgym.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     from textgym_agents.policies.base import LanguageModelPolicy
 
+_PASSED: set[tuple[str, Hashable]] = set()  # shortcuts, and the architectures that gave the right results with them
+
 
 def detect(policy: "LanguageModelPolicy") -> None:
     """Switch a policy's cache and its sharing of prompts off where its model's results would differ."""
-    window = _window(policy.lm.config.get_text_config())
+    window, code = _window(policy.lm.config.get_text_config()), _architecture(policy)
     if window is not None and window < policy.form.width:
         policy.share_prompts = False
         problem = f"sees {window} tokens back, sequences have up to {policy.form.width}"
     else:
-        problem = _cache_problem(policy) if policy.use_cache else ""
+        tried = not policy.use_cache or ("cache", code) in _PASSED
+        problem = "" if tried else _cache_problem(policy)
     if policy.use_cache and problem:
         warnings.warn(
             f"No key-value cache: {type(policy.lm).__name__} {problem}. It takes full attention, positions and a "
@@ -28,7 +36,30 @@ def detect(policy: "LanguageModelPolicy") -> None:
             stacklevel=2,
         )
         policy.use_cache = False
-    policy.share_prompts = policy.share_prompts and policy.form.context_decides and _can_share(policy)
+    if policy.share_prompts:
+        passed = ("share", code) in _PASSED
+        policy.share_prompts = policy.form.context_decides and (passed or _can_share(policy))
+    if code is not None:
+        _PASSED.update(
+            (shortcut, code)
+            for shortcut, works in (("cache", policy.use_cache), ("share", policy.share_prompts))
+            if works
+        )
+
+
+def _architecture(policy: "LanguageModelPolicy") -> Hashable | None:
+    """All that decides on a shortcut's results but the weights; None with code that isn't transformers' or peft's."""
+    modules = [*policy.lm.modules()]
+    for module in modules:
+        own = "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks
+        if own or type(module).__module__.partition(".")[0] not in ("transformers", "torch", "peft"):
+            return None
+    config, weights = policy.lm.config, [(p.dtype, p.device) for p in policy.lm.parameters()]
+    attention = getattr(config, "_attn_implementation", None)
+    code = tuple((type(module), type(module).forward) for module in modules)
+    form = policy.form
+    sizes = (form.width, getattr(form, "prompt_width", 0), policy.num_actions, policy.max_cache_bytes)
+    return (code, repr(config), attention, tuple(weights), type(form), sizes)
 
 
 @torch.no_grad()
