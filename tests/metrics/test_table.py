@@ -25,10 +25,16 @@ SAMPLES = [
         " the cat sat",
         ("the cat sat", "a cat sat"),
         (1, 2, 3, 0),
-        metadata={"keywords": ["cat", "mat"], "confidence": 0.5, "pattern": "[a-z ]+", "events": [("cat", "sit")]},
+        metadata={
+            "keywords": ["cat", "mat"],
+            "confidence": 0.5,
+            "pattern": "[a-z ]+",
+            "events": [("cat", "sit")],
+            "wanted": ["cat"],
+        },
     ),
-    Sample("p", "", ("the dog",), (0,), metadata={"keywords": ()}),
-    Sample("p", "a happy dog", ("the dog",), (4, 5), finish_reason="length"),
+    Sample("p", "", ("the dog",), (0,), metadata={"keywords": (), "kind": "harmful"}),
+    Sample("p", "a happy dog", ("the dog",), (4, 5), finish_reason="length", metadata={"kind": "harmless"}),
 ]
 
 
@@ -47,15 +53,17 @@ def test_every_metric_gives_one_number_under_its_name(name):
 
 
 ABOUT = {"keywords": ["a"], "confidence": 0.5, "pattern": "a|(b*)*c", "events": ["a b"]}
+RULE = {"wanted": ["a"], "unwanted": ["b"]}
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_survives_degenerate_texts(name):
     for completion in ("", " ", "\x00\x1f\u2028", "。", "🙂" * 3, "x" * 5000):
-        sample = Sample("p", completion, ("a b", "猫"), (1,), metadata=ABOUT)
+        kinds = [{**ABOUT, **RULE, "kind": kind} for kind in ("harmful", "harmless")]
+        samples = [Sample("p", completion, ("a b", "猫"), (1,), metadata=metadata) for metadata in kinds]
         metric = METRICS[name]()
         low, high = metric.bounds
-        assert low <= metric.compute([sample, sample])[name] <= high
+        assert low <= metric.compute(samples)[name] <= high
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -54,7 +54,7 @@ OTHERS = (
     "rhyme",
     "meter",
 )  # which don't ask for the reference's text
-OWN_SAMPLES = ("program_tests", "pattern")  # which need other prompts, and have a file of tests each
+OWN_SAMPLES = ("program_tests", "pattern", "requirements", "refusal")  # which have tests of their own
 BUILT_IN = [make_reward(name) for name in formula_names() if name not in OWN_SAMPLES]
 BUILT_IN += [ChrF(word_order=2), Length(target=3, unit="words")]
 

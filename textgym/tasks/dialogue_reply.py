@@ -140,8 +140,8 @@ class DialogueReply(WorldTask):
                 isinstance(value, list) and all(isinstance(turn, dict) for turn in value) for value in table[column]
             ]
             if all(listed):
-                texts = [as_json(turns) for turns in table[column]]
-                table = table.remove_columns(column).add_column(column, texts)
+                columns = {**columns, "prompt": f"{column} as JSON"}
+                table = table.add_column(columns["prompt"], [as_json(turns) for turns in table[column]])
         return load_rows(table, split, columns, optional=optional)
 
     def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:

@@ -52,9 +52,10 @@ def turns_of(dialogue: str) -> list[Said]:
 
 def _listed(dialogue: str) -> list[Said]:
     try:
-        return [_said(turn) for turn in json.loads(dialogue)]
-    except ValueError:
+        turns = json.loads(dialogue)
+    except (ValueError, RecursionError):
         return _lines(dialogue)
+    return [_said(turn) for turn in turns]
 
 
 def _said(turn: Any) -> Said:
