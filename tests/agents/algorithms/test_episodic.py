@@ -31,6 +31,7 @@ from textgym_agents.policies.q_learning import QLearningPolicy
 ALL = pytest.mark.parametrize("algorithm", [REINFORCE, SCST, RLOO, GRPO])
 BOTH = pytest.mark.parametrize("seq2seq", [False, True], ids=["causal", "seq2seq"])
 ROWS, GROUPS, K = 5, 7, 3
+TINY = "textgym/tiny"
 
 
 def build(algorithm=RLOO, seq2seq=False, rows=ROWS, env=None, kl_coef=0.0, **options):
@@ -366,12 +367,12 @@ def test_a_schedule_stops_at_its_end():
 
 @pytest.mark.parametrize("algorithm", [REINFORCE, GRPO])
 def test_a_saved_run_goes_on(algorithm, tmp_path):
-    made = build(algorithm, kl_coef=0.1, policy_kwargs={"model": "textgym/small", "reference": True},
-                 env=make_vec_env("textgym/Copy-v0", 4, max_prompt_tokens=12, max_new_tokens=4),
+    made = build(algorithm, kl_coef=0.1, policy_kwargs={"model": TINY, "reference": True},
+                 env=make_vec_env("textgym/Copy-v0", 4, model=TINY, max_prompt_tokens=12, max_new_tokens=4),
                  prompts_per_rollout=4, group_size=2)  # fmt: skip
     made.learn(60)
     made.save(tmp_path / "checkpoint.zip")
-    env = make_vec_env("textgym/Copy-v0", 4, max_prompt_tokens=12, max_new_tokens=4)
+    env = make_vec_env("textgym/Copy-v0", 4, model=TINY, max_prompt_tokens=12, max_new_tokens=4)
     again = algorithm.load(tmp_path / "checkpoint.zip", env)
     assert torch.equal(weights(again), weights(made))
     assert again.rollout_buffer.reference is again.policy

@@ -25,10 +25,11 @@ from tests.agents.four_tokens import (
     slow_returns,
     watch_hidden,
 )
+from tests.agents.saved_model import save_tiny_model
 from textgym.conversations import policy_tokens
 from textgym.errors import ConfigError
 from textgym.mdp import text_env
-from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
+from textgym.tokenizer import BUILTIN_TINY
 from textgym_agents.algorithms.q_learning import QLearning
 from textgym_agents.algorithms.sarsa import SARSA
 from textgym_agents.buffers.episodes import Episode
@@ -363,11 +364,13 @@ def visited_distance(one, other, policy, prefix=(), chance=1.0):
 # ---------------------------------------------------------------------- with an environment
 
 
-@pytest.mark.parametrize("model", [BUILTIN_MODEL, BUILTIN_SEQ2SEQ])
+@pytest.mark.parametrize("form", ["causal", "seq2seq"])
 @pytest.mark.parametrize("name", ["q_learning", "sarsa"])
-def test_both_forms_of_model_play_learn_and_save(name, model, tmp_path):
+def test_both_forms_of_model_play_learn_and_save(name, form, tmp_path):
+    model = BUILTIN_TINY if form == "causal" else save_tiny_model(tmp_path / "t5", "t5")
+    short = {"env_kwargs": {"max_new_tokens": 12}}
     how = {"exploration": "epsilon_greedy", "epsilon": 0.3} if name == "q_learning" else {"batch_size": 64}
-    made = textgym_agents.make(name, "textgym/Copy-v0", model, n_envs=8, prompts_per_rollout=12, seed=0, **how)
+    made = textgym_agents.make(name, "textgym/Copy-v0", model, **short, n_envs=8, prompts_per_rollout=12, seed=0, **how)
     before = [p.clone() for p in made.policy.lm.parameters()]
     made.learn(80)
     assert made.num_timesteps >= 80
@@ -378,7 +381,7 @@ def test_both_forms_of_model_play_learn_and_save(name, model, tmp_path):
     again = textgym_agents.load(name, tmp_path / "made.zip")
     assert again.policy.exploration == how.get("exploration", "boltzmann")
     assert again.td_lambda == made.td_lambda
-    plays = [evaluate(a, "textgym/Copy-v0", 4, deterministic=True) for a in (made, again)]
+    plays = [evaluate(a, "textgym/Copy-v0", 4, deterministic=True, **short) for a in (made, again)]
     assert [s.token_ids for s in plays[0].samples] == [s.token_ids for s in plays[1].samples]
 
 

@@ -17,7 +17,7 @@ from textgym_agents.algorithms.options import PPOOptions, arguments
 from textgym_agents.algorithms.row import is_of_sb3
 from textgym_agents.cli.app import app
 
-ID = "textgym/Copy-v0"
+ID, MODEL = "textgym/Copy-v0", "textgym/tiny"
 OWN = [name for name, row in ALGORITHMS.items() if not is_of_sb3(row.cls)]
 
 
@@ -34,9 +34,9 @@ def test_defaults_of_our_own_classes_are_in_their_signatures_alone():
 def test_make_and_the_class_by_hand_are_the_same_algorithm(name):
     row = ALGORITHMS[name]
     rows = 64 if name == "nlpo" else 32  # so that the default minibatch is no larger than a rollout
-    made = make(name, ID, seed=0, n_envs=rows)
-    kwargs = {"model": "textgym/small", "lora": None, "reference": bool(row.kl_coef)}
-    by_hand = row.cls(row.policy, textgym_agents.make_vec_env(ID, rows), policy_kwargs=kwargs, seed=0)
+    made = make(name, ID, MODEL, seed=0, n_envs=rows)
+    kwargs = {"model": MODEL, "lora": None, "reference": bool(row.kl_coef)}
+    by_hand = row.cls(row.policy, textgym_agents.make_vec_env(ID, rows, model=MODEL), policy_kwargs=kwargs, seed=0)
     differs = {"rollout_buffer_kwargs", "policy_kwargs"}  # with the KL coefficient; with the spaces of the environment
     for argument in arguments(row.cls).keys() - differs:
         ours, theirs = (vars(one).get(argument) for one in (made, by_hand))
@@ -141,7 +141,7 @@ def test_rows_that_make_no_sense_are_refused(name, row, message):
 def test_the_default_minibatch_divides_the_rollout(algo, n_envs, n_steps, expected):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        made = make(algo, "textgym/Copy-v0", n_envs=n_envs, n_steps=n_steps)
+        made = make(algo, ID, MODEL, n_envs=n_envs, n_steps=n_steps)
     assert made.batch_size == expected
     warned = any("mini-batch size" in str(w.message) for w in caught)
     assert warned == (n_envs * n_steps % expected > 0)  # 2062 is twice a prime
@@ -149,14 +149,14 @@ def test_the_default_minibatch_divides_the_rollout(algo, n_envs, n_steps, expect
 
 @pytest.mark.parametrize("algo", ["ppo", "a2c", "trpo", "maskable_ppo", "nlpo"])
 def test_a_rollout_is_as_long_as_the_longest_completion(algo):
-    for options, expected in (({}, 16), ({"env_kwargs": {"max_new_tokens": 7}}, 7), ({"n_steps": 5}, 5)):
-        assert make(algo, "textgym/Copy-v0", n_envs=2, **options).n_steps == expected
-    assert make(algo, "textgym/Copy-v0", n_envs=2, n_steps=None).n_steps == 16
+    for options, expected in (({}, 48), ({"env_kwargs": {"max_new_tokens": 7}}, 7), ({"n_steps": 5}, 5)):
+        assert make(algo, ID, MODEL, n_envs=2, **options).n_steps == expected
+    assert make(algo, ID, MODEL, n_envs=2, n_steps=None).n_steps == 48
 
 
 def test_a_given_minibatch_stays():
     with pytest.warns(UserWarning, match="mini-batch size of 256"):
-        assert make("ppo", "textgym/Copy-v0", n_envs=2, n_steps=16, batch_size=256).batch_size == 256
+        assert make("ppo", ID, MODEL, n_envs=2, n_steps=16, batch_size=256).batch_size == 256
 
 
 def test_a_minibatch_of_the_whole_rollout_trains_as_a_larger_one():
@@ -164,7 +164,7 @@ def test_a_minibatch_of_the_whole_rollout_trains_as_a_larger_one():
     for options in ({}, {"batch_size": 256}):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            runs.append(make("ppo", "textgym/Copy-v0", n_envs=2, n_steps=16, seed=0, **options).learn(64))
+            runs.append(make("ppo", ID, MODEL, n_envs=2, n_steps=16, seed=0, **options).learn(64))
     for one, other in zip(*(run.policy.parameters() for run in runs), strict=True):
         assert torch.equal(one, other)
 

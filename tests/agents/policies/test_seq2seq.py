@@ -161,14 +161,14 @@ def test_a_prompt_that_changes_within_an_episode_is_noticed():
         torch.testing.assert_close(made.predict_values(obs), plain.predict_values(obs), atol=3e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("algorithm", [PPO, A2C])
+@pytest.mark.parametrize(("algorithm", "options"), [(PPO, {"n_epochs": 2}), (A2C, {})], ids=["PPO", "A2C"])
 @pytest.mark.parametrize("lora", [None, 2])
-def test_sb3_trains_it(algorithm, lora, tmp_path):
+def test_sb3_trains_it(algorithm, options, lora, tmp_path):
     env = make_vec_env("textgym/Copy-v0", 4, seed=1, **SMALL)
     made = algorithm(
         LanguageModelPolicy, env, n_steps=12, seed=0, rollout_buffer_class=EpisodeRolloutBuffer,
         policy_kwargs={"model": tiny_model("t5"), "lora": lora, "reference": True},
-        rollout_buffer_kwargs={"kl_coef": 0.1},
+        rollout_buffer_kwargs={"kl_coef": 0.1}, **options,
     )  # fmt: skip
     made.rollout_buffer.bind(made.policy)
     before = [p.clone() for p in made.policy.parameters() if p.requires_grad]
@@ -194,8 +194,8 @@ def test_the_same_seed_gives_the_same_completions():
     for _ in range(2):
         env = make_vec_env("textgym/Copy-v0", 4, seed=1, **SMALL)
         made = PPO(
-            LanguageModelPolicy, env, n_steps=24, batch_size=48, seed=7, rollout_buffer_class=EpisodeRolloutBuffer,
-            policy_kwargs={"model": tiny_model("marian")},
+            LanguageModelPolicy, env, n_steps=24, batch_size=48, n_epochs=2, seed=7,
+            rollout_buffer_class=EpisodeRolloutBuffer, policy_kwargs={"model": tiny_model("marian")},
         )  # fmt: skip
         made.learn(192)
         rollouts.append(made.rollout_buffer.actions)
