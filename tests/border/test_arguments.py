@@ -284,9 +284,7 @@ def test_what_is_no_environment(env):
         make("ppo", env)
 
 
-@pytest.mark.parametrize(
-    "model", [5, None, [], {}, object(), "", "nosuch/folder/model", "x.gguf", "textgym/none"], ids=shown
-)
+@pytest.mark.parametrize("model", [5, [], {}, object(), "", "nosuch/folder/model", "x.gguf", "textgym/none"], ids=shown)
 def test_what_is_no_model(model):
     with pytest.raises(TextGymError):
         make("ppo", ID, model)
