@@ -272,7 +272,7 @@ def test_a_conversations_turns_are_paid_at_once_and_the_whole_of_it_later(name):
     for judge in judges:
         log = TextLogger(every=1)
         model = make(name, dialogues.made(4, reward=judge), tiny_model("gpt2"), seed=3, **sizes)
-        model.learn(144, [log, HealthCheck()])
+        model.learn(96, [log, HealthCheck()])
         rows = [{key: value for key, value in row.items() if "time/" not in key} for row in log.history]
         results.append((rows, [(one["r"], one["l"]) for one in model.ep_info_buffer]))
         weights = model.policy.lm.state_dict().values()
