@@ -12,8 +12,20 @@ from pypinyin import pinyin_dict
 from textgym.core import Sample
 from textgym.errors import ConfigError, MissingExtraError, RewardError
 from textgym.metrics import MeanMeter, MeanRhyme
-from textgym.metrics.verse import _GROUPS, METERS, _finals, meter, meter_of, rhyme, rhymes, verse_lines
-from textgym.rewards import Meter, Rhyme, parse_reward
+from textgym.metrics.verse import (
+    _GROUPS,
+    METERS,
+    _finals,
+    _rhyming_parts,
+    _stress,
+    _tone,
+    meter,
+    meter_of,
+    rhyme,
+    rhymes,
+    verse_lines,
+)
+from textgym.rewards import Meter, Rhyme, VersePhrases, parse_reward
 
 TANG = Path(__file__).parents[3] / "shared" / "data" / "tang_quatrains" / "test.parquet"
 SONNET = """Shall I compare thee to a summer's day?
@@ -177,6 +189,9 @@ def test_the_language_is_that_of_references_or_prompt_and_not_of_the_poem():
         (lambda: Meter([]), r"meter=\[\]"),
         (lambda: Meter(["01", "2"]), "meter="),
         (lambda: Meter(lines=0), "lines=0"),
+        (lambda: Rhyme(lexicon="cmu"), "lexicon='cmu': expected 'dictionary' or 'world'"),
+        (lambda: Meter(lexicon=None), "lexicon=None"),
+        (lambda: VersePhrases("de"), "language='de'"),
     ],
 )
 def test_settings_that_make_no_sense(make, message):
@@ -204,3 +219,55 @@ def test_very_long_texts_are_scored():
     assert Meter("iambic trimeter")([Sample("", lines)]) == [1.0]
     assert Rhyme("AA")([Sample("", lines)]) == [0.0]
     assert Rhyme(language="zh")([Sample("", "床" * 100_000)]) == [0.0]
+
+
+POEM = "The girl will sleep behind the train,\nThe kitten sleeps in summer rain."
+JUEJU = "杏花春已到，清泉有清音。茅屋春色早，晚风入深林。"
+
+
+@pytest.fixture
+def without_dictionaries(monkeypatch):
+    for module in ("pronouncing", "pypinyin"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for cached in (_rhyming_parts, _stress, _finals, _tone):
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("without_dictionaries")
+def test_the_worlds_lexicon_needs_no_dictionary():
+    prompt = {"meter": "iambic tetrameter", "rhyme_scheme": "AA", "lines": 2}
+    quatrain = {"meter": "five characters", "rhyme_scheme": "XAXA", "lines": 4}
+    samples = [
+        Sample("", POEM, metadata=prompt),
+        Sample("", POEM.replace("train", "door"), metadata=prompt),
+        Sample("", POEM.replace("summer", "summer cold cold"), metadata=prompt),
+        Sample(
+            "", POEM.replace("train", "Spain").replace("summer rain", "summer grain"), metadata=prompt
+        ),  # not in the table
+        Sample("诗：", JUEJU, metadata=quatrain),
+        Sample("诗：", JUEJU.replace("林", "山"), metadata=quatrain),
+        Sample("诗：", JUEJU[:12], metadata=quatrain),
+    ]
+    assert Rhyme(lexicon="world")(samples) == [1, 0, 1, 0, 1, 0, 0]
+    assert Meter(lexicon="world")(samples) == [1, 1, 0.875, 1, 1, 1, 0.5]
+
+
+def test_the_number_of_lines_comes_with_the_prompt():
+    for asked, expected in ((2, 1), (4, 0.5), (1, 0.5)):
+        sample = Sample("", POEM, metadata={"lines": asked})
+        assert Meter()([sample]) == [expected]
+        assert MeanMeter().compute([sample]) == {"meter": expected}
+        assert Meter(lines=2)([sample]) == [1]
+    for wrong in (0, "two", 1.5, True):
+        with pytest.raises(RewardError, match=r"metadata\['lines'\] of prompt 4: lines="):
+            Meter()([Sample("", POEM, metadata={"lines": wrong}, prompt_id=4)])
+
+
+def test_phrases_are_words_in_a_row():
+    texts = [POEM, POEM.upper(), POEM.replace("behind the", "the behind"), "rain rain rain", "", "\n", "猫"]
+    scores = VersePhrases()([Sample("", text) for text in texts])
+    assert scores[:2] == [1, 1]
+    assert 0.7 < scores[2] < 0.9
+    assert scores[3:] == [0, 0, 0, 0]
+    chinese = VersePhrases()([Sample("诗：", text) for text in (JUEJU, JUEJU[::-1], POEM)])
+    assert chinese == [1, 0, 0]

@@ -53,8 +53,9 @@ OTHERS = (
     "json",
     "rhyme",
     "meter",
+    "verse_phrases",
 )  # which don't ask for the reference's text
-OWN_SAMPLES = ("program_tests", "pattern", "requirements", "refusal")  # which have tests of their own
+OWN_SAMPLES = ("program_tests", "pattern", "events", "requirements", "refusal")  # which have tests of their own
 BUILT_IN = [make_reward(name) for name in formula_names() if name not in OWN_SAMPLES]
 BUILT_IN += [ChrF(word_order=2), Length(target=3, unit="words")]
 

@@ -27,6 +27,7 @@ from textgym.metrics.meteor import MeanMETEOR
 from textgym.metrics.novel_ngrams import MeanNovelNgrams
 from textgym.metrics.parent import MeanPARENT
 from textgym.metrics.pattern import MeanPattern
+from textgym.metrics.poems import MeanMeter, MeanRhyme
 from textgym.metrics.refusal import HarmfulRefusal, HarmlessRefusal, MeanRefusal
 from textgym.metrics.requirements import MeanRequirements
 from textgym.metrics.rouge import CorpusROUGE, CorpusROUGE1, CorpusROUGE2, CorpusROUGEL, CorpusROUGELsum
@@ -34,7 +35,6 @@ from textgym.metrics.self_bleu import CorpusSelfBLEU
 from textgym.metrics.sentiment import MeanSentiment
 from textgym.metrics.ter import CorpusTER
 from textgym.metrics.token_f1 import MeanTokenF1, MeanTokenPrecision, MeanTokenRecall
-from textgym.metrics.verse import MeanMeter, MeanRhyme
 
 METRICS: dict[str, type[Metric]] = {
     "bleu": CorpusBLEU,

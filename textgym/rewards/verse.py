@@ -10,7 +10,8 @@ reward      Rhyme("AABB"): 0.5; Meter("iambic trimeter"): 1.0
 
 from textgym.core import Sample
 from textgym.errors import RewardError
-from textgym.metrics.verse import check_verse_settings, require_verse, sample_meter, sample_rhyme
+from textgym.metrics.poems import sample_meter, sample_rhyme
+from textgym.metrics.verse import check_verse_settings, require_verse
 from textgym.rewards.base import BatchReward
 
 

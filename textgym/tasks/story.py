@@ -95,7 +95,7 @@ class Story(WorldTask):
 def _events(row: Row) -> dict[str, tuple[tuple[str, ...], ...]]:
     """The metadata of a row that has events."""
     events = row.extra.get("events")
-    if events is None:
+    if not events:
         return {}
     if isinstance(events, str) or not all(isinstance(event, str) and event.strip() for event in events):
         raise DatasetError(f"The plot {row.prompt[:60]!r} has the events {events!r}, expected a list of texts.")

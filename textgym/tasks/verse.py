@@ -26,7 +26,6 @@ from typing import Any, ClassVar
 
 from textgym.arguments import choice
 from textgym.core import Prompt
-from textgym.metrics.verse import verse_lines
 from textgym.tasks.base import WorldTask
 from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
@@ -44,7 +43,7 @@ class Verse(WorldTask):
     Forms: "couplet", two lines of iambic tetrameter (eight syllables, the even ones stressed) that rhyme; "quatrain",
     four lines that rhyme AABB or ABAB, in iambic tetrameter or in common meter (eight and six syllables in turn);
     "jueju", a Chinese quatrain of five characters a line whose second and fourth lines rhyme (五言绝句), with a Chinese
-    prompt. Three poems are the references. The metadata has the words as ``keywords``, and ``rhyme_scheme``,
+    prompt. Two poems are the references. The metadata has the words as ``keywords``, and ``rhyme_scheme``,
     ``meter`` and the number of ``lines``.
 
     ## Observation Space
@@ -53,7 +52,7 @@ class Verse(WorldTask):
     | prompt | 40 | tokens | ``Theme: <words>\\nForm: couplet\\nVerse:``, padded on the left |
     | completion | 40 | tokens | what was generated so far, from column 40 on |
 
-    A quatrain has 56 and 64 tokens, a Chinese one 96 and 96: the built-in tokenizers write a character with three.
+    A quatrain has 56 and 64 tokens, a Chinese one 96 and 104: the built-in tokenizers write a character with three.
 
     ## Action Space
     ``Discrete(V)``: the next token, V the size of the tokenizer.
@@ -79,15 +78,14 @@ class Verse(WorldTask):
     | seed | 0 | of the small world |
     | load_kwargs | None | a dict of arguments for ``datasets.load_dataset`` |
 
-    The poems of a dataset are of the form that is named: with "jueju" the meter is that of the first reference's lines,
-    of five characters or of seven.
+    The poems of a dataset are of the form that is named; with "jueju" lines may have five characters or seven.
 
     ## Version History
     - v0: first version.
 
     >>> prompt = Verse()[0]
     >>> prompt.text.endswith("Form: couplet\\nVerse:"), len(prompt.metadata["keywords"]), len(prompt.references)
-    (True, 3, 3)
+    (True, 3, 2)
     >>> Verse("test", form="jueju")[0].references[0].count("，")
     2
     """
@@ -119,7 +117,7 @@ class Verse(WorldTask):
     ) -> None:
         self.form = choice("form", form, FORMS)
         if form != "couplet":
-            self.max_prompt_tokens, self.max_new_tokens = (56, 64) if form == "quatrain" else (96, 96)
+            self.max_prompt_tokens, self.max_new_tokens = (56, 64) if form == "quatrain" else (96, 104)
         if form == "jueju" and template is None:
             template = self.chinese_template
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
@@ -128,13 +126,6 @@ class Verse(WorldTask):
         return jueju_grammar if self.form == "jueju" else partial(verse_grammar, form=self.form)
 
     def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
-        return [Prompt(fill(template, row.prompt + SAID[self.form]), row.references, self._asked(row)) for row in rows]
-
-    def _asked(self, row: Row) -> dict[str, Any]:
-        """The metadata of a dataset's prompt: what the form asks for."""
-        if self.form != "jueju":
-            scheme = "AA" if self.form == "couplet" else "AABB"
-            return {"rhyme_scheme": scheme, "meter": "iambic tetrameter", "lines": len(scheme)}
-        lines = [len(line) for one in row.references[:1] for line in verse_lines(one, "zh")]
-        meter = "seven characters" if lines and lines[0] == 7 else "five characters"
-        return {"rhyme_scheme": "XAXA", "meter": meter, "lines": 4}
+        scheme = {"couplet": "AA", "quatrain": "AABB", "jueju": "XAXA"}[self.form]
+        asked = {"rhyme_scheme": scheme, "lines": len(scheme)}  # the meter is that of the language
+        return [Prompt(fill(template, row.prompt + SAID[self.form]), row.references, asked) for row in rows]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from textgym.world.draw import Draw, Rendered
 from textgym.world.verse import in_a_row
 
-REFERENCES = 3
+REFERENCES = 2
 
 # What lines are about, two characters each, by kind.
 _TOPICS = {

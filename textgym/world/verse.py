@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
 
 from textgym.world.draw import Draw, Rendered
 from textgym.world.english import a, capital
 
-REFERENCES = 3
+REFERENCES = 2
 METERS = {"iambic tetrameter": (8, 8), "common meter": (8, 6)}  # syllables of lines, which repeat
 SCHEMES = ("AABB", "ABAB")
 THEME_NOUNS = {"couplet": 2, "quatrain": 3}  # beside the word that one of the lines ends with
@@ -152,24 +152,23 @@ def _poem(draw: Draw, theme: list[str], end: str, scheme: str, sizes: tuple[int,
         if noun not in nouns and noun != end:
             nouns.insert(draw.below(len(nouns) + 1), noun)
     place = draw.below(len(scheme))
-    groups = {letter: draw.below(len(tables.groups)) for letter in scheme} | {scheme[place]: tables.group_of[end]}
-    if len({*groups.values()}) < len(groups):
-        return None
+    groups = {scheme[place]: tables.group_of[end]}
     taken = {*nouns, end}
     lines = []
-    for number, (noun, letter) in enumerate(zip(nouns, scheme, strict=True)):
-        fronts = tables.fronts[noun]
-        endings = tables.of_word[end] if number == place else tables.groups[groups[letter]]
-        options = [
-            option
-            for option in endings
-            if sizes[number % 2] - option.syllables in fronts and (option.word not in taken or number == place)
-        ]
+    for number, noun in enumerate(nouns):
+        letter, size, long = scheme[number], sizes[number % 2], noun in tables.long
+        if letter not in groups:
+            groups[letter] = draw.pick(tables.groups)
+        options = tables.options.get((size, long, end if number == place else groups[letter]))
         if not options:
             return None
         ending = draw.pick(options)
+        if number != place and ending.word in taken:
+            return None
         taken.add(ending.word)
-        lines.append(f"{draw.pick(fronts[sizes[number % 2] - ending.syllables])} {ending.phrase}")
+        lines.append(f"{draw.pick(tables.fronts[noun, size - ending.syllables])} {ending.phrase}")
+    if len({*groups.values()}) < len(groups):
+        return None
     return ",\n".join(lines) + "."
 
 
@@ -181,45 +180,50 @@ class Ending(NamedTuple):
     syllables: int
 
 
-@dataclass(frozen=True)
-class _Tables:
+class _Tables(NamedTuple):
     """What the grammar draws from.
 
     Attributes:
-        fronts: noun -> syllables -> how a line with the noun begins.
-        groups: the endings that rhyme, group by group.
-        nouns, ends: what lines can be about, and the last words that they can have.
-        group_of, of_word: the place of the group, and the endings, of each last word.
+        nouns, long: what lines can be about, and those nouns of two syllables.
+        fronts: how a line with a noun begins, in so many syllables.
+        endings: all of them.
+        ends, groups, group_of: their last words, the numbers of the groups that these rhyme in, and that of each.
+        options: how a line of so many syllables, with a noun of two or not, ends with a word or with one of a group.
     """
 
-    fronts: dict[str, dict[int, tuple[str, ...]]]
-    groups: tuple[tuple[Ending, ...], ...]
-    nouns: tuple[str, ...] = field(init=False)
-    ends: tuple[str, ...] = field(init=False)
-    group_of: dict[str, int] = field(init=False)
-    of_word: dict[str, tuple[Ending, ...]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        numbered = [(number, ending) for number, group in enumerate(self.groups) for ending in group]
-        group_of = {ending.word: number for number, ending in numbered}
-        of_word = {word: tuple(one for _, one in numbered if one.word == word) for word in group_of}
-        made = {"nouns": tuple(self.fronts), "ends": tuple(group_of), "group_of": group_of, "of_word": of_word}
-        for name, value in made.items():
-            object.__setattr__(self, name, value)
+    nouns: tuple[str, ...]
+    long: frozenset[str]
+    fronts: dict[tuple[str, int], tuple[str, ...]]
+    endings: tuple[Ending, ...]
+    ends: tuple[str, ...]
+    groups: tuple[int, ...]
+    group_of: dict[str, int]
+    options: dict[tuple[int, bool, str | int], list[Ending]]
 
 
 @lru_cache(maxsize=1)
 def _tables() -> _Tables:
-    fronts: dict[str, dict[int, tuple[str, ...]]] = {}
+    fronts: dict[tuple[str, int], tuple[str, ...]] = {}
     for kind, (short, long) in _NOUNS.items():
-        fronts |= {noun: _short_fronts(kind, noun) for noun in short.split()}
-        fronts |= {noun: _long_fronts(kind, noun) for noun in long.split()}
-    groups: dict[int, list[Ending]] = {}
-    for phrase in re.split("[;\n] *", _ENDINGS.strip()):
-        words = phrase.split()
-        syllables = sum(len(_STRESSES.get(word, "*")) for word in words)
-        groups.setdefault(rhyme_groups()[words[-1]], []).append(Ending(phrase, words[-1], syllables))
-    return _Tables(fronts, tuple(map(tuple, groups.values())))
+        for some, made in ((short, _short_fronts), (long, _long_fronts)):
+            fronts |= {(noun, size): begun for noun in some.split() for size, begun in made(kind, noun).items()}
+    endings = tuple(_ending(phrase) for phrase in re.split("[;\n] *", _ENDINGS.strip()))
+    group_of = {ending.word: rhyme_groups()[ending.word] for ending in endings}
+    options: dict[tuple[int, bool, str | int], list[Ending]] = {}
+    for ending in endings:
+        for size, two in product((6, 8), (False, True)):
+            if size - ending.syllables in ((4, 6) if two else (2, 4, 6)):
+                for key in (ending.word, group_of[ending.word]):
+                    options.setdefault((size, two, key), []).append(ending)
+    long_nouns = frozenset(noun for _, long in _NOUNS.values() for noun in long.split())
+    nouns = tuple(dict.fromkeys(noun for noun, _ in fronts))
+    groups = tuple(dict.fromkeys(group_of.values()))
+    return _Tables(nouns, long_nouns, fronts, endings, tuple(group_of), groups, group_of, options)
+
+
+def _ending(phrase: str) -> Ending:
+    words = phrase.split()
+    return Ending(phrase, words[-1], sum(len(_STRESSES.get(word, "*")) for word in words))
 
 
 @lru_cache(maxsize=1)
@@ -293,18 +297,16 @@ def triples() -> frozenset[tuple[str, str, str]]:
     tables = _tables()
     found: set[tuple[str, str, str]] = set()
     first: dict[int, set[tuple[str, str]]] = {}  # the two words that endings begin with, by the syllables of the ending
-    for group in tables.groups:
-        for ending in group:
-            words = [*ending.phrase.lower().split(), ""]
-            first.setdefault(ending.syllables, set()).add((words[0], words[1]))
-            found |= {*in_a_row(words)}
-    for sizes in tables.fronts.values():
-        for size, fronts in sizes.items():
-            follow = {two for length, some in first.items() if size + length in (6, 8) for two in some}
-            for front in fronts:
-                words = ["", *front.lower().split()]
-                found |= {*in_a_row(words)} | {(words[-2], words[-1], one) for one, _ in follow}
-                found |= {(words[-1], *two) for two in follow}
+    for ending in tables.endings:
+        words = [*ending.phrase.lower().split(), ""]
+        first.setdefault(ending.syllables, set()).add((words[0], words[1]))
+        found |= {*in_a_row(words)}
+    for (_, size), fronts in tables.fronts.items():
+        follow = {two for length, some in first.items() if size + length in (6, 8) for two in some}
+        for front in fronts:
+            words = ["", *front.lower().split()]
+            found |= {*in_a_row(words)} | {(words[-2], words[-1], one) for one, _ in follow}
+            found |= {(words[-1], *two) for two in follow}
     return frozenset(found)
 
 
