@@ -27,7 +27,7 @@ class Topic(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """A topic with its value, and the values of the braces in the topic's texts."""
+    """A topic with its value, and what the braces in the topic's texts are, ``{v}`` being the value."""
 
     topic: Topic
     value: str
@@ -37,8 +37,14 @@ class Fact(NamedTuple):
     def label(self) -> str:
         return self.topic.label.format_map(self.names)
 
-    def ways(self, texts: Sequence[str]) -> list[str]:
-        return [text.format_map({**self.names, "v": self.value}) for text in texts]
+    def question(self, draw: Draw) -> str:
+        return draw.pick(self.topic.asked).format_map(self.names)
+
+    def answer(self, draw: Draw) -> str:
+        return draw.pick(self.topic.said).format_map(self.names)
+
+    def some(self, draw: Draw, texts: Sequence[str], count: int = REFERENCES) -> list[str]:
+        return [text.format_map(self.names) for text in draw.sample(texts, count)]
 
 
 PRICE = Topic(
@@ -158,11 +164,14 @@ class Service(NamedTuple):
     order: Order
 
 
+_FOODS = tuple(food for food in lex.FOODS if food[-1] != "s")  # one of which costs, and not cost, so much
 SERVICES = (
-    Service(lex.EATERIES, lambda draw: draw.pick([food for food in lex.FOODS if food[-1] != "s"]), TABLE),
+    Service(lex.EATERIES, lambda draw: draw.pick(_FOODS), TABLE),
     Service(("shop", "market"), lambda draw: f"{draw.pick(lex.COLORS)} {draw.pick(lex.THINGS)}", PARCEL),
     Service(("theatre", "club"), lambda draw: f"{draw.pick(lex.EVENTS)} ticket", PLACES),
 )
+_AREAS = tuple(lex.AREAS)
+_PRICED = tuple(text for text in PRICE.said if "{item}" in text)
 _TOPICS = (OPENS, CLOSED, AREA, OWNER, BUILT)
 _GREETINGS = ("", "", "Hello. ", "Good morning. ", "Good evening. ")
 _LEADS = ("", "", "Gladly. ", "Of course. ", "With pleasure. ")
@@ -220,23 +229,23 @@ def _facts(draw: Draw, service: Service, kind: str) -> list[Fact]:
     while len(items) < 2:
         items[service.item(draw)] = ""
     coins = draw.sample(range(2, 60), 2)
-    facts = [Fact(PRICE, f"{n} coins", {"item": item}) for item, n in zip(items, coins, strict=True)]
+    facts = [_price(item, f"{n} coins") for item, n in zip(items, coins, strict=True)]
     facts += [_fact(draw, topic, kind) for topic in draw.sample(_TOPICS, 2)]
     return draw.sample(facts, len(facts))
 
 
+def _price(item: str, price: str, other: str = "") -> Fact:
+    return Fact(PRICE, price, {"item": item, "other": other, "v": price})
+
+
 def _fact(draw: Draw, topic: Topic, kind: str) -> Fact:
-    names = {"kind": kind}
-    if topic is AREA:
-        value = draw.pick([*lex.AREAS])
-        return Fact(topic, value, {**names, "near": lex.AREAS[value]})
     if topic is OPENS:
-        return Fact(topic, draw.pick(lex.TIMES[:5]), names)
-    if topic is CLOSED:
-        return Fact(topic, draw.pick(lex.DAYS), names)
-    if topic is OWNER:
-        return Fact(topic, _person(draw), names)
-    return Fact(topic, str(1850 + draw.below(150)), names)
+        value = draw.pick(lex.TIMES[:5])
+    elif topic is BUILT:
+        value = str(1850 + draw.below(150))
+    else:
+        value = _person(draw) if topic is OWNER else draw.pick(_AREAS if topic is AREA else lex.DAYS)
+    return Fact(topic, value, {"kind": kind, "v": value, "near": lex.AREAS.get(value, "")})
 
 
 def _person(draw: Draw) -> str:
@@ -245,17 +254,17 @@ def _person(draw: Draw) -> str:
 
 def _small_talk(draw: Draw, facts: Sequence[Fact]) -> list[str]:
     fact = draw.pick(facts)
-    return [draw.pick(fact.ways(fact.topic.asked)), draw.pick(fact.ways(fact.topic.said))]
+    return [fact.question(draw), fact.answer(draw)]
 
 
 def _inform(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -> Exchange:
     """The customer asks for one of the facts."""
     fact = draw.pick(facts)
     others = [other for other in facts if other is not fact]
-    wrong = [draw.pick(other.ways(other.topic.said)) for other in draw.sample(others, 2)]
+    wrong = [other.answer(draw) for other in draw.sample(others, 2)]
     return Exchange(
-        [draw.pick(fact.ways(fact.topic.asked))],
-        draw.sample(fact.ways(fact.topic.said), REFERENCES),
+        [fact.question(draw)],
+        fact.some(draw, fact.topic.said),
         [*wrong, draw.pick(_UNKNOWN).format("that")],
         ((fact.value,),),
         (*(other.value for other in others), *SORRY),
@@ -275,7 +284,7 @@ def _apologise(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -
         wrong = [_confirmation(draw, service.order, what, slots) for _ in range(2)]
         return Exchange(
             [request],
-            draw.sample(closed.ways(_NOT_OPEN), REFERENCES),
+            closed.some(draw, _NOT_OPEN),
             [*wrong, draw.pick(SLOTS["name"].asked)],
             (SORRY, (closed.value,), ("closed", "not open")),
             tuple(value for value in values if value != closed.value),
@@ -283,8 +292,8 @@ def _apologise(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -
     if unknown and draw.chance(0.4):
         topic = draw.pick(unknown)
         made_up = [_fact(draw, topic, kind) for _ in range(2)]
-        wrong = [draw.pick(fact.ways(topic.said)) for fact in made_up] + [_said(draw, facts)]
-        asked = draw.pick(made_up[0].ways(topic.asked))
+        wrong = [*(fact.answer(draw) for fact in made_up), draw.pick(facts).answer(draw)]
+        asked = made_up[0].question(draw)
         key = ("owner",) if topic is OWNER else ("built", "old", "year")
         replies = [text.format(topic.unknown) for text in _UNKNOWN]
         return Exchange([asked], draw.sample(replies, REFERENCES), wrong, (SORRY, key), values)
@@ -292,15 +301,10 @@ def _apologise(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -
     item = next(iter(listed))
     while item in listed:
         item = service.item(draw)
-    missing = Fact(PRICE, draw.pick(prices).value, {"item": item, "other": draw.pick([*listed])})
-    wrong = [*draw.sample([text for text in missing.ways(PRICE.said) if item in text], 2), _said(draw, facts)]
-    replies = draw.sample(missing.ways(_SOLD_OUT), REFERENCES)
-    return Exchange([draw.pick(missing.ways(PRICE.asked))], replies, wrong, (SORRY, (item,)), values)
-
-
-def _said(draw: Draw, facts: Sequence[Fact]) -> str:
-    fact = draw.pick(facts)
-    return draw.pick(fact.ways(fact.topic.said))
+    missing = _price(item, draw.pick(prices).value, draw.pick([*listed]))
+    wrong = [*missing.some(draw, _PRICED, 2), draw.pick(facts).answer(draw)]
+    replies = missing.some(draw, _SOLD_OUT)
+    return Exchange([missing.question(draw)], replies, wrong, (SORRY, (item,)), values)
 
 
 def _ask(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -> Exchange:
