@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from textgym.core import Sample
-from textgym.errors import ConfigError, MetricError
+from textgym.errors import ConfigError, MetricError, MissingExtraError
 from textgym.metrics import (
     METRICS,
     CorpusBLEU,
@@ -17,6 +17,7 @@ from textgym.metrics import (
     MeanSentiment,
     Metric,
     compute_metrics,
+    installed,
 )
 
 SAMPLES = [
@@ -50,6 +51,16 @@ def test_every_metric_gives_one_number_under_its_name(name):
     assert "version:" in metric.signature
     assert pickle.loads(pickle.dumps(metric)).compute(SAMPLES) == result
     assert name in repr(metric)
+
+
+def test_a_metric_of_a_task_whose_extra_is_missing_is_left_out(monkeypatch):
+    monkeypatch.setattr("textgym.metrics.base.find_spec", lambda name: None)
+    with pytest.warns(UserWarning, match=r"meteor is left out of the task's metrics.*pip install 'nltk"):
+        assert installed(("meteor", "length")) == ["length"]
+    with pytest.raises(ConfigError, match="No metric is called 'metoer'"):
+        installed(["metoer"])
+    with pytest.raises(MissingExtraError):
+        compute_metrics(["meteor"], SAMPLES)
 
 
 ABOUT = {"keywords": ["a"], "confidence": 0.5, "pattern": "a|(b*)*c", "events": ["a b"]}

@@ -4,10 +4,11 @@ Every value is in [0, 1] (BLEU and chrF too: sacrebleu's score divided by 100), 
 otherwise. ``higher_is_better`` says which end is good.
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from textgym.errors import ConfigError, did_you_mean
+from textgym.errors import ConfigError, MissingExtraError, did_you_mean
 from textgym.metrics.answer import MeanAnswer
 from textgym.metrics.base import MeanMetric, Metric, MetricSample, SummedMetric
 from textgym.metrics.bleu import CorpusBLEU
@@ -91,6 +92,28 @@ def check_names(names: Iterable[str]) -> None:
         METRICS[name]().require()
 
 
+def installed(names: Iterable[str]) -> list[str]:
+    """The names of metrics whose extra is installed. A warning says which are left out, and how to install them.
+
+    For metrics that a task names: those that a user names are computed or refused.
+
+    Raises:
+        ConfigError: a name is not in ``METRICS``.
+
+    >>> installed(("bleu", "length"))
+    ['bleu', 'length']
+    """
+    found = []
+    for name in names:
+        try:
+            check_names([name])
+        except MissingExtraError as error:
+            warnings.warn(f"{name} is left out of the task's metrics. {error}", stacklevel=2)
+        else:
+            found.append(name)
+    return found
+
+
 def compute_metrics(names: Iterable[str], samples: Sequence[MetricSample]) -> dict[str, float]:
     """The named metrics over the same samples, in the order given. Names are those of ``METRICS``.
 
@@ -162,4 +185,5 @@ __all__ = [
     "SummedMetric",
     "check_names",
     "compute_metrics",
+    "installed",
 ]

@@ -16,7 +16,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from textgym.conversations import SEEDS
 from textgym.core import Sample
 from textgym.errors import ConfigError
-from textgym.metrics import compute_metrics
+from textgym.metrics import compute_metrics, installed
 from textgym.registration import split_argument
 from textgym.scoring import scores_groups
 from textgym.vector import TextGenerationVectorEnv
@@ -87,7 +87,7 @@ def evaluate(
         env: an id, or a TextVecEnv whose environment was made with ``sampling="sequential"``.
         num_prompts: how many; at most the split's size. With the default, 200, the 95 % interval of a mean reward
             between 0 and 1 is about 0.1 wide.
-        metrics: names from ``textgym.metrics.METRICS``. Default: those of the task.
+        metrics: names from ``textgym.metrics.METRICS``. Default: those of the task, but for one whose extra is missing.
         deterministic: greedy, the most probable token each time, instead of a sample.
         best_of: sample so many completions of each prompt, each with a random stream of its own, and keep the one with
             the highest return (the first of equals; one whose reward abstained only where all did). The reward then
@@ -139,7 +139,7 @@ def evaluate(
         plays = _compared(env, plays)
     ordered = [max(episodes, key=_rank) for episodes in zip(*plays[:counted], strict=True)]
     samples = [sample for sample, *_ in ordered]
-    values = compute_metrics(getattr(task, "metrics", ()) if metrics is None else metrics, samples)
+    values = compute_metrics(installed(getattr(task, "metrics", ())) if metrics is None else metrics, samples)
     values["num_tokens"] = float(np.mean([len(s.token_ids) for s in samples]))
     scored = [parts for _, returned, parts, _ in ordered if not math.isnan(returned)]
     names = sorted({name for parts in scored for name in parts})
