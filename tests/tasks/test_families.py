@@ -1,6 +1,7 @@
 """What holds for every built-in task: determinism, splits, budgets, pickling, and the texts to train on."""
 
 import copy
+import inspect
 import math
 import pickle
 import re
@@ -258,6 +259,12 @@ def test_every_variant_has_prompts_of_its_own_that_fit(name, arguments):
     assert best > shuffled > mean([""] * 16) - 1e-9
     assert best > 0.9
     assert shuffled < 0.7 * best
+
+
+@every_task
+def test_arguments_of_a_task_are_none_of_the_environment(name):
+    """``gymnasium.make`` takes both: one name would hide the other."""
+    assert not {*inspect.signature(TASKS[name]).parameters} & {*registration.VECTOR_ARGUMENTS}
 
 
 @every_variant

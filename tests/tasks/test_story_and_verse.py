@@ -34,11 +34,11 @@ def mean_reward(id, number=6, **arguments):
     return np.mean(returns)
 
 
-@pytest.mark.parametrize("form", Verse.variants["form"])
-def test_references_of_verse_get_the_most_without_the_dictionaries(form, monkeypatch):
+@pytest.mark.parametrize("poem", Verse.variants["poem"])
+def test_references_of_verse_get_the_most_without_the_dictionaries(poem, monkeypatch):
     for module in ("pronouncing", "pypinyin"):
         monkeypatch.setitem(sys.modules, module, None)
-    assert mean_reward("textgym/Verse-v0", form=form) == pytest.approx(1)
+    assert mean_reward("textgym/Verse-v0", poem=poem) == pytest.approx(1)
 
 
 def test_references_of_stories_get_the_most():
@@ -67,7 +67,7 @@ def test_a_story_out_of_order_cut_or_strung_together_gets_less():
 
 
 def test_a_poem_without_rhyme_meter_theme_or_sense_gets_less():
-    prompt = Verse("test", form="quatrain")[0]
+    prompt = Verse("test", poem="quatrain")[0]
     poem = prompt.references[0]
     lines = poem.split("\n")
     assert score(prompt, f" {poem}", Verse.default_reward) == 1
@@ -76,23 +76,23 @@ def test_a_poem_without_rhyme_meter_theme_or_sense_gets_less():
         ("\n".join([lines[0], lines[2], lines[3], lines[1]]), 0.8),
         ("\n".join(lines[:2]), 0.8),
         ("\n".join(" ".join(line.split()[::-1]) for line in lines), 0.3),
-        (Verse("test", form="quatrain")[1].references[0], 0.5),
+        (Verse("test", poem="quatrain")[1].references[0], 0.5),
         (f"{', '.join(prompt.metadata['keywords'])}", 0.2),
     ):
         assert score(prompt, f" {worse}", Verse.default_reward) < most, worse
 
 
 def test_forms_tell_their_prompts_apart():
-    assert Verse(form="couplet")[0].text.endswith("\nForm: couplet\nVerse:")
-    quatrains = [Verse(form="quatrain")[index] for index in range(60)]
+    assert Verse(poem="couplet")[0].text.endswith("\nForm: couplet\nVerse:")
+    quatrains = [Verse(poem="quatrain")[index] for index in range(60)]
     asked = {(prompt.metadata["rhyme_scheme"], prompt.metadata["meter"]) for prompt in quatrains}
     assert asked == {(scheme, meter) for scheme in ("AABB", "ABAB") for meter in ("iambic tetrameter", "common")}
     for prompt in quatrains:
         said = prompt.text.split("\n")[1]
         assert prompt.metadata["rhyme_scheme"] in said
         assert prompt.metadata["meter"] in said
-    assert Verse(form="jueju")[0].text.startswith("主题：")
-    assert Verse(form="jueju")[0].text.endswith("\n体裁：五言绝句\n诗：")
+    assert Verse(poem="jueju")[0].text.startswith("主题：")
+    assert Verse(poem="jueju")[0].text.endswith("\n体裁：五言绝句\n诗：")
 
 
 def test_stories_of_a_dataset():
@@ -121,8 +121,8 @@ def test_poems_of_a_dataset_have_the_form_that_is_named():
     task = Verse(dataset=loaded)
     assert task[0].text == "Theme: Rain\nForm: couplet\nVerse:"
     assert task[0].metadata == {"rhyme_scheme": "AA", "lines": 2}
-    assert Verse(dataset=loaded, form="quatrain")[0].text == "Theme: Rain\nForm: quatrain\nVerse:"
-    assert Verse(dataset=loaded, form="jueju")[0].text == "主题：Rain\n诗："
+    assert Verse(dataset=loaded, poem="quatrain")[0].text == "Theme: Rain\nForm: quatrain\nVerse:"
+    assert Verse(dataset=loaded, poem="jueju")[0].text == "主题：Rain\n诗："
     assert score(task[0], rows[0]["text"], "rhyme") == 1
     with pytest.raises(ConfigError, match=r"suits the small world's prompts alone.*0.5\*meter"):
         gymnasium.make("textgym/Verse-v0", dataset=loaded)
@@ -131,7 +131,7 @@ def test_poems_of_a_dataset_have_the_form_that_is_named():
 @pytest.mark.skipif(not TANG.is_dir(), reason="without ../shared/data")
 def test_tang_quatrains_score_well_by_the_rules_that_datasets_get():
     env = gymnasium.make(
-        "textgym/Verse-v0", dataset=str(TANG), split="test", form="jueju", reward=TASKS["Verse"].needs_world
+        "textgym/Verse-v0", dataset=str(TANG), split="test", poem="jueju", reward=TASKS["Verse"].needs_world
     ).unwrapped
     prompts = [env.task[index] for index in range(100)]
     assert all(prompt.text.startswith("主题：") and prompt.text.endswith("诗：") for prompt in prompts)

@@ -13,7 +13,7 @@ from textgym.tokenizer import BUILTIN_MODEL
 from textgym.world import Draw, Rendered
 
 ENGLISH, CHINESE = LANGUAGES = ("en", "zh")
-OF_DATASETS_TOO = ("language", "languages", "form")  # variants that choose what a dataset's prompts are like
+OF_DATASETS_TOO = ("language", "languages", "poem")  # variants that choose what a dataset's prompts are like
 # The formula of a factor: 1 for one to three sentences, each with a capital first and a stop at its end.
 SENTENCES = "pattern('[A-Z][^.!?]{2,120}[.!?]( [A-Z][^.!?]{2,120}[.!?]){0,2}')"
 

@@ -11,7 +11,7 @@ of the theme, times phrases):
     The kitten sleeps in summer rain."                      1.00 (a reference)
     " The girl will sleep behind the train."                0.17: half of the meter, no rhyme, no kitten
 
-With ``form="jueju"``, a Chinese quatrain:
+With ``poem="jueju"``, a Chinese quatrain:
 
     主题：杏花、深林、清泉
     体裁：五言绝句
@@ -31,7 +31,7 @@ from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
 from textgym.world import Draw, Rendered, jueju_grammar, verse_grammar
 
-FORMS = ("couplet", "quatrain", "jueju")
+POEMS = ("couplet", "quatrain", "jueju")
 SAID = {"couplet": "\nForm: couplet", "quatrain": "\nForm: quatrain", "jueju": ""}  # of a dataset's prompts
 
 
@@ -71,14 +71,14 @@ class Verse(WorldTask):
     | Argument | Default | Meaning |
     |---|---|---|
     | split | "train" | "train" (1,000,000 prompts), "validation" or "test" (1,000 each), or a split of the dataset |
-    | form | "couplet" | "couplet", "quatrain" or "jueju" |
+    | poem | "couplet" | "couplet", "quatrain" or "jueju" |
     | dataset | None | path, hub name, or loaded dataset; None is the small world |
     | columns | prompt: title, references: text | the dataset's columns |
-    | template | "Theme: {prompt}\\nVerse:" | what surrounds theme and form; it follows the form |
+    | template | "Theme: {prompt}\\nVerse:" | what surrounds theme and form; it follows the poem |
     | seed | 0 | of the small world |
     | load_kwargs | None | a dict of arguments for ``datasets.load_dataset`` |
 
-    The poems of a dataset are of the form that is named; with "jueju" lines may have five characters or seven.
+    The poems of a dataset are of the kind that is named; with "jueju" lines may have five characters or seven.
 
     ## Version History
     - v0: first version.
@@ -86,7 +86,7 @@ class Verse(WorldTask):
     >>> prompt = Verse()[0]
     >>> prompt.text.endswith("Form: couplet\\nVerse:"), len(prompt.metadata["keywords"]), len(prompt.references)
     (True, 3, 2)
-    >>> Verse("test", form="jueju")[0].references[0].count("，")
+    >>> Verse("test", poem="jueju")[0].references[0].count("，")
     2
     """
 
@@ -100,32 +100,32 @@ class Verse(WorldTask):
     template = "Theme: {prompt}\nVerse:"
     chinese_template = "主题：{prompt}\n诗："
     columns: ClassVar[Mapping[str, str]] = {"prompt": "title", "references": "text"}
-    variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"form": FORMS}
-    taught = tuple({"form": form} for form in FORMS)
+    variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"poem": POEMS}
+    taught = tuple({"poem": poem} for poem in POEMS)
     grammar = staticmethod(verse_grammar)
 
     def __init__(
         self,
         split: str = "train",
         *,
-        form: str = "couplet",
+        poem: str = "couplet",
         dataset: Any = None,
         columns: Columns | None = None,
         template: str | None = None,
         seed: int = 0,
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        self.form = choice("form", form, FORMS)
-        if form != "couplet":
-            self.max_prompt_tokens, self.max_new_tokens = (56, 64) if form == "quatrain" else (96, 104)
-        if form == "jueju" and template is None:
+        self.poem = choice("poem", poem, POEMS)
+        if poem != "couplet":
+            self.max_prompt_tokens, self.max_new_tokens = (56, 64) if poem == "quatrain" else (96, 104)
+        if poem == "jueju" and template is None:
             template = self.chinese_template
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
     def drawn_by(self) -> Callable[[Draw], Rendered]:
-        return jueju_grammar if self.form == "jueju" else partial(verse_grammar, form=self.form)
+        return jueju_grammar if self.poem == "jueju" else partial(verse_grammar, form=self.poem)
 
     def from_rows(self, rows: Sequence[Row], template: str) -> list[Prompt]:
-        scheme = {"couplet": "AA", "quatrain": "AABB", "jueju": "XAXA"}[self.form]
+        scheme = {"couplet": "AA", "quatrain": "AABB", "jueju": "XAXA"}[self.poem]
         asked = {"rhyme_scheme": scheme, "lines": len(scheme)}  # the meter is that of the language
-        return [Prompt(fill(template, row.prompt + SAID[self.form]), row.references, asked) for row in rows]
+        return [Prompt(fill(template, row.prompt + SAID[self.poem]), row.references, asked) for row in rows]

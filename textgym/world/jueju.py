@@ -25,7 +25,7 @@ _RHYMED = """
 照/青山 l; 落/窗前 lke; 上/青天 lkb; 入/云间 bc; 夜不眠 p; 满/花园 lkf; 伴/客船 lwk; 过/门前 wkpbr; 又/一年 wbf
 有/月光 c; 如/白霜 lk; 送/花香 w; 夜未央 lc; 想/家乡 p; 照/小窗 l; 晚风凉 cr; 向/夕阳 pbf; 到/家乡 pbw; 立/斜阳 pb
 起/秋风 cr; 有/钟声 c; 照/江城 l; 伴我行 lwb; 静静听 p; 在/雨中 pcbf; 入/晴空 bk; 过/江东 wkpbr; 夜夜明 l
-照/我心 l; 到/柴门 pwbr; 又/一春 wbf; 入/白云 cb; 有/清音 rb; 夜已深 lcp; 入/深林 pbwl; 满地金 l; 问/路人 p
+照/我心 l; 到/柴门 pwbr; 又/一春 wbf; 入/白云 cb; 有/清音 rb; 夜已深 lc; 入/深林 pbwl; 满地金 l; 问/路人 p
 上/高楼 lpw; 伴/归舟 lwb; 向/东流 r; 又/一秋 wbe; 使人愁 lwr; 上/桥头 lp; 去悠悠 wrbk
 自远来 pwbr; 带雨开 f; 上/高台 lpb
 落/谁家 lke; 过/酒家 wpr; 入/晚霞 bc; 满/平沙 lk; 煮/新茶 p; 在/天涯 pc
@@ -34,8 +34,8 @@ _RHYMED = """
 """
 # The last characters of the lines that need not rhyme have oblique tones, those of the others level ones.
 _UNRHYMED = """
-照/大地 l; 过/山路 wpbr; 天欲晚 cr; 人不见 c; 千里远 wrbc; 春已到 fc; 风又起 crf; 照/流水 l; 入梦里 lwef; 看花去 p
-江上冷 lwk; 天地静 lcr; 飞不尽 bke; 来又去 wbpr; 独自坐 p; 无一语 pf; 花满树 cr; 深又浅 r; 声渐远 brw; 寒未了 lwc
+照/大地 l; 过/山路 wpb; 天欲晚 cr; 人不见 c; 千里远 wrbc; 春已到 fc; 风又起 crf; 照/流水 l; 入梦里 lwef; 看花去 p
+江上冷 lwk; 天地静 lcr; 飞不尽 bke; 来又去 wbpr; 独自坐 p; 无一语 pf; 花满树 c; 深又浅 r; 声渐远 brw; 寒未了 lwc
 春色早 fc
 """
 _KINDS = {
