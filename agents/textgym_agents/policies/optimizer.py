@@ -60,6 +60,17 @@ class TemperatureAdamW(torch.optim.AdamW):
             self._scale(slope.float())
         return loss
 
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As any optimizer's, but that the moments of log c stay in single precision, whatever the weights have."""
+        super().load_state_dict(state_dict)
+        numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
+        weights = [weight for group in self.param_groups for weight in group["params"]]
+        for number, weight in zip(numbers, weights, strict=True):
+            for name, stored in state_dict["state"].get(number, {}).items():
+                if name.startswith("scale_"):
+                    self.state[weight][name] = stored.to(weight.device, torch.float32, copy=True)
+
     def _scale(self, slope: Tensor) -> None:
         """A step of Adam on log c, whose gradient is ``slope``."""
         group = next(g for g in self.param_groups if any(weight is self.scaled[0] for weight in g["params"]))
