@@ -121,7 +121,7 @@ def assert_goes_on(build, folder, prepare=lambda algorithm: None, places=(0, -2)
     prepare(whole)
     whole.learn(TOTAL, callback=CallbackList([Keep(folder, 30), saved]))
     starts = sorted(int(path.name) for path in folder.iterdir())
-    for start in {starts[place] for place in places if len(starts) > 1} or starts:
+    for start in {starts[place] for place in places if len(starts) > 1} or starts:  # the last one is at the end
         stir()
         again, record = build(2), Record()
         more = load_checkpoint(again, folder / str(start))
@@ -188,7 +188,7 @@ def test_what_algorithms_are_made_of_goes_on(variant, tmp_path):
     assert_goes_on(
         lambda seed: make(name, seed, **{k: v() if k == "kl_coef" else v for k, v in options.items()}),
         tmp_path / "whole",
-        places=(0,),
+        places=(-2,),
     )
 
 
@@ -202,7 +202,7 @@ def test_a_warm_started_reference_model_goes_on(tmp_path):
         )
 
     initial = build(1).policy.reference.copy.state_dict()
-    assert_goes_on(build, tmp_path / "whole", lambda algorithm: warm_start(algorithm, 50), places=(0,))
+    assert_goes_on(build, tmp_path / "whole", lambda algorithm: warm_start(algorithm, 50), places=(-2,))
     again = build(2)
     load_checkpoint(again, min(find for find in (tmp_path / "whole").iterdir()))
     moved = again.policy.reference.copy.state_dict()
@@ -247,7 +247,7 @@ def test_environments_go_on(wrap, tmp_path):
         )
         return textgym_agents.make("ppo", wrap(copy), tiny_model("gpt2"), seed=seed, n_steps=5, batch_size=20)
 
-    assert_goes_on(build, tmp_path / "whole", places=(0,))
+    assert_goes_on(build, tmp_path / "whole", places=(-2,))
 
 
 # ---------------------------------------------------------------------------- the folder
