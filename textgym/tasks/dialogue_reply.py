@@ -23,8 +23,8 @@ from textgym.tasks.dataset import Columns, Row, load_rows
 from textgym.tasks.prompts import WorldPrompts, fill
 from textgym.tasks.source import load_table
 from textgym.tasks.transcripts import as_json, turns_of
-from textgym.world import Draw, Rendered, render, reply_grammar
-from textgym.world.replies import ACTS, ANY
+from textgym.world import Draw, Rendered, reply_grammar
+from textgym.world.replies import ACTS, ANY, careless_replies
 
 
 class DialogueReply(WorldTask):
@@ -95,6 +95,7 @@ class DialogueReply(WorldTask):
     columns: ClassVar[Mapping[str, str]] = {"prompt": "turns", "references": "reply"}
     optional = ("references",)
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"act": (ANY, *ACTS)}
+    grammar = staticmethod(reply_grammar)
 
     def __init__(
         self,
@@ -115,15 +116,8 @@ class DialogueReply(WorldTask):
         self.speaker, self.context = speaker.strip(), count("context", context, least=1)
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
-    @staticmethod
-    def grammar(draw: Draw, /, act: str = ANY) -> Rendered:
-        """A dialogue without its careless replies, which no prompt should carry."""
-        reply = reply_grammar(draw, act)
-        kept = {key: value for key, value in reply.metadata.items() if key != "careless"}
-        return Rendered(reply.source, reply.targets, kept)
-
     def drawn_by(self) -> Callable[[Draw], Rendered]:
-        return partial(self.grammar, act=self.act)
+        return partial(reply_grammar, act=self.act)
 
     def load(
         self,
@@ -177,5 +171,4 @@ class DialogueReply(WorldTask):
         references = self[index].references
         if not isinstance(self.prompts, WorldPrompts):
             return references
-        reply = render(partial(reply_grammar, act=self.act), self.prompts.split, index, self.prompts.seed)
-        return references + tuple(reply.metadata["careless"])
+        return (*references, *careless_replies(self.prompts.split, index, self.prompts.seed, self.act))

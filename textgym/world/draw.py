@@ -48,9 +48,11 @@ class Draw:
 
     def uniform(self) -> float:
         """A number in [0, 1)."""
-        if not self._block:
-            self._block = self._generator.random(64).tolist()
-        return self._block.pop()
+        return (self._block or self._more()).pop()
+
+    def _more(self) -> list[float]:
+        self._block = self._generator.random(64).tolist()
+        return self._block
 
     def below(self, stop: int) -> int:
         """An integer from 0 to ``stop - 1``."""
@@ -61,12 +63,13 @@ class Draw:
 
     def pick(self, options: Sequence[T]) -> T:
         """One of the options."""
-        return options[int(self.uniform() * len(options))]
+        block = self._block or self._more()  # as uniform(), without a call
+        return options[int(block.pop() * len(options))]
 
     def sample(self, options: Sequence[T], count: int) -> list[T]:
         """``count`` different ones of the options, in random order."""
         pool = list(options)
-        return [pool.pop(int(self.uniform() * len(pool))) for _ in range(count)]
+        return [pool.pop(int((self._block or self._more()).pop() * len(pool))) for _ in range(count)]
 
 
 def split_of(source: str) -> str:

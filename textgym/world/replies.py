@@ -8,22 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from textgym.world import lexicon as lex
-from textgym.world.draw import Draw, Rendered
+from textgym.world.draw import Draw, Rendered, render
+from textgym.world.services import AREA, BUILT, CLOSED, OPENS, OWNER, PRICE, SERVICES, SLOTS, Order, Service, Topic
 
 ACTS = ("inform", "ask", "confirm", "apologise")
 ANY = "any"
 REFERENCES = 3
 SORRY = ("sorry", "afraid", "unfortunately", "apologise", "apologize", "regret")
 _DONE = ("booked", "reserved", "noted", "confirmed", "ordered", "done", "yes", "will send", "will bring")
-
-
-class Topic(NamedTuple):
-    """What a customer can ask about: how it is asked, answered, and what a clerk doesn't know who can't answer."""
-
-    label: str
-    asked: tuple[str, ...]
-    said: tuple[str, ...]
-    unknown: str = ""
 
 
 class Fact(NamedTuple):
@@ -47,129 +39,6 @@ class Fact(NamedTuple):
         return [text.format_map(self.names) for text in draw.sample(texts, count)]
 
 
-PRICE = Topic(
-    "{item}",
-    (
-        "What does the {item} cost?", "How much is the {item}?", "What is the price of the {item}?",
-        "I like the {item}. How much is it?",
-    ),
-    ("The {item} costs {v}.", "That is {v}.", "You can have the {item} for {v}.", "We sell the {item} for {v}."),
-)  # fmt: skip
-OPENS = Topic(
-    "opens",
-    ("When do you open?", "At what time do you open?", "From what time on are you open?"),
-    ("We open at {v}.", "We are open from {v} on.", "You can come in from {v} on."),
-)
-CLOSED = Topic(
-    "closed",
-    ("On which day are you closed?", "Which day do you take off?", "Is there a day on which you are closed?"),
-    ("We are closed on {v}.", "On {v} we are closed.", "You can come on any day but {v}."),
-)
-AREA = Topic(
-    "area",
-    ("Where are you?", "How do I find you?", "Where can I find your {kind}?"),
-    ("We are {near} the {v}.", "You can find us {near} the {v}.", "Our {kind} is {near} the {v}."),
-)
-OWNER = Topic(
-    "owner",
-    ("Who is the owner?", "To whom does the {kind} belong?", "What is the name of the owner?"),
-    ("The owner is {v}.", "Our {kind} belongs to {v}.", "{v} is the owner."),
-    "who the owner is",
-)
-BUILT = Topic(
-    "built",
-    ("How old is the house?", "When was the house built?", "In which year was the house built?"),
-    ("The house was built in {v}.", "It was built in {v}.", "The house is from {v}."),
-    "when the house was built",
-)
-
-
-class Slot(NamedTuple):
-    """A part of an order: how it is said, how it is asked for, and by which phrases a rule knows that it is."""
-
-    said: str
-    answers: tuple[str, ...]
-    asked: tuple[str, ...]
-    known_by: tuple[str, ...]
-
-
-SLOTS: dict[str, Slot] = {
-    "people": Slot(
-        "for {v} people",
-        ("For {v} people, please.", "We are {v} people."),
-        ("For how many people?", "How many people are you?", "How many people will come?"),
-        ("how many",),
-    ),
-    "day": Slot(
-        "on {v}",
-        ("On {v}, please.", "{v} would be nice."),
-        ("On which day?", "Which day suits you?", "What day would you like?"),
-        ("which day", "what day"),
-    ),
-    "time": Slot(
-        "at {v}",
-        ("At {v}, please.", "{v} would be nice."),
-        ("At what time?", "What time suits you?", "At which time would you like to come?"),
-        ("what time", "which time"),
-    ),
-    "town": Slot(
-        "to {v}",
-        ("To {v}, please.", "I live in {v}."),
-        ("To which town?", "Where do you live?", "To which town shall it go?"),
-        ("which town", "what town", "where"),
-    ),
-    "name": Slot(
-        "in the name of {v}",
-        ("My name is {v}.", "I am {v}."),
-        ("In what name, please?", "What is your name?", "May I have your name?"),
-        ("what name", "which name", "whose name", "your name"),
-    ),
-}
-
-
-class Order(NamedTuple):
-    """What can be ordered: its slots, what it is called, and how an order begins and is confirmed."""
-
-    slots: tuple[str, ...]
-    what: str
-    begins: tuple[str, ...]
-    done: str
-
-
-TABLE = Order(
-    ("people", "day", "time"),
-    "a table",
-    ("I would like a table", "I want to book a table", "Please keep a table"),
-    "I have booked",
-)
-PARCEL = Order(
-    ("day", "town", "name"),
-    "the {item}",
-    ("I would like to order the {item}", "I want the {item}", "Please send the {item}"),
-    "we will send",
-)
-PLACES = Order(
-    ("people", "day", "name"),
-    "{event} places",
-    ("I would like to book places at the {event}", "We want to go to the {event}", "Please keep places at the {event}"),
-    "I have booked",
-)
-
-
-class Service(NamedTuple):
-    """A kind of place: what it is called, what it sells, and what is ordered there."""
-
-    kinds: tuple[str, ...]
-    item: Callable[[Draw], str]
-    order: Order
-
-
-_FOODS = tuple(food for food in lex.FOODS if food[-1] != "s")  # one of which costs, and not cost, so much
-SERVICES = (
-    Service(lex.EATERIES, lambda draw: draw.pick(_FOODS), TABLE),
-    Service(("shop", "market"), lambda draw: f"{draw.pick(lex.COLORS)} {draw.pick(lex.THINGS)}", PARCEL),
-    Service(("theatre", "club"), lambda draw: f"{draw.pick(lex.EVENTS)} ticket", PLACES),
-)
 _AREAS = tuple(lex.AREAS)
 _PRICED = tuple(text for text in PRICE.said if "{item}" in text)
 _TOPICS = (OPENS, CLOSED, AREA, OWNER, BUILT)
@@ -192,20 +61,35 @@ _CONFIRMED = (
 
 
 class Exchange(NamedTuple):
-    """What was said so far, what the clerk should say, what a careless clerk says, and the rule of a good reply."""
+    """What was said so far, what the clerk should say, what draws careless replies, and the rule of a good one."""
 
     lines: list[str]
     replies: list[str]
-    careless: list[str]
+    careless: Callable[[], list[str]]
     wanted: tuple[tuple[str, ...], ...]
     unwanted: tuple[str, ...]
 
 
 def reply_grammar(draw: Draw, act: str = ANY) -> Rendered:
-    """A dialogue that ends with the clerk's name, and replies; ``metadata["act"]`` is what a reply does.
+    """A dialogue that ends with the clerk's name, and replies; ``metadata["act"]`` is what a reply does."""
+    return _draft(draw, act)[0]
 
-    ``metadata["careless"]`` has as many replies that do something else.
-    """
+
+def careless_replies(split: str, index: int, seed: int = 0, act: str = ANY) -> list[str]:
+    """To the dialogue that a split has at this index: as many replies as it has, which do something else."""
+    drafts: list[Callable[[], list[str]]] = []
+
+    def grammar(draw: Draw) -> Rendered:
+        rendered, careless = _draft(draw, act)
+        drafts.append(careless)
+        return rendered
+
+    render(grammar, split, index, seed)
+    return drafts[-1]()
+
+
+def _draft(draw: Draw, act: str) -> tuple[Rendered, Callable[[], list[str]]]:
+    """A dialogue with replies, and what draws careless ones."""
     act = draw.pick(ACTS) if act == ANY else act
     service = draw.pick(SERVICES)
     kind = draw.pick(service.kinds)
@@ -220,7 +104,7 @@ def reply_grammar(draw: Draw, act: str = ANY) -> Rendered:
     lines[0] = lines[0].replace(": ", f": {draw.pick(_GREETINGS)}", 1)
     metadata = {"act": act, "wanted": exchange.wanted, "unwanted": exchange.unwanted}
     texts = tuple(f"{draw.pick(_LEADS) if act in ('inform', 'ask') else ''}{text}" for text in exchange.replies)
-    return Rendered("\n".join([head, *lines, "Clerk:"]), texts, {**metadata, "careless": tuple(exchange.careless)})
+    return Rendered("\n".join([head, *lines, "Clerk:"]), texts, metadata), exchange.careless
 
 
 def _facts(draw: Draw, service: Service, kind: str) -> list[Fact]:
@@ -261,11 +145,10 @@ def _inform(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -> E
     """The customer asks for one of the facts."""
     fact = draw.pick(facts)
     others = [other for other in facts if other is not fact]
-    wrong = [other.answer(draw) for other in draw.sample(others, 2)]
     return Exchange(
         [fact.question(draw)],
         fact.some(draw, fact.topic.said),
-        [*wrong, draw.pick(_UNKNOWN).format("that")],
+        lambda: [*(one.answer(draw) for one in draw.sample(others, 2)), draw.pick(_UNKNOWN).format("that")],
         ((fact.value,),),
         (*(other.value for other in others), *SORRY),
     )
@@ -280,31 +163,39 @@ def _apologise(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -
     if closed and draw.chance(0.7):
         slots = {slot: _value(draw, slot, "") for slot in service.order.slots[:2]} | {"day": closed.value}
         what = _what(draw, service, facts)
-        request = _request(draw, service.order, what, slots)
-        wrong = [_confirmation(draw, service.order, what, slots) for _ in range(2)]
         return Exchange(
-            [request],
+            [_request(draw, service.order, what, slots)],
             closed.some(draw, _NOT_OPEN),
-            [*wrong, draw.pick(SLOTS["name"].asked)],
+            lambda: [
+                *(_confirmation(draw, service.order, what, slots) for _ in range(2)),
+                draw.pick(SLOTS["name"].asked),
+            ],
             (SORRY, (closed.value,), ("closed", "not open")),
             tuple(value for value in values if value != closed.value),
         )
     if unknown and draw.chance(0.4):
         topic = draw.pick(unknown)
         made_up = [_fact(draw, topic, kind) for _ in range(2)]
-        wrong = [*(fact.answer(draw) for fact in made_up), draw.pick(facts).answer(draw)]
-        asked = made_up[0].question(draw)
         key = ("owner",) if topic is OWNER else ("built", "old", "year")
-        replies = [text.format(topic.unknown) for text in _UNKNOWN]
-        return Exchange([asked], draw.sample(replies, REFERENCES), wrong, (SORRY, key), values)
+        return Exchange(
+            [made_up[0].question(draw)],
+            [text.format(topic.unknown) for text in draw.sample(_UNKNOWN, REFERENCES)],
+            lambda: [fact.answer(draw) for fact in (*made_up, draw.pick(facts))],
+            (SORRY, key),
+            values,
+        )
     listed = {fact.names["item"]: fact for fact in prices}
     item = next(iter(listed))
     while item in listed:
         item = service.item(draw)
     missing = _price(item, draw.pick(prices).value, draw.pick([*listed]))
-    wrong = [*missing.some(draw, _PRICED, 2), draw.pick(facts).answer(draw)]
-    replies = missing.some(draw, _SOLD_OUT)
-    return Exchange([missing.question(draw)], replies, wrong, (SORRY, (item,)), values)
+    return Exchange(
+        [missing.question(draw)],
+        missing.some(draw, _SOLD_OUT),
+        lambda: [*missing.some(draw, _PRICED, 2), draw.pick(facts).answer(draw)],
+        (SORRY, (item,)),
+        values,
+    )
 
 
 def _ask(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -> Exchange:
@@ -312,11 +203,13 @@ def _ask(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -> Exch
     what, slots = _what(draw, service, facts), _slots(draw, service, facts)
     missing = draw.pick([*slots])
     given = {slot: value for slot, value in slots.items() if slot != missing}
-    again = draw.sample([text for slot in given for text in SLOTS[slot].asked], 2)
     return Exchange(
         _ordering(draw, service.order, what, given),
         draw.sample(SLOTS[missing].asked, REFERENCES),
-        [*again, _confirmation(draw, service.order, what, given)],
+        lambda: [
+            *draw.sample([text for slot in given for text in SLOTS[slot].asked], 2),
+            _confirmation(draw, service.order, what, given),
+        ],
         (SLOTS[missing].known_by, ("?",)),
         (*(phrase for slot in given for phrase in SLOTS[slot].known_by), *(fact.value for fact in facts), *SORRY),
     )
@@ -328,20 +221,24 @@ def _confirm(draw: Draw, service: Service, facts: Sequence[Fact], kind: str) -> 
     replies: dict[str, None] = {}
     while len(replies) < REFERENCES:
         replies[_confirmation(draw, service.order, what, slots)] = None
-    changed = draw.pick([*slots])
-    wrong = {**slots, changed: _value(draw, changed, slots[changed])}
     told = {*slots.values()}
     return Exchange(
         _ordering(draw, service.order, what, slots),
         [*replies],
-        [
-            _confirmation(draw, service.order, what, wrong),
-            draw.pick(SLOTS[draw.pick([*slots])].asked),
-            draw.pick(_NOT_OPEN[:3]).format(v=slots["day"]),
-        ],
+        lambda: _forgetful(draw, service.order, what, slots),
         (*((value,) for value in slots.values()), _DONE),
         ("?", *(fact.value for fact in facts if fact.value not in told), *SORRY),
     )
+
+
+def _forgetful(draw: Draw, order: Order, what: Mapping[str, str], slots: Mapping[str, str]) -> list[str]:
+    """To an order with all its parts: another one confirmed, a part asked for again, the wrong day said to be off."""
+    changed, again = draw.sample([*slots], 2)
+    return [
+        _confirmation(draw, order, what, {**slots, changed: _value(draw, changed, slots[changed])}),
+        draw.pick(SLOTS[again].asked),
+        draw.pick(_NOT_OPEN[:3]).format(v=slots["day"]),
+    ]
 
 
 _ACTS = {"inform": _inform, "ask": _ask, "confirm": _confirm, "apologise": _apologise}
