@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from docs.generator import facts, tables
+from docs.generator import facts, gallery, tables
 from docs.generator.logged import named_in
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +22,7 @@ def generated() -> dict[str, str]:
 
     pages = {"environments/index.md": environments(), "algorithms/index.md": algorithms()}
     pages |= {f"environments/{name}.md": environment(name) for name in (*TASKS, *OPT_IN)}
+    pages |= gallery.pages()
     pages |= {"rewards/index.md": rewards()}
     pages |= {f"algorithms/{name}.md": algorithm(name) for name in ALGORITHMS}
     pages |= {"algorithms/defaults.md": defaults()}
@@ -79,7 +80,8 @@ def environment(name: str) -> str:
 {", ".join(f"`{metric}`" for metric in task.metrics)}, at evaluation, over all completions together.
 
 ## Examples
-{"".join(_example(task("test"), reward, number) for number in range(3))}
+Prompts, completions and their rewards, and what the reward doesn't see: [gallery](../gallery/{name}.md).
+
 ## The built-in model
 {known["result"]}
 
@@ -90,27 +92,6 @@ textgym benchmark --algos ppo,rloo --tasks {name} --seeds 3
 ```
 
 What each algorithm reaches: [benchmark](../benchmark.md).
-"""
-
-
-def _example(task: Any, reward: Any, number: int) -> str:
-    """A prompt of the test split, its references, and what two completions score."""
-    from textgym import Sample, score_samples
-
-    prompt = task[number]
-    best = f" {prompt.references[0]}"
-    words = best.split()
-    cut = " " + " ".join(words[: len(words) // 2])
-    samples = [Sample(prompt.text, text, prompt.references, metadata=prompt.metadata) for text in (best, cut)]
-    scores = [score.value for score in score_samples(reward, samples)]
-    references = "\n".join(f"reference:  {reference}" for reference in prompt.references)
-    return f"""
-```text
-{prompt.text}
-
-{references}
-reward:     {scores[0]:.3f} for the first reference, {scores[1]:.3f} for its first half
-```
 """
 
 

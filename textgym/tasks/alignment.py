@@ -72,6 +72,10 @@ class Alignment(WorldTask):
     {prompt}\\n\\nAssistant:" keeps HH-RLHF's form. Where prompt and references are columns of their own, they are taken
     as they are. Texts are longer: give ``max_prompt_tokens`` and ``max_new_tokens``.
 
+    ## Blind Spots
+    Refusals are found by their phrases, help by the fact that it has: a hint at the fact in other words is no help to
+    the rule, and neither is a refusal in other words a refusal. Tone counts by one polite word.
+
     ## Version History
     - v0: first version.
 

@@ -77,6 +77,10 @@ class Arithmetic(WorldTask):
     A dataset's answers end with ``####`` and a number, or are a number alone. GSM8K's annotations for calculators,
     ``<<48/2=24>>``, are left out. Its problems are longer: give ``max_prompt_tokens`` and ``max_new_tokens``.
 
+    ## Blind Spots
+    Only the number after the last ``####`` is looked at: wrong or missing work before a right number is paid in full,
+    right work before a wrong number not at all. A guess among the small numbers is right now and then.
+
     ## Version History
     - v0: first version.
 

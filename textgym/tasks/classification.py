@@ -80,6 +80,10 @@ class Classification(WorldTask):
     occur twice have the first one's label. With ``language="zh"`` the template is Chinese, and labels without names are
     "负面" and "正面".
 
+    ## Blind Spots
+    The label alone is paid, whatever the confidence, so a policy that always says the most frequent label gets its
+    share of the prompts. A label in other words, such as "positive review", gets nothing.
+
     ## Version History
     - v0: first version.
 

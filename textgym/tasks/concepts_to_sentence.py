@@ -62,6 +62,11 @@ class ConceptsToSentence(WorldTask):
     A dataset's concepts are a list of words, or words with spaces or commas between them. Rows with the same concepts
     are merged.
 
+    ## Blind Spots
+    Nobody looks at sense: that the cake eats the woman is as good as the reverse, if ``textgym/small`` finds the words
+    probable, and that model was trained on the sentences of one grammar, so that a good sentence of another kind is
+    paid little. The order and the roles of the concepts don't count.
+
     ## Version History
     - v0: first version.
 

@@ -52,6 +52,10 @@ class Copy(WorldTask):
     | seed | 0 | of the small world |
     | load_kwargs | None | a dict of arguments for ``datasets.load_dataset`` |
 
+    ## Blind Spots
+    Smoothed BLEU pays for runs of words at any place: the right words and then more of them, or the cue after them,
+    still get half. It says nothing about where a text should end but by its length.
+
     ## Version History
     - v1: BLEU in place of chrF, because chrF weighs recall: writing each word twice was nearly as good as copying. The
       prompts are the same.

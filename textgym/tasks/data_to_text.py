@@ -71,6 +71,11 @@ class DataToText(WorldTask):
     Rows of a dataset with the same prompt are merged. Keywords are read from meaning representations of the form
     ``name[The Eagle], food[French]``, without the slots that are "yes" or "no"; other prompts have none.
 
+    ## Blind Spots
+    BLEU counts runs of words, so one wrong value, another price in an otherwise right sentence, costs no more than a
+    synonym, and a fact that is left out costs less than a clumsy order. It sees neither grammar nor what was made up;
+    the metrics coverage and faithfulness do.
+
     ## Version History
     - v0: first version.
 

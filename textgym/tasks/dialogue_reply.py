@@ -75,6 +75,10 @@ class DialogueReply(WorldTask):
     are in ``metadata["acts"]``), or texts with a line for each turn, as MTS-Dialog's: ``columns={"prompt": "dialogue"},
     speaker="Doctor"``. Or it has a column of contexts, and one of replies. Parts that are held out are whole dialogues.
 
+    ## Blind Spots
+    What is wanted are words: a reply that has the price and says something false with it, which the rule doesn't name,
+    is paid in full, and so is a curt one. A right reply in words that the rule doesn't have gets nothing.
+
     ## Version History
     - v0: first version.
 

@@ -63,6 +63,10 @@ class ProgramInduction(WorldTask):
 
     A dataset's examples have the form ``3 1 2 -> 1 2; 9 4 -> 4 9``, with ``none`` for an empty list. All are tests.
 
+    ## Blind Spots
+    A program is right if it is right for eight lists, so one that fails for others, such as longer ones, is paid in
+    full. Length and clarity count for nothing, and a program that is almost right gets as little as no program.
+
     ## Version History
     - v0: first version.
 

@@ -76,6 +76,10 @@ class PythonCode(WorldTask):
     For HumanEval, ``columns={"prompt": "prompt", "before": "prompt", "references": "canonical_solution", "tests":
     "test", "function": "entry_point"}`` with ``template="{prompt}"``.
 
+    ## Blind Spots
+    A program is right if it passes its tests: what they don't try may be wrong, and speed, style and length count for
+    nothing. A program that passes all tests but one gets as little as one that doesn't run.
+
     ## Version History
     - v0: first version.
 

@@ -78,6 +78,10 @@ class QuestionAnswering(WorldTask):
     answer gets an empty reference, as in SQuAD 2.0. With ``language="zh"`` the template is Chinese, with "故事："
     in place of "Story:".
 
+    ## Blind Spots
+    Token F1 has no order: an answer with its words shuffled is as good as the right one, and part of an answer, or an
+    answer among other words of the story, gets part of the reward. A right answer in other words gets nothing.
+
     ## Version History
     - v0: first version.
 

@@ -62,6 +62,11 @@ class SentimentContinuation(WorldTask):
     The first words of a dataset's review are the prompt, the rest is a reference if the review is positive (or has no
     label). Reviews of ``prefix_words`` words or fewer are left out. ``metadata["label"]`` is the review's label.
 
+    ## Blind Spots
+    The reward sees neither what the review is about nor whether it follows from its beginning: any cheerful sentence
+    that ``textgym/small`` finds probable after the prompt is paid, the same one for every prompt too. It sees no irony,
+    and a word outside of VADER's lexicon has no mood.
+
     ## Version History
     - v1: sentiment times fluency times no_repeats in place of sentiment alone, to which " good" 24 times is better than
       a reference. The prompts are the same.

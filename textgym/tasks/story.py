@@ -61,6 +61,11 @@ class Story(WorldTask):
 
     The events of a dataset are a list of texts for each row, whose words the reward "events" looks for.
 
+    ## Blind Spots
+    An event counts if a sentence has its words in any form, so that who does it to whom may be swapped, and what
+    happens between the events is only asked to be fluent. Fluency is that of ``textgym/small``, which was trained on
+    the stories of one grammar: a good story in a style of its own is paid little.
+
     ## Version History
     - v0: first version.
 

@@ -67,6 +67,10 @@ class Summarization(WorldTask):
 
     A source that is a list of sentences is joined by spaces; a target that is a list is several references.
 
+    ## Blind Spots
+    ROUGE-2 counts pairs of words: who did what to whom may be swapped where the pairs stay, and a sentence of the
+    story that has the right pairs is paid as a summary. A good summary in other words than the reference gets little.
+
     ## Version History
     - v1: rouge2 times no_repeats in place of ROUGE-L, to which the story's first sentence is worth more than two thirds
       of a reference. The prompts are the same.

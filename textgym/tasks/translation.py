@@ -73,6 +73,11 @@ class Translation(WorldTask):
 
     For other languages, map other columns and pass a template that names them.
 
+    ## Blind Spots
+    There is one reference: a right translation in other words gets little. BLEU counts runs of words, so a missing
+    "not" or a wrong case ending costs as much as any other word, and a smooth sentence of another meaning that shares
+    its frame with the reference is paid for the frame.
+
     ## Version History
     - v0: first version.
 

@@ -80,6 +80,11 @@ class Verse(WorldTask):
 
     The poems of a dataset are of the kind that is named; with "jueju" lines may have five characters or seven.
 
+    ## Blind Spots
+    Rhyme, meter and words are counted, sense is not: lines put together from phrases of the small world's verse are
+    paid in full though they say nothing together. A rhyme or a phrase that its tables don't have gets nothing, however
+    good.
+
     ## Version History
     - v0: first version.
 

@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from textgym_agents.cli import arguments, options
+from textgym_agents.cli import arguments, cards, options
 
 NUM_EXAMPLES = 3
 
@@ -121,11 +121,18 @@ def info(
     task: options.Task,
     dataset: options.Dataset = None,
     columns: options.Columns = None,
-    split: Annotated[str, typer.Option(help="Where the examples come from.")] = "train",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the examples come from. Default: those of the task's card, with what it measured; else train."
+        ),
+    ] = None,
     env_kwarg: options.EnvKwargs = None,
     plugins: options.Plugins = None,
 ) -> None:
-    """Explain an environment: description, spaces, reward, metrics and three examples, or dialogues of the best policy.
+    """Explain an environment: description, spaces, reward, metrics, and prompts with completions and their rewards.
+
+    For conversations, dialogues of the best policy.
 
     [cyan]textgym info DataToText[/cyan]
     [cyan]textgym info Summarization --dataset my_articles.jsonl --env-kwarg 'columns={"prompt": "article"}'[/cyan]
@@ -138,11 +145,15 @@ def info(
     options.load_plugins(plugins, task)
     env_id = arguments.resolve_id(task)
     kwargs = arguments.env_arguments(env_kwarg, dataset=dataset, columns=columns)
-    env = gymnasium.make(spec_of(env_id), **split_argument(env_id, split), **kwargs)
+    card = None if split or dataset else cards.card_of(env_id, kwargs)
+    env = gymnasium.make(spec_of(env_id), **split_argument(env_id, split or "train"), **kwargs)
     base: Any = env.unwrapped
     console.rule(Text(env_id, "bold"))
     console.print(Markdown(options.visible(_docstring(base.task))))
     console.print(_facts(base, [wrapper.name for wrapper in env.spec.additional_wrappers] if env.spec else []))
+    if card is not None:
+        cards.show(console, card)
+        return
     for number in range(min(NUM_EXAMPLES, len(base.task))):
         console.print(_example(base, number))
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
 
 
 def random_model(
@@ -42,3 +42,15 @@ def random_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return auto.from_config(config).eval()
+
+
+def untrained(model: PreTrainedModel, seed: int = 0) -> Any:
+    """A model of the same sizes as another, with random weights, in eval mode.
+
+    >>> untrained(random_model("gpt2", 300)).num_parameters() == random_model("gpt2", 300).num_parameters()
+    True
+    """
+    auto: Any = AutoModelForSeq2SeqLM if model.config.is_encoder_decoder else AutoModelForCausalLM
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return auto.from_config(model.config).eval()

@@ -174,6 +174,14 @@ def test_a_short_name_is_the_newest_version_and_an_older_one_has_its_number(recw
     assert not [one for one in recwarn.list if "out of date" in str(one.message)]
 
 
+def test_info_shows_the_card_of_what_is_measured():
+    shown = run("info", "Copy").output
+    assert "mean rewards, 100 prompts of validation, textgym/" in shown
+    assert "0.000 empty:" in shown
+    for other in (["Copy-v0"], ["Copy", "--split", "validation"], ["Copy", "--env-kwarg", "max_new_tokens=8"]):
+        assert "mean rewards" not in run("info", *other).output
+
+
 def test_info_shows_examples_with_the_reward_of_a_reference():
     output = run("info", "Copy", "--env-kwarg", "max_new_tokens=64").output
     env = gymnasium.make("textgym/Copy-v1").unwrapped
