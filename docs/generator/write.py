@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generator import results, tables, text_results
+from docs.generator import goodhart_results, results, tables, text_results
 from docs.generator.blocks import ROOT, outputs_of, run_blocks
 from docs.generator.logged import as_cell, loggers
 
@@ -34,6 +34,7 @@ RESULTS: dict[Path, dict[str, Callable[[], str]]] = {
         "text-separation": text_results.separation,
         "text-fronts": text_results.front_areas,
         "text-costs": text_results.equal_cost,
+        "goodhart": goodhart_results.ends,
     },
 }
 
