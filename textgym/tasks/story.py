@@ -28,7 +28,7 @@ class Story(WorldTask):
     ## Description
     The prompt is a plot of four to seven events, each a few words: who, what, where. The completion should be a story
     of 20 to 80 words that tells the events one after another, each in a sentence of its own that has the event's words,
-    in whatever form: "gave" for "give". There are twelve plots about two people, each with three endings, and three
+    in whatever form: "gave" for "give". There are twelve plots about two people, each with three endings, and two
     stories are the references. ``metadata["events"]`` holds the words of the events.
 
     ## Observation Space
@@ -71,7 +71,7 @@ class Story(WorldTask):
 
     >>> prompt = Story()[0]
     >>> prompt.text.startswith("Plot: ") and prompt.text.endswith("Story:"), len(prompt.references)
-    (True, 3)
+    (True, 2)
     """
 
     name = "Story"

@@ -1,5 +1,6 @@
 """Chinese quatrains of four lines of five characters (wujue), whose even lines rhyme, about the words of a theme."""
 
+from collections.abc import Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ from textgym.world.draw import Draw, Rendered
 from textgym.world.verse import in_a_row
 
 REFERENCES = 2
+TRIES = 4  # draws for an action that fits into a poem
 
 # What lines are about, two characters each, by kind.
 _TOPICS = {
@@ -86,17 +88,22 @@ def _poem(draw: Draw, theme: list[str], action: Action) -> str | None:
     lines: list[str] = []
     taken = {action.text[-1]}
     for number, topic in enumerate(topics):
-        one = action
-        if number != place:
-            options = tables.options.get((tables.kind_of[topic], group if number % 2 else None))
-            if not options:
-                return None
-            one = draw.pick(options)
-            if one.text[-1] in taken or one.theme in topics:
-                return None
-            taken.add(one.text[-1])
+        options = tables.options.get((tables.kind_of[topic], group if number % 2 else None), [])
+        one = action if number == place else _pick(draw, options, taken, topics)
+        if one is None:
+            return None
+        taken.add(one.text[-1])
         lines.append(topic + one.text)
     return "{}，{}。{}，{}。".format(*lines)
+
+
+def _pick(draw: Draw, options: Sequence[Action], taken: Set[str], topics: Sequence[str]) -> Action | None:
+    """One of the actions whose last character isn't taken, without a topic of the poem; None after some draws."""
+    for _ in range(TRIES * bool(options)):
+        one = draw.pick(options)
+        if one.text[-1] not in taken and one.theme not in topics:
+            return one
+    return None
 
 
 class _Tables(NamedTuple):

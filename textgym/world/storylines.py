@@ -24,7 +24,7 @@ from textgym.world.plots import (
 )
 from textgym.world.story import fill_slots, with_filler
 
-REFERENCES = 3
+REFERENCES = 2
 Event = tuple[str, ...]  # its words and phrases
 
 
@@ -143,7 +143,7 @@ _EVENTS = {
     for place in (*line.body, *line.outcomes)
     for event in ((place,) if isinstance(place, str) else place)
 }
-_WORDS = {event: tuple(word.replace("+", " ") for word in event.split()) for event in _EVENTS}
+_MARKED = {event: event.replace(" ", "|").replace("+", " ") for event in _EVENTS}  # with | between its words
 
 
 def plot_grammar(draw: Draw) -> Rendered:
@@ -165,5 +165,6 @@ def plot_grammar(draw: Draw) -> Rendered:
     while len(told) < REFERENCES:
         sentences = [one for alternatives in choices if (one := draw.pick(alternatives))]
         told[with_filler(draw, plot, [*sentences, *ending]).format_map(values)] = None
-    words = tuple(tuple(word.format_map(values) for word in _WORDS[event]) for event in events if event)
-    return Rendered("; ".join(map(" ".join, words)), tuple(told), {"events": words})
+    marked = "; ".join(_MARKED[event] for event in events if event).format_map(values)
+    words = tuple(tuple(event.split("|")) for event in marked.split("; "))
+    return Rendered(marked.replace("|", " "), tuple(told), {"events": words})

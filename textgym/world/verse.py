@@ -1,7 +1,7 @@
 """Couplets and quatrains in iambic lines that rhyme, about the words of a theme."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from textgym.world.draw import Draw, Rendered
 from textgym.world.english import a, capital
 
 REFERENCES = 2
+TRIES = 4  # draws for an end of a line that rhymes with no word that is there already
 METERS = {"iambic tetrameter": (8, 8), "common meter": (8, 6)}  # syllables of lines, which repeat
 SCHEMES = ("AABB", "ABAB")
 THEME_NOUNS = {"couplet": 2, "quatrain": 3}  # beside the word that one of the lines ends with
@@ -83,14 +84,14 @@ behind the door; along the shore; upon the floor; as once before; before; once m
 upon the hill; when all is still; beside the mill; so still
 in morning air; beside the stair; we know not where; without a care; up there
 in winter cold; like shining gold; in days of old; as I was told
-the whole day long; with laugh and song; where all belong; along; for long
+the whole day long; with laugh and song; where all belong; for long
 far in the west; above the nest; to find some rest; at rest; out west
 while others sleep; in shadows deep; among the sheep; asleep
 on every side; both far and wide; along the tide; with pride
 beside the wall; in early fall; where pines grow tall; for one and all; for all; in fall; so small
 all over town; as leaves turn brown; as rain comes down; in town; deep down
 beside the brook; as in a book; with one last look
-just all the same; without a name; like candle flame; by name
+just all the same; without a name; like candle flame
 when night is near; in water clear; throughout the year; so near; all year; so clear
 """
 # All the words of the verse that rhyme with each other, without those that end no line.
@@ -118,6 +119,14 @@ _STRESSES = {  # of the words that have more than one syllable
     **dict.fromkeys(("meadow", "moonlight", "pony", "rainbow", "shadows", "sunlight", "willow"), "1*"),
     "every": "10",
 }
+
+
+class Ending(NamedTuple):
+    """How a line ends: the phrase, its last word, and how many syllables it has."""
+
+    phrase: str
+    word: str
+    syllables: int
 
 
 def verse_grammar(draw: Draw, form: str = "couplet") -> Rendered:
@@ -159,11 +168,11 @@ def _poem(draw: Draw, theme: list[str], end: str, scheme: str, sizes: tuple[int,
         letter, size, long = scheme[number], sizes[number % 2], noun in tables.long
         if letter not in groups:
             groups[letter] = draw.pick(tables.groups)
-        options = tables.options.get((size, long, end if number == place else groups[letter]))
-        if not options:
-            return None
-        ending = draw.pick(options)
-        if number != place and ending.word in taken:
+        if number == place:
+            ending = _pick(draw, tables.options.get((size, long, end), []), {*nouns})
+        else:
+            ending = _pick(draw, tables.options.get((size, long, groups[letter]), []), taken)
+        if ending is None:
             return None
         taken.add(ending.word)
         lines.append(f"{draw.pick(tables.fronts[noun, size - ending.syllables])} {ending.phrase}")
@@ -172,12 +181,13 @@ def _poem(draw: Draw, theme: list[str], end: str, scheme: str, sizes: tuple[int,
     return ",\n".join(lines) + "."
 
 
-class Ending(NamedTuple):
-    """How a line ends: the phrase, its last word, and how many syllables it has."""
-
-    phrase: str
-    word: str
-    syllables: int
+def _pick(draw: Draw, options: Sequence[Ending], taken: Set[str]) -> Ending | None:
+    """One of the endings whose word isn't taken; None after some draws."""
+    for _ in range(TRIES * bool(options)):
+        ending = draw.pick(options)
+        if ending.word not in taken:
+            return ending
+    return None
 
 
 class _Tables(NamedTuple):
