@@ -50,6 +50,40 @@ def test_the_same_key_gives_the_same_text_and_other_keys_do_not(grammar):
     assert len({text.source for text in texts}) > 95
 
 
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1, 2**32, 10**30])
+@pytest.mark.parametrize(("split", "index"), [("train", 0), ("test", 999), ("validation", 2**32), ("train", 999_999)])
+def test_draws_are_those_of_numpy_seeds_with_a_spawn_key(seed, split, index):
+    seeds = np.random.SeedSequence(seed, spawn_key=(list(SPLITS).index(split), index))
+    numbers = np.random.Generator(np.random.PCG64(seeds)).random(64)[::-1]
+    draw = Draw.at(seed, split, index)
+    assert [draw.uniform() for _ in range(64)] == numbers.tolist()
+
+
+def test_several_picks_are_one_pick_after_the_other():
+    one, other = Draw.at(0, "train", 5), Draw.at(0, "train", 5)
+    for count in (0, 1, 5, 3, 60, 4, 130, 0, 2):
+        assert one.picks(range(1000), count) == [other.pick(range(1000)) for _ in range(count)]
+
+
+def test_a_text_of_another_split_needs_no_targets():
+    """Only while render looks for one: a grammar that is asked for a text by itself gives all of it."""
+    draw = Draw.at(0, "train", 3)
+    assert all(draw.wants(text) for text in ("lamp river old", "a", "b", "c"))
+    given = [translation_grammar(Draw.at(0, "test", index)) for index in range(30)]
+    assert {split_of(text.source) for text in given} > {"train"}
+    assert all(text.targets for text in given)
+    asked = []
+
+    def grammar(draw):
+        text = f"text {draw.below(1000)}"
+        asked.append((text, draw.wants(text)))
+        return Rendered(text, ("target",) if asked[-1][1] else ())
+
+    assert render(grammar, "test", 0).targets == ("target",)
+    assert [wanted for _, wanted in asked] == [False] * (len(asked) - 1) + [True]
+    assert all((split_of(text) == "test") == wanted for text, wanted in asked)
+
+
 def test_global_random_state_is_neither_read_nor_set():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     first = render(story_grammar, "train", 3)

@@ -5,13 +5,11 @@ before the verb, and by aspect: 了 for what happened, 正在 for what is happen
 before the verb, and a condition or a concession before the main clause.
 """
 
-from dataclasses import replace
-
 from textgym.world import bilingual as two
 from textgym.world import chinese_words as words
 from textgym.world.chinese_phrases import Texts, subjects
 from textgym.world.chinese_predicates import PLANS, asked, being, predicates
-from textgym.world.syntax import Clause, NounPhrase, Phrase, Pronoun, Sentence
+from textgym.world.syntax import Clause, NounPhrase, Pronoun, Sentence
 
 MOST = 8  # translations of a sentence
 
@@ -30,8 +28,9 @@ def sayable(sentence: Sentence) -> bool:
     for clause in (main, sub) if sub else (main,):
         verb, thing, timed = clause.verb.en, clause.object, clause.time is not None
         place = clause.place.phrase if clause.place else None
-        if not all(_is_phrase(phrase) for phrase in (clause.subject, thing, clause.receiver, place)):
-            return False
+        for phrase in (clause.subject, thing, clause.receiver, place):
+            if isinstance(phrase, NounPhrase) and not _is_said(phrase):
+                return False
         if verb in ("know", "love") and clause.object and (timed or clause.tense == "future"):
             return False
         if verb == "write" and isinstance(thing, NounPhrase) and thing.noun.en == "newspaper":
@@ -50,9 +49,7 @@ def sayable(sentence: Sentence) -> bool:
     return not (sentence.conjunction == "when" and main.verb.en in ("know", "love"))
 
 
-def _is_phrase(phrase: Phrase | None) -> bool:
-    if not isinstance(phrase, NounPhrase):
-        return True
+def _is_said(phrase: NounPhrase) -> bool:
     several = phrase.plural and phrase.determiner in ("my", "our")
     parents = several and phrase.noun.en in ("mother", "father", "grandmother")
     adjective = phrase.adjective[0] if phrase.adjective else ""
@@ -166,7 +163,7 @@ def _that(main: Clause, sub: Clause, sub_first: bool) -> list[str]:
     """A说B."""
     said = predicates(sub)
     if main.verb.en == "hope" and sub.tense == "past" and sub.verb is not two.BE:  # what is hoped for hasn't happened
-        said = tuple(text.removeprefix("会") for text in predicates(replace(sub, tense="future")))
+        said = tuple(text.removeprefix("会") for text in predicates(sub._replace(tense="future")))
     facts = _said(sub, said)
     return [f"{text}{fact}" for text in _said(main, predicates(main)) for fact in facts]
 

@@ -1,5 +1,7 @@
 """Phrases of the translation grammar in Chinese: who, what, where and where to."""
 
+from functools import lru_cache
+
 from textgym.world import bilingual as two
 from textgym.world import chinese_words as words
 from textgym.world.chinese_words import Noun
@@ -62,6 +64,7 @@ def _several(phrase: NounPhrase) -> Texts:
     return (_owned(words.PRONOUNS["I" if phrase.determiner == "my" else "we"], phrase),)
 
 
+@lru_cache(maxsize=2**14)
 def subjects(phrase: Phrase) -> Texts:
     """What a sentence begins with: what is definite may go without 那, and what is not is introduced by 有."""
     if isinstance(phrase, Name):
@@ -81,6 +84,7 @@ def subjects(phrase: Phrase) -> Texts:
     return (_owned(words.PRONOUNS["I" if phrase.determiner == "my" else "we"], phrase),)
 
 
+@lru_cache(maxsize=2**14)
 def objects(phrase: Phrase) -> Texts:
     """What something is done to."""
     if not isinstance(phrase, NounPhrase):

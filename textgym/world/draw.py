@@ -15,6 +15,9 @@ TRIES = 10_000  # draws for a text of a split
 
 # Out of 100 buckets that a text's hash can fall into: where each split begins and ends.
 SPLITS: dict[str, tuple[int, int]] = {"train": (0, 80), "validation": (80, 90), "test": (90, 100)}
+_NUMBERS = {split: number for number, split in enumerate(SPLITS)}
+_OF_BUCKET = tuple(split for split, (start, stop) in SPLITS.items() for _ in range(start, stop))
+_WORD = 2**32 - 1  # the largest number of 32 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +37,61 @@ class Draw:
     True
     """
 
-    __slots__ = ("_block", "_generator")
+    __slots__ = ("_asked", "_block", "_generator", "_split")
 
     def __init__(self, generator: np.random.Generator) -> None:
         self._generator = generator
         self._block: list[float] = []
+        self._split: str | None = None  # that render wants a text of
+        self._asked: tuple[str | None, bool] = (None, True)  # the last question to wants, and its answer
 
     @classmethod
     def at(cls, seed: int, split: str, index: int) -> "Draw":
         """The draws of the prompt number ``index`` of a split. Two different keys give independent draws."""
-        key = (list(SPLITS).index(split), index)
-        return cls(np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key))))
+        key = _NUMBERS[split]
+        if seed <= _WORD and index <= _WORD:  # the words that such a spawn key comes to, in half the time
+            seeds = np.random.SeedSequence(np.array((seed, 0, 0, 0, key, index), dtype=np.uint32))
+        else:
+            seeds = np.random.SeedSequence(seed, spawn_key=(key, index))
+        return cls(np.random.Generator(np.random.PCG64(seeds)))
+
+    # A prompt takes dozens of numbers: each method takes its own from the block, since a call costs as much.
 
     def uniform(self) -> float:
         """A number in [0, 1)."""
         return (self._block or self._more()).pop()
 
-    def _more(self) -> list[float]:
-        self._block = self._generator.random(64).tolist()
-        return self._block
-
     def below(self, stop: int) -> int:
         """An integer from 0 to ``stop - 1``."""
-        return int(self.uniform() * stop)
+        return int((self._block or self._more()).pop() * stop)
 
     def chance(self, probability: float) -> bool:
-        return self.uniform() < probability
+        return (self._block or self._more()).pop() < probability
 
     def pick(self, options: Sequence[T]) -> T:
         """One of the options."""
-        block = self._block or self._more()  # as uniform(), without a call
-        return options[int(block.pop() * len(options))]
+        return options[int((self._block or self._more()).pop() * len(options))]
+
+    def picks(self, options: Sequence[T], count: int) -> list[T]:
+        """``count`` of the options, each as :meth:`pick` draws it."""
+        block, size = self._block, len(options)
+        if count > len(block):
+            return [self.pick(options) for _ in range(count)]
+        numbers = block[: -count - 1 : -1]
+        del block[len(block) - count :]
+        return [options[int(number * size)] for number in numbers]
+
+    def wants(self, source: str) -> bool:
+        """False for a text that :func:`render` will draw again, whose targets a grammar needn't make."""
+        if self._split is None:
+            return True
+        if source != self._asked[0]:
+            self._asked = source, split_of(source) == self._split
+        return self._asked[1]
+
+    def _more(self) -> list[float]:
+        self._block = self._generator.random(64).tolist()
+        return self._block
 
     def sample(self, options: Sequence[T], count: int) -> list[T]:
         """``count`` different ones of the options, in random order."""
@@ -78,8 +105,7 @@ def split_of(source: str) -> str:
     >>> split_of("lamp river old")
     'train'
     """
-    bucket = int.from_bytes(blake2b(source.encode(), digest_size=8).digest(), "big") % 100
-    return next(name for name, (start, stop) in SPLITS.items() if start <= bucket < stop)
+    return _OF_BUCKET[int.from_bytes(blake2b(source.encode(), digest_size=8).digest(), "big") % 100]
 
 
 def render(grammar: Callable[[Draw], Rendered], split: str, index: int, seed: int = 0) -> Rendered:
@@ -89,9 +115,10 @@ def render(grammar: Callable[[Draw], Rendered], split: str, index: int, seed: in
         ConfigError: the grammar has so few texts that none belongs to the split.
     """
     draw = Draw.at(seed, split, index)
+    draw._split = split
     for _ in range(TRIES):  # one draw in ten belongs to the rarest split
         rendered = grammar(draw)
-        if split_of(rendered.source) == split:
+        if draw.wants(rendered.source):
             return rendered
     raise ConfigError(
         f"None of {TRIES:,} texts of the grammar {getattr(grammar, '__qualname__', grammar)} belongs to the split "

@@ -29,7 +29,7 @@ def capital(text: str) -> str:
 
 def spaced(*parts: str) -> str:
     """The parts that aren't empty, joined by spaces."""
-    return " ".join(part for part in parts if part)
+    return " ".join(filter(None, parts))
 
 
 def prose(*parts: str) -> str:

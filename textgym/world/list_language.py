@@ -41,9 +41,10 @@ def bounded(numbers: Iterable[int]) -> Numbers:
     (3, -9999)
     """
     result = tuple(numbers)
-    if not result or (max(result) <= LARGEST and min(result) >= -LARGEST):
-        return result
-    return tuple([max(-LARGEST, min(LARGEST, number)) for number in result])
+    for number in result:
+        if not -LARGEST <= number <= LARGEST:
+            return tuple([max(-LARGEST, min(LARGEST, number)) for number in result])
+    return result
 
 
 PLAIN: dict[str, Step] = {
@@ -61,18 +62,18 @@ PLAIN: dict[str, Step] = {
     "max": lambda numbers: (max(numbers),) if numbers else (),
     "count": lambda numbers: (len(numbers),),
 }
-WITH_NUMBER: dict[str, Callable[[Numbers, int], Numbers]] = {
-    "rotate": lambda numbers, n: numbers[n % len(numbers) :] + numbers[: n % len(numbers)] if numbers else (),
-    "above": lambda numbers, n: tuple([number for number in numbers if number > n]),
-    "below": lambda numbers, n: tuple([number for number in numbers if number < n]),
-    "take": lambda numbers, n: numbers[:n],
-    "drop": lambda numbers, n: numbers[n:],
-    "last": lambda numbers, n: numbers[max(0, len(numbers) - n) :],
-    "add": lambda numbers, n: bounded([number + n for number in numbers]),
-    "subtract": lambda numbers, n: bounded([number - n for number in numbers]),
-    "times": lambda numbers, n: bounded([number * n for number in numbers]),
-    "divide": lambda numbers, n: tuple([number // n for number in numbers]),
-    "mod": lambda numbers, n: tuple([number % n for number in numbers]),
+WITH_NUMBER: dict[str, Callable[[int], Step]] = {
+    "rotate": lambda n: lambda numbers: numbers[n % len(numbers) :] + numbers[: n % len(numbers)] if numbers else (),
+    "above": lambda n: lambda numbers: tuple([number for number in numbers if number > n]),
+    "below": lambda n: lambda numbers: tuple([number for number in numbers if number < n]),
+    "take": lambda n: lambda numbers: numbers[:n],
+    "drop": lambda n: lambda numbers: numbers[n:],
+    "last": lambda n: lambda numbers: numbers[max(0, len(numbers) - n) :],
+    "add": lambda n: lambda numbers: bounded([number + n for number in numbers]),
+    "subtract": lambda n: lambda numbers: bounded([number - n for number in numbers]),
+    "times": lambda n: lambda numbers: bounded([number * n for number in numbers]),
+    "divide": lambda n: lambda numbers: tuple([number // n for number in numbers]),
+    "mod": lambda n: lambda numbers: tuple([number % n for number in numbers]),
 }
 _FROM_ONE = ("divide", "mod")
 _STEP = re.compile(r"([a-z]+)(?: +([0-9]{1,3}))?")
@@ -102,12 +103,8 @@ def parse(program: str) -> list[Step] | None:
         else:
             if name not in WITH_NUMBER or (name in _FROM_ONE and not int(number)):
                 return None
-            steps.append(_with(WITH_NUMBER[name], int(number)))
+            steps.append(WITH_NUMBER[name](int(number)))
     return steps
-
-
-def _with(step: Callable[[Numbers, int], Numbers], number: int) -> Step:
-    return lambda numbers: step(numbers, number)
 
 
 def run(program: str, numbers: Sequence[int]) -> Numbers | None:

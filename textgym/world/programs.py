@@ -19,6 +19,7 @@ LISTS: tuple[Numbers, ...] = tuple(
     for length in range(SHORTEST, LONGEST + 1)
     for digits in range(length, 10**LONGEST, 73)
 )
+_WRITTEN = {numbers: written(numbers) for numbers in LISTS}
 STEPS: tuple[str, ...] = (*PLAIN, *(f"{name} {number}" for name in WITH_NUMBER for number in _NUMBERS[name]))
 _MADE: dict[str, Step] = {text: step for text in STEPS for step in parse(text) or ()}
 _NAME = {text: text.partition(" ")[0] for text in STEPS}
@@ -43,22 +44,27 @@ def is_shorter(first: str, then: str) -> bool:
     return first in _KEEPS_COUNT and then == "count"
 
 
+_SHORTER = frozenset((one, two) for one in STEPS for two in STEPS if is_shorter(_NAME[one], _NAME[two]))
+
+
 def program_grammar(draw: Draw, level: int = 2) -> Rendered:
     """Examples of what a program of ``level`` steps does, and the program; ``metadata["tests"]`` has all examples.
 
     Each step changes one of the lists shown or more, and what comes out differs between them.
     """
     while True:
-        names = [draw.pick(STEPS) for _ in range(level)]
-        if any(is_shorter(_NAME[one], _NAME[two]) for one, two in itertools.pairwise(names)):
+        names = draw.picks(STEPS, level)
+        if not _SHORTER.isdisjoint(itertools.pairwise(names)):
             continue
         steps = [_MADE[name] for name in names]
-        inputs = [draw.pick(LISTS) for _ in range(SHOWN)]
+        inputs = draw.picks(LISTS, SHOWN)
         outputs = _outputs(steps, inputs)
         if outputs is None:
             continue
-        shown = "; ".join([f"{written(one)} -> {written(two)}" for one, two in zip(inputs, outputs, strict=True)])
-        hidden = [draw.pick(LISTS) for _ in range(HIDDEN)]
+        shown = "; ".join([f"{_WRITTEN[one]} -> {written(two)}" for one, two in zip(inputs, outputs, strict=True)])
+        hidden = draw.picks(LISTS, HIDDEN)
+        if not draw.wants(shown):
+            return Rendered(shown, ())
         made = hidden
         for step in steps:
             made = [step(numbers) for numbers in made]
@@ -71,8 +77,6 @@ def _outputs(steps: list[Step], inputs: list[Numbers]) -> list[Numbers] | None:
     lists = inputs
     for step in steps:
         before, lists = lists, [step(numbers) for numbers in lists]
-        if lists == before:
+        if lists == before or len(set(lists)) < SHOWN - 1:  # what has become alike stays alike
             return None
-    if len(set(lists)) < len(lists) - 1 or not all(lists):
-        return None
-    return lists
+    return lists if all(lists) else None

@@ -4,15 +4,15 @@ German orders a clause around its finite verb: second in a statement, first in a
 last in a subordinate clause. All else (subject, middle field, infinitive, participle, prefix) keeps its order.
 """
 
-from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 from textgym.world import german
 from textgym.world.bilingual import BE, CONJUNCTIONS, HAVE, MODALS, PAST_MODALS, PREDICATES, PRONOUNS, Noun, Pair, Verb
 from textgym.world.english import a, capital, progressive, spaced, third_person
 
 
-@dataclass(frozen=True, slots=True)
-class NounPhrase:
+class NounPhrase(NamedTuple):
     """A noun with determiner, perhaps an adjective (English, German stem), singular or plural."""
 
     noun: Noun
@@ -29,26 +29,38 @@ class NounPhrase:
         return self.determiner not in ("a", "no", *german.NUMBERS)
 
     def en(self, case: str = "nom") -> str:
-        words = spaced(
-            self.adjective[0] if self.adjective else "", self.noun.en_plural if self.plural else self.noun.en
-        )
-        if self.determiner in ("a", "no"):  # "no" is said with the verb: "did not buy a book", "did not buy any books"
-            return f"any {words}" if self.plural else a(words)
-        return f"{self.determiner} {words}"
+        return _called_en(self)
 
     def de(self, case: str) -> str:
-        gender = "p" if self.plural else self.noun.gender
-        if self.plural:
-            noun = german.dative_plural(self.noun.de_plural) if case == "dat" else self.noun.de_plural
-        else:
-            noun = self.noun.de if case == "nom" else self.noun.oblique or self.noun.de
-        stem = self.adjective[1] if self.adjective else ""
-        adjective = german.adjective(stem, self.determiner, gender, case) if stem else ""
-        return spaced(german.article(self.determiner, gender, case), adjective, noun)
+        return _called_de(self, case)
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+# There are some ten thousand noun phrases, which sentences use again and again.
+
+
+@lru_cache(maxsize=2**14)
+def _called_en(phrase: NounPhrase) -> str:
+    words = spaced(
+        phrase.adjective[0] if phrase.adjective else "", phrase.noun.en_plural if phrase.plural else phrase.noun.en
+    )
+    if phrase.determiner in ("a", "no"):  # "no" is said with the verb: "did not buy a book", "did not buy any books"
+        return f"any {words}" if phrase.plural else a(words)
+    return f"{phrase.determiner} {words}"
+
+
+@lru_cache(maxsize=2**14)
+def _called_de(phrase: NounPhrase, case: str) -> str:
+    gender = "p" if phrase.plural else phrase.noun.gender
+    if phrase.plural:
+        noun = german.dative_plural(phrase.noun.de_plural) if case == "dat" else phrase.noun.de_plural
+    else:
+        noun = phrase.noun.de if case == "nom" else phrase.noun.oblique or phrase.noun.de
+    stem = phrase.adjective[1] if phrase.adjective else ""
+    adjective = german.adjective(stem, phrase.determiner, gender, case) if stem else ""
+    return spaced(german.article(phrase.determiner, gender, case), adjective, noun)
+
+
+class Name(NamedTuple):
     """A person's name, the same in both languages and in every case."""
 
     name: str
@@ -63,8 +75,7 @@ class Name:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Pronoun:
+class Pronoun(NamedTuple):
     """A personal pronoun, named by its English subject form."""
 
     pronoun: str
@@ -85,8 +96,7 @@ class Pronoun:
 Phrase = NounPhrase | Name | Pronoun
 
 
-@dataclass(frozen=True, slots=True)
-class Prepositional:
+class Prepositional(NamedTuple):
     """A preposition in both languages, the German case, and a noun phrase."""
 
     preposition: Pair
@@ -102,8 +112,7 @@ class Prepositional:
         return german.contracted(self.preposition[1], phrase)
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(NamedTuple):
     """Who does what, to whom, when and where. ``tense``: "present", "progressive", "past" or "future"."""
 
     subject: Phrase
@@ -171,7 +180,7 @@ class Clause:
 
     # German
 
-    def _verb_de(self, perfect: bool) -> tuple[str, str, str]:
+    def _verb_de(self, perfect: bool, tense: str) -> tuple[str, str, str]:
         """The finite verb, the prefix that leaves it in a main clause, and the infinitive or participle at the end."""
         prefix, _, plain = self.verb.de.rpartition("|")
         person = self.subject.person
@@ -181,38 +190,54 @@ class Clause:
             if self.modal in (*PAST_MODALS, "should"):
                 finite = german.preterite(third, person)
             return finite, "", prefix + plain
-        if self.tense == "future":
+        if tense == "future":
             return german.present("werden", "wird", person), "", prefix + plain
-        if self.tense == "past" and perfect and self.verb not in (BE, HAVE):
+        if tense == "past" and perfect and self.verb not in (BE, HAVE):
             return german.present(self.verb.auxiliary, "", person), "", self.verb.participle
-        if self.tense == "past":
+        if tense == "past":
             return german.preterite(self.verb.preterite, person), prefix, ""
         return german.present(plain, self.verb.third, person), prefix, ""
 
-    def _middle_de(self, time: bool, place_first: bool) -> list[str]:
-        """The words between subject or finite verb and the end of the clause."""
-        thing, receiver = self.object, self.receiver
-        case = self.verb.case
-        early = [phrase.de(c) for phrase, c in ((thing, case), (receiver, "dat")) if isinstance(phrase, Pronoun)]
-        if receiver and not isinstance(receiver, Pronoun):
-            early.append(receiver.de("dat"))
-        if time and self.time:
-            early.append(self.time[1])
-        late = [thing.de(case)] if thing and not isinstance(thing, Pronoun) else []
-        if self.negated:
-            late.append("nicht")
-        place = [self.place.de()] if self.place else []
-        late = place + late if place_first else late + place
-        if self.adjective:
-            late.append(PREDICATES.get(self.adjective[1], self.adjective[1]))
-        return early + late
+    def _fields_de(self) -> "_Fields":
+        """The phrases of the clause."""
+        thing, receiver, case = self.object, self.receiver, self.verb.case
+        pronouns = [phrase.de(c) for phrase, c in ((thing, case), (receiver, "dat")) if isinstance(phrase, Pronoun)]
+        return _Fields(
+            subject=self.subject.de("nom"),
+            early=[*pronouns, receiver.de("dat")] if receiver and not isinstance(receiver, Pronoun) else pronouns,
+            object=[thing.de(case)] if thing and not isinstance(thing, Pronoun) else [],
+            place=[self.place.de()] if self.place else [],
+        )
 
-    def de(
-        self, order: str = "second", *, perfect: bool = True, time_first: bool = False, place_first: bool = False
-    ) -> str:
+    def _middle_de(self, fields: "_Fields", time: bool, place_first: bool) -> list[str]:
+        """The words between subject or finite verb and the end of the clause."""
+        middle = [*fields.early, self.time[1]] if time and self.time else [*fields.early]
+        if place_first:
+            middle += fields.place
+        middle += fields.object
+        if self.negated:
+            middle.append("nicht")
+        if not place_first:
+            middle += fields.place
+        if self.adjective:
+            middle.append(PREDICATES.get(self.adjective[1], self.adjective[1]))
+        return middle
+
+    def de(self, order: str = "second", *, perfect: bool = True) -> str:
         """The German clause; ``order`` says where the finite verb is: "second", "first" or "last"."""
-        finite, prefix, end = self._verb_de(perfect)
-        subject, middle = self.subject.de("nom"), self._middle_de(not time_first, place_first)
+        fields = self._fields_de()
+        return self._ordered_de(order, fields, self._verb_de(perfect, self.tense))
+
+    def _ordered_de(
+        self,
+        order: str,
+        fields: "_Fields",
+        verb: tuple[str, str, str],
+        time_first: bool = False,
+        place_first: bool = False,
+    ) -> str:
+        (finite, prefix, end), subject = verb, fields.subject
+        middle = self._middle_de(fields, not time_first, place_first)
         if order == "last":
             return spaced(subject, *middle, end, prefix + finite)
         if order == "first":
@@ -226,19 +251,30 @@ class Clause:
         fixed_time = order != "second" or not self.time
         fronts = (False,) if fixed_time else (True,) if self.negated else (time_first, not time_first)
         swap = bool(self.place and self.object and not self.object.definite and not self.negated)
-        clause = replace(self, tense="present") if self.tense == "future" and self.time and not self.modal else None
-        tenses = ((self, True), (clause, True)) if clause else ((self, True), (self, False))
-        texts = (
-            which.de(order, perfect=perfect, time_first=front, place_first=place)
+        soon = self.tense == "future" and self.time and not self.modal  # said in the present too
+        tenses = ((True, self.tense), (True, "present") if soon else (False, self.tense))
+        fields, verbs = self._fields_de(), [self._verb_de(*tense) for tense in tenses]
+        if verbs[1] == verbs[0]:
+            verbs.pop()
+        texts = [
+            self._ordered_de(order, fields, verb, front, place)
             for place in ((False, True) if swap else (False,))
-            for which, perfect in tenses
+            for verb in verbs
             for front in fronts
-        )
+        ]
         return tuple(dict.fromkeys(texts))
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class _Fields(NamedTuple):
+    """The German phrases of a clause: pronouns and receiver are early, object and place late."""
+
+    subject: str
+    early: list[str]
+    object: list[str]
+    place: list[str]
+
+
+class Sentence(NamedTuple):
     """A statement or a question, perhaps with a subordinate clause before or after its main clause."""
 
     main: Clause

@@ -1,7 +1,6 @@
 """Sentences drawn from the synchronous grammar: what is said, who says it, and in which construction."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import product
 
 from textgym.world import bilingual as two
@@ -25,6 +24,14 @@ from textgym.world.syntax import (
 _SHE = frozenset(name for name, forms in PEOPLE if forms[0] == "she")
 _OWN = {"I": "my", "he": "his", "she": "her", "we": "our", "they": "their"}
 PAIRS = ("en-de", "en-zh", "de-en", "zh-en")
+_KINDS = {noun.en: kind for kind, nouns in two.NOUNS.items() if kind != "dish" for noun in nouns}
+# A German girl is neuter and a German table masculine: only where gender and sex agree is the pronoun safe.
+_SAFE_PRONOUNS = {
+    "woman": "she", "queen": "she", "sister": "she", "mother": "she", "man": "he", "king": "he", "boy": "he",
+    "brother": "he", "father": "he",
+}  # fmt: skip
+# What one says of something, but not of something that is called so.
+_PASSING = {kind: tuple(pair for pair in pairs if pair[0] not in two.LASTING) for kind, pairs in two.ADJECTIVES.items()}
 _TENSES = ("past", "past", "past", "progressive", "present", "future")
 
 
@@ -35,11 +42,17 @@ def translation_grammar(draw: Draw, languages: str = "en-de") -> Rendered:
     sentence = draw.pick(CONSTRUCTIONS)(draw)
     while chinese_too and not chinese.sayable(sentence):  # one of twenty
         sentence = draw.pick(CONSTRUCTIONS)(draw)
-    foreign = chinese.translations(sentence) if chinese_too else sentence.de()
     if source == "en":
-        return Rendered(sentence.en(), foreign)
-    said = draw.pick(foreign)
-    alike = [sentence, _other_order(sentence)]
+        said = sentence.en()
+        if not draw.wants(said):
+            return Rendered(said, ())
+        return Rendered(said, chinese.translations(sentence) if chinese_too else sentence.de())
+    said = draw.pick(chinese.translations(sentence) if chinese_too else sentence.de())
+    if not draw.wants(said):
+        return Rendered(said, ())
+    alike = [sentence]
+    if sentence.main.time or sentence.conjunction not in ("", "that"):
+        alike.append(_other_order(sentence))
     if chinese_too:
         alike += [other for one in alike for other in _other_tenses(one) if said in chinese.translations(other)]
     return Rendered(said, tuple(dict.fromkeys(one.en() for one in alike)))
@@ -49,15 +62,15 @@ def _other_order(sentence: Sentence) -> Sentence:
     """The sentence with its time or its subordinate clause at the other end, whose subject is still named first."""
     main, sub = sentence.main, sentence.sub
     if sub is None or sentence.conjunction == "that":
-        return replace(sentence, time_first=not sentence.time_first)
+        return sentence._replace(time_first=not sentence.time_first)
     one = sentence.conjunction == "if" and sub.subject != Pronoun("it")  # both clauses are about one
     if one and sentence.sub_first and isinstance(main.subject, Pronoun):
-        main, sub = replace(main, subject=sub.subject), replace(sub, subject=main.subject)
-    return replace(sentence, main=main, sub=sub, sub_first=not sentence.sub_first)
+        main, sub = main._replace(subject=sub.subject), sub._replace(subject=main.subject)
+    return sentence._replace(main=main, sub=sub, sub_first=not sentence.sub_first)
 
 
 def _other_tenses(sentence: Sentence) -> Iterator[Sentence]:
-    """The sentence in the past as in the present, between which Chinese makes no difference for what is so."""
+    """The sentence in the other tense, past or present, between which Chinese makes no difference for what is so."""
     clauses = [sentence.main, sentence.sub] if sentence.sub else [sentence.main]
     if sentence.conjunction not in ("", "that"):
         return
@@ -65,10 +78,11 @@ def _other_tenses(sentence: Sentence) -> Iterator[Sentence]:
         ("present", "past") if clause.verb.state and not clause.time and clause.tense != "future" else (clause.tense,)
         for clause in clauses
     ]
+    own = tuple(clause.tense for clause in clauses)
     for chosen in product(*tenses):
-        if chosen != ("past", "present"):  # English keeps to the past: "knew that he was"
-            main, *sub = (replace(clause, tense=tense) for clause, tense in zip(clauses, chosen, strict=True))
-            yield replace(sentence, main=main, sub=sub[0] if sub else None)
+        if chosen not in (own, ("past", "present")):  # English keeps to the past: "knew that he was"
+            main, *sub = (clause._replace(tense=tense) for clause, tense in zip(clauses, chosen, strict=True))
+            yield sentence._replace(main=main, sub=sub[0] if sub else None)
 
 
 def _noun_phrase(draw: Draw, kind: str, determiners: tuple[str, ...], plural: float = 0.2) -> NounPhrase:
@@ -120,10 +134,8 @@ def _pronoun(subject: Phrase) -> str:
     if isinstance(subject, Name):
         return "she" if subject.name in _SHE else "he"
     if subject.plural:
-        return "they" if subject.noun in two.NOUNS["person"] + two.NOUNS["kin"] else ""
-    # A German girl is neuter and a German table masculine: only where gender and sex agree is the pronoun safe.
-    return {"woman": "she", "queen": "she", "sister": "she", "mother": "she", "man": "he", "king": "he", "boy": "he",
-            "brother": "he", "father": "he"}.get(subject.noun.en, "")  # fmt: skip
+        return "they" if _KINDS[subject.noun.en] in ("person", "kin") else ""
+    return _SAFE_PRONOUNS.get(subject.noun.en, "")
 
 
 def _place(draw: Draw, places: tuple[tuple[str, str, str], ...] = two.LOCATIONS) -> Prepositional:
@@ -209,7 +221,7 @@ def resting(draw: Draw) -> Sentence:
 
 def being(draw: Draw) -> Sentence:
     """An adjective without an ending: "The old house was cold." """
-    return statement(replace(_state(draw), negated=draw.chance(0.25)))
+    return statement(_state(draw)._replace(negated=draw.chance(0.25)))
 
 
 def _state(draw: Draw, subject: Phrase | None = None, tense: str = "", *, feeling: bool = False) -> Clause:
@@ -219,11 +231,10 @@ def _state(draw: Draw, subject: Phrase | None = None, tense: str = "", *, feelin
         subject = _someone(draw) if kind == "person" else _noun_phrase(draw, kind, ("the", "this", "my", "our"))
     kind = "person"
     if isinstance(subject, NounPhrase):
-        kind = next(kind for kind, nouns in two.NOUNS.items() if subject.noun in nouns)
+        kind = _KINDS[subject.noun.en]
         if subject.adjective and subject.adjective[0] not in two.LASTING:
-            subject = replace(subject, adjective=None)
-    adjectives = two.FEELINGS if feeling else two.ADJECTIVES[kind]
-    adjective = draw.pick(tuple(pair for pair in adjectives if pair[0] not in two.LASTING))
+            subject = subject._replace(adjective=None)
+    adjective = draw.pick(two.FEELINGS if feeling else _PASSING[kind])
     return Clause(subject, two.BE, adjective=adjective, tense=tense or draw.pick(("present", "past")))
 
 
@@ -248,7 +259,7 @@ def wanting(draw: Draw) -> Sentence:
     if clause.verb.en in ("know", "love"):  # "The man should know the boy" is grammatical, and says little
         return _statement(draw, clause)
     if clause.verb.state:
-        return statement(replace(clause, place=None, time=None, modal="could", negated=negated))
+        return statement(clause._replace(place=None, time=None, modal="could", negated=negated))
     return _statement(draw, Clause(clause.subject, clause.verb, clause.object, time=time, modal=modal, negated=negated))
 
 
@@ -258,21 +269,21 @@ def denying(draw: Draw) -> Sentence:
         subject = _someone(draw)
         thing = _object(draw, two.HAVE.objects, subject)
         return statement(_denied(Clause(subject, two.HAVE, thing, tense=draw.pick(("present", "past")))))
-    return statement(_denied(replace(_event(draw), place=None, time=None)))
+    return statement(_denied(_event(draw)._replace(place=None, time=None)))
 
 
 def _denied(clause: Clause) -> Clause:
     """The clause, denied: an indefinite object takes kein, all else nicht."""
     if isinstance(clause.object, NounPhrase) and not clause.object.definite:
-        return replace(clause, object=replace(clause.object, determiner="no"))
-    return replace(clause, negated=True)
+        return clause._replace(object=clause.object._replace(determiner="no"))
+    return clause._replace(negated=True)
 
 
 def asking(draw: Draw) -> Sentence:
     """A question, with the verb first: "Did the boy see the dog?" """
-    clause = replace(_event(draw), place=None, time=None)
+    clause = _event(draw)._replace(place=None, time=None)
     if not clause.verb.state and draw.chance(0.3):
-        clause = replace(clause, tense="present", modal=draw.pick(tuple(two.MODALS)))
+        clause = clause._replace(tense="present", modal=draw.pick(tuple(two.MODALS)))
     return question(clause)
 
 
@@ -297,14 +308,14 @@ def saying(draw: Draw) -> Sentence:
     if draw.chance(0.5):
         fact = _state(draw, tense=tense)
     else:
-        fact = replace(_event(draw), place=None, time=None)
-        fact = replace(fact, tense="future" if verb.en == "hope" and tense == "present" else "past")
+        fact = _event(draw)._replace(place=None, time=None)
+        fact = fact._replace(tense="future" if verb.en == "hope" and tense == "present" else "past")
     return compound(Clause(speaker, verb, tense=tense), "that", fact)
 
 
 def supposing(draw: Draw) -> Sentence:
     """Conditions: "If the soup is cold, I will call the cook." """
-    action = replace(_event(draw), place=None, time=None, tense="future")
+    action = _event(draw)._replace(place=None, time=None, tense="future")
     condition = _weather(draw, "present") if draw.chance(0.5) else _state(draw, action.subject, "present", feeling=True)
     sub_first = draw.chance(0.6)
     if action.verb.state or isinstance(action.object, Pronoun):
@@ -314,15 +325,15 @@ def supposing(draw: Draw) -> Sentence:
         if not pronoun:
             condition = _weather(draw, "present")
         elif sub_first:
-            action = replace(action, subject=Pronoun(pronoun))
+            action = action._replace(subject=Pronoun(pronoun))
         else:
-            condition = replace(condition, subject=Pronoun(pronoun))
+            condition = condition._replace(subject=Pronoun(pronoun))
     return compound(action, "if", condition, sub_first)
 
 
 def remembering(draw: Draw) -> Sentence:
     """Once in the past, with als: "When the child was ill, the mother called the doctor." """
-    action = replace(_event(draw), place=None, time=None, tense="past")
+    action = _event(draw)._replace(place=None, time=None, tense="past")
     when = _weather(draw, "past") if draw.chance(0.3) else _state(draw, _someone(draw), "past", feeling=True)
     return compound(action, "when", when, sub_first=draw.chance(0.6))
 
