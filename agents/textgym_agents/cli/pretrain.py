@@ -31,7 +31,8 @@ def pretrain(
 ) -> None:
     """Make a model like a built-in one: train tokenizer and weights on the small world's texts, then write its card.
 
-    Takes about half an hour on two CPU cores with the default steps, a few minutes for textgym/tiny.
+    Takes a quarter of an hour on a CPU core with the default steps; more than an hour for textgym/medium, and a few
+    minutes for textgym/tiny.
 
     [cyan]textgym pretrain --out models/mine[/cyan]
     [cyan]textgym pretrain --model textgym/small-seq2seq --out models/mine-seq2seq[/cyan]
@@ -58,6 +59,8 @@ def pretrain(
         return
     if vocabulary is not None:
         given |= {"vocabulary": vocabulary, "tokenizer": None}
+    if steps is not None:
+        given["then"] = None  # so many in all
     options.quiet_libraries()
     result = run(out, replace(RECIPES[model], seed=seed, **given))
     _say(out, result, lambda: write_model_card(out, num_prompts=eval_prompts, progress=True))

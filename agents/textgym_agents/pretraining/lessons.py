@@ -1,6 +1,6 @@
 """What the built-in models are taught: texts of the tasks, and dialogues of the conversations, in endless streams."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +18,12 @@ FIRST_SHARES = {
     "SentimentContinuation": 0.12,
     "Copy": 0.20,
 }
-# How often a task is taught, next to one without a row here, in the models that know all of them.
-WEIGHTS = {"Translation": 3.0, "TwentyQuestions": 2.0, "Shop": 2.0}
 # The chance that an utterance of a dialogue is the oracle's, and not a random one. Players of all skills are met alike:
 # a model of them reads what was replied, and has as much to learn.
 SKILLS = (0.0, 0.25, 0.5)
+
+
+OTHERS = "others"  # the tasks without a weight of their own
 
 
 class Piece(NamedTuple):
@@ -39,31 +40,39 @@ def shares(weights: Mapping[str, float] | None = None) -> dict[str, float]:
     """The share of each task and conversation in the batches.
 
     Args:
-        weights: of those to teach; they need not add up to 1. None: all there are, ``WEIGHTS`` as often as the others.
+        weights: of tasks; they need not add up to 1. Those under "others" are all that have none of their own.
+            None: all there are, alike.
 
     Raises:
         ConfigError: there is no such task, or a weight is no positive number.
 
     >>> shares({"Copy": 1, "Shop": 3})
     {'Copy': 0.25, 'Shop': 0.75}
-    >>> "Arithmetic" in shares() and "Recall" in shares()
-    True
+    >>> everything = shares({"Shop": 2, "others": 1})
+    >>> "Arithmetic" in everything, round(everything["Shop"] / everything["Recall"], 6)
+    (True, 2.0)
     """
     known = (*TASKS, *CONVERSATIONS)
-    weights = {name: WEIGHTS.get(name, 1.0) for name in known} if weights is None else weights
+    weights = {OTHERS: 1.0} if weights is None else weights
     for name, weight in weights.items():
-        if name not in known:
-            raise ConfigError(f"No task is called {name!r}. {did_you_mean(name, known)}")
+        if name not in (*known, OTHERS):
+            raise ConfigError(f"No task is called {name!r}. {did_you_mean(name, (*known, OTHERS))}")
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
             raise ConfigError(f"The weight of {name} is {weight!r}, expected a positive number.")
+    if OTHERS in weights:
+        weights = {name: weights.get(name, weights[OTHERS]) for name in known}
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
 
 
-def lessons(name: str, seed: int = 0, variants: bool = True) -> Iterator[Lesson]:
-    """Texts of a task's train split, or dialogues of a conversation between players of all ``SKILLS`` and its partner.
+def lessons(name: str, seed: int = 0, variants: bool = True, skills: Sequence[float] = SKILLS) -> Iterator[Lesson]:
+    """Texts of a task's train split, or dialogues of a conversation between players and its partner, without end.
 
-    ``variants``: the task's ``taught`` ones, in place of the task as it is by default alone.
+    Args:
+        name: of a task or conversation.
+        seed: of the texts.
+        variants: the task's ``taught`` ones, in place of the task as it is by default alone.
+        skills: of the players, see ``ConversationTask.dialogues``. As many dialogues are by the players of each.
 
     >>> next(lessons("Copy", seed=3))[1].text == next(training_texts("Copy", 1, seed=3))[1]
     True
@@ -72,17 +81,17 @@ def lessons(name: str, seed: int = 0, variants: bool = True) -> Iterator[Lesson]
     """
     while True:
         if name in CONVERSATIONS:
-            yield from _dialogues(CONVERSATIONS[name](seed=seed), seed)
+            yield from _dialogues(CONVERSATIONS[name](seed=seed), seed, skills)
         else:
             for prompt, completion in training_texts(name, 10_000, seed=seed, variants=variants):
                 yield Piece(prompt, False), Piece(completion, True)
         seed += 1
 
 
-def _dialogues(task: ConversationTask, seed: int, number: int = 300) -> Iterator[Lesson]:
+def _dialogues(task: ConversationTask, seed: int, skills: Sequence[float], number: int = 300) -> Iterator[Lesson]:
     """Dialogues about the first prompts of a task, as many by the players of each skill, in random order."""
     before, after = task.turn_template
-    played = [one for skill in SKILLS for one in task.dialogues(number, skill=skill, seed=seed)]
+    played = [one for skill in skills for one in task.dialogues(number, skill=skill, seed=seed)]
     for index in np.random.default_rng(np.random.SeedSequence(seed)).permutation(len(played)):
         turns = [(turn["speaker"] == "policy", turn["text"]) for turn in played[index]["turns"]]
         turns = turns if turns[-1][0] else turns[:-1]  # nobody reads the last reply

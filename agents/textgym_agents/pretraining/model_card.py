@@ -10,15 +10,15 @@ from rich.progress import track
 from textgym.core import Sample
 from textgym.errors import ModelError
 from textgym.registration import env_id
-from textgym.tasks import TASKS
 from textgym.tokenizer import BUILTIN_MODELS
 from textgym_agents.evaluation.held_out import Evaluation, evaluate, load_policy
+from textgym_agents.pretraining.lessons import FIRST_SHARES, shares
 from textgym_agents.report import markdown
 from textgym_agents.report.provenance import versions
 
 FRONT_MATTER = """---
 license: apache-2.0
-language: [en, de]
+language: [{languages}]
 library_name: transformers
 pipeline_tag: text-generation
 tags: [textgym, reinforcement-learning, synthetic-data]
@@ -32,16 +32,19 @@ LIMITS = """\
 - The data is synthetic and names no real person; likenesses are chance."""
 
 
-def evaluate_all(folder: str | Path, num_prompts: int = 200, *, progress: bool = False) -> dict[str, Evaluation]:
-    """Sampled completions of the first validation prompts of every built-in task, by task name.
+def evaluate_all(
+    folder: str | Path, num_prompts: int = 200, *, tasks: Sequence[str] | None = None, progress: bool = False
+) -> dict[str, Evaluation]:
+    """Sampled completions of the first validation prompts of built-in tasks and conversations, by their names.
 
     Args:
         folder: of the model.
         num_prompts: of each task.
+        tasks: names. None: all.
         progress: show a bar.
     """
     evaluations = {}
-    for name in track(list(TASKS), "evaluating", disable=not progress, transient=True):
+    for name in track(list(shares()) if tasks is None else tasks, "evaluating", disable=not progress, transient=True):
         policy = load_policy(folder, env_id(name))
         evaluations[name] = evaluate(policy, env_id(name), num_prompts, split="validation")
     return evaluations
@@ -61,7 +64,9 @@ def write_model_card(folder: str | Path, *, num_prompts: int = 200, progress: bo
         )
     made: dict[str, Any] = json.loads(path.read_text())
     card = folder / "README.md"
-    card.write_text(render(folder.name, made, evaluate_all(folder, num_prompts, progress=progress)), encoding="utf-8")
+    taught = made["recipe"].get("weights", FIRST_SHARES)
+    evaluations = evaluate_all(folder, num_prompts, tasks=list(shares(taught)), progress=progress)
+    card.write_text(render(folder.name, made, evaluations), encoding="utf-8")
     return card
 
 
@@ -77,11 +82,11 @@ def render(name: str, made: dict[str, Any], evaluations: dict[str, Evaluation]) 
     prompts = max(len(one.samples) for one in evaluations.values())
     source = f"textgym/{name}" if f"textgym/{name}" in BUILTIN_MODELS else f"path/to/{name}"
     parts = [
-        FRONT_MATTER,
+        FRONT_MATTER.format(languages="en, de, zh" if recipe.get("variants") else "en, de"),
         f"# {name}",
-        f"{_what(recipe, result)}, trained from scratch on texts of textgym's small world: descriptions of tables, "
-        "summaries, translations into German, reviews, and copied words. It writes a completion for every built-in "
-        "task, well enough to be rewarded now and then and badly enough to be improved by reinforcement learning.",
+        f"{_what(recipe, result)}, trained from scratch on texts of textgym's small world: {_texts(recipe)}. It writes "
+        "a completion for each of the tasks below, well enough to be rewarded now and then and badly enough to be "
+        "improved by reinforcement learning.",
         f'```python\nfrom textgym_agents import models\n\nmodel, tokenizer = models.load("{source}")\n```',
         "## How good it is",
         f"The first {prompts} prompts of each validation split, one sampled completion each, temperature 1.",
@@ -112,12 +117,30 @@ def _what(recipe: dict[str, Any], result: dict[str, float]) -> str:
     return f"A T5, an encoder-decoder model, with {size} and {tokenizer}"
 
 
+def _texts(recipe: dict[str, Any]) -> str:
+    if recipe.get("weights", FIRST_SHARES) == FIRST_SHARES:
+        return "descriptions of tables, summaries, translations into German, reviews, and copied words"
+    return "those of its tasks, English, German and Chinese, and dialogues between players of all skills and partners"
+
+
 def _settings(recipe: dict[str, Any]) -> list[tuple[str, str]]:
     """Names and values of the settings that this kind of model has."""
     absent = {"prompt_weight", "positions"} if recipe.get("kind") == "seq2seq" else set()
     absent |= {"vocabulary"} if recipe.get("tokenizer") else {"tokenizer"}
-    known = ((key.replace("_", " "), value) for key, value in recipe.items() if key not in absent)
-    return [(key, value if isinstance(value, str) else f"{value:,}") for key, value in known]
+    settings = [(key.replace("_", " "), _value(value)) for key, value in recipe.items() if key not in {*absent, "then"}]
+    return [
+        *settings,
+        *[(f"{key.replace('_', ' ')}, second phase", _value(v)) for key, v in (recipe.get("then") or {}).items()],
+    ]
+
+
+def _value(value: Any) -> str:
+    """A setting as text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {weight:g}" for key, weight in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value))
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _prompts(recipe: dict[str, Any]) -> str:
@@ -133,4 +156,4 @@ def _line(task: str, one: Evaluation) -> tuple[str, str, str]:
 def _sample(task: str, samples: Sequence[Sample]) -> str:
     first = samples[0]
     reference = {"Reference": first.references[0]} if first.references else {}
-    return markdown.sample_block(task, first.prompt, {**reference, "Completion": first.completion})
+    return markdown.sample_block(task, first.prompt, {**reference, "Completion": first.transcript})

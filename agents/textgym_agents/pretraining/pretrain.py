@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ from textgym.tokenizer import (
 )
 from textgym_agents import models
 from textgym_agents.models.random_weights import random_model
-from textgym_agents.pretraining.lessons import FIRST_SHARES, Lesson, lessons, shares
+from textgym_agents.pretraining.lessons import FIRST_SHARES, OTHERS, SKILLS, Lesson, lessons, shares
 
 
 class Row(NamedTuple):
@@ -71,8 +71,10 @@ class Recipe:
         positions: tokens that a GPT-2 can read, or more where a tokenizer of few tokens makes the tasks longer; a T5's
             positions are relative and have no limit.
         weights: of the tasks and conversations to teach, see :func:`textgym_agents.pretraining.lessons.shares`. None:
-            all there are.
+            all there are, alike.
+        skills: of the players in dialogues, see :func:`textgym_agents.pretraining.lessons.lessons`.
         variants: teach the variants in a task's ``taught`` too, not the task as it is by default alone.
+        then: attributes that differ in a second phase, which goes on with the model, new texts and new optimizers.
     """
 
     kind: str = "causal"
@@ -90,7 +92,9 @@ class Recipe:
     heads: int = 4
     positions: int = 512
     weights: dict[str, float] | None = field(default_factory=lambda: dict(FIRST_SHARES))
+    skills: tuple[float, ...] = SKILLS
     variants: bool = False
+    then: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("causal", "seq2seq"):
@@ -115,7 +119,27 @@ RECIPES = {
         tokenizer=BUILTIN_MODEL,
         layers=3,
     ),
-    BUILTIN_MEDIUM: Recipe(steps=7000, vocabulary=3072, hidden_size=160, heads=5, weights=None, variants=True),
+    BUILTIN_MEDIUM: Recipe(
+        steps=4000,
+        tasks_per_step=4,
+        optimizer="muon",
+        prompt_weight=0.25,
+        vocabulary=4096,
+        hidden_size=160,
+        heads=5,
+        weights={"Translation": 3, "Copy": 1.5, "Verse": 2, "TwentyQuestions": 5, "Shop": 5, OTHERS: 1},
+        variants=True,
+        # What was still hard for it, and dialogues of better players.
+        then={
+            "steps": 2400,
+            "learning_rate": 2e-3,
+            "weights": {
+                **{"TwentyQuestions": 12, "Shop": 12, "Translation": 8, "ProgramInduction": 4, "Arithmetic": 3},
+                **{"DialogueReply": 2, "Alignment": 2, "Verse": 2, "QuestionAnswering": 2, OTHERS: 1},
+            },
+            "skills": (0.5, 1.0),
+        },
+    ),
 }
 
 
@@ -165,8 +189,8 @@ def length_factor(
     """By what the limits of tasks must be multiplied to leave as much room as with the tokenizer of ``textgym/small``.
 
     The largest ratio of mean lengths among the prompts and the completions of the tasks that have a weight (None: all),
-    rounded up to a multiple of 1/2, at least 1; a twentieth more counts as 1. ``textgym.tokenizer.length_factor`` reads
-    it.
+    rounded up to a multiple of 1/2, at least 1; a twentieth more counts as 1. Then as many quarters more as the longest
+    of these texts take. ``textgym.tokenizer.length_factor`` reads it.
     """
     usual = _tokenizer(Recipe(tokenizer=BUILTIN_MODEL))
     largest = 1.0
@@ -174,7 +198,23 @@ def length_factor(
         for texts in _sides(islice(lessons(name, seed, variants), texts_per_task)):
             mine, theirs = (sum(len(one.ids) for one in t.encode_batch(texts)) for t in (tokenizer, usual))
             largest = max(largest, mine / theirs)
-    return 1.0 if largest < 1.05 else math.ceil(2 * largest) / 2
+    factor = 1.0 if largest < 1.05 else math.ceil(2 * largest) / 2
+    longest = max(_fill(tokenizer, name, texts_per_task, seed, variants) for name in shares(weights) if name in TASKS)
+    return max(factor, math.ceil(4 * longest) / 4)
+
+
+def _fill(tokenizer: tokenizers.Tokenizer, name: str, number: int, seed: int, variants: bool) -> float:
+    """By how much the longest text of a task fills its limits, where 1 is just so."""
+    tasks = taught_variants(name, seed) if variants else [TASKS[name](seed=seed)]
+    shares_of_limits = [0.0]
+    for task in tasks:
+        prompts = [task[index] for index in range(number)]
+        for limit, texts in (
+            (task.max_prompt_tokens, [prompt.text for prompt in prompts]),
+            (task.max_new_tokens, [f" {prompt.references[0]}{END_TOKEN}" for prompt in prompts]),
+        ):
+            shares_of_limits += [len(one.ids) / limit for one in tokenizer.encode_batch(texts)]
+    return max(shares_of_limits)
 
 
 def _sides(some: Iterable[Lesson]) -> tuple[list[str], list[str]]:
@@ -188,7 +228,7 @@ def batches(tokenizer: tokenizers.Tokenizer, recipe: Recipe) -> Iterator[Rows]:
     rng = np.random.default_rng(np.random.SeedSequence(recipe.seed))
     by_name = shares(recipe.weights)
     names, chances = list(by_name), list(by_name.values())
-    streams = {name: lessons(name, recipe.seed + 1, recipe.variants) for name in names}
+    streams = {name: lessons(name, recipe.seed + 1, recipe.variants, recipe.skills) for name in names}
     end, _ = _special(tokenizer)
     while True:
         stream = streams[names[rng.choice(len(names), p=chances)]]
@@ -236,7 +276,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
     raw = _tokenizer(recipe)
     factor = length_factor(raw, seed=recipe.seed, weights=recipe.weights, variants=recipe.variants)
     model = _new_model(raw, recipe, factor)
-    losses = _train(model, batches(raw, recipe), recipe, progress)
+    losses = [loss for phase in _phases(recipe) for loss in _train(model, batches(raw, phase), phase, progress)]
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw,
         eos_token=END_TOKEN,
@@ -249,13 +289,20 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
     loads_as_float32(folder / "config.json")
     raw.save(str(folder / "tokenizer.json"))
     result = {
-        "steps": float(recipe.steps),
+        "steps": float(len(losses)),
         "loss": float(np.mean(losses[-100:])),
         "parameters": float(sum(p.numel() for p in model.parameters())),
         "minutes": (time.monotonic() - started) / 60,
     }
     (folder / "pretrain.json").write_text(json.dumps({"recipe": asdict(recipe), "result": result}, indent=2) + "\n")
     return result
+
+
+def _phases(recipe: Recipe) -> list[Recipe]:
+    """The recipe, and that of its second phase."""
+    if recipe.then is None:
+        return [recipe]
+    return [recipe, replace(recipe, **{"seed": recipe.seed + 1000, **recipe.then, "then": None})]
 
 
 def loads_as_float32(config: Path) -> None:

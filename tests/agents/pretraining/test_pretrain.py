@@ -45,15 +45,25 @@ def test_the_first_models_are_taught_the_five_tasks_that_they_were_published_wit
 
 
 def test_the_later_models_are_taught_every_task_and_conversation():
-    shares = lessons.shares()
-    assert list(shares) == [*TASKS, *CONVERSATIONS]
-    assert sum(shares.values()) == pytest.approx(1)
-    assert shares["Translation"] > shares["Copy"] == shares["Arithmetic"]
+    for phase in pretrain._phases(pretrain.RECIPES["textgym/medium"]):
+        shares = lessons.shares(phase.weights)
+        assert list(shares) == [*TASKS, *CONVERSATIONS]
+        assert sum(shares.values()) == pytest.approx(1)
+        assert shares["Translation"] > shares["DataToText"] == shares["Recall"]
+
+
+def test_a_second_phase_goes_on_with_the_model_and_other_texts():
+    recipe = pretrain.Recipe(steps=2, then={"steps": 3, "weights": {"Shop": 1}, "skills": (1.0,)})
+    first, second = pretrain._phases(recipe)
+    assert first == recipe
+    assert (second.steps, second.weights, second.skills, second.then) == (3, {"Shop": 1}, (1.0,), None)
+    assert second.seed != first.seed
+    assert second.batch_tokens == first.batch_tokens
 
 
 def test_a_new_task_is_taught_without_a_weight_of_its_own(monkeypatch):
     monkeypatch.setitem(TASKS, "Shout", Shout)
-    assert lessons.shares()["Shout"] == lessons.shares()["Copy"]
+    assert lessons.shares()["Shout"] == lessons.shares()["DataToText"]
     tokenizer = tokenizers.Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
     recipe = pretrain.Recipe(batch_tokens=64, weights={"Copy": 1, "Shout": 1})
     prompts = [
@@ -73,9 +83,10 @@ def test_weights_that_make_no_sense_are_named(weights):
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_a_dialogue_has_the_tokens_that_its_environment_would_have(name):
-    rules, end = make_vec_env(f"textgym/{name}", 1).env.unwrapped.mdp.rules, builtin_tokenizer().eos_token_id
+    model = CONVERSATIONS[name].default_model
+    rules, end = make_vec_env(f"textgym/{name}", 1).env.unwrapped.mdp.rules, builtin_tokenizer(model).eos_token_id
     before, after = CONVERSATIONS[name].turn_template
-    raw = tokenizers.Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
+    raw = tokenizers.Tokenizer.from_file(str(builtin_folder(model) / "tokenizer.json"))
     for lesson in itertools.islice(lessons.lessons(name), 5):
         row = pretrain._row(raw, lesson, end)
         turns = [
@@ -101,9 +112,14 @@ def test_players_of_all_skills_are_met():
         ]
         for skill in lessons.SKILLS
     }
-    said = [piece.text for piece in itertools.chain(*itertools.islice(lessons.lessons("Recall", 1), 900))]
     assert np.mean(returns[max(lessons.SKILLS)]) > np.mean(returns[min(lessons.SKILLS)]) + 0.1
-    assert len(said) > 900
+    best = CONVERSATIONS["Recall"](seed=1)
+    alone = itertools.islice(lessons.lessons("Recall", 1, skills=(1.0,)), 20)
+    played = {
+        tuple(turn["text"] for turn in one["turns"] if turn["speaker"] == "policy")
+        for one in best.dialogues(300, skill=1.0, seed=1)
+    }
+    assert {tuple(piece.text for piece in lesson[1:] if piece.written) for lesson in alone} <= played
 
 
 def test_a_model_learns_what_it_writes_and_half_as_much_of_what_it_reads():
