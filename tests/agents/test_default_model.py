@@ -38,11 +38,10 @@ class Own(Plain):
 
 @pytest.fixture(autouse=True)
 def medium(tmp_path, monkeypatch):
-    """The built-in models, and ``textgym/medium``, which is ``textgym/tiny`` under that name: of 512 tokens."""
+    """The built-in models, but ``textgym/medium`` is ``textgym/tiny`` under that name: of 512 tokens."""
     for name in BUILTIN_MODELS:
-        (tmp_path / name.removeprefix("textgym/")).symlink_to(tokenizer.builtin_folder(name))
-    if not (tmp_path / "medium").exists():
-        (tmp_path / "medium").symlink_to(tmp_path / "tiny")
+        other = "textgym/tiny" if name == BUILTIN_MEDIUM else name
+        (tmp_path / name.removeprefix("textgym/")).symlink_to(tokenizer.builtin_folder(other))
     monkeypatch.setattr(tokenizer, "ASSETS", tmp_path)
     tokenizer.builtin_tokenizer.cache_clear()
     for id, task in ((OWN, Own), (PLAIN, Plain)):

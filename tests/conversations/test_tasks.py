@@ -135,7 +135,7 @@ def test_an_id_is_an_environment_for_gymnasium_and_sb3(name):
     assert gymnasium.make(env_id, split="test").unwrapped.task[0] == CONVERSATIONS[name]("test")[0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        every = range(len(builtin_tokenizer()))  # since the checkers ask for no mask
+        every = range(len(builtin_tokenizer(CONVERSATIONS[name].default_model)))  # since the checkers ask for no mask
         check_env(gymnasium.make(env_id, allowed_tokens=every).unwrapped)
         sb3_check_env(gymnasium.make(env_id, allowed_tokens=every).unwrapped, skip_render_check=False)
         check_text_env(gymnasium.make(env_id))

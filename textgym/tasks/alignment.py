@@ -22,6 +22,7 @@ from textgym.tasks.base import SENTENCES, WorldTask
 from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import WorldPrompts, fill
 from textgym.tasks.transcripts import split_transcript
+from textgym.tokenizer import BUILTIN_MEDIUM
 from textgym.world import Draw, Rendered, request_grammar
 from textgym.world.requests import ANY, KINDS
 
@@ -85,6 +86,7 @@ class Alignment(WorldTask):
     """
 
     name = "Alignment"
+    default_model = BUILTIN_MEDIUM
     max_prompt_tokens = 96
     max_new_tokens = 32
     metrics = ("refusal_harmful", "refusal_harmless", "requirements", "rougeL", "length")

@@ -30,6 +30,7 @@ from textgym.metrics.answer import MARKER, has_answer_format
 from textgym.tasks.base import CHINESE, ENGLISH, LANGUAGES, WorldTask
 from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
+from textgym.tokenizer import BUILTIN_MEDIUM
 from textgym.world import Draw, Rendered, chinese_problem_grammar, problem_grammar
 
 _ANNOTATION = re.compile(r"<<[^<>]*>>")  # GSM8K's for calculators
@@ -42,7 +43,7 @@ class Arithmetic(WorldTask):
     The prompt is a problem of one to three steps with whole numbers: someone gets, loses, shares, sells or compares
     things. The completion should work it out and end with ``####`` and the answer, as GSM8K's solutions do. A level is
     the number of steps. The reference has an equation for each. ``metadata["level"]`` is the level. With
-    ``language="zh"`` the problem is Chinese. The built-in models weren't trained on this task.
+    ``language="zh"`` the problem is Chinese.
 
     ## Observation Space
     | Part | Shape | Unit | Content |
@@ -90,6 +91,7 @@ class Arithmetic(WorldTask):
     """
 
     name = "Arithmetic"
+    default_model = BUILTIN_MEDIUM
     max_prompt_tokens = 96
     max_new_tokens = 48
     metrics = ("answer", "length")

@@ -29,6 +29,7 @@ from textgym.errors import ConfigError, DatasetError
 from textgym.tasks.base import CHINESE, ENGLISH, LANGUAGES, WorldTask
 from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
+from textgym.tokenizer import BUILTIN_MEDIUM
 from textgym.world import Draw, Rendered, chinese_label_grammar, label_grammar
 from textgym.world.labels import VARIANTS
 
@@ -42,8 +43,7 @@ class Classification(WorldTask):
     The prompt is a text and the labels to choose from; the completion should be the right one. Variants: "mood", of a
     review (positive, negative, neutral); "topic", what a review is about (five kinds of things); "opinion", topic and
     mood of a review, as in "hotel, negative"; "item", which of four listed things suits what someone wants to buy.
-    ``metadata["labels"]`` holds the labels. With ``language="zh"`` texts and labels are Chinese. The built-in
-    models weren't trained on this task.
+    ``metadata["labels"]`` holds the labels. With ``language="zh"`` texts and labels are Chinese.
 
     ## Observation Space
     | Part | Shape | Unit | Content |
@@ -95,6 +95,7 @@ class Classification(WorldTask):
     """
 
     name = "Classification"
+    default_model = BUILTIN_MEDIUM
     max_prompt_tokens = 96
     max_new_tokens = 16
     metrics = ("exact_match", "macro_f1")

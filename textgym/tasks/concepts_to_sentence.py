@@ -19,6 +19,7 @@ from textgym.core import Prompt
 from textgym.tasks.base import WorldTask
 from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
+from textgym.tokenizer import BUILTIN_MEDIUM
 from textgym.world import Draw, Rendered, concept_grammar
 
 
@@ -28,8 +29,7 @@ class ConceptsToSentence(WorldTask):
     ## Description
     The prompt is a set of three to five concepts: nouns, a verb and adjectives, in the alphabet's order. The completion
     should be a sentence in which each occurs, in whatever form: "ate" for "eat", "boys" for "boy". A level is the
-    number of concepts. Three sentences are the references. ``metadata["keywords"]`` holds the concepts. The built-in
-    models weren't trained on this task.
+    number of concepts. Three sentences are the references. ``metadata["keywords"]`` holds the concepts.
 
     ## Observation Space
     | Part | Shape | Unit | Content |
@@ -76,6 +76,7 @@ class ConceptsToSentence(WorldTask):
     """
 
     name = "ConceptsToSentence"
+    default_model = BUILTIN_MEDIUM
     max_prompt_tokens = 40
     max_new_tokens = 32
     metrics = ("concepts", "bleu", "rougeL", "length")

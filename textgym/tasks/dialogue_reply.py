@@ -23,6 +23,7 @@ from textgym.tasks.dataset import Columns, Row, load_rows
 from textgym.tasks.prompts import WorldPrompts, fill
 from textgym.tasks.source import load_table
 from textgym.tasks.transcripts import as_json, turns_of
+from textgym.tokenizer import BUILTIN_MEDIUM
 from textgym.world import Draw, Rendered, reply_grammar
 from textgym.world.replies import ACTS, ANY, careless_replies
 
@@ -88,6 +89,7 @@ class DialogueReply(WorldTask):
     """
 
     name = "DialogueReply"
+    default_model = BUILTIN_MEDIUM
     max_prompt_tokens = 128
     max_new_tokens = 40
     truncation_side = "left"

@@ -20,6 +20,7 @@ from textgym.errors import DatasetError
 from textgym.tasks.base import WorldTask
 from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
+from textgym.tokenizer import BUILTIN_MEDIUM
 from textgym.world import Draw, Rendered, program_grammar
 from textgym.world.list_language import MOST_NUMBERS, Numbers, read
 
@@ -32,7 +33,7 @@ class ProgramInduction(WorldTask):
     steps of a small list language: ``sort``, ``take 2``, ``add 3`` and others, see ``textgym.world.list_language``. Any
     program will do that is right for the lists shown and for four more that aren't. A level is the number of steps of
     the reference. There are 74 steps, so that guessing gets 0.014 at the first level and less at the others.
-    ``metadata["tests"]`` holds the pairs of lists, those shown first. The built-in models weren't trained on this task.
+    ``metadata["tests"]`` holds the pairs of lists, those shown first.
 
     ## Observation Space
     | Part | Shape | Unit | Content |
@@ -76,6 +77,7 @@ class ProgramInduction(WorldTask):
     """
 
     name = "ProgramInduction"
+    default_model = BUILTIN_MEDIUM
     max_prompt_tokens = 128
     max_new_tokens = 32
     metrics = ("exact_match", "length")

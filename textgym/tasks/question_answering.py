@@ -31,6 +31,7 @@ from textgym.core import Prompt
 from textgym.tasks.base import CHINESE, ENGLISH, LANGUAGES, WorldTask
 from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
+from textgym.tokenizer import BUILTIN_MEDIUM
 from textgym.world import Draw, Rendered, chinese_question_grammar, question_grammar
 from textgym.world.questions import ANY, KINDS
 
@@ -41,8 +42,7 @@ class QuestionAnswering(WorldTask):
     ## Description
     The prompt is a question and a story of 4 to 8 sentences about two people; the completion should be a few words of
     the story that answer it, as in SQuAD. Questions ask who, what, where or when. One to two answers are the
-    references. ``metadata["kind"]`` says what is asked. With ``language="zh"`` all of it is Chinese. The
-    built-in models weren't trained on this task.
+    references. ``metadata["kind"]`` says what is asked. With ``language="zh"`` all of it is Chinese.
 
     ## Observation Space
     | Part | Shape | Unit | Content |
@@ -93,6 +93,7 @@ class QuestionAnswering(WorldTask):
     """
 
     name = "QuestionAnswering"
+    default_model = BUILTIN_MEDIUM
     max_prompt_tokens = 128
     max_new_tokens = 16
     metrics = ("token_f1", "exact_match", "rougeL")

@@ -19,6 +19,7 @@ from textgym.errors import DatasetError
 from textgym.tasks.base import WorldTask
 from textgym.tasks.dataset import Row
 from textgym.tasks.prompts import fill
+from textgym.tokenizer import BUILTIN_MEDIUM
 from textgym.world import plot_grammar, split_of
 
 
@@ -75,6 +76,7 @@ class Story(WorldTask):
     """
 
     name = "Story"
+    default_model = BUILTIN_MEDIUM
     max_prompt_tokens = 48
     max_new_tokens = 96
     metrics = ("events", "distinct2", "self_bleu", "novel_ngrams", "repetition", "length")

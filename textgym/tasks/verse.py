@@ -29,6 +29,7 @@ from textgym.core import Prompt
 from textgym.tasks.base import WorldTask
 from textgym.tasks.dataset import Columns, Row
 from textgym.tasks.prompts import fill
+from textgym.tokenizer import BUILTIN_MEDIUM
 from textgym.world import Draw, Rendered, jueju_grammar, verse_grammar
 
 POEMS = ("couplet", "quatrain", "jueju")
@@ -96,6 +97,7 @@ class Verse(WorldTask):
     """
 
     name = "Verse"
+    default_model = BUILTIN_MEDIUM
     max_prompt_tokens = 40
     max_new_tokens = 40
     metrics = ("coverage", "distinct2", "self_bleu", "novel_ngrams", "length")

@@ -14,8 +14,17 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 from tests.agents.tiny_models import SEQ2SEQ, tiny_model
 from textgym.errors import MissingExtraError, ModelError, TokenizerError
-from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_MODELS, BUILTIN_SEQ2SEQ, BUILTIN_TINY, builtin_folder
+from textgym.tokenizer import (
+    BUILTIN_MEDIUM,
+    BUILTIN_MODEL,
+    BUILTIN_MODELS,
+    BUILTIN_SEQ2SEQ,
+    BUILTIN_TINY,
+    builtin_folder,
+)
 from textgym_agents import models
+
+VOCABULARIES = {BUILTIN_TINY: 512, BUILTIN_MEDIUM: 4096}
 
 
 @pytest.mark.parametrize("name", BUILTIN_MODELS)
@@ -24,7 +33,7 @@ def test_the_builtin_models(name):
     parameters = sum(p.numel() for p in model.parameters())
     least, most = (100_000, 250_000) if name == BUILTIN_TINY else (1_000_000, 3_000_000)
     assert least <= parameters <= most
-    assert len(tokenizer) == model.get_input_embeddings().num_embeddings == (512 if name == BUILTIN_TINY else 2048)
+    assert len(tokenizer) == model.get_input_embeddings().num_embeddings == VOCABULARIES.get(name, 2048)
     assert (builtin_folder(name) / "model.safetensors").stat().st_size <= 6 * 2**20
     assert model.get_input_embeddings().weight.dtype == torch.float32
     assert tokenizer.pad_token_id != tokenizer.eos_token_id

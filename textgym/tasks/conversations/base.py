@@ -10,7 +10,7 @@ from textgym.core import Prompt, Turn
 from textgym.dialogue import Dialogue, FunctionPartner, ask_partner
 from textgym.errors import ConfigError
 from textgym.tasks.prompts import WorldPrompts
-from textgym.tokenizer import BUILTIN_MODEL, Tokenizer
+from textgym.tokenizer import BUILTIN_MEDIUM, Tokenizer
 from textgym.world import Draw, Rendered
 
 HELD_OUT = 50  # prompts that a mean return is computed over
@@ -48,7 +48,7 @@ class ConversationTask(ABC):
     max_new_tokens: int
     max_turns: int
 
-    default_model: ClassVar[str] = BUILTIN_MODEL
+    default_model: ClassVar[str] = BUILTIN_MEDIUM
     variants: ClassVar[tuple[Mapping[str, int], ...]]
     partner: ClassVar[FunctionPartner]
     words_of_a_turn: ClassVar[int]
