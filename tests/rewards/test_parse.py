@@ -51,7 +51,10 @@ def test_formulas(text, expected):
 
 
 # Names of rewards that want completions or metadata of another kind.
-OTHERS = ("parent", "brier", "answer_format", "json", "pattern", "rhyme", "program_tests")
+OTHERS = (
+    *("parent", "brier", "answer_format", "json", "pattern", "rhyme", "program_tests"),
+    *("events", "requirements", "refusal", "verse_phrases"),
+)
 
 
 @pytest.mark.parametrize("name", formula_names())

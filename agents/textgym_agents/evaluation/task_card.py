@@ -180,7 +180,7 @@ def shuffled(text: str, generator: np.random.Generator) -> str:
     """The words of a text in another order; its characters, where it has no spaces.
 
     >>> shuffled("one two three", np.random.default_rng(0)), shuffled("good", np.random.default_rng(0))
-    ('three one two', 'dogo')
+    ('three one two', 'ogod')
     """
     words, between = (text.split(), " ") if " " in text.strip() else ([*text.strip()], "")
     drawn = (between.join(words[i] for i in generator.permutation(len(words))) for _ in range(TRIES))
