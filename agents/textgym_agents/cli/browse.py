@@ -145,8 +145,8 @@ def info(
     options.load_plugins(plugins, task)
     env_id = arguments.resolve_id(task)
     kwargs = arguments.env_arguments(env_kwarg, dataset=dataset, columns=columns)
-    card = None if split or dataset else cards.card_of(env_id, kwargs)
-    env = gymnasium.make(spec_of(env_id), **split_argument(env_id, split or "train"), **kwargs)
+    card = None if split is not None or dataset else cards.card_of(env_id, kwargs)
+    env = gymnasium.make(spec_of(env_id), **split_argument(env_id, "train" if split is None else split), **kwargs)
     base: Any = env.unwrapped
     console.rule(Text(env_id, "bold"))
     console.print(Markdown(options.visible(_docstring(base.task))))
