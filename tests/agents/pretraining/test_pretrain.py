@@ -145,8 +145,9 @@ def test_a_tokenizer_of_few_tokens_multiplies_the_limits_of_tasks():
         tokenizers.Tokenizer.from_file(str(builtin_folder(name) / "tokenizer.json"))
         for name in ("textgym/small", "textgym/tiny")
     )
-    assert pretrain.length_factor(small) == length_factor(builtin_tokenizer("textgym/small")) == 1
-    assert pretrain.length_factor(tiny) == length_factor(builtin_tokenizer("textgym/tiny")) == 3
+    taught = {"weights": lessons.FIRST_SHARES, "variants": False}
+    assert pretrain.length_factor(small, **taught) == length_factor(builtin_tokenizer("textgym/small")) == 1
+    assert pretrain.length_factor(tiny, **taught) == length_factor(builtin_tokenizer("textgym/tiny")) == 3
 
 
 def test_the_factor_is_written_beside_a_new_tokenizer_and_stays_with_saved_models(tmp_path, monkeypatch):
