@@ -122,7 +122,7 @@ def test_players_of_all_skills_are_met():
     assert {tuple(piece.text for piece in lesson[1:] if piece.written) for lesson in alone} <= played
 
 
-def test_a_model_learns_what_it_writes_and_half_as_much_of_what_it_reads():
+def test_what_a_model_writes_and_what_it_reads_have_losses_of_their_own():
     raw = tokenizers.Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
     model = random_model("gpt2", raw.get_vocab_size(), 8, 1, 1, seed=0, eos_token_id=1, pad_token_id=0)
     rows = [
