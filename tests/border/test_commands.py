@@ -355,6 +355,10 @@ def test_own_tasks_work_in_every_command(folder, module):
             run("info", task),
             run("play", task, "--rounds", "1", text="hi\n"),
             run("evaluate", task, "--num-prompts", "2", "--reward", f"{module}:short"),
+        ):
+            assert result.exit_code == 0, (result.output, result.exception)
+    for task in ids[1::2]:
+        for result in (
             run("train", task, *SMALL, *PPO, "--reward", f"{module}.py:short", "--out", "o", "--overwrite"),
             run("train", "--resume", "o"),
         ):
@@ -460,6 +464,7 @@ def test_a_secret_reaches_no_file(folder, command, monkeypatch):
     assert "hf_SECRET" not in result.output
 
 
+@pytest.mark.slow
 def test_processes_of_a_benchmark_get_a_secret_by_no_file(folder, module, monkeypatch):
     monkeypatch.setattr(launch.shutil, "rmtree", lambda *_, **__: None)  # so that what runs share stays
     words = ["--algos", "zero_shot", "--tasks", f"{module}:{module}/Class-v0", "--seeds", "1", "--eval-prompts", "1"]

@@ -40,13 +40,13 @@ def test_random_words_rhyme_as_in_the_pronouncing_package():
     pronouncing.init_cmu()
     words = sorted(word for word in pronouncing.lookup if word.isalpha() and word.isascii())
     checked = 0
-    for word in rng.choice(words, size=500):
+    for word in rng.choice(words, size=150):
         known = {*pronouncing.rhymes(word)}
         others = [*rng.choice(words, size=4), *sorted(filter(str.isalpha, known))[:3]]
         for other in others:
             assert rhymes(f"The {word}!", f"a {other},", "en") is (other in known and other != word), (word, other)
             checked += other in known
-    assert checked > 300
+    assert checked > 90
 
 
 @pytest.mark.parametrize(

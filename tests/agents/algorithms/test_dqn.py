@@ -442,7 +442,8 @@ def test_the_same_seed_trains_the_same():
     assert torch.equal(*ends)
 
 
-@pytest.mark.parametrize(("cls", "least"), [(DQN, 1.19), pytest.param(QRDQN, 0.35, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("cls", "least"), [(DQN, 1.19), (QRDQN, 0.35)])
 def test_from_random_completions_it_learns_to_write_good_ones(cls, least):
     """There are 40 completions with returns from -2.0 to 1.8, 0.1 in the mean; 1.19 is the fourth best. The initial
     model's greedy completion has -0.5. One-step targets, so that it must plan ahead."""

@@ -136,7 +136,7 @@ def test_benchmark_runs_an_encoder_decoder_model(folder, tmp_path):
     assert "Copy" in (tmp_path / "results" / "results.md").read_text()
 
 
-@pytest.mark.parametrize("more", [[], ["--vocabulary", 300]])
+@pytest.mark.parametrize("more", [[], pytest.param(["--vocabulary", 300], marks=pytest.mark.slow)])
 def test_pretrain_makes_an_encoder_decoder_model_with_a_card(more, tmp_path):
     out = tmp_path / "made"
     sizes = ["--hidden-size", 16, "--layers", 1, "--steps", 2, "--eval-prompts", 2]

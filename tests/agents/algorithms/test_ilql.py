@@ -209,7 +209,9 @@ def within_log(tau, prefix=()):
 PREFIXES = sorted(within_log(0.5), key=lambda prefix: (len(prefix), prefix))
 
 
-@pytest.mark.parametrize(("td_lambda", "tau", "n_epochs"), [(0.0, 0.9, 400), (1.0, 0.5, 150)])
+@pytest.mark.parametrize(
+    ("td_lambda", "tau", "n_epochs"), [pytest.param(0.0, 0.9, 400, marks=pytest.mark.slow), (1.0, 0.5, 150)]
+)
 def test_values_become_those_of_dynamic_programming_within_the_log(td_lambda, tau, n_epochs):
     """With tau 0.5 and whole returns, the mean return of the log's completions."""
     made = build(

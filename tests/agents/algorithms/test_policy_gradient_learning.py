@@ -41,10 +41,10 @@ def gain(algorithm, timesteps, seed=0, model=BUILTIN_MODEL, **options):
 @pytest.mark.parametrize(
     ("algorithm", "options"),
     [
-        pytest.param(REINFORCE, {}, marks=pytest.mark.slow),  # these two learn a bandit in the quick tests
+        pytest.param(REINFORCE, {}, marks=pytest.mark.slow),  # all of these learn a bandit in the quick tests
         pytest.param(SCST, {"prompts_per_rollout": 32, "group_size": 1, "timesteps": 8000}, marks=pytest.mark.slow),
         (RLOO, {}),
-        (GRPO, {"timesteps": 2048}),
+        pytest.param(GRPO, {"timesteps": 2048}, marks=pytest.mark.slow),
     ],
     ids=["reinforce", "scst", "rloo", "grpo"],
 )

@@ -18,7 +18,7 @@ def score(algorithm, name, timesteps, seed=0, **level):
 
 
 @pytest.mark.learning
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "reinforce", "scst", "rloo", "q_learning"])
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "reinforce", "scst", "rloo", "grpo", "q_learning"])
 def test_a_bandit_of_eight_words_is_learned_in_1500_episodes(algorithm):
     """The initial model scores 0, as a random policy does. Seed 0 gave PPO and A2C 1.00, RLOO and Q-learning 0.95."""
     assert score(algorithm, "Bandit", 1500, arms=8) > 0.6

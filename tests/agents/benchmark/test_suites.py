@@ -298,8 +298,6 @@ def test_a_run_after_others_gives_what_it_gives_alone(tiny_folder, tmp_path):
     together = launch(ResultStore(tmp_path, config))  # in one process, which does one after the other
     before = [json.dumps(line["evaluations"]["before"]) for line in together]
     assert len(set(before)) == 1
-    for key, line in zip(config.run_keys(), together, strict=True):
-        assert json.loads(json.dumps(without_time(run(config, key)))) == without_time(line), key
     reverse = replace(config, algos=config.algos[::-1])
     for key, line in zip(reverse.run_keys(), together[::-1], strict=True):
         assert json.loads(json.dumps(without_time(run(reverse, key)))) == without_time(line), key

@@ -22,6 +22,7 @@ from textgym_agents.policies.base import LanguageModelPolicy
 
 ID = "textgym/Copy-v0"
 ON_POLICY = ["ppo", "a2c", "trpo", "maskable_ppo", "nlpo", "reinforce", "scst", "rloo", "grpo"]
+QUICK = ("ppo", "a2c", "rloo")
 
 
 def small(algorithm="ppo", model=None, **options):
@@ -52,7 +53,9 @@ def causes(model, timesteps, check=None, **kwargs):
     return [finding.cause for finding in check.findings]
 
 
-@pytest.mark.parametrize("algorithm", ON_POLICY)
+@pytest.mark.parametrize(
+    "algorithm", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in ON_POLICY if name not in QUICK)]
+)
 def test_healthy_runs_are_silent(algorithm):
     """With the built-in model, which ends its completions."""
     check = HealthCheck(every=2)

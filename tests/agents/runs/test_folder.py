@@ -226,6 +226,7 @@ def test_a_run_is_resumed_from_another_directory(tiny, finished, tmp_path, monke
     assert training.resume("../mine/run", timesteps=128, progress=False).timesteps == 128
 
 
+@pytest.mark.slow
 def test_the_state_does_not_grow_with_the_run(run):
     sizes, lines = [], []
     for timesteps in (1600, 3200):  # SB3 keeps the last 100 episodes

@@ -324,6 +324,7 @@ def test_trl_takes_turns_with_textgym():
         assert usual.seconds[0] > 0
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_a_process_of_its_own():
     update = memory.Update(rows=2, new_tokens=4, vocabulary=5000, hidden=64, layers=1)
     measured = memory.measure(update)
