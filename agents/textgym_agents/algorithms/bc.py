@@ -17,6 +17,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from textgym.errors import ConfigError
 from textgym.mdp import text_env
+from textgym.tasks import ConversationTask
 from textgym_agents.algorithms import origins, search
 from textgym_agents.algorithms.episodic import EpisodicAlgorithm, Means
 from textgym_agents.algorithms.options import OnPolicyOptions, check_arguments
@@ -30,6 +31,7 @@ from textgym_agents.policies.limits import check_values
 from textgym_agents.policies.optimizer import new_optimizer
 
 LEARNING_RATE = 1e-3
+DIALOGUES = 8000  # of the best policy, that are a conversation's references
 
 
 class BC(EpisodicAlgorithm):
@@ -42,14 +44,16 @@ class BC(EpisodicAlgorithm):
     budget of new tokens would cut it. Timesteps are its tokens.
 
     With ``episodes`` it learns from a log instead, whatever its rewards. Of a dialogue it learns the policy's turns;
-    what the partner says is read and not learned. A checkpoint doesn't hold the log.
+    what the partner says is read and not learned. A checkpoint doesn't hold the log. For a task of several turns whose
+    best policy is known, a :class:`textgym.tasks.ConversationTask`, the log is by default one of that policy's
+    dialogues (``DIALOGUES``).
 
     Top-k, top-p and NLPO's mask are off while it learns: they would give tokens of references the probability 0.
     References that the environment's own masks don't let a policy write are left out.
 
     Args:
         policy: a ``LanguageModelPolicy``.
-        env: as for ``EpisodicAlgorithm``, of a task with references or with ``episodes``.
+        env: as for ``EpisodicAlgorithm``, of a task with references, or of several turns, or with ``episodes``.
         episodes: a log, see :func:`textgym_agents.buffers.offline.read_log`.
         learning_rate, max_grad_norm: as for ``EpisodicAlgorithm``.
         references_per_rollout: references, or episodes of the log, that make one rollout.
@@ -100,7 +104,10 @@ class BC(EpisodicAlgorithm):
 
     def _check_env(self, env: VecEnv) -> None:
         mdp = text_env(env).mdp  # no row plays, so there may be any number of them
-        self._log = None if self.episodes is None else as_episodes(self.episodes, mdp)
+        episodes = self.episodes
+        if episodes is None and isinstance(mdp.task, ConversationTask):
+            episodes = read_log(mdp.task.dialogues(DIALOGUES, skill=1.0))
+        self._log = None if episodes is None else as_episodes(episodes, mdp)
         if self._log is None:
             check_task(mdp)
 

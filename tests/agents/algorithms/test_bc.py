@@ -23,9 +23,11 @@ from tests.agents.tiny_models import SMALL, tiny_model
 from textgym import Prompt
 from textgym.conversations import policy_tokens
 from textgym.errors import ConfigError, DatasetError
+from textgym.mdp import text_env
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym.vector import TextGenerationVectorEnv
 from textgym_agents import make, make_vec_env
+from textgym_agents.algorithms import bc as cloning
 from textgym_agents.algorithms.bc import BC, warm_start
 from textgym_agents.buffers.demonstrations import draw_reference, written
 from textgym_agents.buffers.offline import LoggedEpisode
@@ -221,6 +223,21 @@ def test_a_task_without_references_names_those_that_have_some(tokenizer):
         BC(LanguageModelPolicy, env, policy_kwargs={"model": make_model()})
     with pytest.raises(ConfigError, match="references_per_rollout is 0"):
         build(references_per_rollout=0)
+
+
+def test_a_conversation_is_learned_from_dialogues_of_its_best_policy(monkeypatch):
+    monkeypatch.setattr(cloning, "DIALOGUES", 20)
+    made = make("bc", "textgym/TwentyQuestions-v0", "textgym/tiny", references_per_rollout=4, seed=0)
+    mdp = text_env(made.env).mdp
+    said = [dialogue["turns"][0]["text"].strip() for dialogue in mdp.task.dialogues(20, skill=1.0)]
+    first = [mdp.rules.tokenizer.decode(one.actions.tolist()) for one in made._log]
+    assert len(set(said)) > 3
+    assert all(text.strip().startswith(word) for text, word in zip(first, said, strict=True))
+    assert made.learn(30).num_timesteps >= 30
+    assert (
+        warm_start(make("ppo", "textgym/TwentyQuestions-v0", "textgym/tiny", n_envs=2, n_steps=4), 20).num_timesteps
+        >= 20
+    )
 
 
 # ---------------------------------------------------------------------- warm start
