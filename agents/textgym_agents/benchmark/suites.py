@@ -11,6 +11,7 @@ from typing import Any
 from textgym.errors import ConfigError, did_you_mean
 from textgym.registration import env_id
 from textgym.tasks.probes import SUITE as PROBES
+from textgym.tokenizer import BUILTIN_MEDIUM
 from textgym_agents import models
 from textgym_agents.algorithms import ALGORITHMS, find
 from textgym_agents.benchmark.composites import base, names, own_arguments, parts, variant
@@ -74,6 +75,22 @@ SUITES: dict[str, Suite] = {
             *("rloo[kl_coef=0]", *(f"rloo[kl_target={nats}]" for nats in (1, 2, 4, 8))),
             *BASELINES,
         ),
+    ),
+    "families": Suite(
+        "Every built-in task of one turn, some thousand completions of training each: is what RL reaches above what "
+        "decoding alone does?",
+        {
+            env_id(task): tokens
+            for task, tokens in {
+                **{"DataToText": 150_000, "Summarization": 110_000, "Translation": 170_000},
+                **{"SentimentContinuation": 90_000, "Copy": 60_000, "ProgramInduction": 50_000},
+                **{"Arithmetic": 130_000, "ConceptsToSentence": 90_000, "QuestionAnswering": 30_000},
+                **{"Classification": 20_000, "DialogueReply": 100_000, "Alignment": 100_000},
+                **{"Story": 250_000, "Verse": 150_000},
+            }.items()
+        },
+        {"model": BUILTIN_MEDIUM},
+        BASELINES,
     ),
 }
 

@@ -41,7 +41,10 @@ def benchmark(
     ] = None,
     suite: Annotated[
         str | None,
-        option("Tasks, tokens and settings by one name: probe, text or goodhart. Other options replace single values."),
+        option(
+            "Tasks, tokens and settings by one name: probe, text, goodhart or families. Other options replace single "
+            "values."
+        ),
     ] = None,
     seeds: Annotated[int, option("How many runs of each algorithm on each task.", min=1)] = BenchmarkConfig.seeds,
     timesteps: Annotated[
