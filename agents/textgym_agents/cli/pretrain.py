@@ -60,7 +60,7 @@ def pretrain(
     if vocabulary is not None:
         given |= {"vocabulary": vocabulary, "tokenizer": None}
     if steps is not None:
-        given["then"] = None  # so many in all
+        given["then"] = ()  # so many in all
     options.quiet_libraries()
     result = run(out, replace(RECIPES[model], seed=seed, **given))
     _say(out, result, lambda: write_model_card(out, num_prompts=eval_prompts, progress=True))

@@ -74,7 +74,8 @@ class Recipe:
             all there are, alike.
         skills: of the players in dialogues, see :func:`textgym_agents.pretraining.lessons.lessons`.
         variants: teach the variants in a task's ``taught`` too, not the task as it is by default alone.
-        then: attributes that differ in a second phase, which goes on with the model, new texts and new optimizers.
+        then: for each further phase the attributes in which it differs from the first. It goes on with the model, new
+            texts and new optimizers.
     """
 
     kind: str = "causal"
@@ -94,7 +95,7 @@ class Recipe:
     weights: dict[str, float] | None = field(default_factory=lambda: dict(FIRST_SHARES))
     skills: tuple[float, ...] = SKILLS
     variants: bool = False
-    then: dict[str, Any] | None = None
+    then: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in ("causal", "seq2seq"):
@@ -129,16 +130,26 @@ RECIPES = {
         heads=5,
         weights={"Translation": 3, "Copy": 1.5, "Verse": 2, "TwentyQuestions": 5, "Shop": 5, OTHERS: 1},
         variants=True,
-        # What was still hard for it, and dialogues of better players.
-        then={
-            "steps": 2400,
-            "learning_rate": 2e-3,
-            "weights": {
-                **{"TwentyQuestions": 12, "Shop": 12, "Translation": 8, "ProgramInduction": 4, "Arithmetic": 3},
-                **{"DialogueReply": 2, "Alignment": 2, "Verse": 2, "QuestionAnswering": 2, OTHERS: 1},
+        then=(
+            {  # what was still hard for it, and dialogues of better players
+                "steps": 2400,
+                "learning_rate": 2e-3,
+                "weights": {
+                    **{"TwentyQuestions": 12, "Shop": 12, "Translation": 8, "ProgramInduction": 4, "Arithmetic": 3},
+                    **{"DialogueReply": 2, "Alignment": 2, "Verse": 2, "QuestionAnswering": 2, OTHERS: 1},
+                },
+                "skills": (0.5, 1.0),
             },
-            "skills": (0.5, 1.0),
-        },
+            {  # dialogues of the best players: a shop's records are compared with a wish after thousands of them
+                "steps": 2000,
+                "learning_rate": 2e-3,
+                "weights": {
+                    **{"Shop": 12, "TwentyQuestions": 6, "Translation": 3, "ProgramInduction": 1.5, "Arithmetic": 1.5},
+                    OTHERS: 0.75,
+                },
+                "skills": (1.0,),
+            },
+        ),
     ),
 }
 
@@ -299,10 +310,12 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
 
 
 def _phases(recipe: Recipe) -> list[Recipe]:
-    """The recipe, and that of its second phase."""
-    if recipe.then is None:
-        return [recipe]
-    return [recipe, replace(recipe, **{"seed": recipe.seed + 1000, **recipe.then, "then": None})]
+    """The recipe, and those of its further phases, each with a seed of its own."""
+    later = [
+        replace(recipe, **{"seed": recipe.seed + 1000 * number, **attributes, "then": ()})
+        for number, attributes in enumerate(recipe.then, start=1)
+    ]
+    return [recipe, *later]
 
 
 def loads_as_float32(config: Path) -> None:

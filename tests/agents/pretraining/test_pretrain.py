@@ -52,13 +52,14 @@ def test_the_later_models_are_taught_every_task_and_conversation():
         assert shares["Translation"] > shares["DataToText"] == shares["Recall"]
 
 
-def test_a_second_phase_goes_on_with_the_model_and_other_texts():
-    recipe = pretrain.Recipe(steps=2, then={"steps": 3, "weights": {"Shop": 1}, "skills": (1.0,)})
-    first, second = pretrain._phases(recipe)
+def test_further_phases_go_on_with_the_model_and_other_texts():
+    recipe = pretrain.Recipe(steps=2, then=({"steps": 3, "weights": {"Shop": 1}, "skills": (1.0,)}, {"steps": 4}))
+    first, second, third = pretrain._phases(recipe)
     assert first == recipe
-    assert (second.steps, second.weights, second.skills, second.then) == (3, {"Shop": 1}, (1.0,), None)
-    assert second.seed != first.seed
-    assert second.batch_tokens == first.batch_tokens
+    assert (second.steps, second.weights, second.skills, second.then) == (3, {"Shop": 1}, (1.0,), ())
+    assert (third.steps, third.weights, third.skills, third.then) == (4, recipe.weights, recipe.skills, ())
+    assert len({first.seed, second.seed, third.seed}) == 3
+    assert second.batch_tokens == third.batch_tokens == first.batch_tokens
 
 
 def test_a_new_task_is_taught_without_a_weight_of_its_own(monkeypatch):
