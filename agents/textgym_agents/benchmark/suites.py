@@ -76,6 +76,11 @@ SUITES: dict[str, Suite] = {
             *BASELINES,
         ),
     ),
+    "dialogue": Suite(
+        "Conversations whose best and random policies are known: 0 is random utterances, 1 the best policy.",
+        {env_id("TwentyQuestions"): 60_000, env_id("Shop"): 60_000},
+        {"model": BUILTIN_MEDIUM},
+    ),
     "families": Suite(
         "Every built-in task of one turn, some thousand completions of training each: is what RL reaches above what "
         "decoding alone does?",

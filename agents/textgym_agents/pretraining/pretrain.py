@@ -149,6 +149,15 @@ RECIPES = {
                 },
                 "skills": (1.0,),
             },
+            {  # what the dialogues have pushed back
+                "steps": 500,
+                "learning_rate": 1e-3,
+                "weights": {
+                    **{"Verse": 5, "Alignment": 5, "Shop": 4, "TwentyQuestions": 4, "Translation": 3},
+                    **{"QuestionAnswering": 2, "DialogueReply": 2, OTHERS: 0.75},
+                },
+                "skills": (1.0,),
+            },
         ),
     ),
 }
