@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generator import goodhart_results, results, tables, text_results
+from docs.generator import dialogue_results, goodhart_results, results, tables, text_results
 from docs.generator.blocks import ROOT, outputs_of, run_blocks
 from docs.generator.logged import as_cell, loggers
 
@@ -36,6 +36,7 @@ RESULTS: dict[Path, dict[str, Callable[[], str]]] = {
         "text-costs": text_results.equal_cost,
         "goodhart": goodhart_results.ends,
     },
+    CONVERSATION: {"dialogue": dialogue_results.learned},
 }
 
 
