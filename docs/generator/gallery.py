@@ -225,15 +225,14 @@ def _series(label: str, runs: Sequence[Mapping[str, Sequence[float]]]) -> Any:
 def keep_curves(results: Path) -> list[Path]:
     """Keep the training curves of the built-in tasks that a results file has. Returns the files written."""
     from textgym.registration import built_in_tasks, short_name
-    from textgym.tasks import CONVERSATIONS
     from textgym_agents.cli.benchmark import config_of
 
     opened = gzip.open if results.suffix == ".gz" else open
     with opened(results, "rt", encoding="utf-8") as file:
         runs = [json.loads(line) for line in file if line.strip()]
     written = []
-    for name in (*built_in_tasks(), *CONVERSATIONS):
-        mine = [run for run in runs if run.get("curve") and short_name(run["task"]) == name]
+    for name in built_in_tasks():
+        mine = [run for run in runs if run.get("curve", {}).get("reward") and short_name(run["task"]) == name]
         if not mine:
             continue
         algos = list(dict.fromkeys(run["algo"] for run in mine))

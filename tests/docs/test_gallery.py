@@ -92,6 +92,7 @@ def test_curves_are_kept_and_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path) ->
     run |= {"eval_prompts": 9, "evaluations": {"before": {"summary": {"reward": 0.4}}}}
     curve = {"timesteps": [100, 200], "reward": [0.5, 0.7]}
     lines = [{**run, "seed": seed, "curve": curve} for seed in (0, 1)] + [{**run, "task": "text/X-v0", "curve": curve}]
+    lines += [{**run, "algo": "zero_shot", "curve": {"timesteps": [], "reward": []}}]
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert gallery.keep_curves(tmp_path / "results.jsonl") == [tmp_path / "curves" / "Copy.json"]
     page = gallery.page("Copy")
