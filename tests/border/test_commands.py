@@ -357,16 +357,22 @@ def test_own_tasks_work_in_every_command(folder, module):
             run("evaluate", task, "--num-prompts", "2", "--reward", f"{module}:short"),
         ):
             assert result.exit_code == 0, (result.output, result.exception)
-    for task in ids[1::2]:
-        for result in (
-            run("train", task, *SMALL, *PPO, "--reward", f"{module}.py:short", "--out", "o", "--overwrite"),
-            run("train", "--resume", "o"),
-        ):
-            assert result.exit_code == 0, (result.output, result.exception)
     words = ["--algos", "zero_shot", "--tasks", ",".join(ids), "--seeds", "1", "--eval-prompts", "2", "--out", "b[/]x"]
     result = run("benchmark", *words, "--timesteps", "8", "--reward", f"{module}:short", "--jobs", "0")
     assert result.exit_code == 0, (result.output, result.exception)
     assert "b[/]x" in result.stdout
+
+
+KINDS = ("Class", "Wrapped", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("List", "Made")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_own_tasks_are_trained_and_resumed(folder, module, kind):
+    for result in (
+        run("train", f"{module}:{module}/{kind}-v0", *SMALL, *PPO, "--reward", f"{module}.py:short", "--out", "o"),
+        run("train", "--resume", "o"),
+    ):
+        assert result.exit_code == 0, (result.output, result.exception)
 
 
 def test_wrappers_of_an_id_are_there(folder, module):
@@ -464,7 +470,6 @@ def test_a_secret_reaches_no_file(folder, command, monkeypatch):
     assert "hf_SECRET" not in result.output
 
 
-@pytest.mark.slow
 def test_processes_of_a_benchmark_get_a_secret_by_no_file(folder, module, monkeypatch):
     monkeypatch.setattr(launch.shutil, "rmtree", lambda *_, **__: None)  # so that what runs share stays
     words = ["--algos", "zero_shot", "--tasks", f"{module}:{module}/Class-v0", "--seeds", "1", "--eval-prompts", "1"]

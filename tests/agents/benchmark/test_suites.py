@@ -292,15 +292,16 @@ def test_many_rollouts_are_put_together():
     assert _curve(rows[:200])["reward"] == [row["reward"] for row in rows[:200]]
 
 
-def test_a_run_after_others_gives_what_it_gives_alone(tiny_folder, tmp_path):
+@pytest.mark.parametrize("step", [-1, pytest.param(1, marks=pytest.mark.slow)], ids=["reverse", "same order"])
+def test_a_run_after_others_gives_what_it_gives_alone(step, tiny_folder, tmp_path):
     kwargs = {**FEW["algo_kwargs"], "rloo.prompts_per_rollout": 4}
     config = tiny(tiny_folder, "rloo", "rloo+ppo", tokens=100, algo_kwargs=kwargs)
     together = launch(ResultStore(tmp_path, config))  # in one process, which does one after the other
     before = [json.dumps(line["evaluations"]["before"]) for line in together]
     assert len(set(before)) == 1
-    reverse = replace(config, algos=config.algos[::-1])
-    for key, line in zip(reverse.run_keys(), together[::-1], strict=True):
-        assert json.loads(json.dumps(without_time(run(reverse, key)))) == without_time(line), key
+    ordered = replace(config, algos=config.algos[::step])
+    for key, line in zip(ordered.run_keys(), together[::step], strict=True):
+        assert json.loads(json.dumps(without_time(run(ordered, key)))) == without_time(line), key
 
 
 def test_the_evaluation_before_training_is_made_once(tiny_folder, tmp_path, monkeypatch):
