@@ -1,29 +1,20 @@
 """The table of docs/guides/conversation.md about the suite dialogue, from its results file in agents/results."""
 
-from functools import cache
+from functools import partial
 
 from docs.generator.blocks import ROOT
+from docs.generator.results import runs_of, scores_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import costs_of
 from textgym_agents.benchmark.analysis.measures import estimate
-from textgym_agents.benchmark.analysis.scores import Scores, score
 from textgym_agents.benchmark.composites import short_task
-from textgym_agents.leaderboard.results import load
 from textgym_agents.report import markdown
 from textgym_agents.report.numbers import show
 
 DIALOGUE = ROOT / "agents" / "results" / "dialogue-v1.jsonl.gz"
 INITIAL = "zero_shot"
 
-
-@cache
-def _runs() -> list[lines.Line]:
-    return lines.finished(load(DIALOGUE).runs)
-
-
-@cache
-def _scores() -> Scores:
-    return score(_runs())
+_runs, _scores = partial(runs_of, DIALOGUE), partial(scores_of, DIALOGUE)
 
 
 def learned() -> str:

@@ -4,16 +4,16 @@ python -m docs.generator.goodhart_results draws the picture again.
 """
 
 import math
-from functools import cache
+from functools import partial
 
 import numpy as np
 
 from docs.generator.blocks import ROOT
+from docs.generator.results import runs_of
 from textgym_agents.benchmark import pictures
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.fronts import overoptimization
 from textgym_agents.benchmark.analysis.measures import RESAMPLES, estimate, generator
-from textgym_agents.leaderboard.results import load
 from textgym_agents.report import markdown, svg
 from textgym_agents.report.numbers import Estimate, show
 
@@ -21,9 +21,7 @@ GOODHART = ROOT / "agents" / "results" / "goodhart-v1.jsonl.gz"
 PICTURE = ROOT / "docs" / "images" / "goodhart.svg"
 
 
-@cache
-def _runs() -> list[lines.Line]:
-    return lines.finished(load(GOODHART).runs)
+_runs = partial(runs_of, GOODHART)
 
 
 def ends() -> str:

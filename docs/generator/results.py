@@ -1,7 +1,8 @@
 """Tables of docs/benchmark.md, from the results files in agents/results."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 
 from docs.generator.blocks import ROOT
 from textgym_agents.benchmark.analysis import lines
@@ -20,13 +21,18 @@ PROBES = ROOT / "agents" / "results" / "probe-v1.jsonl.gz"
 
 
 @cache
-def _runs() -> list[lines.Line]:
-    return lines.finished(load(PROBES).runs)
+def runs_of(path: Path) -> list[lines.Line]:
+    """The finished runs of a results file."""
+    return lines.finished(load(path).runs)
 
 
 @cache
-def _scores() -> Scores:
-    return score(_runs())
+def scores_of(path: Path) -> Scores:
+    """Their scores."""
+    return score(runs_of(path))
+
+
+_runs, _scores = partial(runs_of, PROBES), partial(scores_of, PROBES)
 
 
 def overall() -> str:

@@ -1,19 +1,17 @@
 """Tables of docs/benchmark.md about the suite text, from its results file in agents/results."""
 
-from functools import cache
+from functools import partial
 
 import numpy as np
 
 from docs.generator.blocks import ROOT
-from docs.generator.results import separation_table
+from docs.generator.results import runs_of, scores_of, separation_table
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import USES, AtEqualCost, at_equal_cost, costs_of
 from textgym_agents.benchmark.analysis.fronts import TEMPERED, fronts
 from textgym_agents.benchmark.analysis.measures import estimate
-from textgym_agents.benchmark.analysis.scores import Scores, score
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.benchmark.suites import family, find_suite
-from textgym_agents.leaderboard.results import load
 from textgym_agents.report import markdown
 from textgym_agents.report.numbers import Estimate, show
 
@@ -21,15 +19,7 @@ TEXT = ROOT / "agents" / "results" / "text-v1.jsonl.gz"
 MANY = 3  # tasks on which an algorithm has to be above the best decoding
 MOST = 64  # completions of the largest best-of-n
 
-
-@cache
-def _runs() -> list[lines.Line]:
-    return lines.finished(load(TEXT).runs)
-
-
-@cache
-def _scores() -> Scores:
-    return score(_runs())
+_runs, _scores = partial(runs_of, TEXT), partial(scores_of, TEXT)
 
 
 def _name(task: str) -> str:

@@ -16,7 +16,6 @@ from textgym_agents.pretraining.lessons import FIRST_SHARES, shares
 from textgym_agents.report import markdown
 from textgym_agents.report.provenance import versions
 
-PHASES = ("second", "third", "fourth", "fifth")  # after the first
 FRONT_MATTER = """---
 license: apache-2.0
 language: [{languages}]
@@ -129,8 +128,8 @@ def _settings(recipe: dict[str, Any]) -> list[tuple[str, str]]:
     absent = {"prompt_weight", "positions"} if recipe.get("kind") == "seq2seq" else set()
     absent |= {"vocabulary"} if recipe.get("tokenizer") else {"tokenizer"}
     settings = [(key.replace("_", " "), _value(value)) for key, value in recipe.items() if key not in {*absent, "then"}]
-    for phase, attributes in zip(PHASES, recipe.get("then") or (), strict=False):
-        settings += [(f"{key.replace('_', ' ')}, {phase} phase", _value(v)) for key, v in attributes.items()]
+    for phase, attributes in enumerate(recipe.get("then", ()), start=2):
+        settings += [(f"{key.replace('_', ' ')}, phase {phase}", _value(v)) for key, v in attributes.items()]
     return settings
 
 
