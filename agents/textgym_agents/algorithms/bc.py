@@ -24,14 +24,13 @@ from textgym_agents.algorithms.options import OnPolicyOptions, check_arguments
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.demonstrations import check_task, draw_reference
 from textgym_agents.buffers.episodes import Episode
-from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, read_log
+from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, check_source, played_log, read_log
 from textgym_agents.envs.vec_env import TextVecEnv
 from textgym_agents.policies.base import LanguageModelPolicy
 from textgym_agents.policies.limits import check_values
 from textgym_agents.policies.optimizer import new_optimizer
 
 LEARNING_RATE = 1e-3
-DIALOGUES = 8000  # of the best policy, that are a conversation's references
 
 
 class BC(EpisodicAlgorithm):
@@ -46,7 +45,7 @@ class BC(EpisodicAlgorithm):
     With ``episodes`` it learns from a log instead, whatever its rewards. Of a dialogue it learns the policy's turns;
     what the partner says is read and not learned. A checkpoint doesn't hold the log. For a task of several turns whose
     best policy is known, a :class:`textgym.tasks.ConversationTask`, the log is by default one of that policy's
-    dialogues (``DIALOGUES``).
+    dialogues, 8,000 of them, or with ``skill`` of a player's who says only so often what that policy would.
 
     Top-k, top-p and NLPO's mask are off while it learns: they would give tokens of references the probability 0.
     References that the environment's own masks don't let a policy write are left out.
@@ -55,6 +54,8 @@ class BC(EpisodicAlgorithm):
         policy: a ``LanguageModelPolicy``.
         env: as for ``EpisodicAlgorithm``, of a task with references, or of several turns, or with ``episodes``.
         episodes: a log, see :func:`textgym_agents.buffers.offline.read_log`.
+        skill: of a conversation's player, in place of a log: the chance that an utterance is the best policy's, and not
+            a random one. None: 1.
         learning_rate, max_grad_norm: as for ``EpisodicAlgorithm``.
         references_per_rollout: references, or episodes of the log, that make one rollout.
         batch_size: about how many tokens of them make one gradient step. None: all.
@@ -63,7 +64,8 @@ class BC(EpisodicAlgorithm):
         options: ``seed``, ``policy_kwargs``, ``rollout_buffer_kwargs``, ...: as for every SB3 algorithm.
 
     Raises:
-        ConfigError: the task has no references, or none that the environment lets a policy write.
+        ConfigError: the task has no references, or none that the environment lets a policy write; or ``skill`` is of
+            players that the task has not.
         DatasetError: a log that can't be read, or an episode that the environment doesn't allow.
     """
 
@@ -75,6 +77,7 @@ class BC(EpisodicAlgorithm):
         env: Any,
         *,
         episodes: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]] | None = None,
+        skill: float | None = None,
         learning_rate: float | Schedule = LEARNING_RATE,
         references_per_rollout: int = 32,
         batch_size: int | None = None,
@@ -83,9 +86,9 @@ class BC(EpisodicAlgorithm):
         **options: Unpack[OnPolicyOptions],
     ) -> None:
         check_arguments(type(self), options)
-        check_values({"references_per_rollout": references_per_rollout})
+        check_values({"references_per_rollout": references_per_rollout, "skill": skill})
         self.references_per_rollout, self.separator = references_per_rollout, separator
-        self.episodes = None if episodes is None else read_log(episodes)
+        self.episodes, self.skill = None if episodes is None else read_log(episodes), skill
         buffer = {"loss_reduction": "token"}
         options["rollout_buffer_kwargs"] = {**buffer, **(options.get("rollout_buffer_kwargs") or {})}
         super().__init__(
@@ -104,9 +107,10 @@ class BC(EpisodicAlgorithm):
 
     def _check_env(self, env: VecEnv) -> None:
         mdp = text_env(env).mdp  # no row plays, so there may be any number of them
+        check_source(mdp.task, self.episodes, self.skill)
         episodes = self.episodes
         if episodes is None and isinstance(mdp.task, ConversationTask):
-            episodes = read_log(mdp.task.dialogues(DIALOGUES, skill=1.0))
+            episodes = played_log(mdp.task, 1.0 if self.skill is None else self.skill)
         self._log = None if episodes is None else as_episodes(episodes, mdp)
         if self._log is None:
             check_task(mdp)
@@ -229,6 +233,7 @@ ROW = Algorithm(
     origins={
         **origins.COMMON,
         "episodes": origins.CHOSEN,
+        "skill": origins.CHOSEN,
         "references_per_rollout": origins.CHOSEN,
         "batch_size": origins.CHOSEN,
         "separator": origins.CHOSEN,

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.vec_env import VecEnv
 from torch.nn.utils import clip_grad_norm_
 
 from textgym.errors import ConfigError
@@ -26,7 +27,7 @@ from textgym_agents.algorithms.options import UpdateOptions, check_policy
 from textgym_agents.algorithms.row import Algorithm, Learning
 from textgym_agents.buffers.batches import EpisodeBatch
 from textgym_agents.buffers.episodes import Episode
-from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, read_log
+from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, check_source, played_log, read_log
 from textgym_agents.buffers.rollout import REFERENCE_TOKENS
 from textgym_agents.buffers.steps import tokens_of_turn
 from textgym_agents.envs.vec_env import TextVecEnv
@@ -46,8 +47,9 @@ class ILQL(EpisodicAlgorithm):
     What is trained is thus a language model that plays, saves and loads as it is.
 
     Without ``episodes``, ``learn`` first logs episodes of the policy that it begins with, ``total_timesteps`` tokens of
-    them, and learns from those. With ``episodes`` it plays nothing, and those count as all timesteps asked for. In both
-    cases pi_0 is the policy that ``learn`` begins with. ``n_epochs`` is how often the log is used; a schedule of the
+    them, and learns from those. With ``episodes`` it plays nothing, and those count as all timesteps asked for; with
+    ``skill`` they are 8,000 dialogues of a player of that skill. In all cases pi_0 is the policy that ``learn`` begins
+    with. ``n_epochs`` is how often the log is used; a schedule of the
     learning rate runs over these epochs. A checkpoint doesn't hold the log.
 
     Differences from the paper:
@@ -67,6 +69,8 @@ class ILQL(EpisodicAlgorithm):
         policy: ``ILQLPolicy``.
         env: a ``TextVecEnv`` (see ``make_vec_env``), or an id.
         episodes: a log, see :func:`textgym_agents.buffers.offline.read_log`.
+        skill: of a conversation's player, in place of a log: the chance that an utterance is the best policy's, and not
+            a random one. See :class:`textgym.tasks.ConversationTask`.
         n_epochs: how often each episode of the log is used.
         prompts_per_rollout: prompts that are drawn together when a log is made.
         group_size: completions of each of them.
@@ -81,7 +85,7 @@ class ILQL(EpisodicAlgorithm):
         options: further ones of ``EpisodicAlgorithm``: ``max_grad_norm``, ``seed``, ...
 
     Raises:
-        ConfigError: another policy, or a number outside its range.
+        ConfigError: another policy, a number outside its range, or ``skill`` for a task that has no such players.
         DatasetError: a log that can't be read, or a completion that the environment doesn't allow.
     """
 
@@ -94,6 +98,7 @@ class ILQL(EpisodicAlgorithm):
         env: Any,
         *,
         episodes: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]] | None = None,
+        skill: float | None = None,
         learning_rate: float | Schedule = 1e-4,
         n_epochs: int = 4,
         prompts_per_rollout: int = 64,
@@ -113,9 +118,9 @@ class ILQL(EpisodicAlgorithm):
         if not beta > 0 or n_epochs < 1:
             raise ConfigError(f"beta is {beta} and n_epochs {n_epochs}, expected above 0 and at least 1.")
         check_policy("ILQL", policy, ILQLPolicy)
-        self.episodes = None if episodes is None else read_log(episodes)
+        self.episodes, self.skill = None if episodes is None else read_log(episodes), skill
         self.n_epochs, self.tau, self.td_lambda = n_epochs, tau, td_lambda
-        check_values({"cql_coef": cql_coef, "vf_coef": vf_coef, "target_update": target_update})
+        check_values({"cql_coef": cql_coef, "vf_coef": vf_coef, "target_update": target_update, "skill": skill})
         self.beta, self.cql_coef, self.target_update = beta, cql_coef, target_update
         super().__init__(
             policy,
@@ -133,10 +138,16 @@ class ILQL(EpisodicAlgorithm):
 
     # ------------------------------------------------------------------ the log
 
+    def _check_env(self, env: VecEnv) -> None:
+        super()._check_env(env)
+        check_source(text_env(env).mdp.task, self.episodes, self.skill)
+
     def _collect(self, env: TextVecEnv, callback: BaseCallback) -> list[Episode] | None:
         """The whole log, which is what SB3 sees as one long rollout."""
-        if self.episodes is not None:
-            return self._read(as_episodes(self.episodes, text_env(env).mdp), callback)
+        mdp = text_env(env).mdp
+        given = self.episodes if self.skill is None else played_log(mdp.task, self.skill)
+        if given is not None:
+            return self._read(as_episodes(given, mdp), callback)
         log: list[Episode] = []
         while not log or self.num_timesteps < self._total_timesteps:
             played = super()._collect(env, callback)
@@ -269,6 +280,7 @@ ROW = Algorithm(
     origins={
         **origins.ACTION_VALUES,
         "episodes": origins.CHOSEN,
+        "skill": origins.CHOSEN,
         "tau": origins.PAPER,
         "cql_coef": origins.CHOSEN,
         "target_update": origins.CHOSEN,

@@ -27,14 +27,16 @@ import numpy as np
 
 from textgym.border import reading
 from textgym.core import Prompt, Sample, Turn
-from textgym.errors import DatasetError, InvalidActionError
+from textgym.errors import ConfigError, DatasetError, InvalidActionError
 from textgym.mdp import TextMDP
+from textgym.tasks import CONVERSATIONS, ConversationTask
 from textgym_agents.buffers.episodes import Episode, given_episode
 from textgym_agents.buffers.logged_turns import finite, play_turns, read_turns, token_ids_of, turns_as_json
 from textgym_agents.buffers.steps import TokenIds
 
 PROMPTS = ("prompt_id", "prompt_ids", "prompt")  # one of them
 KEYS = (*PROMPTS, "token_ids", "turns", "reward")
+DIALOGUES = 8000  # of a player, that make a log
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,36 @@ def read_log(source: str | Path | Sequence[LoggedEpisode | Mapping[str, Any]]) -
     if not episodes:
         raise DatasetError("The log holds no episodes.")
     return episodes
+
+
+def check_source(task: Any, episodes: Any, skill: float | None) -> None:
+    """Raise ConfigError for both a log and a player, or a player of a task that has none.
+
+    Args:
+        task: of the environment.
+        episodes: a log, or None.
+        skill: of a player whose dialogues are the log, or None.
+    """
+    if skill is None:
+        return
+    if episodes is not None:
+        raise ConfigError(f"There are episodes and skill={skill}: give a log, or the skill of a player who makes one.")
+    if not isinstance(task, ConversationTask):
+        name = getattr(task, "name", type(task).__name__)
+        raise ConfigError(
+            f"skill is {skill}, and the task {name!r} has no players of known skill, which only the conversations have "
+            f"whose best policy is computed: {', '.join(sorted(CONVERSATIONS))}. Leave it out, or give episodes=."
+        )
+
+
+def played_log(task: Any, skill: float) -> list[LoggedEpisode]:
+    """``DIALOGUES`` dialogues of a ``ConversationTask``'s player who says so often what the best policy would.
+
+    >>> from textgym.tasks.conversations import Haggle
+    >>> len(played_log(Haggle(), 0.5)[0].turns) % 2
+    0
+    """
+    return read_log(task.dialogues(DIALOGUES, skill=skill))
 
 
 def as_episodes(log: Iterable[LoggedEpisode], mdp: TextMDP) -> list[Episode]:

@@ -202,6 +202,7 @@ LIMITS: Mapping[str, Rule] = {
     "tau": _SHARE,
     "cql_coef": _WEIGHT,
     "target_update": _SHARE,
+    "skill": number(0, 1, or_none=True),
     # NLPO, ARS, best of n
     "mask_top_p": number(0, 1, above=True),
     "refresh_every": integer(1),

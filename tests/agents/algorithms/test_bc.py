@@ -27,8 +27,8 @@ from textgym.mdp import text_env
 from textgym.tokenizer import BUILTIN_MODEL, BUILTIN_SEQ2SEQ
 from textgym.vector import TextGenerationVectorEnv
 from textgym_agents import make, make_vec_env
-from textgym_agents.algorithms import bc as cloning
 from textgym_agents.algorithms.bc import BC, warm_start
+from textgym_agents.buffers import offline
 from textgym_agents.buffers.demonstrations import draw_reference, written
 from textgym_agents.buffers.offline import LoggedEpisode
 from textgym_agents.callbacks.text_logger import TextLogger
@@ -225,11 +225,13 @@ def test_a_task_without_references_names_those_that_have_some(tokenizer):
         build(references_per_rollout=0)
 
 
-def test_a_conversation_is_learned_from_dialogues_of_its_best_policy(monkeypatch):
-    monkeypatch.setattr(cloning, "DIALOGUES", 20)
-    made = make("bc", "textgym/TwentyQuestions-v0", "textgym/tiny", references_per_rollout=4, seed=0)
+@pytest.mark.parametrize("options", [{}, {"skill": 0.5}])
+def test_a_conversation_is_learned_from_dialogues_of_a_player(monkeypatch, options):
+    monkeypatch.setattr(offline, "DIALOGUES", 20)
+    made = make("bc", "textgym/TwentyQuestions-v0", "textgym/tiny", references_per_rollout=4, seed=0, **options)
     mdp = text_env(made.env).mdp
-    said = [dialogue["turns"][0]["text"].strip() for dialogue in mdp.task.dialogues(20, skill=1.0)]
+    log = mdp.task.dialogues(20, **{"skill": 1.0, **options})  # the best one's by default
+    said = [dialogue["turns"][0]["text"].strip() for dialogue in log]
     first = [mdp.rules.tokenizer.decode(one.actions.tolist()) for one in made._log]
     assert len(set(said)) > 3
     assert all(text.strip().startswith(word) for text, word in zip(first, said, strict=True))

@@ -27,8 +27,10 @@ from tests.agents.four_tokens import (
 from tests.agents.saved_model import save_tiny_model
 from textgym.conversations import policy_tokens
 from textgym.errors import ConfigError, DatasetError
+from textgym.mdp import text_env
 from textgym.tokenizer import BUILTIN_TINY
 from textgym_agents.algorithms.ilql import ILQL
+from textgym_agents.buffers import offline
 from textgym_agents.buffers.offline import LoggedEpisode, as_episodes, logged, read_log, write_log
 from textgym_agents.callbacks import EvaluateCallback, TextLogger
 from textgym_agents.evaluation import evaluate
@@ -389,6 +391,30 @@ def test_wrong_arguments_are_refused(options, message):
         build(**options)
     with pytest.raises(ConfigError, match="ILQLPolicy"):
         ILQL(LanguageModelPolicy, make_env(2), policy_kwargs={"model": make_model()})
+
+
+def test_the_log_of_a_player_is_learned_from_in_place_of_own_dialogues(monkeypatch):
+    monkeypatch.setattr(offline, "DIALOGUES", 24)
+    options = {"n_envs": 2, "n_epochs": 1, "learning_rate": 0.0, "seed": 0}
+    made = textgym_agents.make("ilql", "textgym/Shop-v0", "textgym/tiny", skill=0.5, **options)
+    mdp = text_env(made.env).mdp
+    log = as_episodes(read_log(mdp.task.dialogues(24, skill=0.5)), mdp)
+    made.learn(10)
+    assert made.num_timesteps == sum(len(one.actions) for one in log)
+    assert sum(one.rewards.sum() for one in log) > 0
+    for name in ("actions", "rewards"):
+        learned = np.concatenate([getattr(one, name) for one in log])
+        np.testing.assert_array_equal(getattr(made.rollout_buffer, name).ravel(), learned)
+
+
+@pytest.mark.parametrize("algo", ["bc", "ilql"])
+def test_only_conversations_have_players(algo):
+    with pytest.raises(ConfigError, match=r"skill is 0\.5, and the task 'Copy' has no players.*Shop, TwentyQuestions"):
+        textgym_agents.make(algo, "textgym/Copy-v1", "textgym/tiny", skill=0.5)
+    with pytest.raises(ConfigError, match="skill is 2, expected a number from 0 to 1"):
+        textgym_agents.make(algo, "textgym/Shop-v0", "textgym/tiny", skill=2)
+    with pytest.raises(ConfigError, match=r"There are episodes and skill=0\.5"):
+        textgym_agents.make(algo, "textgym/Shop-v0", "textgym/tiny", skill=0.5, episodes=ALL)
 
 
 # ---------------------------------------------------------------------- with an environment
