@@ -15,6 +15,7 @@ from tests.agents.dialogues import (
     turns_of,
 )
 from tests.agents.tiny_models import tiny_model
+from textgym.tokenizer import BUILTIN_TINY
 from textgym_agents import make
 
 ROWS, STEPS = 4, 12
@@ -248,3 +249,12 @@ def test_trpos_distribution_and_its_derivatives_are_those_of_plain_passes():
     expected = torch.cat([g.flatten() for g in torch.autograd.grad(total, list(fresh.lm.parameters()))])
     torch.testing.assert_close(gradient, expected, atol=1e-4 * float(expected.abs().max()), rtol=1e-3)
     assert len(buffer.segments()) == len(infos)
+
+
+@pytest.mark.parametrize("name", ["dqn", "qrdqn"])
+def test_the_scale_of_values_is_not_that_of_the_first_dialogues_to_end(name):
+    """They are those that were won at once, on whose returns alone a policy was lost."""
+    talks, single = make(name, "textgym/Shop-v0", BUILTIN_TINY, n_envs=4), make(name, "textgym/Copy-v1", n_envs=4)
+    assert talks.learning_starts == 4 * talks.observation_space.max_new_tokens > 0
+    assert single.learning_starts == 0
+    assert make(name, "textgym/Shop-v0", BUILTIN_TINY, n_envs=4, learning_starts=7).learning_starts == 7
