@@ -82,10 +82,10 @@ SUITES: dict[str, Suite] = {
         {"model": BUILTIN_MEDIUM},
     ),
     "cloned": Suite(
-        "The same conversations, for 'bc[skill=0.75]+ppo' and the like: a quarter of the tokens goes into cloning a "
+        "The same conversations, for 'bc[skill=0.75]+ppo' and the like: a fifth of the tokens goes into cloning a "
         "player, and what RL adds to that with the others is to be seen.",
-        {env_id("TwentyQuestions"): 100_000, env_id("Shop"): 100_000},
-        {"model": BUILTIN_MEDIUM, "warm_share": 0.25},
+        {env_id("TwentyQuestions"): 150_000, env_id("Shop"): 150_000},
+        {"model": BUILTIN_MEDIUM, "warm_share": 0.2},
     ),
     "families": Suite(
         "Every built-in task of one turn, some thousand completions of training each: is what RL reaches above what "
