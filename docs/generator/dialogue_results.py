@@ -1,37 +1,52 @@
-"""The table of docs/guides/conversation.md about the suite dialogue, from its results file in agents/results."""
+"""Tables of docs/guides/conversation.md about the suites dialogue and cloned, from files in agents/results."""
 
-from functools import partial
+from pathlib import Path
 
 from docs.generator.blocks import ROOT
 from docs.generator.results import runs_of, scores_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import costs_of
 from textgym_agents.benchmark.analysis.measures import estimate
+from textgym_agents.benchmark.analysis.scores import Cell
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.report import markdown
-from textgym_agents.report.numbers import show
+from textgym_agents.report.numbers import Estimate, show
 
 DIALOGUE = ROOT / "agents" / "results" / "dialogue-v1.jsonl.gz"
-INITIAL = "zero_shot"
-
-_runs, _scores = partial(runs_of, DIALOGUE), partial(scores_of, DIALOGUE)
+CLONED = DIALOGUE.with_name("cloned-v1.jsonl.gz")
+INITIAL, CLONE = "zero_shot", "bc[skill=0.75]"
 
 
 def learned() -> str:
-    """Returns before and after training, and how much of the way from random utterances to the best policy that is."""
-    scores, rows = _scores(), []
+    """What training adds to the initial model."""
+    return gains(DIALOGUE, INITIAL)
+
+
+def cloned() -> str:
+    """What reinforcement learning adds to cloning alone, for as many tokens."""
+    return gains(CLONED, CLONE)
+
+
+def gains(path: Path, initial: str) -> str:
+    """Returns, what they gain over ``initial``, and how much of the way from random to the best policy that is."""
+    scores, runs, rows = scores_of(path), runs_of(path), []
     for task in scores.tasks:
-        start = scores.cells[task, INITIAL, "sampled"]
-        for algo in lines.algos_of(lines.select(_runs(), task=task)):
+        for algo in lines.algos_of(lines.select(runs, task=task)):
+            mine = lines.select(runs, task=task, algo=algo)
             sampled, greedy = (scores.cells[task, algo, side] for side in ("sampled", "greedy"))
-            mine = lines.select(_runs(), task=task, algo=algo)
-            gain = minutes = ""
-            if lines.is_trained(mine[0]):
-                drawn = sampled.drawn_rewards.mean(1) - start.drawn_rewards.mean(1)
-                gain = show(estimate(sampled.reward.value - start.reward.value, drawn))
-                minutes = f"{costs_of(mine)['seconds'] / 60:.1f}"
-            returns = [f"{one.reward.value:.3f}" for one in (sampled, greedy)]
+            cells = [f"{one.reward.value:.3f}" for one in (sampled, greedy)]
+            if algo == initial or not lines.is_trained(mine[0]):
+                cells += ["", ""]
+            else:
+                starts = [scores.cells[task, initial, side] for side in ("sampled", "greedy")]
+                cells += [show(_gain(*pair)) for pair in zip((sampled, greedy), starts, strict=True)]
+            minutes = f"{costs_of(mine)['seconds'] / 60:.1f}" if lines.is_trained(mine[0]) else ""
             name = short_task(task).partition("-v")[0]
-            rows.append([name, f"`{algo}`", *returns, gain, show(sampled.score), minutes])
-    header = ["task", "algorithm", "sampled", "greedy", "gain", "of the way from random to best", "minutes"]
-    return markdown.table(header, rows)
+            rows.append([name, f"`{algo}`", *cells, show(sampled.score), show(greedy.score), minutes])
+    way = "of the way from random to best"
+    header = ["task", "algorithm", "sampled", "greedy", "gain, sampled", "gain, greedy", f"{way}, sampled", "greedy"]
+    return markdown.table([*header, "minutes"], rows)
+
+
+def _gain(cell: Cell, start: Cell) -> Estimate:
+    return estimate(cell.reward.value - start.reward.value, cell.drawn_rewards.mean(1) - start.drawn_rewards.mean(1))

@@ -200,10 +200,11 @@ python -m docs.generator.gallery curve runs/curve/results.jsonl
     series = [_series(label, runs) for label, runs in kept["curves"].items()]
     panel = svg.Panel(name, "tokens", "reward", series, levels={"before": kept["before"]})
     seeds = max(map(len, kept["curves"].values()))
+    several = f": the mean of {seeds} seeds, and the lowest and the highest" if seeds > 1 else ", with one seed"
     return f"""<div class="curve"><style>{svg.style()}</style>{svg.panel(panel)}</div>
 
-The mean reward of the completions of a rollout, of `{kept["model"]}`: the mean of {seeds} seeds, and the lowest and the
-highest. Dashed: {kept["eval_prompts"]} held-out prompts before training.
+The mean reward of the completions of a rollout, of `{kept["model"]}`{several}.
+Dashed: {kept["eval_prompts"]} held-out prompts before training.
 
 ```bash
 {kept["command"]}

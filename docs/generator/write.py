@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generator import dialogue_results, goodhart_results, results, tables, text_results
+from docs.generator import dialogue_results, families_results, goodhart_results, results, tables, text_results
 from docs.generator.blocks import ROOT, outputs_of, run_blocks
 from docs.generator.logged import as_cell, loggers
 
@@ -35,8 +35,9 @@ RESULTS: dict[Path, dict[str, Callable[[], str]]] = {
         "text-fronts": text_results.front_areas,
         "text-costs": text_results.equal_cost,
         "goodhart": goodhart_results.ends,
+        "families": families_results.above_decoding,
     },
-    CONVERSATION: {"dialogue": dialogue_results.learned},
+    CONVERSATION: {"dialogue": dialogue_results.learned, "cloned": dialogue_results.cloned},
 }
 
 

@@ -1,0 +1,45 @@
+"""The table of docs/benchmark.md about the suite families, from its results file in agents/results."""
+
+from functools import partial
+
+from docs.generator.blocks import ROOT
+from docs.generator.results import runs_of, scores_of
+from textgym_agents.benchmark.analysis import lines
+from textgym_agents.benchmark.analysis.costs import costs_of
+from textgym_agents.benchmark.analysis.scores import Cell
+from textgym_agents.benchmark.composites import short_task
+from textgym_agents.benchmark.suites import find_suite
+from textgym_agents.report import markdown
+
+FAMILIES = ROOT / "agents" / "results" / "families-v1.jsonl.gz"
+
+_runs, _scores = partial(runs_of, FAMILIES), partial(scores_of, FAMILIES)
+
+
+def above_decoding() -> str:
+    """Rewards on held-out prompts: of the initial model, of the best that decoding gets out of it, and after training.
+
+    Bold where the interval of the difference from the best decoding lies above 0, in brackets where it lies below.
+    """
+    scores, rows = _scores(), []
+    budgets = find_suite("families").tasks
+    for task in scores.tasks:
+        room = scores.headroom[task]
+        assert room.baseline is not None
+        assert room.ceiling is not None
+        for algo in lines.algos_of(mine := lines.select(_runs(), task=task)):
+            if lines.is_trained(lines.select(mine, algo=algo)[0]):
+                before = [f"{room.initial.value:.3f}", f"{room.baseline.value:.3f}", f"`{room.baseline_name}`"]
+                after = [_marked(scores.cells[task, algo, side]) for side in ("sampled", "greedy")]
+                minutes = f"{costs_of(lines.select(mine, algo=algo))['seconds'] / 60:.1f}"
+                name = short_task(task).partition("-v")[0]
+                rows.append(
+                    [name, f"{budgets[task]:,}", *before, f"`{algo}`", *after, f"{room.ceiling.value:.3f}", minutes]
+                )
+    header = ["task", "tokens", "initial model", "best decoding", "which decoding", "algorithm", "sampled", "greedy"]
+    return markdown.table([*header, "best of 16", "minutes"], rows)
+
+
+def _marked(cell: Cell) -> str:
+    text = f"{cell.reward.value:.3f}"
+    return f"**{text}**" if cell.score.low > 0 else f"({text})" if cell.score.high < 0 else text
