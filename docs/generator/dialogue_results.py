@@ -1,5 +1,6 @@
 """Tables of docs/guides/conversation.md about the suites dialogue and cloned, from files in agents/results."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from docs.generator.blocks import ROOT
@@ -14,31 +15,31 @@ from textgym_agents.report.numbers import Estimate, show
 
 DIALOGUE = ROOT / "agents" / "results" / "dialogue-v1.jsonl.gz"
 CLONED = DIALOGUE.with_name("cloned-v1.jsonl.gz")
-INITIAL, CLONE = "zero_shot", "bc[skill=0.75]"
+INITIAL, CLONE, IMITATION = "zero_shot", "bc[skill=0.75]", "bc[skill=0.9]"
 
 
 def learned() -> str:
-    """What training adds to the initial model."""
-    return gains(DIALOGUE, INITIAL)
+    """What training adds to the initial model, and ILQL to imitation of the same log."""
+    return gains(DIALOGUE, lambda algo: IMITATION if algo.startswith("ilql[skill=0.9") else INITIAL)
 
 
 def cloned() -> str:
     """What reinforcement learning adds to cloning alone, for as many tokens."""
-    return gains(CLONED, CLONE)
+    return gains(CLONED, lambda _: CLONE)
 
 
-def gains(path: Path, initial: str) -> str:
-    """Returns, what they gain over ``initial``, and how much of the way from random to the best policy that is."""
+def gains(path: Path, start: Callable[[str], str]) -> str:
+    """Returns, their gains over those of the algorithm that ``start`` names, and the way from random to the best."""
     scores, runs, rows = scores_of(path), runs_of(path), []
     for task in scores.tasks:
         for algo in lines.algos_of(lines.select(runs, task=task)):
             mine = lines.select(runs, task=task, algo=algo)
             sampled, greedy = (scores.cells[task, algo, side] for side in ("sampled", "greedy"))
             cells = [f"{one.reward.value:.3f}" for one in (sampled, greedy)]
-            if algo == initial or not lines.is_trained(mine[0]):
+            if algo == start(algo) or not lines.is_trained(mine[0]):
                 cells += ["", ""]
             else:
-                starts = [scores.cells[task, initial, side] for side in ("sampled", "greedy")]
+                starts = [scores.cells[task, start(algo), side] for side in ("sampled", "greedy")]
                 cells += [show(_gain(*pair)) for pair in zip((sampled, greedy), starts, strict=True)]
             minutes = f"{costs_of(mine)['seconds'] / 60:.1f}" if lines.is_trained(mine[0]) else ""
             name = short_task(task).partition("-v")[0]
