@@ -68,7 +68,7 @@ def make(
             ``"length_penalty=0.01, clip=-1:1"``, see :func:`textgym.wrappers.transform_reward`.
         overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ... ``n_steps=None``
             is the environment's ``max_new_tokens``: a rollout as long as the longest completion. In conversations DQN's
-            default of ``learning_starts`` is as many steps of all rows.
+            default of ``learning_starts`` is as many steps of all rows, in which SB3 plays candidates at random.
 
     Raises:
         ConfigError: an unknown algorithm or argument, an algorithm that can't train such a model, or an environment

@@ -46,11 +46,11 @@ class ILQL(EpisodicAlgorithm):
     the language model is that policy, and the advantage is read off it: beta log(pi / pi_0). Any Q can be written so.
     What is trained is thus a language model that plays, saves and loads as it is.
 
-    Without ``episodes``, ``learn`` first logs episodes of the policy that it begins with, ``total_timesteps`` tokens of
-    them, and learns from those. With ``episodes`` it plays nothing, and those count as all timesteps asked for; with
-    ``skill`` they are 8,000 dialogues of a player of that skill. In all cases pi_0 is the policy that ``learn`` begins
-    with. ``n_epochs`` is how often the log is used; a schedule of the
-    learning rate runs over these epochs. A checkpoint doesn't hold the log.
+    Without ``episodes``, ``learn`` first logs episodes of the policy that it begins with, ``total_timesteps``
+    tokens of them, and learns from those. With ``episodes`` it plays nothing, and those count as all timesteps
+    asked for; with ``skill`` they are 8,000 dialogues of a player of that skill. In all cases pi_0 is the policy
+    that ``learn`` begins with. ``n_epochs`` is how often the log is used; a schedule of the learning rate runs over
+    these epochs. A checkpoint doesn't hold the log.
 
     Differences from the paper:
 
