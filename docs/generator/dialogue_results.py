@@ -1,5 +1,6 @@
 """Tables of docs/guides/conversation.md about the suites dialogue and cloned, from files in agents/results."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,10 +44,23 @@ def gains(path: Path, start: Callable[[str], str]) -> str:
                 cells += [show(_gain(*pair)) for pair in zip((sampled, greedy), starts, strict=True)]
             minutes = f"{costs_of(mine)['seconds'] / 60:.1f}" if lines.is_trained(mine[0]) else ""
             name = short_task(task).partition("-v")[0]
-            rows.append([name, f"`{algo}`", *cells, show(sampled.score), show(greedy.score), minutes])
-    way = "of the way from random to best"
-    header = ["task", "algorithm", "sampled", "greedy", "gain, sampled", "gain, greedy", f"{way}, sampled", "greedy"]
-    return markdown.table([*header, "minutes"], rows)
+            rows.append([name, f"`{_shorter(algo)}`", *cells, show(sampled.score), minutes])
+    header = [
+        "task",
+        "algorithm",
+        "sampled",
+        "greedy",
+        "gain, sampled",
+        "gain, greedy",
+        "of the way, sampled",
+        "minutes",
+    ]
+    return markdown.table(header, rows)
+
+
+def _shorter(algo: str) -> str:
+    """With the first argument of each part alone, for a column that can be read."""
+    return re.sub(r"\[([^,\]]*),[^\]]*\]", r"[\1, …]", algo)
 
 
 def _gain(cell: Cell, start: Cell) -> Estimate:
