@@ -3,10 +3,9 @@
 from functools import partial
 
 from docs.generator.blocks import ROOT
-from docs.generator.results import runs_of, scores_of
+from docs.generator.results import marked, runs_of, scores_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import costs_of
-from textgym_agents.benchmark.analysis.scores import Cell
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.benchmark.suites import find_suite
 from textgym_agents.report import markdown
@@ -30,7 +29,8 @@ def above_decoding() -> str:
         for algo in lines.algos_of(mine := lines.select(_runs(), task=task)):
             if lines.is_trained(lines.select(mine, algo=algo)[0]):
                 before = [f"{room.initial.value:.3f}", f"{room.baseline.value:.3f}", f"`{room.baseline_name}`"]
-                after = [_marked(scores.cells[task, algo, side]) for side in ("sampled", "greedy")]
+                cells = [scores.cells[task, algo, side] for side in ("sampled", "greedy")]
+                after = [marked(f"{cell.reward.value:.3f}", cell.score) for cell in cells]
                 minutes = f"{costs_of(lines.select(mine, algo=algo))['seconds'] / 60:.1f}"
                 name = short_task(task).partition("-v")[0]
                 rows.append(
@@ -38,8 +38,3 @@ def above_decoding() -> str:
                 )
     header = ["task", "tokens", "initial model", "best decoding", "which decoding", "algorithm", "sampled", "greedy"]
     return markdown.table([*header, "best of 16", "minutes"], rows)
-
-
-def _marked(cell: Cell) -> str:
-    text = f"{cell.reward.value:.3f}"
-    return f"**{text}**" if cell.score.low > 0 else f"({text})" if cell.score.high < 0 else text

@@ -15,7 +15,7 @@ from textgym_agents.benchmark.composites import short_task
 from textgym_agents.benchmark.suites import family
 from textgym_agents.leaderboard.results import load
 from textgym_agents.report import markdown
-from textgym_agents.report.numbers import show
+from textgym_agents.report.numbers import Estimate, show
 
 PROBES = ROOT / "agents" / "results" / "probe-v1.jsonl.gz"
 
@@ -68,6 +68,11 @@ def by_tag() -> str:
 def separation() -> str:
     """What each probe tells apart."""
     return separation_table(_scores(), "probe", lambda task: f"`{short_task(task)}`")
+
+
+def marked(text: str, score: Estimate) -> str:
+    """Bold where the interval of the score lies above 0, in brackets where it lies below."""
+    return f"**{text}**" if score.low > 0 else f"({text})" if score.high < 0 else text
 
 
 def separation_table(scores: Scores, what: str, name: Callable[[str], str]) -> str:

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from docs.generator.blocks import ROOT
-from docs.generator.results import runs_of, scores_of, separation_table
+from docs.generator.results import marked, runs_of, scores_of, separation_table
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import USES, AtEqualCost, at_equal_cost, costs_of
 from textgym_agents.benchmark.analysis.fronts import TEMPERED, fronts
@@ -13,7 +13,7 @@ from textgym_agents.benchmark.analysis.measures import estimate
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.benchmark.suites import family, find_suite
 from textgym_agents.report import markdown
-from textgym_agents.report.numbers import Estimate, show
+from textgym_agents.report.numbers import show
 
 TEXT = ROOT / "agents" / "results" / "text-v1.jsonl.gz"
 MANY = 3  # tasks on which an algorithm has to be above the best decoding
@@ -24,12 +24,6 @@ _runs, _scores = partial(runs_of, TEXT), partial(scores_of, TEXT)
 
 def _name(task: str) -> str:
     return short_task(task).removeprefix("text/").partition("-v")[0]
-
-
-def _marked(value: Estimate) -> str:
-    """Bold where the interval lies above 0, in brackets where it lies below."""
-    text = f"{value.value:.2f}"
-    return f"**{text}**" if value.low > 0 else f"({text})" if value.high < 0 else text
 
 
 def _trained() -> set[str]:
@@ -61,7 +55,15 @@ def overall() -> str:
         ]
         cells = [scores.cells[task, algo, "sampled"].score for task in scores.tasks]
         seconds = costs_of(lines.select(_runs(), algo=algo))["seconds"]
-        rows.append([f"`{algo}`", family(algo), *map(show, sides), *map(_marked, cells), f"{seconds:.0f}"])
+        rows.append(
+            [
+                f"`{algo}`",
+                family(algo),
+                *map(show, sides),
+                *(marked(f"{cell.value:.2f}", cell) for cell in cells),
+                f"{seconds:.0f}",
+            ]
+        )
     header = ["algorithm", "family", "sampled", "greedy", *map(_name, scores.tasks), "seconds a run"]
     return markdown.table(header, rows)
 

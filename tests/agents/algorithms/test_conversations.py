@@ -252,8 +252,8 @@ def test_trpos_distribution_and_its_derivatives_are_those_of_plain_passes():
 
 
 @pytest.mark.parametrize("name", ["dqn", "qrdqn"])
-def test_the_scale_of_values_is_not_that_of_the_first_dialogues_to_end(name):
-    """They are those that were won at once, on whose returns alone a policy was lost."""
+def test_in_conversations_learning_begins_when_every_row_has_had_time_for_a_dialogue(name):
+    """The first to end are those that were won at once, and would give values their scale."""
     talks, single = make(name, "textgym/Shop-v0", BUILTIN_TINY, n_envs=4), make(name, "textgym/Copy-v1", n_envs=4)
     assert talks.learning_starts == 4 * talks.observation_space.max_new_tokens > 0
     assert single.learning_starts == 0
