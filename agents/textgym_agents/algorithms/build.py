@@ -67,8 +67,7 @@ def make(
         reward_transform: what training adds to the reward, around these, when ``env`` is an id:
             ``"length_penalty=0.01, clip=-1:1"``, see :func:`textgym.wrappers.transform_reward`.
         overrides: arguments of the SB3 class: ``learning_rate``, ``n_steps``, ``tensorboard_log``, ... ``n_steps=None``
-            is the environment's ``max_new_tokens``: a rollout as long as the longest completion. In conversations DQN's
-            default of ``learning_starts`` is as many steps of all rows, in which SB3 plays candidates at random.
+            is the environment's ``max_new_tokens``: a rollout as long as the longest completion.
 
     Raises:
         ConfigError: an unknown algorithm or argument, an algorithm that can't train such a model, or an environment
@@ -122,7 +121,8 @@ def make(
         buffer = options["replay_buffer_class"] = options.get("replay_buffer_class") or row.buffer
         if issubclass(buffer, EpisodeReplayBuffer):  # whose n-step returns discount as the algorithm
             settings = row.defaults.get("replay_buffer_kwargs", {}), overrides.get("replay_buffer_kwargs", {})
-            options["replay_buffer_kwargs"] = {"gamma": options["gamma"], **settings[0], **settings[1]}
+            talks = {"from_every_row": getattr(vec_env, "partner", None) is not None}
+            options["replay_buffer_kwargs"] = {"gamma": options["gamma"], **talks, **settings[0], **settings[1]}
     elif row.buffer is not None:
         buffer = options["rollout_buffer_class"] = options.get("rollout_buffer_class") or row.buffer
         reference = bool(kl_coef)
@@ -162,16 +162,9 @@ def _filters(policy_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _long_enough(row: Algorithm, overrides: Mapping[str, Any], vec_env: VecEnv) -> dict[str, int]:
-    """``n_steps`` of the environment's longest completion, where neither the row nor the caller has a number.
-
-    And in conversations ``learning_starts``, where a row has it and the caller doesn't, after as many steps. The first
-    returns give values their mean and their scale, and the first dialogues to end are those that were won at once.
-    """
-    settings, steps = {**row.settings(), **overrides}, rollout_steps(vec_env)
-    found = {"n_steps": steps} if settings.get("n_steps", 0) is None else {}
-    if "learning_starts" in row.defaults and "learning_starts" not in overrides and getattr(vec_env, "partner", None):
-        found["learning_starts"] = steps * vec_env.num_envs
-    return found
+    """``n_steps`` of the environment's longest completion, where neither the row nor the caller has a number."""
+    settings = {**row.settings(), **overrides}
+    return {"n_steps": rollout_steps(vec_env)} if settings.get("n_steps", 0) is None else {}
 
 
 def _fitting_batch(row: Algorithm, overrides: Mapping[str, Any], n_envs: int) -> dict[str, int]:

@@ -59,7 +59,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
 
     A minibatch has exactly ``batch_size`` tokens: whole episodes, drawn with replacement, and a part of the last one.
     When it is full, the oldest episodes make room. Episodes whose reward abstained are not kept. As long as no episode
-    has ended, minibatches teach nothing: their Q values and targets are 0.
+    has ended, or with ``from_every_row`` none of some row, minibatches teach nothing: their Q values and targets are 0.
 
     Args:
         buffer_size: most tokens of episodes that have ended.
@@ -75,6 +75,9 @@ class EpisodeReplayBuffer(ReplayBuffer):
             comes to earlier tokens in fewer updates, and the tokens between count as the episode has them. The most
             rewards of "watkins" targets; None: no limit.
         gamma: discount within these sums; the same as the algorithm's.
+        from_every_row: draw nothing before each row has ended an episode. The first returns give values their mean and
+            their scale, and where winning ends an episode, those that end first are those that were won at once. True
+            in conversations that ``textgym_agents.make`` builds an algorithm for.
         seed: of what is drawn. Default: from torch's initial seed, which SB3 sets from its own.
 
     Raises:
@@ -93,6 +96,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         targets: Targets = "n_step",
         n_steps: int | None = None,
         gamma: float = 1.0,
+        from_every_row: bool = False,
         seed: int | None = None,
     ) -> None:
         if not isinstance(observation_space, spaces.Dict) or CANDIDATES not in observation_space.spaces:
@@ -109,6 +113,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         super(ReplayBuffer, self).__init__(buffer_size, observation_space, action_space, device, n_envs)
         self.optimize_memory_usage, self.handle_timeout_termination = False, True
         self.targets, self.n_steps, self.gamma = targets, n_steps, gamma
+        self.from_every_row = from_every_row
         self.policy: QPolicy | None = None
         self._late: LateSource | None = None
         self.seq2seq = "decoder_input_ids" in observation_space.spaces
@@ -124,6 +129,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         self.open: list[OpenEpisode | None] = [None] * self.n_envs
         self._next = self._tokens = 0
         self._expected: Mapping[str, NDArray[Any]] | None = None
+        self._rows_ended = np.zeros(self.n_envs, dtype=np.bool_)  # an episode at least
         self._ended: list[tuple[int, OpenEpisode]] = []  # since one whose reward is still to come, with their tickets
 
     def size(self) -> int:
@@ -150,6 +156,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         actions, goes_on = action.reshape(-1).tolist(), self._goes_on(obs)
         replies = self._replies(obs, next_obs, actions, ~done.astype(bool))
         tickets = np.full(self.n_envs, -1) if self._late is None else self._late.tickets()
+        self._rows_ended |= done.astype(bool)
         for row in range(self.n_envs):
             episode = self.open[row]
             if episode is None or not goes_on[row]:
@@ -234,6 +241,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
             **pack_episodes([*self.episodes.values(), *begun.values()]),
             "numbers": list(self.episodes),
             "open": list(begun),
+            "rows_ended": self._rows_ended.copy(),
             "next": self._next,
             "expected": None if self._expected is None else dict(self._expected),
             "rng": self.rng,
@@ -250,6 +258,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         for row, episode in zip(state["open"], episodes[len(self.episodes) :], strict=True):
             self.open[row] = episode
         self._next, self._expected, self.full = state["next"], state["expected"], state["full"]
+        self._rows_ended = np.array(state["rows_ended"])
         self.rng = state["rng"]
 
     # ------------------------------------------------------------------ drawing
@@ -282,9 +291,14 @@ class EpisodeReplayBuffer(ReplayBuffer):
             discounts=to_go,
         )
 
+    @property
+    def _waits(self) -> bool:
+        """Whether it has yet to see how an episode of each row ends."""
+        return self.from_every_row and not self._rows_ended.all()
+
     def _draw(self, batch_size: int) -> list[Span]:
         spans: list[Span] = []
-        missing = batch_size if self.episodes else 0
+        missing = batch_size if self.episodes and not self._waits else 0
         first = self._next - len(self.episodes)
         while missing:
             episode = self.episodes[int(self.rng.integers(first, self._next))]
@@ -357,15 +371,14 @@ class EpisodeReplayBuffer(ReplayBuffer):
 
     def _batch(self, states: list[tuple[TokenSequence, TokenIds]], take: NDArray[np.int64] | None) -> CandidateBatch:
         k = int(self.action_space.n)  # type: ignore[attr-defined]
+        newest = islice(reversed(self.episodes.values()), 0 if self._waits else MOST_RETURNS)
         candidates = np.concatenate([np.empty((0, k), np.int32), *(c for _, c in states)])
         return CandidateBatch(
             [sequence for sequence, _ in states],
             num_generated=torch.full((len(candidates),), -1, device=self.device),
             candidates=self._long(candidates),
             take=None if take is None else self._long(take),
-            returns=np.array(
-                [float(one.rewards.sum()) for one in islice(reversed(self.episodes.values()), MOST_RETURNS)]
-            ),
+            returns=np.array([float(one.rewards.sum()) for one in newest]),
         )
 
     def _nothing(self, batch_size: int) -> ReplayBufferSamples:

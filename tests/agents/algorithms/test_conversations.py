@@ -252,9 +252,11 @@ def test_trpos_distribution_and_its_derivatives_are_those_of_plain_passes():
 
 
 @pytest.mark.parametrize("name", ["dqn", "qrdqn"])
-def test_in_conversations_learning_begins_when_every_row_has_had_time_for_a_dialogue(name):
-    """The first to end are those that were won at once, and would give values their scale."""
+def test_in_conversations_learning_begins_when_every_row_has_ended_a_dialogue(name):
+    """The first to end are those that are won at once, on whose returns alone a policy was lost."""
     talks, single = make(name, "textgym/Shop-v0", BUILTIN_TINY, n_envs=4), make(name, "textgym/Copy-v1", n_envs=4)
-    assert talks.learning_starts == 4 * talks.observation_space.max_new_tokens > 0
-    assert single.learning_starts == 0
-    assert make(name, "textgym/Shop-v0", BUILTIN_TINY, n_envs=4, learning_starts=7).learning_starts == 7
+    assert talks.replay_buffer.from_every_row
+    assert not single.replay_buffer.from_every_row
+    assert talks.learning_starts == single.learning_starts == 0  # no candidate is drawn at random
+    given = {"replay_buffer_kwargs": {"from_every_row": False}}
+    assert not make(name, "textgym/Shop-v0", BUILTIN_TINY, n_envs=4, **given).replay_buffer.from_every_row

@@ -251,6 +251,28 @@ def test_before_an_episode_is_finished_a_minibatch_has_no_gradient():
     assert samples.dones.all()
 
 
+@pytest.mark.parametrize("restored", [False, True])
+def test_from_every_row_nothing_is_drawn_before_each_row_has_ended_an_episode(restored):
+    env = four_tokens(rows=8, **TALKS)
+    buffer, eager = replay(env, from_every_row=True), replay(env)
+    obs, ended, waited = env.reset(), set(), 0
+    rng = np.random.default_rng(0)
+    while len(ended) < env.num_envs:
+        actions = rng.integers(0, K, env.num_envs)
+        new_obs, rewards, dones, infos = env.step(actions)
+        for one in (buffer, eager):
+            one.add(obs, new_obs, actions, rewards, dones, infos)
+        obs, ended = new_obs, ended | set(np.flatnonzero(dones).tolist())
+        if restored:
+            state, buffer = deepcopy(buffer.get_state()), replay(env, from_every_row=True)
+            buffer.set_state(state)
+        drawn, drawn_early = buffer.sample(8).observations, eager.sample(8).observations
+        assert bool(drawn.sequences) == (drawn.returns.size > 0) == (len(ended) == env.num_envs)
+        assert bool(drawn_early.sequences) == (drawn_early.returns.size > 0) == bool(ended)
+        waited += 0 < len(ended) < env.num_envs
+    assert waited > 0
+
+
 def test_memory_for_a_token():
     """About a fiftieth of what SB3's buffer holds, with eight candidates."""
     env = candidates(make_vec_env("textgym/SentimentContinuation-v0", 8, seed=0), "textgym/small", 8)
