@@ -42,8 +42,8 @@ def benchmark(
     suite: Annotated[
         str | None,
         option(
-            "Tasks, tokens and settings by one name: probe, text, goodhart, dialogue or families. Other options "
-            "replace single values."
+            "Tasks, tokens and settings by one name: probe, text, goodhart, dialogue, cloned or families. Other "
+            "options replace single values."
         ),
     ] = None,
     seeds: Annotated[int, option("How many runs of each algorithm on each task.", min=1)] = BenchmarkConfig.seeds,

@@ -21,6 +21,7 @@ from textgym.errors import ConfigError
 from textgym.rewards import REWARDS, register_reward
 from textgym.tasks import CONVERSATIONS
 from textgym_agents.benchmark.config import BenchmarkConfig
+from textgym_agents.benchmark.suites import SUITES
 from textgym_agents.cli import benchmark, options
 from textgym_agents.cli.app import app
 from textgym_agents.evaluation.held_out import evaluate, load_policy
@@ -66,6 +67,11 @@ def test_help_shows_how_to_use_each_command(command):
     result = run(command, "--help")
     assert result.exit_code == 0
     assert f"textgym {command}" in result.output
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_benchmarks_help_names_every_suite(suite):
+    assert re.search(rf"by one name:[^.]*\b{suite}\b", " ".join(run("benchmark", "--help").output.split()))
 
 
 def test_help_and_list_do_not_wait_for_torch():
