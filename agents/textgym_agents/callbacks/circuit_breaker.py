@@ -13,6 +13,7 @@ from textgym.core import Sample, Score
 from textgym.errors import ConfigError, JudgeError, RewardError
 from textgym.mdp import TextMDP, text_env
 from textgym.scoring import score_samples
+from textgym_agents.buffers.logged_turns import read_turns, turns_as_json
 from textgym_agents.callbacks.ended import ended_infos
 from textgym_agents.callbacks.health import TrainingWarning
 from textgym_agents.checkpoint.callback import CheckpointCallback
@@ -177,6 +178,7 @@ class CircuitBreaker(BaseCallback):
             "completion": completion,
             "finish_reason": str(info["finish_reason"]),
             "token_ids": [int(token) for token in tokens[0]] if tokens else [],
+            "turns": turns_as_json(info.get("turns", ())),
         }
 
     def _answers(self) -> bool:
@@ -203,6 +205,7 @@ class CircuitBreaker(BaseCallback):
 
 def _sample(mdp: TextMDP, probe: Mapping[str, Any]) -> Sample:
     prompt = mdp.task[probe["prompt_id"]]
+    turns = probe.get("turns")  # older checkpoints have none
     return Sample(
         prompt.text,
         probe["completion"],
@@ -211,4 +214,5 @@ def _sample(mdp: TextMDP, probe: Mapping[str, Any]) -> Sample:
         probe["finish_reason"],
         prompt.metadata,
         probe["prompt_id"],
+        turns=read_turns(turns, "a completion that failed") if turns else (),
     )

@@ -12,13 +12,14 @@ import pytest
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from tests.agents.four_tokens import PROMPTS, make_env, make_model, tokenizer
+from tests.agents.four_tokens import PROMPTS, TALKS, make_env, make_model, tokenizer
 from tests.agents.runs.runs_in_folders import assert_equal_runs
 from tests.agents.saved_model import save_tiny_model
 from textgym import TextGenerationEnv
 from textgym.core import Score
 from textgym.errors import ConfigError, RewardError
 from textgym.rewards import GroupReward
+from textgym.scoring import score_samples
 from textgym_agents import make
 from textgym_agents.callbacks import CircuitBreaker, circuit_breaker
 from textgym_agents.callbacks.health import TrainingWarning
@@ -119,6 +120,34 @@ def test_a_run_that_is_killed_in_a_pause_goes_on_as_one_that_waited(name, waits,
     assert 240 <= again.num_timesteps == algorithm.num_timesteps
     weights = zip(algorithm.policy.parameters(), again.policy.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in weights)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_conversation_is_scored_again_with_its_turns(name, waits, monkeypatch):
+    server, asked, asked_again = Server(), [], []
+
+    def reward(samples):
+        asked.extend(samples)
+        return server(samples)
+
+    def again(reward, samples):
+        asked_again.extend(samples)
+        return score_samples(server, samples)
+
+    monkeypatch.setattr(circuit_breaker, "score_samples", again)
+    waits.happens = [server.repaired]
+    env = make_env(4, **{**TALKS, "reward": reward})
+    breaker = CircuitBreaker(window=8)
+    make(name, env, make_model(), seed=0, kl_coef=0, **ARGUMENTS[name]).learn(400, breaker)
+    assert breaker.pauses == 1
+    assert len(asked_again) == 2 * circuit_breaker.PROBES  # before the pause, and at its end
+
+    def of(sample):
+        return sample.prompt_id, sample.token_ids, sample.turns, sample.finish_reason
+
+    assert {of(sample) for sample in asked_again} <= {of(sample) for sample in asked}
+    assert any(turn.speaker == "partner" for sample in asked_again for turn in sample.turns)
 
 
 @pytest.mark.filterwarnings("ignore")
