@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from textgym.arguments import choice, count
+from textgym.arguments import count
 from textgym.core import Prompt
 from textgym.errors import DatasetError
 from textgym.metrics.answer import MARKER, has_answer_format
@@ -99,6 +99,7 @@ class Arithmetic(WorldTask):
 
     template = "Problem: {prompt}\nSolution:"
     chinese_template = "题目：{prompt}\n解答："
+    chinese_tokens = 224, 48
     columns: ClassVar[Mapping[str, str]] = {"prompt": "question", "references": "answer"}
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"level": (1, 2, 3), "language": LANGUAGES}
     taught = ({}, {"language": CHINESE})
@@ -117,11 +118,7 @@ class Arithmetic(WorldTask):
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.level = count("level", level, least=1, most=3)
-        self.language = choice("language", language, LANGUAGES)
-        if language == CHINESE:
-            # A character is three tokens of the built-in tokenizers.
-            self.max_prompt_tokens, self.max_new_tokens = 224, 48
-            template = self.chinese_template if template is None else template
+        template = self._in(language, template)
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
     def drawn_by(self) -> Callable[[Draw], Rendered]:

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+from textgym.arguments import choice
 from textgym.core import Prompt
 from textgym.errors import ConfigError
 from textgym.tasks.dataset import Columns, Row, load_rows, merge_columns
@@ -30,6 +31,8 @@ class WorldTask(ABC):
         opt_in: an argument without which there is no environment: the task runs what a policy writes; else empty.
         template: what surrounds the text of a prompt, with one ``{prompt}``.
         chinese_template: what surrounds a prompt with ``language="zh"``, for tasks that have it.
+        chinese_tokens: ``max_prompt_tokens`` and ``max_new_tokens`` of these. A character is three tokens of the
+            built-in tokenizers.
         columns: role -> column of a dataset. Roles: "prompt", "references", and what ``from_rows`` reads besides.
         optional: roles whose column may be missing, unless the user names it.
         variants: argument -> values that it may have. What holds for a task is tested for each.
@@ -77,6 +80,7 @@ class WorldTask(ABC):
     opt_in: ClassVar[str] = ""
     template: ClassVar[str]
     chinese_template: ClassVar[str] = ""
+    chinese_tokens: ClassVar[tuple[int, int]] = (0, 0)
     columns: ClassVar[Columns]
     optional: ClassVar[tuple[str, ...]] = ()
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
@@ -102,6 +106,14 @@ class WorldTask(ABC):
         optional = tuple(role for role in self.optional if role not in (columns or {}))
         merged = merge_columns(self.columns, columns)
         self.prompts = self.from_rows(self.load(dataset, split, merged, optional, load_kwargs), template)
+
+    def _in(self, language: str, template: str | None) -> str | None:
+        """Set the language, and in Chinese the lengths. Returns the template, the Chinese one where none is given."""
+        self.language = choice("language", language, LANGUAGES)
+        if language != CHINESE:
+            return template
+        self.max_prompt_tokens, self.max_new_tokens = self.chinese_tokens
+        return self.chinese_template if template is None else template
 
     def _check_variants(self) -> None:
         """Raise ConfigError for a variant of the small world together with a dataset, which has languages alone."""

@@ -103,6 +103,7 @@ class Classification(WorldTask):
 
     template = "Text: {prompt}\nLabel:"
     chinese_template = "文本：{prompt}\n标签："
+    chinese_tokens = 256, 40
     columns: ClassVar[Mapping[str, str]] = {"prompt": "text", "label": "label"}
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"variant": tuple(VARIANTS), "language": LANGUAGES}
     taught = tuple({"variant": variant, "language": language} for language in LANGUAGES for variant in VARIANTS)
@@ -122,11 +123,7 @@ class Classification(WorldTask):
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.variant = choice("variant", variant, tuple(VARIANTS))
-        self.language = choice("language", language, LANGUAGES)
-        if language == CHINESE:
-            # A character is three tokens of the built-in tokenizers.
-            self.max_prompt_tokens, self.max_new_tokens = 256, 40
-            template = self.chinese_template if template is None else template
+        template = self._in(language, template)
         if labels is None:
             labels = ("负面", "正面") if language == CHINESE else ("negative", "positive")
         if isinstance(labels, str) or not all(isinstance(label, str) and label.strip() for label in labels):

@@ -21,7 +21,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from textgym.arguments import choice
 from textgym.core import Prompt
 from textgym.tasks.base import CHINESE, ENGLISH, LANGUAGES, WorldTask
 from textgym.tasks.dataset import Columns, Row
@@ -94,6 +93,7 @@ class DataToText(WorldTask):
 
     template = "Data: {prompt}\nText:"
     chinese_template = "信息：{prompt}\n描述："
+    chinese_tokens = 152, 120
     columns: ClassVar[Mapping[str, str]] = {"prompt": "meaning_representation", "references": "human_reference"}
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"language": LANGUAGES}
     taught = ({}, {"language": CHINESE})
@@ -110,11 +110,7 @@ class DataToText(WorldTask):
         seed: int = 0,
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        self.language = choice("language", language, LANGUAGES)
-        if language == CHINESE:
-            # A character is three tokens of the built-in tokenizers.
-            self.max_prompt_tokens, self.max_new_tokens = 152, 120
-            template = self.chinese_template if template is None else template
+        template = self._in(language, template)
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
     def drawn_by(self) -> Callable[[Draw], Rendered]:

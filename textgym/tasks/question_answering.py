@@ -101,6 +101,7 @@ class QuestionAnswering(WorldTask):
 
     template = "Question: {prompt}\nAnswer:"
     chinese_template = "问题：{prompt}\n回答："
+    chinese_tokens = 352, 32
     columns: ClassVar[Mapping[str, str]] = {"prompt": "{question}\nStory: {context}", "references": "answers.text"}
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"kind": (ANY, *KINDS), "language": LANGUAGES}
     taught = ({}, {"language": CHINESE})
@@ -119,13 +120,9 @@ class QuestionAnswering(WorldTask):
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.kind = choice("kind", kind, (ANY, *KINDS))
-        self.language = choice("language", language, LANGUAGES)
-        if language == CHINESE:
-            # A character is three tokens of the built-in tokenizers.
-            self.max_prompt_tokens, self.max_new_tokens = 352, 32
-            template = self.chinese_template if template is None else template
-            if dataset is not None and (columns is None or isinstance(columns, Mapping)):
-                columns = {"prompt": "{question}\n故事：{context}", **(columns or {})}
+        template = self._in(language, template)
+        if language == CHINESE and dataset is not None and (columns is None or isinstance(columns, Mapping)):
+            columns = {"prompt": "{question}\n故事：{context}", **(columns or {})}
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
     def drawn_by(self) -> Callable[[Draw], Rendered]:

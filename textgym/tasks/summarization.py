@@ -22,7 +22,6 @@ With ``language="zh"``, where ROUGE compares characters:
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from textgym.arguments import choice
 from textgym.tasks.base import CHINESE, ENGLISH, LANGUAGES, WorldTask
 from textgym.tasks.dataset import Columns
 from textgym.world import Draw, Rendered, chinese_story_grammar, story_grammar
@@ -92,6 +91,7 @@ class Summarization(WorldTask):
 
     template = "Story: {prompt}\nSummary:"
     chinese_template = "故事：{prompt}\n总结："
+    chinese_tokens = 312, 80
     columns: ClassVar[Mapping[str, str]] = {"prompt": "source", "references": "target"}
     variants: ClassVar[Mapping[str, tuple[Any, ...]]] = {"language": LANGUAGES}
     taught = ({}, {"language": CHINESE})
@@ -108,11 +108,7 @@ class Summarization(WorldTask):
         seed: int = 0,
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        self.language = choice("language", language, LANGUAGES)
-        if language == CHINESE:
-            # A character is three tokens of the built-in tokenizers.
-            self.max_prompt_tokens, self.max_new_tokens = 312, 80
-            template = self.chinese_template if template is None else template
+        template = self._in(language, template)
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
     def drawn_by(self) -> Callable[[Draw], Rendered]:
