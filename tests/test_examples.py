@@ -23,6 +23,7 @@ EXPECTED = {
     "llm_judge.py": "3 criteria cost 3 calls for 3 texts",
     "twenty_questions.py": "random utterances 0.25",
     "customer_service.py": "a clerk who says what makes sense, at random 0.2",
+    "real_data.py": "e2e_nlg: DataToText-v0, 3 prompts, 0.5*rougeL + 0.5*coverage",
     "any_text_game.py": "You are Player 0. You are playing Guess The Number.",
 }
 
