@@ -143,6 +143,15 @@ class BenchmarkConfig:
         own = {name.partition(".")[2]: v for name, v in self.algo_kwargs.items() if name.startswith(f"{algo}.")}
         return {**common, **own, **own_arguments(part)}
 
+    def policy_of(self, part: str) -> dict[str, Any]:
+        """The arguments of one algorithm's policy: ``policy_kwargs``, and in their place those of the variant.
+
+        >>> config = BenchmarkConfig(("dqn",), {"textgym/Copy-v1": 9}, policy_kwargs={"temperature": 0.7})
+        >>> config.policy_of('dqn[policy_kwargs={"beta":0.2}]')
+        {'temperature': 0.7, 'beta': 0.2}
+        """
+        return {**self.policy_kwargs, **(self.for_algorithm(part).get("policy_kwargs") or {})}
+
     def for_task(self, task: str) -> dict[str, Any]:
         """The arguments of a task's environment: ``env_kwargs``, and in their place those of the variant.
 

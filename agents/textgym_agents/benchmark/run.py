@@ -147,6 +147,7 @@ def _train(config: BenchmarkConfig, key: Key, held_out: HeldOut, work: str | Pat
             options = {"kl_coef": config.kl_coef, "lora": config.lora, **config.for_algorithm(name)}
             if find(base(name)).kl_coef is None:
                 options["kl_coef"] = None
+            options.pop("policy_kwargs", None)
             target = options.pop("kl_target", None)
             if target is not None:
                 coef = options["kl_coef"] or KL_COEF / math.sqrt(target)
@@ -158,7 +159,7 @@ def _train(config: BenchmarkConfig, key: Key, held_out: HeldOut, work: str | Pat
                 n_envs=config.n_envs,
                 seed=key.seed,
                 env_kwargs={**config.for_task(key.task), **_trained_part(config)},
-                policy_kwargs=config.policy_kwargs,
+                policy_kwargs=config.policy_of(name),
                 **options,
             )
             last = number == len(names)

@@ -209,9 +209,10 @@ def _check(config: BenchmarkConfig) -> None:
     trained = list(dict.fromkeys(map(base, whole)))
     for part in whole:
         check_values(own_arguments(part))
-        others = ("kl_coef", "kl_target", "lora")
+        others = ("kl_coef", "kl_target", "lora", "policy_kwargs")
         options = {name: value for name, value in config.for_algorithm(part).items() if name not in others}
         arguments.check_algo_kwargs(base(part), options)
+        arguments.check_policy_kwargs(config.for_algorithm(part).get("policy_kwargs") or {}, [base(part)])
         if any(own_arguments(part).get(name) for name in others[:2]) and ALGORITHMS[base(part)].kl_coef is None:
             raise ConfigError(f"{part}: {base(part)!r} takes no KL penalty.")
     for name in config.algo_kwargs:

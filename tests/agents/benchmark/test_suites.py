@@ -498,10 +498,33 @@ def test_a_variant_may_have_a_penalty_and_a_rank_of_its_own(tiny_folder, monkeyp
     assert given == [(0.1, None), (0.5, 2)]
 
 
+def test_a_variant_may_have_arguments_of_the_policy_which_no_other_part_gets(tiny_folder, monkeypatch):
+    small = {"train_freq": 2, "gradient_steps": 1, "batch_size": 8, "buffer_size": 60}
+    config = BenchmarkConfig(
+        ('bc+dqn[policy_kwargs={"beta":0.2}]', "dqn"), {COPY: 16}, seeds=1, model=tiny_folder, n_envs=4,
+        eval_prompts=2, policy_kwargs={"temperature": 0.9}, algo_kwargs={f"dqn.{k}": v for k, v in small.items()},
+    )  # fmt: skip
+    made, real = [], running.make
+
+    def make(name, *arguments, **options):
+        made.append((name, real(name, *arguments, **options)))
+        return made[-1][1]
+
+    monkeypatch.setattr(running, "make", make)
+    for key in config.run_keys():
+        run(config, key)
+    assert [name for name, _ in made] == ["bc", "dqn", "dqn"]
+    assert [one.policy.beta for name, one in made if name == "dqn"] == [0.2, 0.3]
+    assert [one.policy.sampling.temperature for _, one in made] == [0.9] * 3
+
+
 @pytest.mark.parametrize(
     ("algos", "message"),
     [
         ("rloo[grup_size=8]", "grup_size"),
+        ('dqn[policy_kwargs={"bta":0.2}]', "there is no argument 'bta'. Did you mean 'beta'?"),
+        ('ppo[policy_kwargs={"beta":0.2}]', "there is no argument 'beta'"),
+        ("dqn[policy_kwargs=0.2]", "policy_kwargs is 0.2, expected a dict"),
         ("rloo[group_size]", "expected arguments in brackets"),
         ("rloo[group_size=8", "expected arguments in brackets"),
         ("rloo[kl_coef=-1]", "kl_coef"),
