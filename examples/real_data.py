@@ -134,13 +134,19 @@ ROWS = [
 ]
 
 
-def zero_shot(folder: Path, real: Real, model: str, num_prompts: int, seed: int) -> dict[str, Any]:
+def zero_shot(folder: Path, real: Real, model: str, dtype: str, num_prompts: int, seed: int) -> dict[str, Any]:
     """Scores of greedy completions and of sampled ones, with two of the former."""
     env_id, env_kwargs = f"textgym/{real.task}", real.env_kwargs(folder)
-    policy = load_policy(model, env_id, {**env_kwargs, "split": real.split})
+    policy = load_policy(model, env_id, {**env_kwargs, "split": real.split}, dtype=dtype)
     compared = (*OVERLAP, *ANSWERS[:1]) if real.references else ()
     metrics = [*dict.fromkeys((*compared, *real.metrics, *DIVERSITY))]
-    row: dict[str, Any] = {"task": real.task, "reward": real.reward, "prompts": num_prompts, "model": model}
+    row: dict[str, Any] = {
+        "task": real.task,
+        "reward": real.reward,
+        "prompts": num_prompts,
+        "model": model,
+        "dtype": dtype,
+    }
     for how, deterministic in (("greedy", True), ("sampled", False)):
         result = evaluate(
             policy,
@@ -173,6 +179,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder with a folder for each dataset")
     parser.add_argument("--sets", default=",".join(REAL), help="some of them, joined by commas")
     parser.add_argument("--model", default="textgym/tiny", help="a language model: a name or a folder")
+    parser.add_argument("--dtype", default="float32", help="of the weights; bfloat16 is faster where it is built in")
     parser.add_argument("--num-prompts", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="JSON with all scores; what is in it already isn't done again")
@@ -189,10 +196,11 @@ def main() -> None:
             if name in done or not folder.is_dir():
                 continue
             real = REAL[name]
-            done[name] = row = zero_shot(folder, real, arguments.model, arguments.num_prompts, arguments.seed)
+            how = arguments.model, arguments.dtype, arguments.num_prompts, arguments.seed
+            done[name] = row = zero_shot(folder, real, *how)
             print(f"{name}: {real.task}, {arguments.num_prompts} prompts, {real.reward}")
-            for how in ("greedy", "sampled"):
-                print(f"  {how}: " + ", ".join(f"{metric} {value:.3f}" for metric, value in row[how].items()))
+            for way in ("greedy", "sampled"):
+                print(f"  {way}: " + ", ".join(f"{metric} {value:.3f}" for metric, value in row[way].items()))
             for sample in row["samples"]:
                 print(f"  {sample['prompt']}\n  -> {sample['completion']!r}")
             if arguments.out is not None:
