@@ -155,6 +155,13 @@ def test_reviews_are_split_into_opening_and_rest():
     assert task[1].metadata == {"label": 0}
 
 
+def test_where_a_review_has_no_reference_no_metric_compares_with_references():
+    source = {"dataset": datasets.Dataset.from_list(REVIEWS), "prefix_words": 4}
+    assert SentimentContinuation(**source).metrics == ("sentiment", "distinct2", "length")
+    happy = {**source, "dataset": datasets.Dataset.from_list([row for row in REVIEWS if row["label"] == 1])}
+    assert SentimentContinuation(**happy).metrics == SentimentContinuation.metrics
+
+
 def test_reviews_may_have_no_label_or_another_one():
     plain = datasets.Dataset.from_list([{"text": row["text"]} for row in REVIEWS])
     assert len(SentimentContinuation(dataset=plain, prefix_words=4)[0].references) == 2

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from textgym.arguments import choice
 from textgym.core import Prompt
 from textgym.errors import ConfigError
+from textgym.metrics import METRICS
 from textgym.tasks.dataset import Columns, Row, load_rows, merge_columns
 from textgym.tasks.prompts import WorldPrompts, cue_of, fill
 from textgym.tokenizer import BUILTIN_MODEL
@@ -23,7 +24,8 @@ class WorldTask(ABC):
     """Base of the built-in tasks: a :class:`textgym.Task`. A subclass gives its attributes and its grammar.
 
     Attributes:
-        name, max_prompt_tokens, max_new_tokens, truncation_side, stop, metrics: as in :class:`textgym.Task`.
+        name, max_prompt_tokens, max_new_tokens, truncation_side, stop, metrics: as in :class:`textgym.Task`. Where a
+            prompt of a dataset has no references, the metrics are those that need none.
         default_model: the model that acts where the user names none.
         default_reward: the formula of the reward of its id ``-v0``, in names of ``REWARDS``.
         guarded_reward: the formula of its id ``-v1``, which no degenerate text gets much of; None: there is no such id.
@@ -106,6 +108,9 @@ class WorldTask(ABC):
         optional = tuple(role for role in self.optional if role not in (columns or {}))
         merged = merge_columns(self.columns, columns)
         self.prompts = self.from_rows(self.load(dataset, split, merged, optional, load_kwargs), template)
+        if not all(prompt.references for prompt in self.prompts):
+            comparing = {name for name, metric in METRICS.items() if metric.compares_with == "references"}
+            self.metrics = tuple(name for name in self.metrics if name not in comparing)
 
     def _in(self, language: str, template: str | None) -> str | None:
         """Set the language, and in Chinese the lengths. Returns the template, the Chinese one where none is given."""

@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 
 from tests.agents.tiny_models import SMALL, tiny_model
 from textgym import Prompt, TextGenerationVectorEnv
@@ -16,6 +17,7 @@ from textgym_agents.cli import benchmark as benchmark_command
 from textgym_agents.cli import evaluate as evaluate_command
 from textgym_agents.cli import train as train_command
 from textgym_agents.evaluation import evaluate
+from textgym_agents.evaluation.held_out import load_policy
 from textgym_agents.runs.config import TrainConfig
 
 ID = "textgym/Copy-v0"
@@ -113,6 +115,15 @@ def test_a_random_environment_is_refused():
         evaluate(small_ppo(), make_vec_env(ID, 2, **SMALL), 4)
     with pytest.raises(ConfigError, match="the split has 1000"):
         evaluate(small_ppo(), ID, 1001, env_kwargs=SMALL)
+
+
+def test_reviews_of_a_dataset_of_which_some_have_no_reference():
+    rows = [{"text": "the film begins well and goes on", "label": 1}, {"text": "a bad one that ends", "label": 0}]
+    source = {"dataset": Dataset.from_list(rows), "prefix_words": 4, "reward": "sentiment"}
+    env_id = "textgym/SentimentContinuation-v1"
+    result = evaluate(load_policy("textgym/tiny", env_id, source), env_id, 2, split="train", env_kwargs=source)
+    assert {*result.metrics} == {"sentiment", "distinct2", "length", "num_tokens"}
+    assert [len(sample.references) for sample in result.samples] == [1, 0]
 
 
 def test_a_plain_list_of_prompts_has_no_metrics_of_its_own():
