@@ -5,14 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs.generator.blocks import ROOT
-from docs.generator.results import runs_of, scores_of
+from docs.generator.results import gain, runs_of, scores_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import costs_of
-from textgym_agents.benchmark.analysis.measures import estimate
-from textgym_agents.benchmark.analysis.scores import Cell
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.report import markdown
-from textgym_agents.report.numbers import Estimate, show
+from textgym_agents.report.numbers import show
 
 DIALOGUE = ROOT / "agents" / "results" / "dialogue-v1.jsonl.gz"
 CLONED = DIALOGUE.with_name("cloned-v1.jsonl.gz")
@@ -41,7 +39,7 @@ def gains(path: Path, start: Callable[[str], str]) -> str:
                 cells += ["", ""]
             else:
                 starts = [scores.cells[task, start(algo), side] for side in ("sampled", "greedy")]
-                cells += [show(_gain(*pair)) for pair in zip((sampled, greedy), starts, strict=True)]
+                cells += [show(gain(*pair)) for pair in zip((sampled, greedy), starts, strict=True)]
             minutes = f"{costs_of(mine)['seconds'] / 60:.1f}" if lines.is_trained(mine[0]) else ""
             name = short_task(task).partition("-v")[0]
             rows.append([name, f"`{_shorter(algo)}`", *cells, show(sampled.score), minutes])
@@ -61,7 +59,3 @@ def gains(path: Path, start: Callable[[str], str]) -> str:
 def _shorter(algo: str) -> str:
     """With the first argument of each part alone, for a column that can be read."""
     return re.sub(r"\[([^,\]]*),[^\]]*\]", r"[\1, …]", algo)
-
-
-def _gain(cell: Cell, start: Cell) -> Estimate:
-    return estimate(cell.reward.value - start.reward.value, cell.drawn_rewards.mean(1) - start.drawn_rewards.mean(1))

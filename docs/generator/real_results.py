@@ -3,13 +3,11 @@
 import json
 
 from docs.generator.blocks import ROOT
-from docs.generator.results import runs_of, scores_of
+from docs.generator.results import gain, runs_of, scores_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import costs_of
-from textgym_agents.benchmark.analysis.measures import estimate
-from textgym_agents.benchmark.analysis.scores import Cell
 from textgym_agents.report import markdown
-from textgym_agents.report.numbers import Estimate, show
+from textgym_agents.report.numbers import show
 
 ZERO_SHOT = ROOT / "agents" / "results" / "real-zero-shot.json"
 TRAINED = ZERO_SHOT.with_name("real-v1.jsonl.gz")
@@ -39,3 +37,19 @@ def zero_shot() -> str:
         reported = ", ".join(f"{metric} {row['greedy'][metric]:.3f}" for metric in FIELD[name])
         rows.append([name, row["task"].partition("-v")[0], f"`{row['reward']}`", *rewards, reported])
     return markdown.table(["dataset", "task", "reward", "greedy", "sampled", "its field reports, greedy"], rows)
+
+
+def trained() -> str:
+    """Rewards of held-out prompts after training, and their gains over the initial model, decoded alike."""
+    scores, runs, rows = scores_of(TRAINED), runs_of(TRAINED), []
+    for task in scores.tasks:
+        for algo in lines.algos_of(lines.select(runs, task=task)):
+            mine = lines.select(runs, task=task, algo=algo)
+            cells = [scores.cells[task, algo, side] for side in ("sampled", "greedy")]
+            gains, minutes = ["", ""], ""
+            if lines.is_trained(mine[0]):
+                starts = [scores.cells[task, "zero_shot", side] for side in ("sampled", "greedy")]
+                gains = [show(gain(*pair)) for pair in zip(cells, starts, strict=True)]
+                minutes = f"{costs_of(mine)['seconds'] / 60:.0f}"
+            rows.append([f"`{algo}`", *(f"{cell.reward.value:.3f}" for cell in cells), *gains, minutes])
+    return markdown.table(["algorithm", "sampled", "greedy", "gain, sampled", "gain, greedy", "minutes"], rows)

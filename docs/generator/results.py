@@ -9,7 +9,7 @@ from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.abilities import HALF, abilities, probes, tags_of
 from textgym_agents.benchmark.analysis.costs import costs_of
 from textgym_agents.benchmark.analysis.measures import estimate
-from textgym_agents.benchmark.analysis.scores import Scores, score
+from textgym_agents.benchmark.analysis.scores import Cell, Scores, score
 from textgym_agents.benchmark.analysis.separation import discrimination, separated_somewhere
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.benchmark.suites import family
@@ -30,6 +30,11 @@ def runs_of(path: Path) -> list[lines.Line]:
 def scores_of(path: Path) -> Scores:
     """Their scores."""
     return score(runs_of(path))
+
+
+def gain(cell: Cell, start: Cell) -> Estimate:
+    """How much larger the reward of one algorithm is than that of another."""
+    return estimate(cell.reward.value - start.reward.value, cell.drawn_rewards.mean(1) - start.drawn_rewards.mean(1))
 
 
 _runs, _scores = partial(runs_of, PROBES), partial(scores_of, PROBES)
