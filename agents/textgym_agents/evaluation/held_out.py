@@ -23,7 +23,7 @@ from textgym.vector import TextGenerationVectorEnv
 from textgym.wrappers.late import late_reward
 from textgym_agents.envs.prompt_queue import PromptQueue
 from textgym_agents.envs.sync_vector import SingleEnvs
-from textgym_agents.envs.vec_env import TextVecEnv, make_vec_env
+from textgym_agents.envs.vec_env import RowsThatWait, TextVecEnv, make_vec_env
 from textgym_agents.policies.base import LanguageModelPolicy
 
 
@@ -131,7 +131,7 @@ def evaluate(
     grouped = scores_groups(_sequential(env).mdp.reward)
     plays = []
     for number, stream in enumerate(_streams(seed, max(counted, group_size) if grouped else counted)):
-        waiting = nullcontext() if env.partner is None else env.rows_wait()
+        waiting = env.rows_wait() if _can_wait(env) else nullcontext()
         with _attribute(policy, "sampling_from", nullcontext)(stream), waiting:
             greedy = deterministic and number == 0
             plays.append(_play(policy, env, num_prompts, greedy, reference, progress))
@@ -260,8 +260,9 @@ def _play(
     env.seed(0)
     obs: Any = env.reset()
     queue = None
-    if env.partner is not None:  # rows are given the partner that they meet
-        queue = PromptQueue(env, np.arange(num_prompts), partner_seeds=_partners(num_prompts))
+    if _can_wait(env):  # when no prompt is left: what nobody asked for isn't played
+        partners = None if env.partner is None else _partners(num_prompts)  # that each prompt meets
+        queue = PromptQueue(env, np.arange(num_prompts), partner_seeds=partners)
     bar = iter(track(range(num_prompts), "evaluating", disable=not progress, transient=True))
     pending: dict[int, int] = {}  # prompts by tickets
     env.late.open()
@@ -279,7 +280,7 @@ def _play(
                     "An episode ended without its completion, as a TimeLimit does: leave that wrapper out."
                 )
             sample = vector_env.last_samples[row]
-            # Rows that finish early begin later prompts: leave those out, or short completions would count more.
+            # Rows that cannot wait begin later prompts: leave those out, or short completions would count more.
             if sample is not None and sample.prompt_id < num_prompts and sample.prompt_id not in episodes:
                 info = infos[row]
                 parts = info.get("reward_components", {})
@@ -297,6 +298,11 @@ def _play(
             sample, _, _, divergences = episodes[pending[ticket]]
             episodes[sample.prompt_id] = sample, _return(info), info["reward_components"], divergences
     return [episodes[i] for i in sorted(episodes)]
+
+
+def _can_wait(env: TextVecEnv) -> bool:
+    """Whether rows that have ended can wait for the others; where they can't, they play prompts that don't count."""
+    return isinstance(env.env.unwrapped, RowsThatWait)
 
 
 def _partners(count: int) -> NDArray[np.int64]:

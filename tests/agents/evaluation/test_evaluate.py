@@ -40,6 +40,22 @@ def test_each_prompt_is_played_once_whatever_the_batch(n_envs):
     assert result.metrics["num_tokens"] == np.mean([len(s.token_ids) for s in result.samples])
 
 
+@pytest.mark.parametrize("n_envs", [1, 3, 16])
+def test_no_prompt_is_played_that_was_not_asked_for(n_envs):
+    """A judge would be paid for it."""
+    asked = []
+
+    def judge(samples):
+        asked.extend(sample.prompt_id for sample in samples)
+        return [float(len(sample.token_ids)) for sample in samples]
+
+    policy = load_policy("textgym/tiny", ID)
+    result = evaluate(policy, ID, 7, n_envs=n_envs, env_kwargs={"reward": judge})
+    assert sorted(asked) == list(range(7))
+    assert result.rewards.tolist() == [len(sample.token_ids) for sample in result.samples]
+    assert len(set(result.rewards)) > 1  # rows end at different times
+
+
 def test_greedy_completions_do_not_depend_on_the_batch():
     first, second = (evaluate(small_ppo(), ID, 6, n_envs=n, deterministic=True, env_kwargs=SMALL) for n in (2, 6))
     assert [s.completion for s in first.samples] == [s.completion for s in second.samples]
