@@ -258,7 +258,7 @@ class EpisodeReplayBuffer(ReplayBuffer):
         for row, episode in zip(state["open"], episodes[len(self.episodes) :], strict=True):
             self.open[row] = episode
         self._next, self._expected, self.full = state["next"], state["expected"], state["full"]
-        self._rows_ended = np.array(state["rows_ended"])
+        self._rows_ended[:] = state.get("rows_ended", True)  # older checkpoints have none
         self.rng = state["rng"]
 
     # ------------------------------------------------------------------ drawing
