@@ -18,7 +18,7 @@ from textgym_agents.evaluation.held_out import load_policy
 
 OVERLAP = ("bleu", "chrf", "ter", "gleu", "rouge1", "rouge2", "rougeL", "meteor", "cider")
 ANSWERS = ("token_f1", "token_precision", "token_recall", "exact_match")
-DIVERSITY = ("distinct1", "distinct2", "self_bleu", "novel_ngrams", "no_repeats", "length")
+DIVERSITY = ("distinct1", "distinct2", "self_bleu", "no_repeats", "length")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def zero_shot(folder: Path, real: Real, model: str, dtype: str, num_prompts: int
     """Scores of greedy completions and of sampled ones, with two of the former."""
     env_id, env_kwargs = f"textgym/{real.task}", real.env_kwargs(folder)
     policy = load_policy(model, env_id, {**env_kwargs, "split": real.split}, dtype=dtype)
-    compared = (*OVERLAP, *ANSWERS[:1]) if real.references else ()
+    compared = (*OVERLAP, *ANSWERS[:1], "novel_ngrams") if real.references else ()
     metrics = [*dict.fromkeys((*compared, *real.metrics, *DIVERSITY))]
     row: dict[str, Any] = {
         "task": real.task,

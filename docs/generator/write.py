@@ -5,13 +5,22 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generator import dialogue_results, families_results, goodhart_results, results, tables, text_results
+from docs.generator import (
+    dialogue_results,
+    families_results,
+    goodhart_results,
+    real_results,
+    results,
+    tables,
+    text_results,
+)
 from docs.generator.blocks import ROOT, outputs_of, run_blocks
 from docs.generator.logged import as_cell, loggers
 
 README, AGENTS_README = ROOT / "README.md", ROOT / "agents" / "README.md"
 ENVIRONMENTS = ROOT / "docs" / "reference" / "environments.md"
 CONVERSATION = ROOT / "docs" / "guides" / "conversation.md"
+DATA = ROOT / "docs" / "guides" / "data.md"
 PROBES, BENCHMARK = ROOT / "docs" / "probes.md", ROOT / "docs" / "benchmark.md"
 PAGES = [README, AGENTS_README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -38,6 +47,7 @@ RESULTS: dict[Path, dict[str, Callable[[], str]]] = {
         "families": families_results.above_decoding,
     },
     CONVERSATION: {"dialogue": dialogue_results.learned, "cloned": dialogue_results.cloned},
+    DATA: {"real-zero-shot": real_results.zero_shot, "real-trained": real_results.trained},
 }
 
 
