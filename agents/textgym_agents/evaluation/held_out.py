@@ -301,8 +301,11 @@ def _play(
 
 
 def _can_wait(env: TextVecEnv) -> bool:
-    """Whether rows that have ended can wait for the others; where they can't, they play prompts that don't count."""
-    return isinstance(env.env.unwrapped, RowsThatWait)
+    """Whether rows that have ended can wait for the others; where they can't, they play prompts that don't count.
+
+    In conversations they have to, and those that can't are refused, since each prompt is to meet a partner of its own.
+    """
+    return env.partner is not None or isinstance(env.env.unwrapped, RowsThatWait)
 
 
 def _partners(count: int) -> NDArray[np.int64]:
