@@ -118,7 +118,7 @@ class Arithmetic(WorldTask):
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.level = count("level", level, least=1, most=3)
-        template = self._in(language, template)
+        template = self._set_language(language, template)
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
     def drawn_by(self) -> Callable[[Draw], Rendered]:

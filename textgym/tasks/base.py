@@ -112,7 +112,7 @@ class WorldTask(ABC):
             comparing = {name for name, metric in METRICS.items() if metric.compares_with == "references"}
             self.metrics = tuple(name for name in self.metrics if name not in comparing)
 
-    def _in(self, language: str, template: str | None) -> str | None:
+    def _set_language(self, language: str, template: str | None) -> str | None:
         """Set the language, and in Chinese the lengths. Returns the template, the Chinese one where none is given."""
         self.language = choice("language", language, LANGUAGES)
         if language != CHINESE:

@@ -123,7 +123,7 @@ class Classification(WorldTask):
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.variant = choice("variant", variant, tuple(VARIANTS))
-        template = self._in(language, template)
+        template = self._set_language(language, template)
         if labels is None:
             labels = ("负面", "正面") if language == CHINESE else ("negative", "positive")
         if isinstance(labels, str) or not all(isinstance(label, str) and label.strip() for label in labels):

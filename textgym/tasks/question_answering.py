@@ -120,7 +120,7 @@ class QuestionAnswering(WorldTask):
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.kind = choice("kind", kind, (ANY, *KINDS))
-        template = self._in(language, template)
+        template = self._set_language(language, template)
         if language == CHINESE and dataset is not None and (columns is None or isinstance(columns, Mapping)):
             columns = {"prompt": "{question}\n故事：{context}", **(columns or {})}
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)

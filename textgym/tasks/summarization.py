@@ -108,7 +108,7 @@ class Summarization(WorldTask):
         seed: int = 0,
         load_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        template = self._in(language, template)
+        template = self._set_language(language, template)
         super().__init__(split, dataset=dataset, columns=columns, template=template, seed=seed, load_kwargs=load_kwargs)
 
     def drawn_by(self) -> Callable[[Draw], Rendered]:
