@@ -3,7 +3,7 @@
 The default scores textgym/tiny on three rows that are written here. In earnest, with a folder that has one folder for
 each dataset (Parquet files, or whatever ``datasets.load_dataset`` reads), a model that can chat, and some minutes each:
 
-python examples/real_data.py --data data/ --model HuggingFaceTB/SmolLM2-135M-Instruct --num-prompts 50 --out real.json
+python examples/real_data.py --data data/ --model HuggingFaceTB/SmolLM2-135M-Instruct --num-prompts 30 --out real.json
 """
 
 import argparse
@@ -177,23 +177,30 @@ def write_rows(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, help="a folder with a folder for each dataset")
-    parser.add_argument("--sets", default=",".join(REAL), help="some of them, joined by commas")
+    parser.add_argument("--sets", help="some of them, joined by commas; default: all that --data has")
     parser.add_argument("--model", default="textgym/tiny", help="a language model: a name or a folder")
     parser.add_argument("--dtype", default="float32", help="of the weights; bfloat16 is faster where it is built in")
     parser.add_argument("--num-prompts", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="JSON with all scores; what is in it already isn't done again")
     arguments = parser.parse_args()
+    names = arguments.sets.split(",") if arguments.sets else [*REAL] if arguments.data else ["e2e_nlg"]
+    if unknown := [name for name in names if name not in REAL]:
+        parser.error(f"--sets: there is no {', '.join(unknown)}, expected some of {', '.join(REAL)}")
+    settings = {"model": arguments.model, "dtype": arguments.dtype, "prompts": arguments.num_prompts}
 
     done: dict[str, Any] = {}
     if arguments.out is not None and arguments.out.is_file():
         done = json.loads(arguments.out.read_text(encoding="utf-8"))
+        if others := [name for name, row in done.items() if {key: row[key] for key in settings} != settings]:
+            parser.error(f"--out {arguments.out} has {', '.join(others)} with other settings: name another file")
     with tempfile.TemporaryDirectory() as temporary:
         if arguments.data is None:
             write_rows(Path(temporary))
-        for name in arguments.sets.split(","):
+        for name in names:
             folder = (arguments.data or Path(temporary)) / name
             if name in done or not folder.is_dir():
+                print(f"{name}: " + ("done already" if name in done else f"left out, there is no folder {folder}"))
                 continue
             real = REAL[name]
             how = arguments.model, arguments.dtype, arguments.num_prompts, arguments.seed
