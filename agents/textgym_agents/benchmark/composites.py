@@ -1,6 +1,6 @@
 """What a benchmark's algorithms and tasks are called: "ppo", "bc+ppo", and variants: "rloo[group_size=8]".
 
-With a plus sign, one algorithm trains and another continues from its weights. In brackets are arguments of one variant,
+With plus signs, one algorithm trains and the next continues from its weights. In brackets are arguments of one variant,
 of an algorithm or of a task's environment: "Copy[max_new_tokens=8]".
 """
 
@@ -30,18 +30,29 @@ def parts(algo: str) -> tuple[str, ...]:
     """The algorithms that train one after the other: two of ``"bc+ppo"``, which continues from bc's weights.
 
     Raises:
-        ConfigError: more than two, or an empty one.
+        ConfigError: one is empty.
 
-    >>> parts("ppo"), parts("bc+ppo[n_epochs=4]")
-    (('ppo',), ('bc', 'ppo[n_epochs=4]'))
+    >>> parts("ppo"), parts("bc+ppo[n_epochs=4]"), parts("bc+dqn+dqn")
+    (('ppo',), ('bc', 'ppo[n_epochs=4]'), ('bc', 'dqn', 'dqn'))
     """
     found = tuple(part.strip() for part in re.split(rf"\+{_OUTSIDE}", algo))
-    if len(found) > 2 or not all(found):
+    if not all(found):
         raise ConfigError(
-            f"The algorithm is {algo!r}, expected a name, or two as in 'bc+ppo': train with the first, continue "
-            "with the second."
+            f"The algorithm is {algo!r}, expected a name, or several as in 'bc+ppo': train with the first, continue "
+            "with the next."
         )
     return found
+
+
+def tokens_of_parts(algo: str, budget: int, warm_share: float) -> list[int]:
+    """After how many tokens each part of an algorithm ends: the first has its share, the others alike what is left.
+
+    >>> tokens_of_parts("bc+ppo", 1000, 0.5), tokens_of_parts("bc+dqn+dqn", 1000, 0.2), tokens_of_parts("ppo", 9, 0.5)
+    ([500, 1000], [200, 600, 1000], [9])
+    """
+    later = len(parts(algo)) - 1
+    first = round(budget * warm_share) if later else budget
+    return [first, *(first + (budget - first) * number // later for number in range(1, later + 1))]
 
 
 def base(part: str) -> str:

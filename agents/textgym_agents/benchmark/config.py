@@ -60,7 +60,7 @@ class BenchmarkConfig:
     """All that decides the results of a benchmark; how many processes compute them is not part of it.
 
     Attributes:
-        algos: names from ``textgym_agents.ALGORITHMS``, two of them as ``"bc+ppo"``, or variants of one as
+        algos: names from ``textgym_agents.ALGORITHMS``, several as ``"bc+ppo"``, or variants of one as
             ``"rloo[group_size=8]"``: see ``benchmark.composites``.
         tasks: tokens of training for each environment id, or variant of one: ``"textgym/Copy-v1[max_new_tokens=8]"``.
         seeds: number of seeds, 0 to ``seeds - 1``.
@@ -75,7 +75,7 @@ class BenchmarkConfig:
         policy_kwargs: such as ``temperature``.
         algo_kwargs: arguments of the algorithms; ``"ppo.n_epochs"`` is for one of them, ``"n_steps"`` for all.
         threads: of torch in each process. The order of floating-point sums depends on it, so it is part of the result.
-        warm_share: the share of the tokens that the first part of ``"bc+ppo"`` trains on; the second gets the rest.
+        warm_share: the share of the tokens that the first part of ``"bc+ppo"`` trains on; the others share the rest.
         suite: name from ``suites.SUITES`` that these values were taken from, for :meth:`command`.
         plugins: modules that register tasks, rewards or algorithms, see ``textgym.plugins``. Every run imports them.
         front: points of each training at which held-out prompts are evaluated, with the KL to the initial model.

@@ -22,7 +22,7 @@ from textgym.errors import ConfigError
 from textgym.plugins import load_plugins
 from textgym.tasks.source import HELD_OUT, NOT_HELD_OUT
 from textgym_agents.algorithms import find, make
-from textgym_agents.benchmark.composites import base, parts
+from textgym_agents.benchmark.composites import base, parts, tokens_of_parts
 from textgym_agents.benchmark.config import BenchmarkConfig, Key
 from textgym_agents.benchmark.held_out import HeldOut, shown
 from textgym_agents.benchmark.meter import Front, Meter, peak_memory_mb, reset_peak_memory
@@ -35,6 +35,7 @@ from textgym_agents.storage import write_atomically
 # Of a variant with a KL target, tuned on seeds 0 and 1 of the suite "goodhart". The coefficient begins at KL_COEF over
 # the target's square root: the reward within a KL grows about as its square root, and the coefficient is its slope.
 KL_COEF, KL_HORIZON, KL_DAMPING = 0.11, 300, 1.0
+LATER_SEEDS = 1000  # between the seeds of the second part and the third: other prompts, and other partners
 MAX_POINTS = 200  # of a learning curve; value-based algorithms have a rollout every few tokens
 
 
@@ -142,7 +143,8 @@ def _train(config: BenchmarkConfig, key: Key, held_out: HeldOut, work: str | Pat
     front: list[dict[str, Any]] = []
     costs = dict.fromkeys(("tokens_written", "tokens_learned", "forward_tokens", "seconds"), 0.0)
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        for number, name in enumerate(names, start=1):
+        ends = tokens_of_parts(key.algo, budget, config.warm_share)
+        for number, (name, end) in enumerate(zip(names, ends, strict=True), start=1):
             # A variant may have a coefficient or a rank of its own.
             options = {"kl_coef": config.kl_coef, "lora": config.lora, **config.for_algorithm(name)}
             if find(base(name)).kl_coef is None:
@@ -157,17 +159,17 @@ def _train(config: BenchmarkConfig, key: Key, held_out: HeldOut, work: str | Pat
                 base(key.task),
                 model,
                 n_envs=config.n_envs,
-                seed=key.seed,
+                seed=key.seed + LATER_SEEDS * max(0, number - 2),
                 env_kwargs={**config.for_task(key.task), **_trained_part(config)},
                 policy_kwargs=config.policy_of(name),
                 **options,
             )
             last = number == len(names)
-            timesteps = budget - used if last else round(budget * config.warm_share)
+            timesteps = max(end - used, 1)  # a part before it may have gone on to the end of its rollout
             completions, meter = TextLogger(), Meter()
             points = Front(round(config.front * timesteps / budget), timesteps, held_out.point, meter)
             callbacks = [meter, completions, _Progress(completions, timesteps), points]
-            algorithm.learn(max(timesteps, 1), callback=CallbackList(callbacks))
+            algorithm.learn(timesteps, callback=CallbackList(callbacks))
             history += [{**row, "timesteps": row["timesteps"] + used} for row in completions.history]
             front += [{**row, "timesteps": row["timesteps"] + used} for row in points.rows]
             played = any("reward" in row for row in completions.history)

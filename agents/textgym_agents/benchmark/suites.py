@@ -181,7 +181,7 @@ def check_algorithm(algo: str, form: str | None = None) -> None:
         except ConfigError as error:
             if whole == algo:
                 raise
-            raise ConfigError(f"{error} ({algo!r} trains with one, then continues with the other.)") from None
+            raise ConfigError(f"{error} ({algo!r} trains with one, then continues with the next.)") from None
         if form is not None and form not in ALGORITHMS[part].policy.forms:
             kind = "encoder-decoder" if form == "seq2seq" else "decoder-only"
             able = [name for name, row in ALGORITHMS.items() if form in row.policy.forms]

@@ -87,8 +87,8 @@ def test_all_is_the_whole_table_and_the_warm_starts():
     [
         ("ppo,pppo", "Did you mean 'ppo'"),
         ("ppo+pppo", r"(?s)called 'pppo'.*trains with one"),
-        ("ppo+", "expected a name, or two"),
-        ("ppo+a2c+rloo", "expected a name, or two"),
+        ("ppo+", "expected a name, or several"),
+        ("ppo++rloo", "expected a name, or several"),
         ("ppo,-ppo", "leaves no algorithm"),
         ("ppo,-a2c", "nothing before it names"),
         ("all,-tpo", "Did you mean"),
@@ -248,6 +248,25 @@ def test_the_second_part_goes_on_from_the_first_ones_weights(tiny_folder, tmp_pa
     assert line["curve"]["timesteps"] == sorted(line["curve"]["timesteps"])
     assert line["curve"]["timesteps"][-1] == line["timesteps"]
     assert not [path for path in tmp_path.iterdir() if path.is_dir()], "weights were left behind"
+
+
+def test_a_third_part_goes_on_from_the_second_with_another_seed(tiny_folder, monkeypatch):
+    built = []
+
+    def watched(name, env, model, **kwargs):
+        algorithm = make(name, env, model, **kwargs)
+        built.append((algorithm, kwargs["seed"], [p.detach().clone() for p in algorithm.policy.lm.parameters()]))
+        return algorithm
+
+    monkeypatch.setattr(running, "make", watched)
+    config = tiny(tiny_folder, "bc+dqn+dqn", tokens=1200, warm_share=0.2)
+    line = run(config, Key("bc+dqn+dqn", COPY, 3))
+    (bc, *_), (second, *_), (third, _, start) = built
+    assert [seed for _, seed, _ in built] == [3, 3, 1003]
+    assert all(torch.equal(one, other) for one, other in zip(second.policy.lm.parameters(), start, strict=True))
+    assert line["timesteps"] == bc.num_timesteps + second.num_timesteps + third.num_timesteps
+    assert 720 <= bc.num_timesteps + second.num_timesteps < 784
+    assert 1200 <= line["timesteps"] < 1264
 
 
 def test_an_algorithm_that_takes_no_kl_is_not_given_one(tiny_folder, monkeypatch):
