@@ -90,7 +90,7 @@ class LanguageModelPolicy(KeepsArguments, ActorCriticPolicy):
 
     forms: ClassVar[Mapping[str, type[Form]]] = FORMS  # that this class can train
     value_net: ValueHead
-    value_gain: ClassVar[float] = 100.0  # of the value head's features, which sets how fast values move
+    value_gain: float = 100.0  # of the value head's features, which sets how fast values move
     takes_critics: ClassVar[bool] = True  # whether ``critic`` and ``critic_warmup`` mean something
     takes_filters: ClassVar[bool] = True  # whether its updates are right with ``top_k`` and ``top_p``
     decodes_plainly: ClassVar[bool] = True  # whether it chooses tokens as the model that it saves does

@@ -89,6 +89,10 @@ class DQNPolicy(LanguageModelPolicy):
     Args:
         beta: Q for one nat of log-probability, in standard deviations of returns. A smaller one lets differences of Q
             move the policy further.
+        value_gain: of V's features, which sets how fast V moves, see :class:`ValueHead`. What is bootstrapped from must
+            not run ahead of its targets. Whole returns ("monte_carlo" targets of the replay buffer) don't move with V:
+            100 is right for them, with a ``value_gradient`` of 0.01. Where V is above the returns that come, whatever
+            is chosen looks bad, and the policy goes where it never was.
         value_gradient: share of the gradient of V's error that reaches the model. With 0 V is a linear function of what
             the model computes anyway; with 1 the errors of V, which are much larger than differences between
             candidates, take over the model.
@@ -106,7 +110,6 @@ class DQNPolicy(LanguageModelPolicy):
         ConfigError: observations without candidates, or an argument out of range.
     """
 
-    value_gain = 10.0  # values are bootstrapped from: they must not run ahead of their targets
     takes_critics = False
     restricted = False  # only the target network's policy is
     decodes_plainly = False
@@ -121,6 +124,7 @@ class DQNPolicy(LanguageModelPolicy):
         lr_schedule: Schedule,
         *,
         beta: float = 0.3,
+        value_gain: float = 10.0,
         value_gradient: float = 0.1,
         threshold: float = 0.3,
         exploration: Exploration = "boltzmann",
@@ -135,8 +139,9 @@ class DQNPolicy(LanguageModelPolicy):
         if not beta > 0:
             raise ConfigError(f"beta is {beta}, expected above 0, in standard deviations of returns.")
         tokens = spaces.Discrete(int(observation_space[CANDIDATES].high.max()) + 1)  # type: ignore[attr-defined]
-        check_values({"value_gradient": value_gradient, "threshold": threshold})
-        self.beta, self.exploration, self.value_gradient = beta, exploration, value_gradient
+        check_values({"value_gain": value_gain, "value_gradient": value_gradient, "threshold": threshold})
+        self.beta, self.exploration = beta, exploration
+        self.value_gain, self.value_gradient = value_gain, value_gradient
         self.threshold = threshold
         super().__init__(observation_space, tokens, lr_schedule, **{**kwargs, "reference": True})
         self.action_space = action_space

@@ -187,6 +187,7 @@ LIMITS: Mapping[str, Rule] = {
     "exploration_initial_eps": _SHARE,
     "exploration_final_eps": _SHARE,
     "num_candidates": integer(2),
+    "value_gain": number(0, above=True),
     "value_gradient": _SHARE,
     "threshold": _SHARE,
     # whole episodes

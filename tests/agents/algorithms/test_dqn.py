@@ -474,11 +474,27 @@ def _greedy_return(algorithm):
     return float(rewards[0])
 
 
+@pytest.mark.parametrize("cls", [DQN, QRDQN])
+def test_a_larger_value_gain_moves_values_faster(cls):
+    moved = []
+    for gain in (10.0, 100.0):
+        algorithm = build(cls, policy={"value_gain": gain}, moved=False, learning_rate=1e-3)
+        assert algorithm.policy.value_net.gain == gain
+        assert getattr(algorithm.policy, f"{algorithm.policy.q_name}_target").value_net.gain == gain
+        obs = algorithm.policy.obs_to_tensor(algorithm.env.reset())[0]
+        before = algorithm.policy.q_values(obs).mean().item()
+        algorithm.learn(24)
+        moved.append(abs(algorithm.policy.q_values(obs).mean().item() - before))
+    assert moved[1] > 2 * moved[0] > 0
+
+
 def test_unusable_arguments():
     with pytest.raises(ConfigError, match="beta is 0, expected above 0"):
         build(policy={"beta": 0})
     with pytest.raises(ConfigError, match="threshold is 2, expected a number from 0 to 1"):
         build(policy={"threshold": 2})
+    with pytest.raises(ConfigError, match="value_gain is 0, expected a number above 0"):
+        build(policy={"value_gain": 0})
     with pytest.raises(ConfigError, match="exploration is 'random'"):
         build(policy={"exploration": "random"})
     with pytest.raises(ConfigError, match="n_quantiles is 0"):
