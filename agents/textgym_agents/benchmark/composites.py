@@ -76,12 +76,14 @@ def own_arguments(part: str, kind: str = "algorithm") -> dict[str, Any]:
 
     >>> own_arguments("ppo[n_epochs=4,learning_rate=1e-3]"), own_arguments("ppo")
     ({'n_epochs': 4, 'learning_rate': 0.001}, {})
+    >>> own_arguments('dqn[policy_kwargs={"beta":0.2,"value_gain":100},batch_size=64]')
+    {'policy_kwargs': {'beta': 0.2, 'value_gain': 100}, 'batch_size': 64}
     """
     _, bracket, rest = part.partition("[")
     if not bracket:
         return {}
     found: dict[str, Any] = {}
-    for text in rest.removesuffix("]").split(","):
+    for text in re.split(r",(?![^{]*\})", rest.removesuffix("]")):  # outside braces
         name, equals, value = (piece.strip() for piece in text.partition("="))
         if not rest.endswith("]") or not equals or not name or not value or name in found:
             raise ConfigError(f"The {kind} is {part!r}, expected arguments in brackets as in {_EXAMPLES[kind]!r}.")
