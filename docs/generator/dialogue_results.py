@@ -1,5 +1,6 @@
 """Tables of docs/guides/conversation.md about the suites dialogue and cloned, from files in agents/results."""
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from docs.generator.blocks import ROOT
 from docs.generator.results import gain, runs_of, scores_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import costs_of
-from textgym_agents.benchmark.composites import short_task
+from textgym_agents.benchmark.composites import parts, short_task
 from textgym_agents.report import markdown
 from textgym_agents.report.numbers import show
 
@@ -57,5 +58,10 @@ def gains(path: Path, start: Callable[[str], str]) -> str:
 
 
 def _shorter(algo: str) -> str:
-    """With the first argument of each part alone, for a column that can be read."""
-    return re.sub(r"\[([^,\]]*),[^\]]*\]", r"[\1, …]", algo)
+    """With the first argument of each part alone, and repeated parts counted, for a column that can be read."""
+    short = []
+    for part, repeated in itertools.groupby(parts(algo)):
+        times = len(list(repeated))
+        name = re.sub(r"\[([^,\]]*),.*\]$", r"[\1, …]", part)
+        short.append(f"{times} x {name}" if times > 1 else name)
+    return " + ".join(short)
