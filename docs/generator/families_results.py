@@ -3,14 +3,17 @@
 from functools import partial
 
 from docs.generator.blocks import ROOT
-from docs.generator.results import marked, runs_of, scores_of
+from docs.generator.results import gain, marked, runs_of, scores_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import costs_of
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.benchmark.suites import find_suite
 from textgym_agents.report import markdown
+from textgym_agents.report.numbers import show
 
 FAMILIES = ROOT / "agents" / "results" / "families-v1.jsonl.gz"
+INDUCTION = FAMILIES.with_name("induction-v1.jsonl.gz")
+CLONING = "bc"
 
 _runs, _scores = partial(runs_of, FAMILIES), partial(scores_of, FAMILIES)
 
@@ -38,3 +41,15 @@ def above_decoding() -> str:
                 )
     header = ["task", "tokens", "initial model", "best decoding", "which decoding", "algorithm", "sampled", "greedy"]
     return markdown.table([*header, "best of 16", "minutes"], rows)
+
+
+def after_cloning() -> str:
+    """What reinforcement learning adds to cloning where rewards are sparse, for as many tokens in all."""
+    scores, rows = scores_of(INDUCTION), []
+    for task in scores.tasks:
+        for algo in lines.algos_of(lines.select(runs_of(INDUCTION), task=task)):
+            cells = [scores.cells[task, algo, side] for side in ("sampled", "greedy")]
+            starts = [scores.cells[task, CLONING, side] for side in ("sampled", "greedy")]
+            gains = [show(gain(*pair)) if algo != CLONING else "" for pair in zip(cells, starts, strict=True)]
+            rows.append([f"`{algo}`", *(f"{cell.reward.value:.3f}" for cell in cells), *gains])
+    return markdown.table(["algorithm", "sampled", "greedy", "gain, sampled", "gain, greedy"], rows)

@@ -45,6 +45,7 @@ RESULTS: dict[Path, dict[str, Callable[[], str]]] = {
         "text-costs": text_results.equal_cost,
         "goodhart": goodhart_results.ends,
         "families": families_results.above_decoding,
+        "induction": families_results.after_cloning,
     },
     CONVERSATION: {"dialogue": dialogue_results.learned, "cloned": dialogue_results.cloned},
     DATA: {"real-zero-shot": real_results.zero_shot, "real-trained": real_results.trained},
