@@ -315,7 +315,7 @@ def test_q_learning_finds_the_optimal_values():
     """From all completions alike, off-policy and with one-step returns, every Q(s, a) comes near the optimal one."""
     made = build(QLearning, td_lambda=0.0, **TABLE_LIKE)
     before = distance(tables(made)[0], optimal())
-    play_all(made, 500)
+    play_all(made, 1000)
     q, best = tables(made)[0], optimal()
     assert before > 1
     assert distance(q, best) < 0.25
