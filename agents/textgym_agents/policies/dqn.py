@@ -90,9 +90,9 @@ class DQNPolicy(LanguageModelPolicy):
         beta: Q for one nat of log-probability, in standard deviations of returns. A smaller one lets differences of Q
             move the policy further.
         value_gain: of V's features, which sets how fast V moves, see :class:`ValueHead`. What is bootstrapped from must
-            not run ahead of its targets. Whole returns ("monte_carlo" targets of the replay buffer) don't move with V:
-            100 is right for them, with a ``value_gradient`` of 0.01. Where V is above the returns that come, whatever
-            is chosen looks bad, and the policy goes where it never was.
+            not run ahead of its targets. Whole returns ("monte_carlo" targets of the replay buffer) don't move with V,
+            which may follow them as fast as PPO's does, with 100; a ``value_gradient`` of 0.01 then leaves V's gradient
+            in the model as large as it was. A V that lags above the returns makes whatever is chosen look bad.
         value_gradient: share of the gradient of V's error that reaches the model. With 0 V is a linear function of what
             the model computes anyway; with 1 the errors of V, which are much larger than differences between
             candidates, take over the model.
