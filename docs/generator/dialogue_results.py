@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs.generator.blocks import ROOT
-from docs.generator.results import gain, runs_of, scores_of
+from docs.generator.results import gains, runs_of, scores_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import costs_of
 from textgym_agents.benchmark.composites import parts, short_task
@@ -20,15 +20,15 @@ INITIAL, CLONE, IMITATION = "zero_shot", "bc[skill=0.75]", "bc[skill=0.9]"
 
 def learned() -> str:
     """What training adds to the initial model, and ILQL to imitation of the same log."""
-    return gains(DIALOGUE, lambda algo: IMITATION if algo.startswith("ilql[skill=0.9") else INITIAL)
+    return table(DIALOGUE, lambda algo: IMITATION if algo.startswith("ilql[skill=0.9") else INITIAL)
 
 
 def cloned() -> str:
     """What reinforcement learning adds to cloning alone, for as many tokens."""
-    return gains(CLONED, lambda _: CLONE)
+    return table(CLONED, lambda _: CLONE)
 
 
-def gains(path: Path, start: Callable[[str], str]) -> str:
+def table(path: Path, start: Callable[[str], str]) -> str:
     """Returns, their gains over those of the algorithm that ``start`` names, and the way from random to the best."""
     scores, runs, rows = scores_of(path), runs_of(path), []
     for task in scores.tasks:
@@ -39,8 +39,7 @@ def gains(path: Path, start: Callable[[str], str]) -> str:
             if algo == start(algo) or not lines.is_trained(mine[0]):
                 cells += ["", ""]
             else:
-                starts = [scores.cells[task, start(algo), side] for side in ("sampled", "greedy")]
-                cells += [show(gain(*pair)) for pair in zip((sampled, greedy), starts, strict=True)]
+                cells += gains(scores, task, algo, start(algo))
             minutes = f"{costs_of(mine)['seconds'] / 60:.1f}" if lines.is_trained(mine[0]) else ""
             name = short_task(task).partition("-v")[0]
             rows.append([name, f"`{_shorter(algo)}`", *cells, show(sampled.score), minutes])

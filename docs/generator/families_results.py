@@ -3,13 +3,12 @@
 from functools import partial
 
 from docs.generator.blocks import ROOT
-from docs.generator.results import gain, marked, runs_of, scores_of
+from docs.generator.results import gains, marked, runs_of, scores_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import costs_of
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.benchmark.suites import find_suite
 from textgym_agents.report import markdown
-from textgym_agents.report.numbers import show
 
 FAMILIES = ROOT / "agents" / "results" / "families-v1.jsonl.gz"
 INDUCTION = FAMILIES.with_name("induction-v1.jsonl.gz")
@@ -49,7 +48,6 @@ def after_cloning() -> str:
     for task in scores.tasks:
         for algo in lines.algos_of(lines.select(runs_of(INDUCTION), task=task)):
             cells = [scores.cells[task, algo, side] for side in ("sampled", "greedy")]
-            starts = [scores.cells[task, CLONING, side] for side in ("sampled", "greedy")]
-            gains = [show(gain(*pair)) if algo != CLONING else "" for pair in zip(cells, starts, strict=True)]
-            rows.append([f"`{algo}`", *(f"{cell.reward.value:.3f}" for cell in cells), *gains])
+            more = ["", ""] if algo == CLONING else gains(scores, task, algo, CLONING)
+            rows.append([f"`{algo}`", *(f"{cell.reward.value:.3f}" for cell in cells), *more])
     return markdown.table(["algorithm", "sampled", "greedy", "gain, sampled", "gain, greedy"], rows)

@@ -3,12 +3,11 @@
 import json
 
 from docs.generator.blocks import ROOT
-from docs.generator.results import gain, runs_of, scores_of
+from docs.generator.results import gains, runs_of, scores_of
 from textgym_agents.benchmark.analysis import lines
 from textgym_agents.benchmark.analysis.costs import costs_of
 from textgym_agents.benchmark.composites import short_task
 from textgym_agents.report import markdown
-from textgym_agents.report.numbers import show
 
 ZERO_SHOT = ROOT / "agents" / "results" / "real-zero-shot.json"
 TRAINED = ZERO_SHOT.with_name("real-v1.jsonl.gz")
@@ -47,11 +46,10 @@ def trained() -> str:
         for algo in lines.algos_of(lines.select(runs, task=task)):
             mine = lines.select(runs, task=task, algo=algo)
             cells = [scores.cells[task, algo, side] for side in ("sampled", "greedy")]
-            gains, minutes = ["", ""], ""
+            more, minutes = ["", ""], ""
             if lines.is_trained(mine[0]):
-                starts = [scores.cells[task, "zero_shot", side] for side in ("sampled", "greedy")]
-                gains = [show(gain(*pair)) for pair in zip(cells, starts, strict=True)]
+                more = gains(scores, task, algo, "zero_shot")
                 minutes = f"{costs_of(mine)['seconds'] / 60:.0f}"
             name = short_task(task).partition("-v")[0]
-            rows.append([name, f"`{algo}`", *(f"{cell.reward.value:.3f}" for cell in cells), *gains, minutes])
+            rows.append([name, f"`{algo}`", *(f"{cell.reward.value:.3f}" for cell in cells), *more, minutes])
     return markdown.table(["task", "algorithm", "sampled", "greedy", "gain, sampled", "gain, greedy", "minutes"], rows)

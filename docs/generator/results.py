@@ -37,6 +37,12 @@ def gain(cell: Cell, start: Cell) -> Estimate:
     return estimate(cell.reward.value - start.reward.value, cell.drawn_rewards.mean(1) - start.drawn_rewards.mean(1))
 
 
+def gains(scores: Scores, task: str, algo: str, start: str) -> list[str]:
+    """How much larger the rewards of one algorithm are than those of another, sampled and greedy, as tables have it."""
+    sides = ("sampled", "greedy")
+    return [show(gain(scores.cells[task, algo, side], scores.cells[task, start, side])) for side in sides]
+
+
 _runs, _scores = partial(runs_of, PROBES), partial(scores_of, PROBES)
 
 
