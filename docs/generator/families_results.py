@@ -1,4 +1,4 @@
-"""The table of docs/benchmark.md about the suite families, from its results file in agents/results."""
+"""Tables of docs/benchmark.md about the built-in tasks, from results files in agents/results."""
 
 from functools import partial
 
