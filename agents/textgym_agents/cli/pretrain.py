@@ -32,7 +32,7 @@ def pretrain(
     """Make a model like a built-in one: train tokenizer and weights on the small world's texts, then write its card.
 
     Takes a quarter of an hour on a CPU core with the default steps; more than an hour for textgym/medium, and a few
-    minutes for textgym/tiny.
+    minutes for textgym/tiny. Ended early, the same command goes on from where it was.
 
     [cyan]textgym pretrain --out models/mine[/cyan]
     [cyan]textgym pretrain --model textgym/small-seq2seq --out models/mine-seq2seq[/cyan]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tokenizers
 import torch
+from rich.console import Console
 from rich.progress import Progress
 from tokenizers import decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
@@ -35,6 +36,7 @@ from textgym.tokenizer import (
 from textgym_agents import models
 from textgym_agents.models.random_weights import random_model
 from textgym_agents.pretraining.lessons import FIRST_SHARES, OTHERS, SKILLS, Lesson, lessons, shares
+from textgym_agents.pretraining.unfinished import NAME, Unfinished
 
 
 class Row(NamedTuple):
@@ -283,20 +285,28 @@ def _special(tokenizer: tokenizers.Tokenizer) -> tuple[int, int]:
 def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = True) -> dict[str, float]:
     """Train tokenizer and model, and write them to ``folder`` as float16 safetensors and JSON, which load as float32.
 
+    Ended early, it leaves ``unfinished.pt`` there, which is written every 200 steps. The same call goes on from it to
+    the same model.
+
     Returns:
-        ``steps``, ``loss`` (mean over the last hundred steps, nats per completion token), ``parameters``, ``minutes``.
+        ``steps``, ``loss`` (mean over the last hundred steps, nats per completion token), ``parameters``, and
+        ``minutes`` since the call.
 
     Raises:
-        ConfigError: the folder holds something else than a model.
+        ConfigError: the folder holds something else than a model, or was left by another recipe.
     """
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / "tokenizer.json").is_file():
+    if folder.exists() and any(folder.iterdir()) and not {"tokenizer.json", NAME} & {p.name for p in folder.iterdir()}:
         raise ConfigError(f"{str(folder)!r} is not empty and holds no model. Name a new folder.")
+    folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
+    unfinished = Unfinished(folder, recipe)
     raw = _tokenizer(recipe)
     factor = length_factor(raw, seed=recipe.seed, weights=recipe.weights, variants=recipe.variants)
     model = _new_model(raw, recipe, factor)
-    losses = [loss for phase in _phases(recipe) for loss in _train(model, batches(raw, phase), phase, progress)]
+    for number, phase in enumerate(_phases(recipe)):
+        _train(model, batches(raw, phase), phase, progress, unfinished, number)
+    losses = [loss for some in unfinished.losses for loss in some]
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw,
         eos_token=END_TOKEN,
@@ -315,6 +325,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
         "minutes": (time.monotonic() - started) / 60,
     }
     (folder / "pretrain.json").write_text(json.dumps({"recipe": asdict(recipe), "result": result}, indent=2) + "\n")
+    unfinished.remove()
     return result
 
 
@@ -362,13 +373,24 @@ def _length(name: str, variants: bool) -> int:
     return max(task.max_prompt_tokens + task.max_new_tokens for task in tasks)
 
 
-def _train(model: PreTrainedModel, stream: Iterator[Rows], recipe: Recipe, progress: bool) -> list[float]:
+def _train(
+    model: PreTrainedModel, stream: Iterator[Rows], recipe: Recipe, progress: bool, unfinished: Unfinished, phase: int
+) -> None:
+    """Take the steps of a phase that ``unfinished`` hasn't, and add their losses to it."""
     optimizers = _optimizers(model, recipe)
-    losses: list[float] = []
+    if len(unfinished.losses) == phase:
+        unfinished.losses.append([])
+    losses = unfinished.losses[phase]
+    if len(unfinished.losses) > phase + 1:
+        return
+    unfinished.restore(model, optimizers)
+    for _ in range(len(losses) * recipe.tasks_per_step):
+        next(stream)
     loss_of = _seq2seq_losses if recipe.kind == "seq2seq" else _causal_losses
-    with Progress(disable=not progress) as bar:
-        job = bar.add_task("pretraining", total=recipe.steps)
-        for step in range(recipe.steps):
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not (progress and console.is_terminal)) as bar:
+        job = bar.add_task("pretraining", total=recipe.steps, completed=len(losses))
+        for step in range(len(losses), recipe.steps):
             parts = []
             for optimizer in optimizers:
                 optimizer.zero_grad()
@@ -382,8 +404,12 @@ def _train(model: PreTrainedModel, stream: Iterator[Rows], recipe: Recipe, progr
                 for group in optimizer.param_groups:
                     group["lr"] = recipe.learning_rate * schedule(step, recipe.steps)
                 optimizer.step()
-            bar.update(job, advance=1, description=f"pretraining, loss {np.mean(losses[-50:]):.3f}")
-    return losses
+            said = f"pretraining, loss {np.mean(losses[-50:]):.3f}"
+            if (step + 1) % unfinished.every == 0:
+                unfinished.save(model, optimizers)
+                if progress and not console.is_terminal:
+                    console.print(f"{said}, {step + 1:,} of {recipe.steps:,} steps", highlight=False, soft_wrap=True)
+            bar.update(job, advance=1, description=said)
 
 
 def _optimizers(model: PreTrainedModel, recipe: Recipe) -> list[torch.optim.Optimizer]:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from textgym_agents import make_vec_env, models
 from textgym_agents.buffers.logged_turns import play_turns
 from textgym_agents.models.random_weights import random_model
 from textgym_agents.pretraining import lessons, pretrain
+from textgym_agents.pretraining.unfinished import Unfinished
 
 
 class Shout(WorldTask):
@@ -173,7 +175,7 @@ def test_a_factor_that_makes_no_sense_is_named(factor):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_both_optimizers_lower_the_loss_of_tasks_that_share_a_step(optimizer):
+def test_both_optimizers_lower_the_loss_of_tasks_that_share_a_step(optimizer, tmp_path):
     raw = tokenizers.Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
     recipe = pretrain.Recipe(
         steps=30,
@@ -185,9 +187,54 @@ def test_both_optimizers_lower_the_loss_of_tasks_that_share_a_step(optimizer):
     )
     model = pretrain._new_model(raw, recipe, 1.0)
     before = [weight.clone() for weight in model.parameters()]
-    losses = pretrain._train(model, pretrain.batches(raw, recipe), recipe, progress=False)
+    unfinished = Unfinished(tmp_path, recipe)
+    pretrain._train(model, pretrain.batches(raw, recipe), recipe, False, unfinished, 0)
+    (losses,) = unfinished.losses
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
     assert not any(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["causal", "seq2seq"])
+def test_a_pretraining_that_was_ended_early_goes_on_to_the_same_model(kind, tmp_path, monkeypatch, capfd):
+    recipe = pretrain.Recipe(
+        kind=kind,
+        steps=3,
+        batch_tokens=64,
+        optimizer="muon",
+        prompt_weight=0.0,
+        tokenizer="textgym/small",
+        hidden_size=16,
+        layers=1,
+        heads=1,
+        weights={"Copy": 1},
+        then=({"steps": 4},),
+    )
+    monkeypatch.setattr(pretrain, "Unfinished", partial(Unfinished, every=2))
+    whole = pretrain.pretrain(tmp_path / "whole", recipe)
+    said = [line.rpartition(", ")[2] for line in capfd.readouterr().err.splitlines()]
+    assert said == ["2 of 3 steps", "2 of 4 steps", "4 of 4 steps"]  # where there is no terminal
+    assert not (tmp_path / "whole" / "unfinished.pt").exists()
+    clip = torch.nn.utils.clip_grad_norm_
+    for steps, losses in ((1, [0]), (2, [2]), (3, [3, 2])):  # the first ends before there is a file
+        calls = itertools.count()
+
+        def cut(*given, calls=calls, steps=steps):
+            if next(calls) == steps:
+                raise KeyboardInterrupt
+            return clip(*given)
+
+        monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", cut)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain.pretrain(tmp_path / "parts", recipe, progress=False)
+        monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", clip)
+        kept = Unfinished(tmp_path / "parts", recipe).losses
+        assert [len(some) for some in kept] == losses
+    with pytest.raises(ConfigError, match=r"was ended early, of other steps, seed\."):
+        pretrain.pretrain(tmp_path / "parts", replace(recipe, seed=1, steps=9), progress=False)
+    result = pretrain.pretrain(tmp_path / "parts", recipe, progress=False)
+    assert (result["steps"], result["loss"]) == (whole["steps"], whole["loss"])
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]
 
 
 def test_a_recipe_that_makes_no_sense_is_named():
