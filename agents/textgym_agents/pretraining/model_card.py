@@ -94,7 +94,7 @@ def render(name: str, made: dict[str, Any], evaluations: dict[str, Evaluation]) 
         "## Recipe",
         markdown.table(("setting", "value"), _settings(recipe)),
         f"Supervised: the loss is the cross-entropy of the completion's tokens and the end token{_prompts(recipe)}. "
-        f"AdamW, linear warm-up, cosine decay. Final loss {result['loss']:.3f} nats per token; "
+        f"{_optimizer(recipe)}, linear warm-up, cosine decay. Final loss {result['loss']:.3f} nats per token; "
         f"{result['minutes']:.0f} minutes on a CPU. Weights are float16 safetensors, which load as float32.",
         "Made by `textgym pretrain` with "
         + ", ".join(f"{library} {version}" for library, version in versions().items())
@@ -140,6 +140,10 @@ def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_value, value))
     return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _optimizer(recipe: dict[str, Any]) -> str:
+    return "Muon for the matrices of layers, AdamW for the rest" if recipe.get("optimizer") == "muon" else "AdamW"
 
 
 def _prompts(recipe: dict[str, Any]) -> str:
