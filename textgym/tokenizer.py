@@ -15,8 +15,9 @@ from textgym.errors import ConfigError, TokenizerError
 
 BUILTIN_MODEL, BUILTIN_TINY, BUILTIN_SEQ2SEQ = "textgym/small", "textgym/tiny", "textgym/small-seq2seq"
 BUILTIN_MEDIUM, BUILTIN_MEDIUM_SEQ2SEQ = "textgym/medium", "textgym/medium-seq2seq"
-BUILTIN_MODELS = (BUILTIN_MODEL, BUILTIN_TINY, BUILTIN_MEDIUM, BUILTIN_SEQ2SEQ)  # each has a folder in ASSETS
-ENCODER_DECODERS = {BUILTIN_MODEL: BUILTIN_SEQ2SEQ}  # decoder-only model -> the one of the other form in its place
+BUILTIN_MODELS = (BUILTIN_MODEL, BUILTIN_TINY, BUILTIN_MEDIUM, BUILTIN_SEQ2SEQ, BUILTIN_MEDIUM_SEQ2SEQ)  # in ASSETS
+# Decoder-only model -> the one of the other form in its place.
+ENCODER_DECODERS = {BUILTIN_MODEL: BUILTIN_SEQ2SEQ, BUILTIN_MEDIUM: BUILTIN_MEDIUM_SEQ2SEQ}
 BUILTIN_SENTIMENT = "textgym/sentiment"  # no policy: what ClassifierReward takes
 PAD_TOKEN, END_TOKEN = "<|pad|>", "<|endoftext|>"
 ASSETS = Path(str(resources.files("textgym"))) / "assets"

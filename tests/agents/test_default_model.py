@@ -8,7 +8,14 @@ import textgym
 from textgym import tokenizer
 from textgym.errors import ConfigError
 from textgym.registration import built_in_tasks, default_model
-from textgym.tokenizer import BUILTIN_MEDIUM, BUILTIN_MODEL, BUILTIN_MODELS, BUILTIN_SEQ2SEQ, model_of
+from textgym.tokenizer import (
+    BUILTIN_MEDIUM,
+    BUILTIN_MEDIUM_SEQ2SEQ,
+    BUILTIN_MODEL,
+    BUILTIN_MODELS,
+    BUILTIN_SEQ2SEQ,
+    model_of,
+)
 from textgym_agents import LanguageModelPolicy, make, make_vec_env
 from textgym_agents.benchmark.config import BenchmarkConfig
 from textgym_agents.cli.app import app
@@ -62,15 +69,15 @@ def test_the_environment_has_the_tokenizer_of_the_tasks_own_model():
 def test_an_id_says_its_model():
     assert (default_model(OWN), default_model(PLAIN)) == (BUILTIN_MEDIUM, BUILTIN_MODEL)
     assert default_model("mine/Nothing-v0") == BUILTIN_MODEL
-    # Of a model without a counterpart, that of textgym/small, with its tokenizer.
+    assert default_model(OWN, {"form": "seq2seq"}) == BUILTIN_MEDIUM_SEQ2SEQ
+    assert gymnasium.make(OWN, form="seq2seq").action_space.n == 4096
+    assert default_model(PLAIN, {"form": "seq2seq"}) == BUILTIN_SEQ2SEQ
+
+
+def test_a_model_without_a_counterpart_has_that_of_the_default_with_its_tokenizer(monkeypatch):
+    monkeypatch.delitem(tokenizer.ENCODER_DECODERS, BUILTIN_MEDIUM)
     assert default_model(OWN, {"form": "seq2seq"}) == BUILTIN_SEQ2SEQ
     assert gymnasium.make(OWN, form="seq2seq").action_space.n == 2048
-
-
-def test_a_counterpart_is_one_entry(monkeypatch):
-    monkeypatch.setitem(tokenizer.ENCODER_DECODERS, BUILTIN_MEDIUM, "textgym/medium-seq2seq")
-    assert default_model(OWN, {"form": "seq2seq"}) == "textgym/medium-seq2seq"
-    assert default_model(PLAIN, {"form": "seq2seq"}) == BUILTIN_SEQ2SEQ
 
 
 def test_algorithms_and_policies_play_with_it():

@@ -26,6 +26,7 @@ from textgym.errors import ConfigError
 from textgym.tasks import CONVERSATIONS, TASKS, ConversationTask, WorldTask, taught_variants
 from textgym.tokenizer import (
     BUILTIN_MEDIUM,
+    BUILTIN_MEDIUM_SEQ2SEQ,
     BUILTIN_MODEL,
     BUILTIN_SEQ2SEQ,
     BUILTIN_TINY,
@@ -157,6 +158,39 @@ RECIPES = {
                 "weights": {
                     **{"Verse": 5, "Alignment": 5, "Shop": 4, "TwentyQuestions": 4, "Translation": 3},
                     **{"QuestionAnswering": 2, "DialogueReply": 2, OTHERS: 0.75},
+                },
+                "skills": (1.0,),
+            },
+        ),
+    ),
+    BUILTIN_MEDIUM_SEQ2SEQ: Recipe(
+        kind="seq2seq",
+        steps=5000,
+        tasks_per_step=4,
+        optimizer="muon",
+        prompt_weight=0.0,
+        tokenizer=BUILTIN_MEDIUM,
+        hidden_size=160,
+        layers=3,
+        heads=5,
+        weights={"Translation": 3, "Copy": 1.5, "Verse": 2, "TwentyQuestions": 2, "Shop": 2, OTHERS: 1},
+        variants=True,
+        then=(
+            {
+                "steps": 2800,
+                "learning_rate": 2e-3,
+                "weights": {
+                    **{"Translation": 8, "ProgramInduction": 4, "Arithmetic": 3, "TwentyQuestions": 4, "Shop": 4},
+                    **{"DialogueReply": 2, "Alignment": 2, "Verse": 2, "QuestionAnswering": 2, OTHERS: 1},
+                },
+                "skills": (0.5, 1.0),
+            },
+            {
+                "steps": 1400,
+                "learning_rate": 1e-3,
+                "weights": {
+                    **{"Translation": 4, "Verse": 4, "Alignment": 3, "TwentyQuestions": 4, "Shop": 4},
+                    **{"QuestionAnswering": 2, "DialogueReply": 2, OTHERS: 1},
                 },
                 "skills": (1.0,),
             },

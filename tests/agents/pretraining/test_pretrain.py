@@ -46,8 +46,9 @@ def test_the_first_models_are_taught_the_five_tasks_that_they_were_published_wit
         }
 
 
-def test_the_later_models_are_taught_every_task_and_conversation():
-    for phase in pretrain._phases(pretrain.RECIPES["textgym/medium"]):
+@pytest.mark.parametrize("name", ["textgym/medium", "textgym/medium-seq2seq"])
+def test_the_later_models_are_taught_every_task_and_conversation(name):
+    for phase in pretrain._phases(pretrain.RECIPES[name]):
         shares = lessons.shares(phase.weights)
         assert list(shares) == [*TASKS, *CONVERSATIONS]
         assert sum(shares.values()) == pytest.approx(1)
