@@ -4,6 +4,7 @@ The result depends on the configuration, the algorithm, the task and the seed al
 nor on the folder ``work``, which keeps the evaluation before training for the other algorithms of a task and seed.
 """
 
+import gc
 import json
 import math
 import tempfile
@@ -88,6 +89,7 @@ def run(config: BenchmarkConfig, key: Key, work: str | Path | None = None) -> di
         )
     load_plugins(config.plugins)
     torch.set_num_threads(config.threads)
+    gc.collect()  # the weights of the run before in this process are in cycles
     reset_peak_memory()
     held_out = HeldOut(config, key)
     before = _before(held_out, work)

@@ -1,11 +1,13 @@
 """Suites, algorithms after one another, and reports on many algorithms."""
 
+import gc
 import gzip
 import json
 import os
 import re
 import sys
 import time
+import weakref
 import xml.etree.ElementTree
 from contextlib import closing
 from dataclasses import replace
@@ -267,6 +269,26 @@ def test_a_third_part_goes_on_from_the_second_with_another_seed(tiny_folder, mon
     assert line["timesteps"] == bc.num_timesteps + second.num_timesteps + third.num_timesteps
     assert 240 <= bc.num_timesteps + second.num_timesteps < 304
     assert 400 <= line["timesteps"] < 464
+
+
+def test_a_run_begins_without_the_weights_of_the_one_before(tiny_folder, monkeypatch):
+    alive = []
+
+    def watched(name, env, model, **kwargs):
+        assert [one() for one in alive] == [None] * len(alive)
+        algorithm = make(name, env, model, **kwargs)
+        alive.append(weakref.ref(algorithm))
+        return algorithm
+
+    monkeypatch.setattr(running, "make", watched)
+    config = tiny(tiny_folder, "rloo", "ppo", algo_kwargs={**FEW["algo_kwargs"], "rloo.prompts_per_rollout": 4})
+    gc.disable()
+    try:
+        for key in config.run_keys():
+            run(config, key)
+    finally:
+        gc.enable()
+    assert len(alive) == 2
 
 
 def test_an_algorithm_that_takes_no_kl_is_not_given_one(tiny_folder, monkeypatch):
