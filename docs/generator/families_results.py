@@ -1,6 +1,6 @@
 """Tables of docs/benchmark.md about the built-in tasks, from results files in agents/results."""
 
-from functools import partial
+from pathlib import Path
 
 from docs.generator.blocks import ROOT
 from docs.generator.results import gains, marked, runs_of, scores_of
@@ -11,24 +11,23 @@ from textgym_agents.benchmark.suites import find_suite
 from textgym_agents.report import markdown
 
 FAMILIES = ROOT / "agents" / "results" / "families-v1.jsonl.gz"
+SEQ2SEQ = FAMILIES.with_name("seq2seq-v1.jsonl.gz")
 INDUCTION = FAMILIES.with_name("induction-v1.jsonl.gz")
 CLONING = "bc"
 
-_runs, _scores = partial(runs_of, FAMILIES), partial(scores_of, FAMILIES)
 
-
-def above_decoding() -> str:
+def above_decoding(path: Path = FAMILIES) -> str:
     """Rewards on held-out prompts: of the initial model, of the best that decoding gets out of it, and after training.
 
     Bold where the interval of the difference from the best decoding lies above 0, in brackets where it lies below.
     """
-    scores, rows = _scores(), []
+    scores, runs, rows = scores_of(path), runs_of(path), []
     budgets = find_suite("families").tasks
     for task in scores.tasks:
         room = scores.headroom[task]
         assert room.baseline is not None
         assert room.ceiling is not None
-        for algo in lines.algos_of(mine := lines.select(_runs(), task=task)):
+        for algo in lines.algos_of(mine := lines.select(runs, task=task)):
             if lines.is_trained(lines.select(mine, algo=algo)[0]):
                 before = [f"{room.initial.value:.3f}", f"{room.baseline.value:.3f}", f"`{room.baseline_name}`"]
                 cells = [scores.cells[task, algo, side] for side in ("sampled", "greedy")]

@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from docs.generator import (
@@ -45,6 +46,7 @@ RESULTS: dict[Path, dict[str, Callable[[], str]]] = {
         "text-costs": text_results.equal_cost,
         "goodhart": goodhart_results.ends,
         "families": families_results.above_decoding,
+        "families-seq2seq": partial(families_results.above_decoding, families_results.SEQ2SEQ),
         "induction": families_results.after_cloning,
     },
     CONVERSATION: {"dialogue": dialogue_results.learned, "cloned": dialogue_results.cloned},
