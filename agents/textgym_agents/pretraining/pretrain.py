@@ -334,7 +334,7 @@ def pretrain(folder: str | Path, recipe: Recipe = Recipe(), *, progress: bool = 
         raise ConfigError(f"{str(folder)!r} is not empty and holds no model. Name a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    unfinished = Unfinished(folder, recipe)
+    unfinished = Unfinished(folder, asdict(recipe))
     raw = _tokenizer(recipe)
     factor = length_factor(raw, seed=recipe.seed, weights=recipe.weights, variants=recipe.variants)
     model = _new_model(raw, recipe, factor)

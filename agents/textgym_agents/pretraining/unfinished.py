@@ -1,19 +1,16 @@
 """What a pretraining that was ended early goes on from: a file in the model's folder, gone once the model is there."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
+from textgym.border import reading
 from textgym.errors import ConfigError
 from textgym_agents.storage.files import replacing
-
-if TYPE_CHECKING:
-    from textgym_agents.pretraining.pretrain import Recipe
 
 NAME = "unfinished.pt"
 
@@ -21,20 +18,25 @@ NAME = "unfinished.pt"
 class Unfinished:
     """The newest weights, optimizers and losses of a pretraining, in ``unfinished.pt``.
 
+    Args:
+        folder: of the model.
+        recipe: the names and values of all that decides the result.
+        every: how many steps lie between two times that the file is written.
+
     Attributes:
-        every: how many steps lie between two times that it is written.
         losses: of the steps so far, a list for each phase of the recipe.
 
     Raises:
-        ConfigError: what is there belongs to another recipe.
+        ConfigError: the file there can't be read, or belongs to another recipe.
     """
 
-    def __init__(self, folder: Path, recipe: "Recipe", every: int = 200) -> None:
+    def __init__(self, folder: Path, recipe: Mapping[str, Any], every: int = 200) -> None:
         self.path, self.every = folder / NAME, every
-        self.recipe = json.loads(json.dumps(asdict(recipe)))
+        self.recipe = json.loads(json.dumps(recipe))
         self._state: dict[str, Any] = {"losses": [[]]}
         if self.path.is_file():
-            self._state = torch.load(self.path, weights_only=True)
+            with reading("what a pretraining goes on from in", self.path, ConfigError, "Delete it to begin anew."):
+                self._state = torch.load(self.path, weights_only=True)
             there = self._state["recipe"]
             if other := [name for name, value in self.recipe.items() if value != there.get(name)]:
                 raise ConfigError(

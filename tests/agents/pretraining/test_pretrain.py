@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -188,7 +188,7 @@ def test_both_optimizers_lower_the_loss_of_tasks_that_share_a_step(optimizer, tm
     )
     model = pretrain._new_model(raw, recipe, 1.0)
     before = [weight.clone() for weight in model.parameters()]
-    unfinished = Unfinished(tmp_path, recipe)
+    unfinished = Unfinished(tmp_path, asdict(recipe))
     pretrain._train(model, pretrain.batches(raw, recipe), recipe, False, unfinished, 0)
     (losses,) = unfinished.losses
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
@@ -228,10 +228,14 @@ def test_a_pretraining_that_was_ended_early_goes_on_to_the_same_model(kind, tmp_
         with pytest.raises(KeyboardInterrupt):
             pretrain.pretrain(tmp_path / "parts", recipe, progress=False)
         monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", clip)
-        kept = Unfinished(tmp_path / "parts", recipe).losses
+        kept = Unfinished(tmp_path / "parts", asdict(recipe)).losses
         assert [len(some) for some in kept] == losses
     with pytest.raises(ConfigError, match=r"was ended early, of other steps, seed\."):
         pretrain.pretrain(tmp_path / "parts", replace(recipe, seed=1, steps=9), progress=False)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "unfinished.pt").write_bytes((tmp_path / "parts" / "unfinished.pt").read_bytes()[:999])
+    with pytest.raises(ConfigError, match=r"unfinished\.pt.*Delete it to begin anew\."):
+        pretrain.pretrain(tmp_path / "broken", recipe, progress=False)
     result = pretrain.pretrain(tmp_path / "parts", recipe, progress=False)
     assert (result["steps"], result["loss"]) == (whole["steps"], whole["loss"])
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]
