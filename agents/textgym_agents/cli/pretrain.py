@@ -43,8 +43,8 @@ def pretrain(
     from dataclasses import replace
 
     from textgym_agents.pretraining.model_card import write_model_card
-    from textgym_agents.pretraining.pretrain import RECIPES
     from textgym_agents.pretraining.pretrain import pretrain as run
+    from textgym_agents.pretraining.recipes import RECIPES
 
     if model not in (*RECIPES, BUILTIN_SENTIMENT):
         raise ConfigError(

@@ -21,6 +21,7 @@ from textgym_agents import make_vec_env, models
 from textgym_agents.buffers.logged_turns import play_turns
 from textgym_agents.models.random_weights import random_model
 from textgym_agents.pretraining import lessons, pretrain
+from textgym_agents.pretraining.recipes import RECIPES, Recipe
 from textgym_agents.pretraining.unfinished import Unfinished
 
 
@@ -37,7 +38,7 @@ class Shout(WorldTask):
 
 def test_the_first_models_are_taught_the_five_tasks_that_they_were_published_with():
     for name in ("textgym/small", "textgym/tiny", "textgym/small-seq2seq"):
-        assert pretrain.RECIPES[name].weights == {
+        assert RECIPES[name].weights == {
             "DataToText": 0.15,
             "Summarization": 0.17,
             "Translation": 0.36,
@@ -48,7 +49,7 @@ def test_the_first_models_are_taught_the_five_tasks_that_they_were_published_wit
 
 @pytest.mark.parametrize("name", ["textgym/medium", "textgym/medium-seq2seq"])
 def test_the_later_models_are_taught_every_task_and_conversation(name):
-    for phase in pretrain._phases(pretrain.RECIPES[name]):
+    for phase in pretrain._phases(RECIPES[name]):
         shares = lessons.shares(phase.weights)
         assert list(shares) == [*TASKS, *CONVERSATIONS]
         assert sum(shares.values()) == pytest.approx(1)
@@ -56,7 +57,7 @@ def test_the_later_models_are_taught_every_task_and_conversation(name):
 
 
 def test_further_phases_go_on_with_the_model_and_other_texts():
-    recipe = pretrain.Recipe(steps=2, then=({"steps": 3, "weights": {"Shop": 1}, "skills": (1.0,)}, {"steps": 4}))
+    recipe = Recipe(steps=2, then=({"steps": 3, "weights": {"Shop": 1}, "skills": (1.0,)}, {"steps": 4}))
     first, second, third = pretrain._phases(recipe)
     assert first == recipe
     assert (second.steps, second.weights, second.skills, second.then) == (3, {"Shop": 1}, (1.0,), ())
@@ -69,7 +70,7 @@ def test_a_new_task_is_taught_without_a_weight_of_its_own(monkeypatch):
     monkeypatch.setitem(TASKS, "Shout", Shout)
     assert lessons.shares()["Shout"] == lessons.shares()["DataToText"]
     tokenizer = tokenizers.Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
-    recipe = pretrain.Recipe(batch_tokens=64, weights={"Copy": 1, "Shout": 1})
+    recipe = Recipe(batch_tokens=64, weights={"Copy": 1, "Shout": 1})
     prompts = [
         tokenizer.decode(row.prompt)
         for rows in itertools.islice(pretrain.batches(tokenizer, recipe), 9)
@@ -156,7 +157,7 @@ def test_a_tokenizer_of_few_tokens_multiplies_the_limits_of_tasks():
 
 def test_the_factor_is_written_beside_a_new_tokenizer_and_stays_with_saved_models(tmp_path, monkeypatch):
     monkeypatch.setattr(pretrain, "train_tokenizer", partial(pretrain.train_tokenizer, texts_per_task=20))
-    recipe = pretrain.Recipe(steps=1, batch_tokens=64, vocabulary=260, hidden_size=8, layers=1, heads=1)
+    recipe = Recipe(steps=1, batch_tokens=64, vocabulary=260, hidden_size=8, layers=1, heads=1)
     pretrain.pretrain(tmp_path / "made", recipe, progress=False)
     factor = json.loads((tmp_path / "made" / "tokenizer_config.json").read_text())["length_factor"]
     assert factor > 3  # nearly every token is a byte
@@ -178,7 +179,7 @@ def test_a_factor_that_makes_no_sense_is_named(factor):
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_both_optimizers_lower_the_loss_of_tasks_that_share_a_step(optimizer, tmp_path):
     raw = tokenizers.Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
-    recipe = pretrain.Recipe(
+    recipe = Recipe(
         steps=30,
         batch_tokens=256,
         tasks_per_step=2,
@@ -197,7 +198,7 @@ def test_both_optimizers_lower_the_loss_of_tasks_that_share_a_step(optimizer, tm
 
 @pytest.mark.parametrize("kind", ["causal", "seq2seq"])
 def test_a_pretraining_that_was_ended_early_goes_on_to_the_same_model(kind, tmp_path, monkeypatch, capfd):
-    recipe = pretrain.Recipe(
+    recipe = Recipe(
         kind=kind,
         steps=3,
         batch_tokens=64,
@@ -248,4 +249,4 @@ def test_a_recipe_that_makes_no_sense_is_named():
         ({"tasks_per_step": 0}, "tasks_per_step is 0"),
     ):
         with pytest.raises(ConfigError, match=message):
-            pretrain.Recipe(**given)
+            Recipe(**given)
