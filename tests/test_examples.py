@@ -35,7 +35,7 @@ SHORT = {
     "rlaif.py": ["--tokens", "1024", "--num-prompts", "8"],
     "swap_algorithm.py": ["--timesteps", "256", "--num-prompts", "4"],
 }
-SLOW = ("twenty_questions.py", "any_text_game.py", "negotiate.py")  # conversations, as customer_service.py
+SLOW = ("twenty_questions.py", "any_text_game.py")  # conversations, as customer_service.py
 
 
 def test_every_example_is_listed() -> None:

@@ -261,14 +261,15 @@ def test_a_third_part_goes_on_from_the_second_with_another_seed(tiny_folder, mon
         return algorithm
 
     monkeypatch.setattr(running, "make", watched)
-    config = tiny(tiny_folder, "bc+dqn+dqn", tokens=400, warm_share=0.2)
+    config = tiny(tiny_folder, "bc+dqn+dqn", tokens=1200, warm_share=0.2)
     line = run(config, Key("bc+dqn+dqn", COPY, 3))
-    (bc, *_), (second, *_), (third, _, start) = built
+    (bc, *_), (second, _, first), (third, _, start) = built
     assert [seed for _, seed, _ in built] == [3, 3, 1003]
     assert all(torch.equal(one, other) for one, other in zip(second.policy.lm.parameters(), start, strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(first, start, strict=True)), "the second part learned"
     assert line["timesteps"] == bc.num_timesteps + second.num_timesteps + third.num_timesteps
-    assert 240 <= bc.num_timesteps + second.num_timesteps < 304
-    assert 400 <= line["timesteps"] < 464
+    assert 720 <= bc.num_timesteps + second.num_timesteps < 784
+    assert 1200 <= line["timesteps"] < 1264
 
 
 def test_a_run_begins_without_the_weights_of_the_one_before(tiny_folder, monkeypatch):

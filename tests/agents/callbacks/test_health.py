@@ -68,7 +68,7 @@ def test_healthy_runs_are_silent(algorithm):
     [
         ("textgym/small", {"kl_coef": 0.0}),
         ("textgym/small", {"policy_kwargs": {"temperature": 0.7}}),
-        pytest.param("textgym/small", {"lora": 2}, marks=pytest.mark.slow),
+        ("textgym/small", {"lora": 2}),
         ("textgym/small-seq2seq", {"kl_coef": 0.0}),
         pytest.param("textgym/small-seq2seq", {"policy_kwargs": {"temperature": 0.7}}, marks=pytest.mark.slow),
         pytest.param("textgym/small-seq2seq", {"lora": 2}, marks=pytest.mark.slow),
