@@ -31,7 +31,7 @@ def pretrain(
 ) -> None:
     """Make a model like a built-in one: train tokenizer and weights on the small world's texts, then write its card.
 
-    Takes a quarter of an hour on a CPU core with the default steps; more than an hour for textgym/medium, and a few
+    Takes a quarter of an hour on a CPU core with the default steps; more than an hour for the medium ones, and a few
     minutes for textgym/tiny. Ended early, the same command goes on from where it was.
 
     [cyan]textgym pretrain --out models/mine[/cyan]
@@ -43,6 +43,7 @@ def pretrain(
     from dataclasses import replace
 
     from textgym_agents.pretraining.model_card import write_model_card
+    from textgym_agents.pretraining.pretrain import finished
     from textgym_agents.pretraining.pretrain import pretrain as run
     from textgym_agents.pretraining.recipes import RECIPES
 
@@ -62,7 +63,9 @@ def pretrain(
     if steps is not None:
         given["then"] = ()  # so many in all
     options.quiet_libraries()
-    result = run(out, replace(RECIPES[model], seed=seed, **given))
+    recipe = replace(RECIPES[model], seed=seed, **given)
+    result = None if (out / "README.md").is_file() else finished(out, recipe)  # ended before it had a card
+    result = result or run(out, recipe)
     _say(out, result, lambda: write_model_card(out, num_prompts=eval_prompts, progress=True))
 
 

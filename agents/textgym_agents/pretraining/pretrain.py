@@ -207,6 +207,13 @@ def pretrain(folder: str | Path, recipe: Recipe = RECIPES[BUILTIN_MODEL], *, pro
     return result
 
 
+def finished(folder: Path, recipe: Recipe) -> dict[str, float] | None:
+    """What :func:`pretrain` has returned for the model in a folder; None if there is none by this recipe."""
+    path = folder / "pretrain.json"
+    made: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return made["result"] if made.get("recipe") == json.loads(json.dumps(asdict(recipe))) else None
+
+
 def _phases(recipe: Recipe) -> list[Recipe]:
     """The recipe, and those of its further phases, each with a seed of its own."""
     later = [
@@ -262,6 +269,8 @@ def _train(
     if len(unfinished.losses) > phase + 1:
         return
     unfinished.restore(model, optimizers)
+    if len(losses) == recipe.steps:
+        return
     for _ in range(len(losses) * recipe.tasks_per_step):
         next(stream)
     loss_of = _seq2seq_losses if recipe.kind == "seq2seq" else _causal_losses

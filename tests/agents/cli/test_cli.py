@@ -395,6 +395,11 @@ def test_pretrain_writes_a_model_with_a_card(tmp_path):
     assert card.startswith("---\nlicense: apache-2.0\n")
     for words in ("| DataToText |", "| steps | 2 |", "## Limits", "## Samples"):
         assert words in card
+    (out / "README.md").unlink()  # as if it had ended before
+    written = (out / "model.safetensors").stat().st_mtime_ns
+    assert run("pretrain", "--out", out, "--steps", 2, *sizes, "--eval-prompts", 2).exit_code == 0
+    assert (out / "README.md").read_text() == card
+    assert (out / "model.safetensors").stat().st_mtime_ns == written
 
 
 # ---------------------------------------------------------------------------- benchmark

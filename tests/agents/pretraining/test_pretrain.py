@@ -243,6 +243,14 @@ def test_a_pretraining_that_was_ended_early_goes_on_to_the_same_model(kind, tmp_
     assert files[0] == files[1]
 
 
+def test_a_pretraining_is_finished_by_its_own_recipe_alone(tmp_path):
+    recipe = Recipe(steps=1, batch_tokens=64, tokenizer="textgym/small", hidden_size=8, layers=1, heads=1)
+    assert pretrain.finished(tmp_path, recipe) is None
+    result = pretrain.pretrain(tmp_path, recipe, progress=False)
+    assert pretrain.finished(tmp_path, recipe) == result
+    assert pretrain.finished(tmp_path, replace(recipe, seed=1)) is None
+
+
 def test_a_recipe_that_makes_no_sense_is_named():
     for given, message in (
         ({"optimizer": "sgd"}, "optimizer is 'sgd'"),
